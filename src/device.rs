@@ -1,0 +1,1 @@
+//! Devices by name. The only file that names backends.

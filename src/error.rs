@@ -1,0 +1,217 @@
+//! The one error type of the library: where it happened, what was found, what was expected, how to mend it.
+//!
+//! An [`Error`] is a [`Kind`] (which decides the exit code) and one or more [`Problem`]s, so that a check can
+//! report everything that is wrong with a file at once. Messages are lower case and carry no full stop.
+
+use std::fmt;
+use std::path::Path;
+
+/// The result of everything that a file, a flag, a disk or a device can make fail.
+pub type Result<T, E = Error> = std::result::Result<T, E>;
+
+/// What sort of thing went wrong; each sort has one exit code.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Kind {
+    /// Some runs of an ablation failed; the others are finished (exit 1).
+    RunsFailed,
+    /// A flag, key or value that cannot be meant (exit 2).
+    Config,
+    /// Data that is damaged or does not fit what is said about it (exit 65).
+    Data,
+    /// A device that is absent, not compiled in, or cannot do what is asked (exit 69).
+    Device,
+    /// A file or folder that cannot be read or written (exit 74).
+    Io,
+    /// Stopped on request with everything saved; the same command continues (exit 75).
+    Stopped,
+    /// Ended at once on a second request (exit 130).
+    Interrupted,
+}
+
+/// One thing that is wrong, in the order in which a reader needs it.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Problem {
+    /// Where: file, line, column and the text of the line, when the problem has a place.
+    pub place: Option<Place>,
+    /// The key or flag, for instance `model.block.mixer`.
+    pub key: Option<String>,
+    /// What was found, in a few words.
+    pub got: String,
+    /// What was expected, if that is not plain from `got`.
+    pub expected: Option<String>,
+    /// How to mend it, for instance `did you mean "gelu"?`.
+    pub remedy: Option<String>,
+}
+
+/// A place in a text file or in a `--set` argument.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Place {
+    /// Name to print: a path, `models/llama.toml (built in)` or `--set`.
+    pub file: String,
+    /// Line, from 1.
+    pub line: usize,
+    /// Column in characters, from 1.
+    pub column: usize,
+    /// How many characters the caret underlines.
+    pub width: usize,
+    /// The text of that line, without its end.
+    pub text: String,
+}
+
+/// What the library returns when it cannot do what was asked.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Error {
+    /// Decides the exit code.
+    pub kind: Kind,
+    /// At least one, in the order of the file.
+    pub problems: Vec<Problem>,
+}
+
+impl Place {
+    /// The place of a byte range in `text`; `file` is the name to print.
+    pub fn of(file: &str, text: &str, span: std::ops::Range<usize>) -> Self {
+        let start = span.start.min(text.len());
+        let line_start = text[..start].rfind('\n').map_or(0, |i| i + 1);
+        let line_end = text[start..].find('\n').map_or(text.len(), |i| start + i);
+        let end = span.end.clamp(start, line_end);
+        Place {
+            file: file.to_string(),
+            line: text[..start].matches('\n').count() + 1,
+            column: text[line_start..start].chars().count() + 1,
+            width: text[start..end].chars().count().max(1),
+            text: text[line_start..line_end].trim_end_matches('\r').to_string(),
+        }
+    }
+}
+
+impl Problem {
+    /// A problem that says only what was found.
+    pub fn new(got: impl Into<String>) -> Self {
+        Problem { got: got.into(), ..Problem::default() }
+    }
+
+    /// Adds the place.
+    pub fn at(mut self, place: Place) -> Self {
+        self.place = Some(place);
+        self
+    }
+
+    /// Adds the key or flag.
+    pub fn key(mut self, key: impl Into<String>) -> Self {
+        self.key = Some(key.into());
+        self
+    }
+
+    /// Adds what was expected.
+    pub fn expected(mut self, expected: impl Into<String>) -> Self {
+        self.expected = Some(expected.into());
+        self
+    }
+
+    /// Adds how to mend it.
+    pub fn remedy(mut self, remedy: impl Into<String>) -> Self {
+        self.remedy = Some(remedy.into());
+        self
+    }
+}
+
+impl Error {
+    /// An error of one problem.
+    pub fn new(kind: Kind, problem: Problem) -> Self {
+        Error { kind, problems: vec![problem] }
+    }
+
+    /// Bad flag, key or value (exit 2).
+    pub fn config(problem: Problem) -> Self {
+        Error::new(Kind::Config, problem)
+    }
+
+    /// Bad data (exit 65).
+    pub fn data(problem: Problem) -> Self {
+        Error::new(Kind::Data, problem)
+    }
+
+    /// No such device, or it cannot do this (exit 69).
+    pub fn device(problem: Problem) -> Self {
+        Error::new(Kind::Device, problem)
+    }
+
+    /// `doing` (for instance `read`) `path` failed (exit 74).
+    pub fn io(doing: &str, path: impl AsRef<Path>, source: std::io::Error) -> Self {
+        let path = path.as_ref().display();
+        Error::new(Kind::Io, Problem::new(format!("cannot {doing} {path}: {source}")))
+    }
+
+    /// The exit code of the command.
+    pub fn exit_code(&self) -> u8 {
+        match self.kind {
+            Kind::RunsFailed => 1,
+            Kind::Config => 2,
+            Kind::Data => 65,
+            Kind::Device => 69,
+            Kind::Io => 74,
+            Kind::Stopped => 75,
+            Kind::Interrupted => 130,
+        }
+    }
+}
+
+impl fmt::Display for Problem {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if let Some(place) = &self.place {
+            write!(f, "{}:{}:{}: ", place.file, place.line, place.column)?;
+        }
+        if let Some(key) = &self.key {
+            write!(f, "{key}: ")?;
+        }
+        f.write_str(&self.got)?;
+        if let Some(expected) = &self.expected {
+            write!(f, ", expected {expected}")?;
+        }
+        if let Some(remedy) = &self.remedy {
+            write!(f, "; {remedy}")?;
+        }
+        Ok(())
+    }
+}
+
+impl fmt::Display for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for (i, problem) in self.problems.iter().enumerate() {
+            if i > 0 {
+                f.write_str("\n")?;
+            }
+            write!(f, "{problem}")?;
+        }
+        Ok(())
+    }
+}
+
+impl std::error::Error for Error {}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_place_counts_lines_and_characters_not_bytes() {
+        let text = "a = 1\nβ = \"x\"\n";
+        let start = text.find("\"x\"").unwrap();
+        let place = Place::of("f.toml", text, start..start + 3);
+        assert_eq!((place.line, place.column, place.width), (2, 5, 3));
+        assert_eq!(place.text, "β = \"x\"");
+    }
+
+    #[test]
+    fn a_problem_reads_where_what_expected_remedy() {
+        let problem = Problem::new("unknown variant \"gelo\"")
+            .at(Place::of("m.toml", "act = \"gelo\"", 6..12))
+            .key("model.act")
+            .expected("one of gelu, silu")
+            .remedy("did you mean \"gelu\"?");
+        assert_eq!(
+            Error::config(problem).to_string(),
+            "m.toml:1:7: model.act: unknown variant \"gelo\", expected one of gelu, silu; did you mean \"gelu\"?"
+        );
+    }
+}

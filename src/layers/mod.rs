@@ -1,0 +1,1 @@
+//! Tensor to tensor: a folder is a slot, a file is a variant.

@@ -1,0 +1,31 @@
+//! A modular model zoo on [Burn](https://burn.dev), for architecture ablations that answer with an interval.
+//!
+//! A **model** is a row of choices; an **ablation** is a question with one control and the arms that change one
+//! thing; a **dataset** is what all of them must learn. All three are TOML; a **plan** is the three put together,
+//! checked and printed before anything runs. Floors, bottom to top; each uses only those below it:
+//!
+//! | floor | modules |
+//! |---|---|
+//! | 0 ground | [`error`], [`device`] |
+//! | 1 kernels | [`kernels`]: fused operations beside their reference form |
+//! | 2 layers | [`layers`]: tensor to tensor; a folder is a slot, a file is a variant |
+//! | 3 models and data | [`model`], [`data`]: they do not know each other |
+//! | 4 work | [`training`], [`measure`] |
+//! | 5 plan | [`plan`]: TOML to a typed, checked plan |
+//! | 6 run and report | [`run`], [`report`] |
+#![recursion_limit = "256"]
+#![warn(missing_docs)]
+
+pub mod error;
+pub mod device;
+pub mod kernels;
+pub mod layers;
+pub mod model;
+pub mod data;
+pub mod training;
+pub mod measure;
+pub mod plan;
+pub mod run;
+pub mod report;
+
+pub use error::{Error, Result};

@@ -1,0 +1,1 @@
+//! Models assembled from layers: decoder, blocks, counts, parameter names.

@@ -1,0 +1,1 @@
+//! TOML to a merged, checked, typed plan.

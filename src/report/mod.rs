@@ -1,0 +1,1 @@
+//! Comparing arms: statistics, tables, figures, one HTML page.

@@ -1,0 +1,1 @@
+//! Doing the plan: store, lease, resume, executors.
