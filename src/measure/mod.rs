@@ -1,1 +1,5 @@
-//! One file per measurement.
+//! One file per measurement; what they find is kept in [`Measurements`].
+
+pub mod record;
+
+pub use record::{AttributeBits, Capacity, Loss, MeasureConfig, Measurements, People};

@@ -1,1 +1,5 @@
 //! Doing the plan: store, lease, resume, executors.
+
+pub mod record;
+
+pub use record::{Environment, Role, RunRecord, TrainingSummary};

@@ -1,0 +1,100 @@
+//! Tokens to vectors, and vectors back to tokens: `x = E[token]`, `logits = h H^T`.
+//!
+//! A tied head reads the same table in both directions (Press and Wolf 2017, arXiv 1608.05859); in a small model the
+//! table is half of all parameters, so the choice matters for bits per parameter.
+
+use burn::module::{Module, Param};
+use burn::tensor::{Device, Int, Tensor};
+use serde::{Deserialize, Serialize};
+
+use crate::kernels;
+
+/// How tokens enter and leave the model.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum EmbeddingConfig {
+    /// A learned vector per token.
+    Token(TokenEmbeddingConfig),
+}
+
+/// Settings of the token table.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(default)]
+pub struct TokenEmbeddingConfig {
+    /// Whether the head has a table of its own.
+    pub head: Head,
+}
+
+/// Where the output table comes from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Head {
+    /// The input table, used a second time.
+    #[default]
+    Tied,
+    /// A second table.
+    Untied,
+}
+
+impl Default for EmbeddingConfig {
+    fn default() -> Self {
+        EmbeddingConfig::Token(TokenEmbeddingConfig::default())
+    }
+}
+
+/// The token table.
+#[derive(Module, Debug)]
+pub struct Embedding {
+    /// `[v, d]`.
+    pub weight: Param<Tensor<2>>,
+}
+
+/// A head with a table of its own.
+#[derive(Module, Debug)]
+pub struct OutputHead {
+    /// `[v, d]`.
+    pub weight: Param<Tensor<2>>,
+}
+
+impl EmbeddingConfig {
+    /// Where the output table comes from.
+    pub fn head(&self) -> Head {
+        match self {
+            EmbeddingConfig::Token(config) => config.head,
+        }
+    }
+
+    /// The input table, and the output table if it is a second one.
+    pub fn init(
+        &self,
+        vocab_size: usize,
+        d_model: usize,
+        device: &Device,
+    ) -> (Embedding, Option<OutputHead>) {
+        let table = || Param::from_tensor(Tensor::zeros([vocab_size, d_model], device));
+        let head = match self.head() {
+            Head::Tied => None,
+            Head::Untied => Some(OutputHead { weight: table() }),
+        };
+        (Embedding { weight: table() }, head)
+    }
+
+    /// Rows of both tables; a tied table counts once.
+    pub fn num_params(&self, vocab_size: usize, d_model: usize) -> u64 {
+        let table = vocab_size as u64 * d_model as u64;
+        match self.head() {
+            Head::Tied => table,
+            Head::Untied => 2 * table,
+        }
+    }
+}
+
+impl Embedding {
+    /// Looks tokens up.
+    ///
+    /// # Shapes
+    /// `[b, t] -> [b, t, d]`
+    pub fn forward(&self, tokens: Tensor<2, Int>) -> Tensor<3> {
+        kernels::embedding(self.weight.val(), tokens)
+    }
+}

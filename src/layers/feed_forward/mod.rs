@@ -1,0 +1,107 @@
+//! Slot: what a block does to each token by itself.
+
+pub mod gated_mlp;
+pub mod mlp;
+
+use burn::module::Module;
+use burn::tensor::{Device, Tensor};
+use serde::{Deserialize, Serialize};
+
+use super::{Pass, Widths};
+use crate::error::Problem;
+pub use gated_mlp::{GatedMlp, GatedMlpConfig};
+pub use mlp::{Mlp, MlpConfig};
+
+/// Which feed-forward.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum FeedForwardConfig {
+    /// Two linear maps with an activation between them.
+    Mlp(MlpConfig),
+    /// The activation of one linear map multiplies a second one.
+    GatedMlp(GatedMlpConfig),
+    /// No feed-forward, and no norm before it.
+    None,
+}
+
+/// A feed-forward.
+#[derive(Module, Debug)]
+pub enum FeedForward {
+    /// Plain.
+    Mlp(Mlp),
+    /// Gated.
+    GatedMlp(GatedMlp),
+}
+
+impl Default for FeedForwardConfig {
+    fn default() -> Self {
+        FeedForwardConfig::Mlp(MlpConfig::default())
+    }
+}
+
+impl FeedForwardConfig {
+    /// Zeros of the right shapes, or nothing.
+    pub fn init(&self, widths: &Widths, device: &Device) -> Option<FeedForward> {
+        match self {
+            FeedForwardConfig::Mlp(config) => Some(FeedForward::Mlp(config.init(widths, device))),
+            FeedForwardConfig::GatedMlp(config) => Some(FeedForward::GatedMlp(config.init(widths, device))),
+            FeedForwardConfig::None => None,
+        }
+    }
+
+    /// What is impossible about it at these widths; keys are relative to the slot.
+    pub fn check(&self, widths: &Widths) -> Vec<Problem> {
+        match self {
+            FeedForwardConfig::Mlp(config) => check_width(config.expansion, config.d_ff(widths)),
+            FeedForwardConfig::GatedMlp(config) => check_width(config.expansion, config.d_ff(widths)),
+            FeedForwardConfig::None => Vec::new(),
+        }
+    }
+
+    /// Parameters.
+    pub fn num_params(&self, widths: &Widths) -> u64 {
+        match self {
+            FeedForwardConfig::Mlp(config) => config.num_params(widths),
+            FeedForwardConfig::GatedMlp(config) => config.num_params(widths),
+            FeedForwardConfig::None => 0,
+        }
+    }
+
+    /// Forward FLOPs per token.
+    pub fn flops_per_token(&self, widths: &Widths) -> u64 {
+        match self {
+            FeedForwardConfig::Mlp(config) => config.flops_per_token(widths),
+            FeedForwardConfig::GatedMlp(config) => config.flops_per_token(widths),
+            FeedForwardConfig::None => 0,
+        }
+    }
+}
+
+impl FeedForward {
+    /// Maps each position by itself.
+    ///
+    /// # Shapes
+    /// `[b, t, d] -> [b, t, d]`
+    pub fn forward(&self, x: Tensor<3>, pass: &mut Pass) -> Tensor<3> {
+        match self {
+            FeedForward::Mlp(mlp) => mlp.forward(x, pass),
+            FeedForward::GatedMlp(mlp) => mlp.forward(x, pass),
+        }
+    }
+}
+
+/// The largest expansion that is taken for meant.
+const MAX_EXPANSION: f64 = 1024.0;
+
+fn check_width(expansion: f64, d_ff: usize) -> Vec<Problem> {
+    let possible = expansion > 0.0 && expansion <= MAX_EXPANSION && d_ff > 0;
+    match possible {
+        true => Vec::new(),
+        false => vec![
+            Problem::new(expansion.to_string())
+                .key("expansion")
+                .expected("a ratio of widths above 0 and at most 1024")
+                .remedy("to leave the feed-forward out, say \"none\""),
+        ],
+    }
+}

@@ -1,0 +1,74 @@
+//! Slot: how tokens exchange information along a row.
+
+pub mod attention;
+
+use burn::module::Module;
+use burn::tensor::{Device, Tensor};
+use serde::{Deserialize, Serialize};
+
+use super::{Pass, Widths};
+use crate::error::Problem;
+pub use attention::{Attention, AttentionConfig};
+
+/// Which mixer.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum MixerConfig {
+    /// Causal self-attention.
+    Attention(AttentionConfig),
+}
+
+/// A mixer.
+#[derive(Module, Debug)]
+pub enum Mixer {
+    /// Causal self-attention.
+    Attention(Attention),
+}
+
+impl Default for MixerConfig {
+    fn default() -> Self {
+        MixerConfig::Attention(AttentionConfig::default())
+    }
+}
+
+impl MixerConfig {
+    /// Zeros of the right shapes.
+    pub fn init(&self, widths: &Widths, device: &Device) -> Mixer {
+        match self {
+            MixerConfig::Attention(config) => Mixer::Attention(config.init(widths, device)),
+        }
+    }
+
+    /// What is impossible about it at these widths; keys are relative to the slot.
+    pub fn check(&self, widths: &Widths) -> Vec<Problem> {
+        match self {
+            MixerConfig::Attention(config) => config.check(widths),
+        }
+    }
+
+    /// Parameters.
+    pub fn num_params(&self, widths: &Widths) -> u64 {
+        match self {
+            MixerConfig::Attention(config) => config.num_params(widths),
+        }
+    }
+
+    /// Forward FLOPs per token in rows of `widths.seq_len`.
+    pub fn flops_per_token(&self, widths: &Widths) -> u64 {
+        match self {
+            MixerConfig::Attention(config) => config.flops_per_token(widths),
+        }
+    }
+}
+
+impl Mixer {
+    /// Mixes along time.
+    ///
+    /// # Shapes
+    /// `[b, t, d] -> [b, t, d]`
+    pub fn forward(&self, x: Tensor<3>, pass: &mut Pass) -> Tensor<3> {
+        match self {
+            Mixer::Attention(attention) => attention.forward(x, pass),
+        }
+    }
+}

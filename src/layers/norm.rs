@@ -1,0 +1,125 @@
+//! Normalisation of the residual stream: `gamma (x - mean) / sqrt(var + eps) + beta`, or without the mean.
+//!
+//! It keeps the input of every sublayer at one scale, whatever the depth. LayerNorm: Ba et al. 2016
+//! (arXiv 1607.06450); RMSNorm drops the mean and the offset: Zhang and Sennrich 2019 (arXiv 1910.07467).
+
+use burn::module::{Module, Param};
+use burn::tensor::{Device, Tensor};
+use serde::{Deserialize, Serialize};
+
+use super::Bias;
+use crate::kernels;
+
+/// Which normalisation, everywhere in the model.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum NormConfig {
+    /// LayerNorm.
+    Layer(LayerNormConfig),
+    /// RMSNorm.
+    Rms(RmsNormConfig),
+}
+
+/// Settings of LayerNorm.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct LayerNormConfig {
+    /// Added to the variance.
+    pub eps: f64,
+    /// Whether an offset is learned.
+    pub bias: Bias,
+}
+
+/// Settings of RMSNorm.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct RmsNormConfig {
+    /// Added to the mean square.
+    pub eps: f64,
+}
+
+impl Default for LayerNormConfig {
+    fn default() -> Self {
+        LayerNormConfig { eps: 1e-5, bias: Bias::With }
+    }
+}
+
+impl Default for RmsNormConfig {
+    fn default() -> Self {
+        RmsNormConfig { eps: 1e-5 }
+    }
+}
+
+impl Default for NormConfig {
+    fn default() -> Self {
+        NormConfig::Layer(LayerNormConfig::default())
+    }
+}
+
+/// A normalisation with its learned scale.
+#[derive(Module, Debug)]
+pub enum Norm {
+    /// LayerNorm.
+    Layer(LayerNorm),
+    /// RMSNorm.
+    Rms(RmsNorm),
+}
+
+/// LayerNorm.
+#[derive(Module, Debug)]
+pub struct LayerNorm {
+    /// Scale `[d]`, one at the start.
+    pub gamma: Param<Tensor<1>>,
+    /// Offset `[d]`, zero at the start.
+    pub beta: Option<Param<Tensor<1>>>,
+    eps: f64,
+}
+
+/// RMSNorm.
+#[derive(Module, Debug)]
+pub struct RmsNorm {
+    /// Scale `[d]`, one at the start.
+    pub gamma: Param<Tensor<1>>,
+    eps: f64,
+}
+
+impl NormConfig {
+    /// A normalisation over `width` channels.
+    pub fn init(&self, width: usize, device: &Device) -> Norm {
+        let gamma = Param::from_tensor(Tensor::zeros([width], device));
+        match self {
+            NormConfig::Layer(config) => Norm::Layer(LayerNorm {
+                gamma,
+                beta: match config.bias {
+                    Bias::With => Some(Param::from_tensor(Tensor::zeros([width], device))),
+                    Bias::Without => None,
+                },
+                eps: config.eps,
+            }),
+            NormConfig::Rms(config) => Norm::Rms(RmsNorm { gamma, eps: config.eps }),
+        }
+    }
+
+    /// Scale, and offset if there is one.
+    pub fn num_params(&self, width: usize) -> u64 {
+        match self {
+            NormConfig::Layer(config) => width as u64 + config.bias.num_params(width),
+            NormConfig::Rms(_) => width as u64,
+        }
+    }
+}
+
+impl Norm {
+    /// Normalises the last axis.
+    ///
+    /// # Shapes
+    /// `[b, t, d] -> [b, t, d]`
+    pub fn forward(&self, x: Tensor<3>) -> Tensor<3> {
+        match self {
+            Norm::Layer(norm) => {
+                kernels::layer_norm(x, norm.gamma.val(), norm.beta.as_ref().map(Param::val), norm.eps)
+            }
+            Norm::Rms(norm) => kernels::rms_norm(x, norm.gamma.val(), norm.eps),
+        }
+    }
+}

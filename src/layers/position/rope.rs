@@ -1,0 +1,81 @@
+//! RoPE: channel pair `i` of position `t` is turned by `t * theta^(-2i/r)`, so that a score depends on distance only.
+//!
+//! Su et al. 2021 (arXiv 2104.09864). Half-split pairing as in GPT-NeoX: channel `i` turns with `i + r/2`, where
+//! `r = share * k` channels of each head are rotated and the rest pass through. GPT-NeoX, and the GPT-2 of the
+//! knowledge capacity paper, rotate a quarter.
+
+use burn::module::Module;
+use burn::tensor::{Device, Tensor, TensorData};
+use serde::{Deserialize, Serialize};
+
+use crate::error::Problem;
+use crate::kernels;
+use crate::layers::Widths;
+
+/// Settings of RoPE.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct RopeConfig {
+    /// Base of the wavelengths.
+    pub theta: f64,
+    /// Share of each head that is rotated, in (0, 1].
+    pub share: f64,
+}
+
+impl Default for RopeConfig {
+    fn default() -> Self {
+        RopeConfig { theta: 10_000.0, share: 1.0 }
+    }
+}
+
+/// Cosines and sines of all positions, `[t, r/2]`; constants, not parameters.
+#[derive(Module, Debug)]
+pub struct RopeTable {
+    cos: Tensor<2>,
+    sin: Tensor<2>,
+}
+
+impl RopeConfig {
+    /// Rotated channels of a head: the even number nearest below `share * k`.
+    pub fn rotated(&self, d_head: usize) -> usize {
+        (self.share * d_head as f64 / 2.0 + 1e-9) as usize * 2
+    }
+
+    /// What is impossible about it at these widths.
+    pub fn check(&self, widths: &Widths) -> Vec<Problem> {
+        let mut problems = Vec::new();
+        if !(self.share > 0.0 && self.share <= 1.0) {
+            problems.push(Problem::new(self.share.to_string()).key("share").expected("a share in (0, 1]"));
+        } else if self.rotated(widths.d_head()) < 2 {
+            let got =
+                format!("{} of a head of {} channels is less than one pair", self.share, widths.d_head());
+            problems.push(Problem::new(got).key("share").remedy("use wider heads or a larger share"));
+        }
+        if !(self.theta.is_finite() && self.theta > 1.0) {
+            problems.push(Problem::new(self.theta.to_string()).key("theta").expected("a base above 1"));
+        }
+        problems
+    }
+
+    /// The table for rows of up to `widths.seq_len`.
+    pub fn init(&self, widths: &Widths, device: &Device) -> RopeTable {
+        let (t, half) = (widths.seq_len, self.rotated(widths.d_head()) / 2);
+        let angle = |i: usize| (i / half) as f64 * self.theta.powf(-((i % half) as f64) / half as f64);
+        let table = |f: fn(f64) -> f64| {
+            let values: Vec<f32> = (0..t * half).map(|i| f(angle(i)) as f32).collect();
+            Tensor::from_data(TensorData::new(values, [t, half]), device)
+        };
+        RopeTable { cos: table(f64::cos), sin: table(f64::sin) }
+    }
+}
+
+impl RopeTable {
+    /// The first `t` positions.
+    pub fn rows(&self, t: usize) -> kernels::Rope {
+        let rows = |table: &Tensor<2>| match table.dims()[0] == t {
+            true => table.clone(),
+            false => table.clone().narrow(0, 0, t),
+        };
+        kernels::Rope { cos: rows(&self.cos), sin: rows(&self.sin) }
+    }
+}

@@ -1,0 +1,108 @@
+//! What is measured and how it is kept: the `[measure]` table of a plan, and `measurements.json` of a run.
+
+use serde::{Deserialize, Serialize};
+
+/// How knowledge is measured after training.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct MeasureConfig {
+    /// Fresh renderings of each biography over which losses are averaged.
+    pub renderings: u64,
+    /// Whose biographies.
+    pub people: People,
+}
+
+/// Whose biographies are measured.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum People {
+    /// Everybody's.
+    #[default]
+    All,
+    /// An evenly spread sample.
+    Sample(Sample),
+}
+
+/// A sample of people.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Sample {
+    /// How many people.
+    pub count: u64,
+}
+
+impl Default for Sample {
+    fn default() -> Self {
+        Sample { count: 5000 }
+    }
+}
+
+impl Default for MeasureConfig {
+    fn default() -> Self {
+        MeasureConfig { renderings: 4, people: People::All }
+    }
+}
+
+/// Everything that was measured on a trained model.
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
+pub struct Measurements {
+    /// Bits of knowledge, if the data is made of facts.
+    pub capacity: Option<Capacity>,
+    /// Loss on held-out text, if there is any.
+    pub held_out: Option<Loss>,
+}
+
+/// A loss.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+pub struct Loss {
+    /// Mean over tokens, in nats.
+    pub nats_per_token: f64,
+    /// Tokens averaged over.
+    pub tokens: u64,
+}
+
+/// Bits of knowledge (arXiv 2404.05405, Definitions 4.1 and 4.3).
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Capacity {
+    /// Bits stored: names + values (+ diversity for bioD).
+    pub bits: f64,
+    /// Bits of the names, `N log2(N0 / e^p1)`.
+    pub name_bits: f64,
+    /// Bits of the values, `N log2(S0 / e^p2)`.
+    pub value_bits: f64,
+    /// Bits of the diversity sets (bioD only; never above zero when `D = T^L`).
+    pub diversity_bits: f64,
+    /// Bits of a model that knows everything.
+    pub max_bits: f64,
+    /// `R`: bits per parameter, of all parameters.
+    pub bits_per_param: f64,
+    /// `R_max`: bits per parameter of a model of this size that knows everything.
+    pub max_bits_per_param: f64,
+    /// Parameters `P` that bits are divided by.
+    pub params: u64,
+    /// `p1`: loss of the whole name in nats, mean over people and renderings.
+    pub name_nats: f64,
+    /// `p2`: loss of all values together in nats, mean over people and renderings.
+    pub value_nats: f64,
+    /// Bits per attribute, in the data's order.
+    pub attributes: Vec<AttributeBits>,
+    /// Share of people all of whose values are the likeliest token by token.
+    pub fully_known: f64,
+    /// Standard error of `bits_per_param` from the choice of renderings (and of people, when sampled).
+    pub measurement_error: f64,
+    /// People and renderings that were read.
+    pub people: u64,
+    /// Renderings of each.
+    pub renderings: u64,
+}
+
+/// Bits stored of one attribute.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct AttributeBits {
+    /// For instance `birth city`.
+    pub name: String,
+    /// Bits stored per person.
+    pub bits: f64,
+    /// Bits per person of a model that knows it.
+    pub max_bits: f64,
+}

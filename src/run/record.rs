@@ -1,0 +1,74 @@
+//! What is known of a finished run: plan + environment + training + measurements.
+
+use serde::{Deserialize, Serialize};
+
+use crate::measure::Measurements;
+use crate::model::ParamCount;
+use crate::plan::Plan;
+
+/// A finished run, as `measurements.json` keeps it.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct RunRecord {
+    /// Version of this file's format.
+    pub format: u32,
+    /// Hash of the plan (hex).
+    pub fingerprint: String,
+    /// The plan, fully resolved.
+    pub plan: Plan,
+    /// Where it ran.
+    pub environment: Environment,
+    /// Counts of the model.
+    pub params: ParamCount,
+    /// What training cost and where it ended.
+    pub training: TrainingSummary,
+    /// What was measured.
+    pub measurements: Measurements,
+}
+
+/// What a run is for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Role {
+    /// Chooses a learning rate; never reported.
+    Tune,
+    /// Reported.
+    Report,
+}
+
+/// Where a run ran.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Environment {
+    /// Version of this program.
+    pub version: String,
+    /// Commit it was built from, if known.
+    pub commit: Option<String>,
+    /// Kind of device: `cpu`, `cuda`, ...
+    pub device: String,
+    /// Kernel level on a CPU: `avx512`, `avx2`, `portable`, `reference`.
+    pub kernels: String,
+    /// Processor or GPU by its own name.
+    pub processor: String,
+    /// Operating system and architecture.
+    pub platform: String,
+    /// Threads of the run.
+    pub threads: usize,
+    /// When it ended, UTC, RFC 3339.
+    pub finished: String,
+}
+
+/// What training cost and where it ended.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+pub struct TrainingSummary {
+    /// Optimizer steps.
+    pub steps: u64,
+    /// Tokens read.
+    pub tokens: u64,
+    /// FLOPs of forward and backward, exact counting.
+    pub flops: f64,
+    /// Seconds of training, without start-up, measurement and pauses.
+    pub seconds: f64,
+    /// Mean training loss of the last 5 % of steps, in nats per token.
+    pub final_loss: f64,
+    /// Largest resident memory of the process, in bytes.
+    pub peak_bytes: u64,
+}
