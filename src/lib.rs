@@ -16,16 +16,16 @@
 #![recursion_limit = "256"]
 #![warn(missing_docs)]
 
-pub mod error;
+pub mod data;
 pub mod device;
+pub mod error;
 pub mod kernels;
 pub mod layers;
-pub mod model;
-pub mod data;
-pub mod training;
 pub mod measure;
+pub mod model;
 pub mod plan;
-pub mod run;
 pub mod report;
+pub mod run;
+pub mod training;
 
 pub use error::{Error, Result};
