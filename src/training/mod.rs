@@ -4,6 +4,7 @@ pub mod config;
 pub mod schedule;
 pub mod optimizer;
 pub mod weights;
+pub mod manifest;
 pub mod checkpoint;
 pub mod meters;
 pub mod observer;
