@@ -1,7 +1,7 @@
 //! Who watches a run: the loop tells, the observer shows, writes, and says whether to go on.
 
 use super::meters::Metrics;
-use crate::error::Result;
+use crate::error::{Error, Result};
 
 /// Where a run is.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -50,6 +50,9 @@ pub trait Observer {
     fn commits(&mut self, _step: u64) -> Result<()> {
         Ok(())
     }
+
+    /// Something is wrong that does not end the run, for instance a damaged checkpoint that was skipped.
+    fn warns(&mut self, _error: &Error) {}
 }
 
 /// Watches nothing.

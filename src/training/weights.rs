@@ -39,8 +39,8 @@ pub fn put<M: Module>(module: M, mut weights: Weights, source: &str) -> Result<M
     for (name, shape) in &expected {
         match weights.get(name) {
             None => problems.push(Problem::new(format!("{source} has no tensor {name}"))),
-            Some(data) if data.shape.as_slice() != shape.as_slice() => problems.push(
-                Problem::new(format!("{source}: {name} is {:?}", data.shape.as_slice()))
+            Some(data) if data.shape().as_slice() != shape.as_slice() => problems.push(
+                Problem::new(format!("{source}: {name} is {:?}", data.shape().as_slice()))
                     .expected(format!("{shape:?}")),
             ),
             Some(_) => {}
@@ -69,7 +69,7 @@ pub fn put<M: Module>(module: M, mut weights: Weights, source: &str) -> Result<M
 /// [`Kind::Io`](crate::error::Kind::Io) when the file cannot be written.
 pub fn write(path: &Path, weights: &Weights, metadata: &[(&str, String)]) -> Result<()> {
     let views = weights.iter().map(|(name, data)| {
-        let view = TensorView::new(Dtype::F32, data.shape.to_vec(), data.as_bytes());
+        let view = TensorView::new(Dtype::F32, data.shape().to_vec(), data.as_bytes());
         (name.as_str(), view.expect("f32 data has four bytes per element"))
     });
     let mut header = std::collections::HashMap::from([("format".to_string(), "pt".to_string())]);
