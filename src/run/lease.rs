@@ -304,12 +304,10 @@ impl Owned {
     fn beat_on(&self) {
         let mut beats = self.lock();
         loop {
-            beats = self
-                .wake
-                .wait_timeout(beats, self.beat)
-                .expect("no thread panics while it holds the beats")
-                .0;
-            if beats.over || beats.lost {
+            let on = |beats: &mut Beats| !beats.over && !beats.lost;
+            let waited = self.wake.wait_timeout_while(beats, self.beat, on);
+            beats = waited.expect("no thread panics while it holds the beats").0;
+            if !on(&mut beats) {
                 return;
             }
             match newest(&self.folder) {
@@ -399,7 +397,8 @@ mod tests {
     use super::*;
     use std::sync::atomic::{AtomicUsize, Ordering};
 
-    const QUICK: Duration = Duration::from_millis(20);
+    /// Short for a test, long for a machine that is busy with other tests.
+    const QUICK: Duration = Duration::from_millis(200);
 
     fn mine(claim: Claim) -> Lease {
         match claim {
