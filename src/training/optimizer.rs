@@ -125,6 +125,6 @@ impl Map for Update<'_> {
             .unwrap_or_else(|| Moments { m: value.zeros_like(), v: value.zeros_like() });
         let (value, m, v) = kernels::adamw(value, gradient, m, v, &step);
         self.moments.insert(name.to_string(), Moments { m, v });
-        Tensor::from_inner(value.reshape(shape)).require_grad()
+        Tensor::from_inner(value.reshape(shape))
     }
 }
