@@ -1,5 +1,7 @@
 //! One file per measurement; what they find is kept in [`Measurements`].
 
 pub mod record;
+pub mod capacity;
+pub mod loss;
 
 pub use record::{AttributeBits, Capacity, Loss, MeasureConfig, Measurements, People};

@@ -1,7 +1,9 @@
 //! Who watches a run: the loop tells, the observer shows, writes, and says whether to go on.
 
 use super::meters::Metrics;
+use crate::data::Dataset;
 use crate::error::{Error, Result};
+use crate::model::Decoder;
 
 /// Where a run is.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -43,6 +45,12 @@ pub trait Observer {
 
     /// A stretch of steps is done (about 200 in a run).
     fn metrics(&mut self, _metrics: &Metrics) -> Result<()> {
+        Ok(())
+    }
+
+    /// About twenty times in a run: the model as it is after `step`, with autodiff, and its data. For probes; the time
+    /// spent here is not counted as training.
+    fn looks(&mut self, _step: u64, _tokens: u64, _model: &Decoder, _data: &Dataset) -> Result<()> {
         Ok(())
     }
 
