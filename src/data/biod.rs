@@ -68,7 +68,11 @@ impl BioDConfig {
         }
         let name_space = self.name_space().filter(|&space| space <= Permutation::MAX_LEN);
         let name_space = name_space.ok_or_else(|| {
-            out_of_range("name_pool", self.name_pool, &format!("at most 2^63 names of {} parts", self.name_parts))
+            out_of_range(
+                "name_pool",
+                self.name_pool,
+                &format!("at most 2^63 names of {} parts", self.name_parts),
+            )
         })?;
         check_range("people", self.people, 1..=name_space)?;
         let strings = power(self.alphabet, self.length).unwrap_or(u64::MAX);
@@ -214,7 +218,11 @@ impl BioD {
                 self.strings.write(attribute, *pick, config.first_symbol(), &mut out.tokens);
             }
             let fact = Fact::Value(attribute as usize);
-            out.spans.push(Span { fact, range: value..value + chunks * length, first_chunk: value..value + length });
+            out.spans.push(Span {
+                fact,
+                range: value..value + chunks * length,
+                first_chunk: value..value + length,
+            });
         }
     }
 
@@ -295,7 +303,16 @@ mod tests {
     }
 
     fn odd() -> BioDConfig {
-        BioDConfig { people: 23, attributes: 3, chunks: 2, diversity: 7, length: 4, alphabet: 5, name_parts: 2, name_pool: 5 }
+        BioDConfig {
+            people: 23,
+            attributes: 3,
+            chunks: 2,
+            diversity: 7,
+            length: 4,
+            alphabet: 5,
+            name_parts: 2,
+            name_pool: 5,
+        }
     }
 
     #[test]
@@ -319,7 +336,8 @@ mod tests {
     #[test]
     fn names_are_unique_even_when_all_are_taken() {
         let data = BioDConfig { people: 25, ..odd() }.open(9, 1).unwrap();
-        let names: HashSet<_> = (0..25).map(|person| data.document(person, 0).tokens[1..3].to_vec()).collect();
+        let names: HashSet<_> =
+            (0..25).map(|person| data.document(person, 0).tokens[1..3].to_vec()).collect();
         assert_eq!(names.len(), 25);
     }
 
@@ -327,8 +345,11 @@ mod tests {
     fn values_stay_and_only_the_order_changes_between_exposures_and_measurements() {
         let data = odd().open(1, 4).unwrap();
         let values = |document: Document| {
-            let mut values: Vec<_> =
-                document.spans.iter().map(|s| (format!("{:?}", s.fact), document.tokens[s.range.clone()].to_vec())).collect();
+            let mut values: Vec<_> = document
+                .spans
+                .iter()
+                .map(|s| (format!("{:?}", s.fact), document.tokens[s.range.clone()].to_vec()))
+                .collect();
             values.sort();
             values
         };

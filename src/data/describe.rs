@@ -129,7 +129,8 @@ mod tests {
 
     #[test]
     fn rows_of_symbols_are_shown_as_words() {
-        let description = describe(&DataConfig::BioD(BioDConfig { people: 2, ..BioDConfig::default() }), 0).unwrap();
+        let description =
+            describe(&DataConfig::BioD(BioDConfig { people: 2, ..BioDConfig::default() }), 0).unwrap();
         assert_eq!(description.samples.len(), 2);
         assert!(description.samples[0].starts_with("[name: n1."), "{}", description.samples[0]);
         assert!(serde_json::to_string(&description).unwrap().contains("\"tokens_per_document\":16.0"));

@@ -19,7 +19,12 @@ impl List {
 
     /// The entries of `text`, an error for each empty or repeated line; `file` is the name to print.
     pub fn parse(file: &str, text: &str) -> Result<Self> {
-        let entries = text.trim_start_matches('\u{feff}').trim_end().lines().map(|line| line.trim().to_string()).collect();
+        let entries = text
+            .trim_start_matches('\u{feff}')
+            .trim_end()
+            .lines()
+            .map(|line| line.trim().to_string())
+            .collect();
         let list = List { file: file.to_string(), entries };
         let mut first_line = std::collections::HashMap::new();
         let mut problems = Vec::new();
@@ -27,10 +32,14 @@ impl List {
             if entry.is_empty() {
                 problems.push(list.problem(i, "empty line").remedy("delete the line"));
             } else if entry.contains("  ") || entry.contains(char::is_control) {
-                problems.push(list.problem(i, "a double space or a control character").expected("single spaces"));
+                problems
+                    .push(list.problem(i, "a double space or a control character").expected("single spaces"));
             }
             if let Some(line) = first_line.insert(entry, i + 1).filter(|_| !entry.is_empty()) {
-                problems.push(list.problem(i, format!("{entry:?} stands in line {line} already")).remedy("delete one of the two"));
+                problems.push(
+                    list.problem(i, format!("{entry:?} stands in line {line} already"))
+                        .remedy("delete one of the two"),
+                );
             }
         }
         if list.entries.is_empty() {
@@ -42,7 +51,13 @@ impl List {
     /// A problem at entry `i`.
     pub fn problem(&self, i: usize, got: impl Into<String>) -> Problem {
         let text = self.entries[i].clone();
-        Problem::new(got).at(Place { file: self.file.clone(), line: i + 1, column: 1, width: text.chars().count().max(1), text })
+        Problem::new(got).at(Place {
+            file: self.file.clone(),
+            line: i + 1,
+            column: 1,
+            width: text.chars().count().max(1),
+            text,
+        })
     }
 
     /// This list, or all problems found in it.

@@ -9,16 +9,18 @@
 //! | [`bio-d`](biod) | the same without English: one short row of symbols a person | every term of the law can be set by hand; cheap |
 //! | [`text`] | a folder of the user's own files | language modelling with a held-out share |
 
-pub mod random;
-pub mod permutation;
-pub mod tokenizer;
+pub mod biod;
+pub mod bios;
+pub mod describe;
 pub mod information;
 mod list;
+pub mod permutation;
+pub mod random;
 mod stream;
-pub mod bios;
-pub mod biod;
+#[cfg(test)]
+mod tests;
 pub mod text;
-pub mod describe;
+pub mod tokenizer;
 
 use std::ops::Range;
 use std::path::PathBuf;
@@ -27,8 +29,8 @@ use serde::{Deserialize, Serialize};
 
 use crate::error::{Error, Problem, Result};
 
-pub use bios::BioSConfig;
 pub use biod::BioDConfig;
+pub use bios::BioSConfig;
 pub use describe::{Description, describe};
 pub use information::Information;
 pub use text::TextConfig;
@@ -64,7 +66,7 @@ pub struct Dataset {
 
 #[derive(Debug)]
 enum Source {
-    BioS(bios::BioS),
+    BioS(Box<bios::BioS>),
     BioD(biod::BioD),
     Text(text::Text),
 }
@@ -145,7 +147,7 @@ impl DataConfig {
     pub fn open(&self, seed: u64, exposures: u64) -> Result<Dataset> {
         self.check()?;
         let source = match self {
-            DataConfig::BioS(config) => Source::BioS(config.open(seed, exposures)?),
+            DataConfig::BioS(config) => Source::BioS(Box::new(config.open(seed, exposures)?)),
             DataConfig::BioD(config) => Source::BioD(config.open(seed, exposures)?),
             DataConfig::Text(config) => Source::Text(config.open(seed)?),
         };

@@ -20,7 +20,8 @@ impl Order {
     pub fn new(seed: u64, people: u64, exposures: u64) -> Result<Self> {
         let limit = Permutation::MAX_LEN / people;
         if exposures == 0 || exposures > limit.min(u64::from(u32::MAX)) {
-            let problem = Problem::new(exposures.to_string()).key("exposures").expected(format!("1 to {limit}"));
+            let problem =
+                Problem::new(exposures.to_string()).key("exposures").expected(format!("1 to {limit}"));
             return Err(Error::config(problem));
         }
         let permutation = Permutation::new(people * exposures, &mut Streams::new(seed, "order").at(0));
@@ -105,7 +106,7 @@ impl PackedIndex {
 
 /// How many blocks to measure to get past `distance` more tokens, judging by the `blocks` that took `end` tokens.
 fn blocks_to(distance: u64, blocks: u64, end: u64) -> u64 {
-    let per_block = if blocks == 0 { BLOCK } else { (end / blocks).max(1) };
+    let per_block = end.checked_div(blocks).unwrap_or(BLOCK);
     (distance / per_block + 1).min(STRIDE)
 }
 
@@ -130,7 +131,12 @@ mod tests {
 
     #[test]
     fn the_index_agrees_with_counting_whatever_was_asked_before() {
-        let ends: Vec<u64> = (0..3000).scan(0, |end, i| { *end += length(i); Some(*end) }).collect();
+        let ends: Vec<u64> = (0..3000)
+            .scan(0, |end, i| {
+                *end += length(i);
+                Some(*end)
+            })
+            .collect();
         let counted = |token: u64| {
             let document = ends.partition_point(|&end| end <= token) as u64;
             (document, token - (ends[document as usize] - length(document)))

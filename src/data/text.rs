@@ -83,7 +83,8 @@ impl TextConfig {
         }
         if training.len() <= self.seq_len {
             let got = format!("{} has {} tokens to train on", self.path.display(), training.len());
-            let problem = Problem::new(got).key("data.path").expected(format!("more than seq_len = {}", self.seq_len));
+            let problem =
+                Problem::new(got).key("data.path").expected(format!("more than seq_len = {}", self.seq_len));
             return Err(Error::data(problem.remedy("add text, or lower data.seq_len or data.held_out")));
         }
         let windows = (training.len() - 1) as u64 / self.seq_len as u64;
@@ -212,7 +213,12 @@ mod tests {
     }
 
     fn config(folder: &tempfile::TempDir) -> TextConfig {
-        TextConfig { path: folder.path().into(), tokenizer: TokenizerConfig::Bytes, seq_len: 3, held_out: 0.25 }
+        TextConfig {
+            path: folder.path().into(),
+            tokenizer: TokenizerConfig::Bytes,
+            seq_len: 3,
+            held_out: 0.25,
+        }
     }
 
     #[test]
@@ -267,6 +273,9 @@ mod tests {
         assert!(error.to_string().contains("a: line 2: bytes that are not UTF-8"), "{error}");
         assert_eq!(error.exit_code(), 65);
         let wrong = TextConfig { held_out: 1.0, ..config(&short) };
-        assert_eq!(wrong.check().unwrap_err().to_string(), "data.held_out: 1, expected a share from 0 to below 1");
+        assert_eq!(
+            wrong.check().unwrap_err().to_string(),
+            "data.held_out: 1, expected a share from 0 to below 1"
+        );
     }
 }

@@ -111,16 +111,18 @@ impl Tokenizer {
                 let found = bpe.encode_ordinary(text).into_iter();
                 found.map(|id| ids[id as usize].ok_or_else(|| unknown(&gpt2_spelling(bpe, id)))).collect()
             }
-            Ids::Words(ids) => {
-                Words(text).map(|word| ids.get(word.as_bytes()).copied().ok_or_else(|| unknown(word.as_bytes()))).collect()
-            }
+            Ids::Words(ids) => Words(text)
+                .map(|word| ids.get(word.as_bytes()).copied().ok_or_else(|| unknown(word.as_bytes())))
+                .collect(),
             Ids::Bytes => Ok(text.bytes().map(|byte| u32::from(byte) + 1).collect()),
         }
     }
 
     /// The text of `tokens`; bytes that are no UTF-8 and ids beyond the vocabulary show as U+FFFD.
     pub fn decode(&self, tokens: &[u32]) -> String {
-        let spelled = tokens.iter().map(|&id| self.spelling.get(id as usize).map_or("\u{fffd}".as_bytes(), Vec::as_slice));
+        let spelled = tokens
+            .iter()
+            .map(|&id| self.spelling.get(id as usize).map_or("\u{fffd}".as_bytes(), Vec::as_slice));
         String::from_utf8_lossy(&spelled.collect::<Vec<_>>().concat()).into_owned()
     }
 }
@@ -135,7 +137,10 @@ fn gpt2_spelling(bpe: &CoreBPE, id: u32) -> Vec<u8> {
 
 fn unknown(token: &[u8]) -> Error {
     let token = String::from_utf8_lossy(token);
-    Error::data(Problem::new(format!("token {token:?} is not in the vocabulary")).expected("words that the dataset can print"))
+    Error::data(
+        Problem::new(format!("token {token:?} is not in the vocabulary"))
+            .expected("words that the dataset can print"),
+    )
 }
 
 /// Cuts a text into runs of one class (letters, digits, other marks), each with the space before it.
@@ -163,7 +168,11 @@ impl<'a> Iterator for Words<'a> {
 
     fn next(&mut self) -> Option<&'a str> {
         let first = self.0.chars().next()?;
-        let body = self.0.strip_prefix(' ').filter(|rest| rest.starts_with(|c| class(c) != Class::Space)).unwrap_or(self.0);
+        let body = self
+            .0
+            .strip_prefix(' ')
+            .filter(|rest| rest.starts_with(|c| class(c) != Class::Space))
+            .unwrap_or(self.0);
         let kind = body.chars().next().map_or(class(first), class);
         let run = body.find(|c| class(c) != kind).unwrap_or(body.len());
         let mut end = self.0.len() - body.len() + run;
@@ -190,7 +199,11 @@ mod tests {
             for tokenizer in [config.closed([TEXT]), config.open([TEXT])] {
                 let tokens = tokenizer.encode(TEXT).unwrap();
                 assert_eq!(tokenizer.decode(&tokens), TEXT);
-                assert!(tokens.iter().all(|&t| (t as usize) < tokenizer.vocab_size() && t != tokenizer.end_of_text()));
+                assert!(
+                    tokens
+                        .iter()
+                        .all(|&t| (t as usize) < tokenizer.vocab_size() && t != tokenizer.end_of_text())
+                );
             }
         }
     }
@@ -213,6 +226,9 @@ mod tests {
         let tokenizer = TokenizerConfig::Gpt2.closed([" red", " blue"]);
         assert_eq!((tokenizer.vocab_size(), tokenizer.end_of_text()), (3, 0));
         let error = tokenizer.encode(" green").unwrap_err().to_string();
-        assert_eq!(error, "token \" green\" is not in the vocabulary, expected words that the dataset can print");
+        assert_eq!(
+            error,
+            "token \" green\" is not in the vocabulary, expected words that the dataset can print"
+        );
     }
 }

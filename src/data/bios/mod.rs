@@ -5,21 +5,23 @@
 //! and a gender; the working city follows from the employer and is not counted. At every exposure the sentences are
 //! written and ordered afresh, so that a model can only do well by storing the facts.
 
-mod template;
-mod pools;
-mod pieces;
 mod person;
+mod pieces;
+mod pools;
 mod render;
+mod template;
+#[cfg(test)]
+mod tests;
 
 use serde::{Deserialize, Serialize};
 
 use super::information::{Attribute, Information};
 use super::tokenizer::TokenizerConfig;
-use super::{MAX_SEQ_LEN, check_range};
+use super::{MAX_SEQ_LEN, check_range, out_of_range};
 use crate::error::Result;
 
-pub use pools::{FolderConfig, PoolsConfig};
 pub(super) use pieces::Pieces;
+pub use pools::{FolderConfig, PoolsConfig};
 pub(super) use render::BioS;
 
 /// Biographies of `people` invented people, packed end to end.
@@ -97,7 +99,9 @@ impl Default for BioSConfig {
 
 impl BioSConfig {
     pub(super) fn check(&self) -> Result<()> {
-        check_range("people", self.people, 1..=u64::MAX)?;
+        if self.people == 0 {
+            return Err(out_of_range("people", self.people, "at least 1"));
+        }
         check_range("seq_len", self.seq_len as u64, 1..=MAX_SEQ_LEN)?;
         self.pools.check()
     }
@@ -130,6 +134,11 @@ impl BioSConfig {
         }
         let attribute = |(name, n): (&str, u64)| Attribute { name: name.into(), bits: (n as f64).log2() };
         let attributes = choices.into_iter().map(attribute).collect();
-        Ok(Information { people: self.people, name_bits: (name_space as f64).log2(), attributes, diversity: None })
+        Ok(Information {
+            people: self.people,
+            name_bits: (name_space as f64).log2(),
+            attributes,
+            diversity: None,
+        })
     }
 }

@@ -121,8 +121,19 @@ impl Pieces {
         let texts = Texts::new(pools);
         let tokenizer = config.closed(texts.all());
         check_joins(pools, &texts, config)?;
-        let [first_names, middle_names, last_names, months, days, years, cities, universities, majors, employers, hq] =
-            texts.lists.each_ref().map(|list| Runs::new(&tokenizer, list));
+        let [
+            first_names,
+            middle_names,
+            last_names,
+            months,
+            days,
+            years,
+            cities,
+            universities,
+            majors,
+            employers,
+            hq,
+        ] = texts.lists.each_ref().map(|list| Runs::new(&tokenizer, list));
         let sentences = pools.sentences.each_ref().map(|sentences| {
             let templates = sentences.templates.iter();
             templates.map(|template| Sentence::new(&tokenizer, &template.before, &template.after)).collect()
@@ -206,7 +217,8 @@ fn check_joins(pools: &Pools, texts: &Texts, config: TokenizerConfig) -> Result<
     let tokenizer = config.open(texts.all());
     let [_, _, last_names, _, _, years, cities, universities, majors, employers, headquarters] = &texts.lists;
     let values = [years, cities, universities, majors, employers, headquarters];
-    let pronouns: Vec<String> = PRONOUNS.iter().flat_map(|(he, his)| [he.to_string(), format!(" {his}")]).collect();
+    let pronouns: Vec<String> =
+        PRONOUNS.iter().flat_map(|(he, his)| [he.to_string(), format!(" {his}")]).collect();
     let subjects: Vec<&String> = last_ends(last_names.iter().chain(&pronouns[..1]));
     let his: Vec<&String> = last_ends(pronouns[1..2].iter());
     let mut problems = Vec::new();
@@ -214,10 +226,14 @@ fn check_joins(pools: &Pools, texts: &Texts, config: TokenizerConfig) -> Result<
         let values = last_ends(values.iter());
         for (i, template) in sentences.templates.iter().enumerate() {
             let mut ends = vec![(&subjects, &template.before.text), (&values, &template.after.text)];
-            let rests = [&template.before, &template.after].into_iter().filter_map(|half| half.after_pronoun.as_ref());
+            let rests = [&template.before, &template.after]
+                .into_iter()
+                .filter_map(|half| half.after_pronoun.as_ref());
             ends.extend(rests.map(|rest| (&his, rest)));
             for (left, right) in ends {
-                problems.extend(fused(&tokenizer, left, right)?.map(|left| joined(&sentences.list, i, left, right)));
+                problems.extend(
+                    fused(&tokenizer, left, right)?.map(|left| joined(&sentences.list, i, left, right)),
+                );
             }
         }
     }

@@ -51,7 +51,17 @@ pub(super) struct Sentences {
 }
 
 pub(super) const MONTHS: [&str; 12] = [
-    "January", "February", "March", "April", "May", "June", "July", "August", "September", "October", "November",
+    "January",
+    "February",
+    "March",
+    "April",
+    "May",
+    "June",
+    "July",
+    "August",
+    "September",
+    "October",
+    "November",
     "December",
 ];
 pub(super) const DAYS: u64 = 28;
@@ -80,7 +90,8 @@ impl PoolsConfig {
         let pools = POOLS.map(|(name, _)| path.join(name).with_extension("txt"));
         let templates = TEMPLATES.map(|(name, _)| path.join("templates").join(name).with_extension("txt"));
         let has_templates = path.join("templates").is_dir();
-        let mut files: Vec<_> = pools.into_iter().chain(templates.into_iter().filter(|_| has_templates)).collect();
+        let mut files: Vec<_> =
+            pools.into_iter().chain(templates.into_iter().filter(|_| has_templates)).collect();
         files.sort();
         files
     }
@@ -92,7 +103,9 @@ impl PoolsConfig {
             PoolsConfig::Folder(FolderConfig { path }) => Err(Error::config(
                 Problem::new(format!("no folder {:?}", path.display().to_string()))
                     .key("data.pools.path")
-                    .expected("a folder with first_names.txt, employers.txt and the other lists of datasets/pools"),
+                    .expected(
+                        "a folder with first_names.txt, employers.txt and the other lists of datasets/pools",
+                    ),
             )),
         }
     }
@@ -110,12 +123,26 @@ impl PoolsConfig {
         let (employers, headquarters) = split_employers(employers)?;
         let [a, b, c, d, e, f] = sentences.map(Sentences::parse);
         let sentences = [a?, b?, c?, d?, e?, f?];
-        Ok(Pools { first_names, middle_names, last_names, cities, universities, majors, employers, headquarters, sentences })
+        Ok(Pools {
+            first_names,
+            middle_names,
+            last_names,
+            cities,
+            universities,
+            majors,
+            employers,
+            headquarters,
+            sentences,
+        })
     }
 }
 
 /// The lists `names`, from `folder` or else from the program.
-fn load_all<const N: usize>(folder: Option<&Path>, ours: &str, names: [(&str, &str); N]) -> Result<[List; N]> {
+fn load_all<const N: usize>(
+    folder: Option<&Path>,
+    ours: &str,
+    names: [(&str, &str); N],
+) -> Result<[List; N]> {
     let mut lists = Vec::with_capacity(N);
     let mut problems = Vec::new();
     for (name, text) in names {
@@ -160,22 +187,21 @@ impl Pools {
     pub fn name_space(&self) -> Result<u64> {
         let sizes = [&self.first_names, &self.middle_names, &self.last_names].map(|list| list.len() as u64);
         let space = sizes.into_iter().try_fold(1u64, u64::checked_mul).filter(|&space| space <= 1 << 63);
-        space.ok_or_else(|| Error::data(Problem::new("more than 2^63 full names").remedy("shorten the lists of names")))
+        space.ok_or_else(|| {
+            Error::data(Problem::new("more than 2^63 full names").remedy("shorten the lists of names"))
+        })
     }
 }
 
 impl Sentences {
     fn parse(list: List) -> Result<Self> {
-        let parsed = list.entries.iter().enumerate().map(|(i, line)| {
-            Template::parse(line).map_err(|(got, expected)| list.problem(i, got).expected(expected))
-        });
-        let (templates, problems) = parsed.fold((Vec::new(), Vec::new()), |(mut good, mut bad), template| {
-            match template {
-                Ok(template) => good.push(template),
-                Err(problem) => bad.push(problem),
+        let (mut templates, mut problems) = (Vec::new(), Vec::new());
+        for (i, line) in list.entries.iter().enumerate() {
+            match Template::parse(line) {
+                Ok(template) => templates.push(template),
+                Err((got, expected)) => problems.push(list.problem(i, got).expected(expected)),
             }
-            (good, bad)
-        });
+        }
         or_problems(Sentences { list, templates }, problems)
     }
 }

@@ -89,9 +89,11 @@ impl BioS {
 
     pub fn batch(&self, step: u64, rows: usize) -> Batch {
         let n = rows * self.seq_len;
-        let (mut document, skip) = self.index.locate(step * n as u64, |document| self.training_draft(document).len(self));
+        let (mut document, skip) =
+            self.index.locate(step * n as u64, |document| self.training_draft(document).len(self));
         let skip = skip as usize;
-        let mut written = Document { tokens: Vec::with_capacity(skip + n + 128), spans: Vec::with_capacity(7) };
+        let mut written =
+            Document { tokens: Vec::with_capacity(skip + n + 128), spans: Vec::with_capacity(7) };
         while written.tokens.len() < skip + n + 1 {
             written.spans.clear();
             self.training_draft(document).write(self, &mut written);
@@ -132,7 +134,8 @@ impl BioS {
             Sentences::Multi => draws,
             Sentences::Single => self.wording.single.at(person),
         };
-        let templates = self.pieces.sentences.each_ref().map(|choices| wording.below(choices.len() as u64) as usize);
+        let templates =
+            self.pieces.sentences.each_ref().map(|choices| wording.below(choices.len() as u64) as usize);
         Draft { person: self.people.get(person, &self.pieces), order, templates }
     }
 }
@@ -162,7 +165,9 @@ impl Draft {
         };
         let sentences = (0..6).map(|number| {
             let sentence = self.sentence(number, pieces);
-            sentence.before[gender].len() + size(self.person.value(number, pieces)) + sentence.after[gender].len()
+            sentence.before[gender].len()
+                + size(self.person.value(number, pieces))
+                + sentence.after[gender].len()
         });
         1 + (subjects + sentences.sum::<usize>()) as u64
     }
@@ -183,7 +188,7 @@ impl Draft {
     fn write_subject(&self, bios: &BioS, place: usize, out: &mut Document) {
         let start = out.tokens.len();
         if place == 0 || bios.rendering.names == Names::EverySentence {
-            self.person.name(&bios.pieces).map(|part| out.tokens.extend_from_slice(part));
+            out.extend(self.person.name(&bios.pieces));
         } else {
             out.tokens.extend_from_slice(bios.pieces.pronouns.get(self.person.gender));
         }
@@ -201,7 +206,7 @@ impl Draft {
         let before = out.tokens.len();
         out.tokens.extend_from_slice(&sentence.before[gender]);
         let value = out.tokens.len();
-        self.person.value(number, &bios.pieces).map(|part| out.tokens.extend_from_slice(part));
+        out.extend(self.person.value(number, &bios.pieces));
         let after = out.tokens.len();
         out.tokens.extend_from_slice(&sentence.after[gender]);
         let counts_gender = bios.rendering.names == Names::FirstSentence;
@@ -219,6 +224,10 @@ impl Draft {
 }
 
 impl Document {
+    fn extend(&mut self, parts: [&[u32]; 3]) {
+        parts.into_iter().for_each(|part| self.tokens.extend_from_slice(part));
+    }
+
     /// The gender counts where it is printed first.
     fn note_gender(&mut self, range: std::ops::Range<usize>) {
         if self.spans.iter().all(|span| span.fact != Fact::Value(GENDER)) {

@@ -24,7 +24,8 @@ pub(super) struct Half {
 impl Template {
     /// Reads one line; else what was found and what was expected.
     pub fn parse(line: &str) -> Result<Self, (String, &'static str)> {
-        let rest = line.strip_prefix("{name}").ok_or(("no {name} at the beginning".to_string(), "{name} first"))?;
+        let rest =
+            line.strip_prefix("{name}").ok_or(("no {name} at the beginning".to_string(), "{name} first"))?;
         let (before, after) = rest.split_once("{value}").ok_or(("no {value}".to_string(), "{value} once"))?;
         let before = before.strip_suffix(' ').ok_or(("no space before {value}".to_string(), "a space"))?;
         if rest.matches("{his}").count() > 1 {
@@ -37,13 +38,18 @@ impl Template {
 impl Half {
     fn parse(text: &str) -> Result<Self, (String, &'static str)> {
         let (text, after_pronoun) = match text.split_once("{his}") {
-            Some((text, rest)) => {
-                (text.strip_suffix(' ').ok_or(("no space before {his}".to_string(), "a space"))?, Some(rest.to_string()))
-            }
+            Some((text, rest)) => (
+                text.strip_suffix(' ').ok_or(("no space before {his}".to_string(), "a space"))?,
+                Some(rest.to_string()),
+            ),
             None => (text, None),
         };
-        if [Some(text), after_pronoun.as_deref()].into_iter().flatten().any(|text| text.contains(['{', '}'])) {
-            return Err(("an unknown or repeated {...}".to_string(), "{name}, {value} and perhaps {his}, each once"));
+        if [Some(text), after_pronoun.as_deref()].into_iter().flatten().any(|text| text.contains(['{', '}']))
+        {
+            return Err((
+                "an unknown or repeated {...}".to_string(),
+                "{name}, {value} and perhaps {his}, each once",
+            ));
         }
         Ok(Half { text: text.to_string(), after_pronoun })
     }

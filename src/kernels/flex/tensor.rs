@@ -75,5 +75,6 @@ pub fn constant<const D: usize>(x: &Tensor<D>) -> FlexTensor {
 
 /// The buffer of an int tensor.
 pub fn integers<const D: usize>(x: Tensor<D, Int>) -> FlexTensor {
+    let x = if x.is_autodiff() { x.inner() } else { x };
     x.try_into_primitive::<Flex>().unwrap_or_else(|error| panic!("kernels do not mix backends: {error:?}"))
 }
