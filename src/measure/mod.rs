@@ -3,5 +3,6 @@
 pub mod record;
 pub mod capacity;
 pub mod loss;
+pub mod speed;
 
 pub use record::{AttributeBits, Capacity, Loss, MeasureConfig, Measurements, People};

@@ -266,26 +266,25 @@ simd! {
     fn exponentiate<S>(s, scores: &mut [f32], stride: usize, block: Range<usize>, log_sums: &mut [f32],
                        inverses: &mut [f32]) {
         for (i, row) in scores.chunks_mut(stride).take(block.len()).enumerate() {
-            let (past, future) = row[..block.end].split_at_mut(block.start + i + 1);
-            future.fill(0.0);
-            let n = past.len();
-            let whole = n / S::LANES * S::LANES;
-            let mut largest = s.get_tail(&past[whole..], f32::NEG_INFINITY);
-            for j in (0..whole).step_by(S::LANES) {
-                largest = s.max(largest, s.get(past, j));
+            let n = block.start + i + 1;
+            // Whole vectors: a row of scores has room for them, and the lanes from n on are masked.
+            let last = (n - 1) / S::LANES * S::LANES;
+            let mut largest = s.below(last, n, s.get(row, last), f32::NEG_INFINITY);
+            for j in (0..last).step_by(S::LANES) {
+                largest = s.max(largest, s.get(row, j));
             }
             let largest = s.largest(largest);
             let largests = s.splat(largest);
-            let mut sums = s.splat(0.0);
-            for j in (0..whole).step_by(S::LANES) {
-                let e = s.exp(s.sub(s.get(past, j), largests));
-                s.set(past, j, e);
+            let e = s.exp(s.sub(s.get(row, last), largests));
+            let mut sums = s.below(last, n, e, 0.0);
+            s.set(row, last, sums);
+            for j in (0..last).step_by(S::LANES) {
+                let e = s.exp(s.sub(s.get(row, j), largests));
+                s.set(row, j, e);
                 sums = s.add(sums, e);
             }
-            if whole < n {
-                let e = s.exp(s.sub(s.get_tail(&past[whole..], f32::NEG_INFINITY), largests));
-                s.set_tail(&mut past[whole..], e);
-                sums = s.add(sums, s.get_tail(&past[whole..], 0.0));
+            for j in (last + S::LANES..block.end).step_by(S::LANES) {
+                s.set(row, j, s.splat(0.0));
             }
             let sum = s.sum(sums);
             log_sums[i] = largest + sum.ln();
@@ -308,21 +307,16 @@ simd! {
                 products = s.fma(s.get(y, c), s.get(dy, c), products);
             }
             let (mean, log_sum) = (s.splat(s.sum(products)), s.splat(log_sum));
-            let own = block.start + i + 1;
-            p[own..block.end].fill(0.0);
-            ds[own..block.end].fill(0.0);
-            let (p, ds) = (&mut p[..own], &mut ds[..own]);
-            let whole = own / S::LANES * S::LANES;
-            for j in (0..whole).step_by(S::LANES) {
-                let share = s.exp(s.sub(s.get(p, j), log_sum));
+            let n = block.start + i + 1;
+            for j in (0..n).step_by(S::LANES) {
+                let share = s.below(j, n, s.exp(s.sub(s.get(p, j), log_sum)), 0.0);
                 s.set(p, j, share);
-                s.set(ds, j, s.mul(share, s.sub(s.get(ds, j), mean)));
+                let dscore = s.mul(share, s.sub(s.get(ds, j), mean));
+                s.set(ds, j, s.below(j, n, dscore, 0.0));
             }
-            if whole < own {
-                let share = s.exp(s.sub(s.get_tail(&p[whole..], 0.0), log_sum));
-                let dscore = s.mul(share, s.sub(s.get_tail(&ds[whole..], 0.0), mean));
-                s.set_tail(&mut p[whole..], share);
-                s.set_tail(&mut ds[whole..], dscore);
+            for j in (n.next_multiple_of(S::LANES)..block.end).step_by(S::LANES) {
+                s.set(p, j, s.splat(0.0));
+                s.set(ds, j, s.splat(0.0));
             }
         }
     }

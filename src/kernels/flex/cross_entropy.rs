@@ -145,7 +145,8 @@ impl Head<'_> {
         let mut losses = vec![0.0; n];
         let mut dh = filled(if wanted { n * d } else { 0 }, |_| ());
         let mut dw = filled(if wanted { v * d } else { 0 }, |_| ());
-        let mut logits = filled(parts * TOKENS.min(n) * stride, |_| ());
+        // Zeros, because the numbers beyond a row of logits are read, and masked.
+        let mut logits = vec![0.0; parts * TOKENS.min(n) * stride];
         let chunks: Vec<Range<usize>> = blocks(0..n, TOKENS).collect();
         for wave in chunks.chunks(parts) {
             let [all_losses, all_dh, all_logits] =
@@ -207,37 +208,32 @@ simd! {
     /// coefficient (share - [is the target]).
     fn lose<S>(s, logits: &mut [f32], stride: usize, v: usize, targets: &[u32], coefficients: Option<&[f32]>,
                losses: &mut [f32]) {
-        let whole = v / S::LANES * S::LANES;
+        // Whole vectors: a row of logits has room for them, and the lanes from v on are masked.
+        let last = (v - 1) / S::LANES * S::LANES;
         for (i, row) in logits.chunks_mut(stride).enumerate() {
-            let row = &mut row[..v];
             let target = targets[i] as usize;
-            let mut largest = s.get_tail(&row[whole..], f32::NEG_INFINITY);
-            for j in (0..whole).step_by(S::LANES) {
+            let mut largest = s.below(last, v, s.get(row, last), f32::NEG_INFINITY);
+            for j in (0..last).step_by(S::LANES) {
                 largest = s.max(largest, s.get(row, j));
             }
             let largest = s.largest(largest);
             let own = row[target] - largest;
             let largests = s.splat(largest);
-            let mut sums = s.splat(0.0);
-            for j in (0..whole).step_by(S::LANES) {
+            let e = s.exp(s.sub(s.get(row, last), largests));
+            let mut sums = s.below(last, v, e, 0.0);
+            s.set(row, last, sums);
+            for j in (0..last).step_by(S::LANES) {
                 let e = s.exp(s.sub(s.get(row, j), largests));
                 s.set(row, j, e);
                 sums = s.add(sums, e);
             }
-            if whole < v {
-                let e = s.exp(s.sub(s.get_tail(&row[whole..], f32::NEG_INFINITY), largests));
-                s.set_tail(&mut row[whole..], e);
-                sums = s.add(sums, s.get_tail(&row[whole..], 0.0));
-            }
             let sum = s.sum(sums);
             losses[i] = sum.ln() - own;
             if let Some(coefficients) = coefficients {
-                let factor = coefficients[i] / sum;
-                let factors = s.splat(factor);
-                for j in (0..whole).step_by(S::LANES) {
+                let factors = s.splat(coefficients[i] / sum);
+                for j in (0..v).step_by(S::LANES) {
                     s.set(row, j, s.mul(s.get(row, j), factors));
                 }
-                row[whole..].iter_mut().for_each(|x| *x *= factor);
                 row[target] -= coefficients[i];
             }
         }

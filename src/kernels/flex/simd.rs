@@ -84,6 +84,14 @@ pub trait Simd: Copy + Send + Sync {
         lanes
     }
 
+    /// `v` where the number of the lane, counted from `i`, is below `n`; else `rest`.
+    #[inline(always)]
+    fn below(self, i: usize, n: usize, v: Self::V, rest: f32) -> Self::V {
+        const LANE: [f32; MAX_LANES] = [0., 1., 2., 3., 4., 5., 6., 7., 8., 9., 10., 11., 12., 13., 14., 15.];
+        let left = n.saturating_sub(i).min(MAX_LANES) as f32;
+        self.select_less(self.get(&LANE, 0), self.splat(left), v, self.splat(rest))
+    }
+
     /// The sum of the lanes, in halves.
     #[inline(always)]
     fn sum(self, v: Self::V) -> f32 {

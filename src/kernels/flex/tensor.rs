@@ -66,15 +66,15 @@ pub fn indices(x: FlexTensor, n: usize, what: &str, of: &str) -> Vec<u32> {
 
 /// The buffer of a float tensor that takes no part in the gradient.
 pub fn constant<const D: usize>(x: &Tensor<D>) -> FlexTensor {
-    let x = if x.device().is_autodiff() { x.clone().inner() } else { x.clone() };
-    let x = x
-        .try_into_primitive::<Flex>()
-        .unwrap_or_else(|error| panic!("kernels do not mix backends: {error:?}"));
-    contiguous(x)
+    let x = x.clone();
+    let x = if x.device().is_autodiff() { x.inner() } else { x };
+    contiguous(x.try_into_primitive::<Flex>().unwrap_or_else(|error| panic!("{MIXED}: {error:?}")))
 }
 
 /// The buffer of an int tensor.
 pub fn integers<const D: usize>(x: Tensor<D, Int>) -> FlexTensor {
-    let x = if x.is_autodiff() { x.inner() } else { x };
-    x.try_into_primitive::<Flex>().unwrap_or_else(|error| panic!("kernels do not mix backends: {error:?}"))
+    let x = if x.device().is_autodiff() { x.inner() } else { x };
+    x.try_into_primitive::<Flex>().unwrap_or_else(|error| panic!("{MIXED}: {error:?}"))
 }
+
+const MIXED: &str = "all tensors of a fast kernel live on the CPU";
