@@ -206,7 +206,7 @@ impl BioD {
             name /= config.name_pool;
         }
         let name_end = 1 + config.name_parts as usize;
-        out.spans.push(Span { fact: Fact::Name, range: 1..name_end, first_chunk: 1..name_end });
+        out.spans.push(Span::whole(Fact::Name, 1..name_end));
         let mut attributes: Vec<u64> = (0..config.attributes).collect();
         draws.shuffle(&mut attributes);
         let picks = self.picks(person);

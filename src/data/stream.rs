@@ -18,8 +18,8 @@ pub(super) struct Order {
 
 impl Order {
     pub fn new(seed: u64, people: u64, exposures: u64) -> Result<Self> {
-        let limit = Permutation::MAX_LEN / people;
-        if exposures == 0 || exposures > limit.min(u64::from(u32::MAX)) {
+        let limit = (Permutation::MAX_LEN / people).min(u64::from(u32::MAX));
+        if exposures == 0 || exposures > limit {
             let problem =
                 Problem::new(exposures.to_string()).key("exposures").expected(format!("1 to {limit}"));
             return Err(Error::config(problem));

@@ -180,23 +180,6 @@ impl Text {
     }
 }
 
-impl Batch {
-    fn with_capacity(rows: usize, seq_len: usize) -> Self {
-        let n = rows * seq_len;
-        let ids = || Vec::with_capacity(n);
-        Batch { tokens: ids(), targets: ids(), weights: Vec::with_capacity(n), rows: 0, seq_len }
-    }
-
-    /// Appends a row of `seq_len + 1` tokens, the last `padding` of which do not count.
-    fn push_row(&mut self, run: &[u32], padding: usize) {
-        let ids = |run: &[u32]| run.iter().map(|&id| id as i32).collect::<Vec<_>>();
-        self.tokens.extend(ids(&run[..self.seq_len]));
-        self.targets.extend(ids(&run[1..=self.seq_len]));
-        self.weights.extend((0..self.seq_len).map(|i| if i < self.seq_len - padding { 1.0 } else { 0.0 }));
-        self.rows += 1;
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;

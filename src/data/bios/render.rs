@@ -235,9 +235,3 @@ impl Document {
         }
     }
 }
-
-impl Span {
-    fn whole(fact: Fact, range: std::ops::Range<usize>) -> Self {
-        Span { fact, first_chunk: range.clone(), range }
-    }
-}
