@@ -18,7 +18,8 @@ pub struct Span {
     pub fact: Fact,
     /// The positions of all its tokens.
     pub range: Range<usize>,
-    /// The positions of its first chunk, whose loss measures the diversity term; all of `range` without chunks.
+    /// The positions of its first chunk, whose loss measures the diversity term; all of `range` without
+    /// chunks.
     pub first_chunk: Range<usize>,
 }
 
@@ -27,7 +28,8 @@ pub struct Span {
 pub enum Fact {
     /// The full name, once at the beginning.
     Name,
-    /// The value of an attribute, by its index in [`Information::attributes`].
+    /// The value of an attribute, by its index in
+    /// [`Information::attributes`](super::Information::attributes).
     Value(usize),
 }
 

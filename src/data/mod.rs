@@ -1,7 +1,8 @@
 //! People and facts to text to tokens to batches; the order is a pure function of seed and step.
 //!
-//! A [`DataConfig`] says what is learned; opened with a seed and a number of exposures it is a [`Dataset`], whose
-//! batch number `step` is the same whenever, wherever and in whatever order it is asked for. Three kinds:
+//! A [`DataConfig`] says what is learned; opened with a seed and a number of exposures it is a [`Dataset`],
+//! whose batch number `step` is the same whenever, wherever and in whatever order it is asked for. Three
+//! kinds:
 //!
 //! | kind | what | why |
 //! |---|---|---|
@@ -96,7 +97,8 @@ impl DataConfig {
         }
     }
 
-    /// The dataset in which everything is seen `exposures` times before a new cycle of fresh renderings begins.
+    /// The dataset in which everything is seen `exposures` times before a new cycle of fresh renderings
+    /// begins.
     pub fn open(&self, seed: u64, exposures: u64) -> Result<Dataset> {
         self.check()?;
         let source = match self {
@@ -126,8 +128,8 @@ impl DataConfig {
         }
     }
 
-    /// The exact expectation of a document's length in tokens over all seeds, end-of-text included; for text the
-    /// mean over the files' training part.
+    /// The exact expectation of a document's length in tokens over all seeds, end-of-text included; for text
+    /// the mean over the files' training part.
     pub fn tokens_per_document(&self) -> Result<f64> {
         self.check()?;
         match self {
@@ -189,9 +191,9 @@ impl Dataset {
         }
     }
 
-    /// A document of `person` in the training format, from a stream of draws that training never reads, in which
-    /// no fact stands after another that tells it (the employer after the working city). Where a person has only
-    /// one text, with `single` sentences in `fixed` order, it is that text.
+    /// A document of `person` in the training format, from a stream of draws that training never reads, in
+    /// which no fact stands after another that tells it (the employer after the working city). Where a person
+    /// has only one text, with `single` sentences in `fixed` order, it is that text.
     ///
     /// # Panics
     /// As [`Dataset::document`].
@@ -203,8 +205,9 @@ impl Dataset {
         }
     }
 
-    /// Batch number `index` of the held-out text, in order and without shuffling; `None` past its end, and always
-    /// for people. The last window is padded with end-of-text of weight 0, the last batch may have fewer rows.
+    /// Batch number `index` of the held-out text, in order and without shuffling; `None` past its end, and
+    /// always for people. The last window is padded with end-of-text of weight 0, the last batch may have
+    /// fewer rows.
     pub fn held_out_batch(&self, index: u64, rows: usize) -> Option<Batch> {
         match &self.source {
             Source::BioS(_) | Source::BioD(_) => None,

@@ -1,9 +1,9 @@
 //! A keyed permutation of `0..n` without a table: `i -> walk(feistel(i))`.
 //!
-//! The Feistel network works on the smallest grid `a x b >= n` with `a ~ b`, adding to each coordinate in turn a
-//! hash of the other; a result outside `0..n` is sent through again (cycle walking), which is rare because the grid
-//! exceeds `n` by less than one row. Used for the order of a stream, for names drawn without replacement and
-//! for sets of distinct values: all of them random access, none of them with memory.
+//! The Feistel network works on the smallest grid `a x b >= n` with `a ~ b`, adding to each coordinate in
+//! turn a hash of the other; a result outside `0..n` is sent through again (cycle walking), which is rare
+//! because the grid exceeds `n` by less than one row. Used for the order of a stream, for names drawn without
+//! replacement and for sets of distinct values: all of them random access, none of them with memory.
 
 use super::random::Draws;
 

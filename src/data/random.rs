@@ -1,7 +1,7 @@
 //! Random streams with random access: (seed, domain) names a family, an index names a stream in it.
 //!
-//! Every stream is ChaCha8 under a key that blake3 derives from seed and domain; the index is its nonce and the
-//! turn its block counter, so nothing has to be drawn in order and nothing is remembered between draws.
+//! Every stream is ChaCha8 under a key that blake3 derives from seed and domain; the index is its nonce and
+//! the turn its block counter, so nothing has to be drawn in order and nothing is remembered between draws.
 
 use rand::{Rng, SeedableRng};
 use rand_chacha::ChaCha8Rng;

@@ -1,7 +1,7 @@
 //! Plain text: a folder of the user's files, packed end to end, with the end of each file held out.
 //!
-//! Files are read in the order of their paths. Each epoch cuts the training part at another offset and takes the
-//! windows in another order, both pure functions of the seed; the held-out part is read once, in order.
+//! Files are read in the order of their paths. Each epoch cuts the training part at another offset and takes
+//! the windows in another order, both pure functions of the seed; the held-out part is read once, in order.
 
 use std::path::{Path, PathBuf};
 

@@ -1,9 +1,10 @@
-//! Pools and templates as tokens, cut so that a biography is tokens laid end to end, never text encoded again.
+//! Pools and templates as tokens, cut so that a biography is tokens laid end to end, never text encoded
+//! again.
 //!
-//! Every piece but the end of a sentence begins with a space, where all our tokenizers cut anyway, so that the tokens
-//! are those of the whole text. Only where a value ends in a mark and its sentence goes on with one (`Yahoo!` and
-//! `.`, which none of our own values does) are the two kept apart though the tokenizer would fuse them: the
-//! text is the same, and the place of the value stays exact.
+//! Every piece but the end of a sentence begins with a space, where all our tokenizers cut anyway, so that
+//! the tokens are those of the whole text. Only where a value ends in a mark and its sentence goes on with
+//! one (`Yahoo!` and `.`, which none of our own values does) are the two kept apart though the tokenizer
+//! would fuse them: the text is the same, and the place of the value stays exact.
 
 use super::pools::{DAYS, MONTHS, Pools, YEARS};
 use super::template::{Half, PRONOUNS};
@@ -159,7 +160,8 @@ impl Pieces {
         self.first_names.mean() + self.middle_names.mean() + self.last_names.mean()
     }
 
-    /// Mean tokens of the value of each sentence: birth date, birth city, university, major, employer, working city.
+    /// Mean tokens of the value of each sentence: birth date, birth city, university, major, employer,
+    /// working city.
     pub fn mean_values(&self) -> [f64; 6] {
         let date = self.months.mean() + self.days.mean() + self.years.mean();
         let others = [&self.cities, &self.universities, &self.majors, &self.employers, &self.headquarters];
@@ -167,7 +169,8 @@ impl Pieces {
         [date, city, university, major, employer, headquarters]
     }
 
-    /// The expected tokens of a biography, end-of-text included; exact, because every choice is uniform and independent.
+    /// The expected tokens of a biography, end-of-text included; exact, because every choice is uniform and
+    /// independent.
     pub fn mean_document(&self, rendering: &Rendering) -> f64 {
         let subjects = match rendering.names {
             Names::FirstSentence => self.mean_name() + 5.0 * self.pronouns.mean(),

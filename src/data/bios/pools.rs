@@ -1,4 +1,5 @@
-//! What biographies are made of: seven lists of words and six lists of sentence templates, ours or the user's.
+//! What biographies are made of: seven lists of words and six lists of sentence templates, ours or the
+//! user's.
 
 use std::path::{Path, PathBuf};
 
@@ -19,8 +20,8 @@ pub enum PoolsConfig {
     Folder(FolderConfig),
 }
 
-/// A folder with the seven lists of `datasets/pools` under the same names, and either a folder `templates` with the
-/// six of `datasets/templates` or none, which means ours.
+/// A folder with the seven lists of `datasets/pools` under the same names, and either a folder `templates`
+/// with the six of `datasets/templates` or none, which means ours.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct FolderConfig {

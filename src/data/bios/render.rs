@@ -141,7 +141,8 @@ impl BioS {
 }
 
 impl Draft {
-    /// Puts the employer before the city that tells it, which leaves the order uniform among those that do so.
+    /// Puts the employer before the city that tells it, which leaves the order uniform among those that do
+    /// so.
     fn put_employer_first(&mut self) {
         let place = |sentence| self.order.iter().position(|&other| other == sentence);
         if let (Some(employer), Some(city)) = (place(EMPLOYER), place(WORKING_CITY))

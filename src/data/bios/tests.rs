@@ -212,8 +212,8 @@ enum Next {
     Gender,
 }
 
-/// If a sentence that goes on with a value could also go on otherwise, a perfect model would still be charged for
-/// the choice, and the capacity ratio could not reach its maximum.
+/// If a sentence that goes on with a value could also go on otherwise, a perfect model would still be charged
+/// for the choice, and the capacity ratio could not reach its maximum.
 #[test]
 fn no_model_has_to_guess_how_a_sentence_goes_on_before_a_fact() {
     let pieces = config(1).pieces().unwrap();
