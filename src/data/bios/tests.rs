@@ -159,7 +159,7 @@ fn a_larger_dataset_begins_with_the_people_of_a_smaller_one() {
 fn measured_text_is_new_and_names_the_employer_before_the_city_that_tells_it() {
     let bios = config(200).open(8, 1).unwrap();
     let cities: HashSet<String> = pools().headquarters.into_iter().collect();
-    let mut seen_first = [0; 2];
+    let mut seen_first = [0u32; 2];
     for person in 0..200 {
         let trained: HashSet<Vec<u32>> =
             (0..20).map(|exposure| bios.document(person, exposure).tokens).collect();
@@ -177,7 +177,8 @@ fn measured_text_is_new_and_names_the_employer_before_the_city_that_tells_it() {
         let birth = measured.spans.iter().find(|span| span.fact == Fact::Value(0)).unwrap().range.start;
         seen_first[usize::from(birth < employer)] += 1;
     }
-    assert!(seen_first.iter().all(|&n| n > 60), "the rest of the order stays random: {seen_first:?}");
+    // An employer before the city stands before the birth date two times in three: 133, five times 6.7.
+    assert!(seen_first[0].abs_diff(133) < 34, "the rest of the order stays random: {seen_first:?}");
 }
 
 #[test]
