@@ -155,6 +155,9 @@ impl DataConfig {
     }
 
     /// The expected number of tokens in which every document appears once.
+    ///
+    /// # Errors
+    /// The config is impossible or its files cannot be read.
     pub fn tokens_per_exposure(&self) -> Result<f64> {
         Ok(self.tokens_per_document()? * self.documents_per_exposure()? as f64)
     }
