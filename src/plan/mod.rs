@@ -1,5 +1,9 @@
 //! TOML to a merged, checked, typed [`Plan`]: one run, with everything that can change its numbers.
 
+pub mod reader;
+pub mod tree;
+pub mod writer;
+
 use serde::{Deserialize, Serialize};
 
 use crate::data::DataConfig;
