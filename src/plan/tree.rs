@@ -96,6 +96,16 @@ impl Origin {
     }
 }
 
+impl Problem {
+    /// Adds the place of a value, if it was written in a file.
+    pub(super) fn at_origin(self, origin: Option<&Origin>) -> Self {
+        match origin {
+            Some(origin) => self.at(origin.place()),
+            None => self,
+        }
+    }
+}
+
 impl Source {
     /// A text with the name that messages call it by.
     pub fn new(name: impl Into<String>, text: impl Into<String>) -> Arc<Self> {
@@ -159,6 +169,16 @@ impl Node {
         match path.split_first() {
             None => *self = node,
             Some((key, rest)) => self.table_mut().entry(key.as_ref()).node.set(rest, node),
+        }
+    }
+
+    /// Says of every key without a place that it was written there.
+    pub fn set_key_origins(&mut self, origin: &Origin) {
+        if let Value::Table(table) = &mut self.value {
+            for entry in &mut table.entries {
+                entry.origin.get_or_insert_with(|| origin.clone());
+                entry.node.set_key_origins(origin);
+            }
         }
     }
 
@@ -232,6 +252,11 @@ impl Table {
     /// Keys and values in the order of the file.
     pub fn iter(&self) -> impl Iterator<Item = &Entry> {
         self.entries.iter()
+    }
+
+    /// All values.
+    pub fn nodes_mut(&mut self) -> impl Iterator<Item = &mut Node> {
+        self.entries.iter_mut().map(|entry| &mut entry.node)
     }
 
     /// Whether there is no key.

@@ -8,7 +8,6 @@ use std::fmt::Write;
 use serde::ser::{self, Serialize};
 
 use super::tree::{Entry, KIND, Node, Table, Value, quote_key};
-use crate::error::Problem;
 
 /// How long a table may be to stand on one line.
 const MAX_INLINE: usize = 100;
@@ -139,11 +138,11 @@ fn choice(kind: &str, settings: &Node) -> Node {
 /// What a tree cannot hold.
 #[derive(Debug, thiserror::Error)]
 #[error("{0}")]
-pub struct Unwritable(Problem);
+pub struct Unwritable(String);
 
 impl ser::Error for Unwritable {
     fn custom<T: std::fmt::Display>(message: T) -> Self {
-        Unwritable(Problem::new(message.to_string()))
+        Unwritable(message.to_string())
     }
 }
 
