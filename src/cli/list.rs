@@ -20,6 +20,8 @@ struct Item {
     name: String,
     note: String,
     file: String,
+    /// Whether it is a file of the working folder that is not compiled in like this.
+    own: bool,
 }
 
 impl List {
@@ -36,7 +38,7 @@ impl List {
         for shelf in Shelf::ALL {
             text.push_str(&format!("{}\n", shelf.folder()));
             for item in items.iter().filter(|item| item.shelf == shelf) {
-                let own = if item.file.ends_with("(built in)") { "" } else { "  [this folder]" };
+                let own = if item.own { "  [this folder]" } else { "" };
                 text.push_str(&format!("  {:<10} {}{own}\n", item.name, item.note));
             }
             text.push('\n');
@@ -51,7 +53,8 @@ fn items(presets: &Presets) -> Result<Vec<Item>> {
         for name in presets.names(shelf) {
             let source = presets.load(shelf, &name)?;
             let note = preset::note(&source.text).to_string();
-            items.push(Item { shelf, name, note, file: source.name.clone() });
+            let own = !shelf.built_in().contains(&(name.as_str(), source.text.as_str()));
+            items.push(Item { shelf, name, note, file: source.name.clone(), own });
         }
     }
     Ok(items)

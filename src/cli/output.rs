@@ -49,19 +49,18 @@ pub fn thousands(value: u64) -> String {
     groups.join(",")
 }
 
-/// Three digits and a letter: 4.92 M, 5.7 T.
-pub fn short(value: f64) -> String {
-    let units = ["", " K", " M", " G", " T", " P", " E", " Z"];
-    let exponent = if value >= 1000.0 { (value.log10() / 3.0) as usize } else { 0 }.min(units.len() - 1);
+/// Three digits and a letter: 4.92 M, 5.70 T; the unit follows the letter.
+pub fn short(value: f64, unit: &str) -> String {
+    let letters = ["", "K", "M", "G", "T", "P", "E", "Z"];
+    let exponent = if value >= 1000.0 { (value.log10() / 3.0) as usize } else { 0 }.min(letters.len() - 1);
     let scaled = value / 1000f64.powi(exponent as i32);
-    let digits = if scaled >= 100.0 || exponent == 0 {
-        0
-    } else if scaled >= 10.0 {
-        1
-    } else {
-        2
+    let digits = match scaled {
+        _ if exponent == 0 => 0,
+        s if s < 10.0 => 2,
+        s if s < 100.0 => 1,
+        _ => 0,
     };
-    format!("{scaled:.digits$}{}", units[exponent])
+    format!("{scaled:.digits$} {}{unit}", letters[exponent]).trim_end().to_string()
 }
 
 /// 43 MiB.
@@ -141,8 +140,9 @@ mod tests {
             "0 999 1,000 1,234,567"
         );
         assert_eq!(
-            [short(0.0), short(999.0), short(4_915_200.0), short(5.7e12)].join(", "),
-            "0, 999, 4.92 M, 5.70 T"
+            [short(0.0, ""), short(999.0, "FLOPs"), short(4_915_200.0, ""), short(5.7e12, "FLOPs")]
+                .join(", "),
+            "0, 999 FLOPs, 4.92 M, 5.70 TFLOPs"
         );
         assert_eq!([bytes(45_000_000), bytes(3 << 30)].join(", "), "43 MiB, 3.0 GiB");
         let times = [

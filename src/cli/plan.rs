@@ -85,9 +85,9 @@ fn arm_row(arm: &Arm, control: &Arm, cost: &Cost, runs: String) -> [String; 11] 
         holds.to_string(),
         output::thousands(arm.params.total),
         relative(arm.relative_params(control)),
-        output::short(arm.flops_per_token as f64),
+        output::short(arm.flops_per_token as f64, ""),
         relative(arm.relative_flops(control)),
-        output::short(cost.tokens as f64),
+        output::short(cost.tokens as f64, ""),
         output::bytes(cost.peak_bytes),
         output::duration(cost.seconds),
         runs,
@@ -121,12 +121,12 @@ fn totals(outlook: &Outlook, speed: &Calibration) -> Result<String> {
     let time = |flops: f64| output::duration(flops / speed.flops_per_second / speed.parallel_runs as f64);
     let range = |low: String, high: String| if low == high { low } else { format!("{low} to {high}") };
     Ok(format!(
-        "  in all: {} runs, {}FLOPs, {} with {} runs at a time of {}FLOP/s each\n",
+        "  in all: {} runs, {}, {} with {} runs at a time of {} each\n",
         range(n.to_string(), (n + more).to_string()),
-        range(output::short(certain), output::short(all)) + " ",
+        range(output::short(certain, "FLOPs"), output::short(all, "FLOPs")),
         range(time(certain), time(all)),
         speed.parallel_runs,
-        output::short(speed.flops_per_second) + " ",
+        output::short(speed.flops_per_second, "FLOP/s"),
     ))
 }
 

@@ -51,7 +51,7 @@ impl Show {
             text.push_str(&commented(&self.sizes(&presets, &subject)?));
         }
         text.push('\n');
-        text.push_str(&subject.resolved.annotated(|table| subject.tables().contains(&table)));
+        text.push_str(&subject.resolved.annotated(subject.tables()));
         if subject.shelf == Shelf::Ablations && subject.part.is_none() {
             text.push_str(&commented(&self.arms(&presets, &subject)?));
         }
@@ -127,7 +127,7 @@ impl Count {
             model.n_heads.to_string(),
             output::thousands(params.total),
             output::thousands(params.non_embedding()),
-            output::short(model.flops_per_token(self.vocab_size, seq_len).exact as f64),
+            output::short(model.flops_per_token(self.vocab_size, seq_len).exact as f64, ""),
         ]
     }
 

@@ -1,7 +1,7 @@
 //! What `show` and `diff` are about: `NAME` or `NAME:PART`, a size of a model or an arm of an ablation.
 
 use ablation_zoo::Result;
-use ablation_zoo::plan::tree::{Node, Table, Value};
+use ablation_zoo::plan::tree::Node;
 use ablation_zoo::plan::writer;
 use ablation_zoo::plan::{
     Presets, Request, Resolved, Shelf, ablation, resolve_dataset, resolve_model, resolve_single,
@@ -58,9 +58,6 @@ impl Subject {
 
     /// These tables.
     pub fn tree(&self) -> Node {
-        let plan = writer::write(&self.resolved.plan);
-        let entries = plan.as_table().into_iter().flat_map(Table::iter);
-        Value::Table(entries.filter(|entry| self.tables().contains(&entry.key.as_str())).cloned().collect())
-            .into()
+        writer::write(&self.resolved.plan).only(self.tables())
     }
 }

@@ -211,6 +211,8 @@ struct Question {
     changes: Vec<Change>,
     /// What the profile and `--set` say about the plan.
     last: Node,
+    /// What is wrong with all this; the rest is read nevertheless, so that everything is said at once.
+    problems: Vec<Problem>,
 }
 
 /// The layers that all arms share.
@@ -227,19 +229,19 @@ impl Ablation {
     /// # Errors
     /// Everything that is wrong with its files and `sets`, at once.
     pub fn load(presets: &Presets, name: &str, profile: Option<&str>, sets: &[String]) -> Result<Self> {
-        let question = Question::load(presets, name, profile, sets)?;
-        let layers = question.layers(presets, None, None)?;
-        let mut problems = Vec::new();
-        let read = &mut problems;
-        let seeds = read_or_default::<Repeat>(&question.settings, &["repeat"], read).seeds;
-        let compare = read_or_default::<Compare>(&question.settings, &["compare"], read);
-        let expect = read_or_default::<Option<String>>(&question.settings, &["expect"], read);
-        let tune = question.tune(read);
-        question.check_count(seeds, tune.as_ref(), compare.equal_rmax, read);
+        let mut question = Question::load(presets, name, profile, sets)?;
+        let mut problems = std::mem::take(&mut question.problems);
+        let layers = question.layers(presets, None, None).map_err(|error| error.and(&problems))?;
+        let seeds = read_or_default::<Repeat>(&question.settings, &["repeat"], &mut problems).seeds;
+        let compare = read_or_default::<Compare>(&question.settings, &["compare"], &mut problems);
+        let expect = read_or_default::<Option<String>>(&question.settings, &["expect"], &mut problems);
+        let tune = question.tune(&mut problems);
+        let few = question.check_count(seeds, tune.as_ref(), compare.equal_rmax, &mut problems);
+        let arms =
+            if few { question.resolve(&layers, compare.equal_rmax, &mut problems) } else { Vec::new() };
         if !problems.is_empty() {
             return Err(config(problems));
         }
-        let arms = question.resolve(&layers, compare.equal_rmax)?;
         let ablation = Ablation {
             name: name.to_string(),
             profile: question.profile,
@@ -303,12 +305,20 @@ impl Ablation {
 pub fn resolve_single(presets: &Presets, request: &Request) -> Result<Resolved> {
     let mut resolved = match request.with {
         Some((ablation, arm)) => {
-            let question = Question::load(presets, ablation, request.profile, request.sets)?;
-            let layers = question.layers(presets, request.model, request.dataset)?;
+            let mut question = Question::load(presets, ablation, request.profile, request.sets)?;
+            let mut problems = std::mem::take(&mut question.problems);
+            let layers = question.layers(presets, request.model, request.dataset);
+            let layers = layers.map_err(|error| error.and(&problems))?;
             let change = question.change(arm)?;
             let asked = question.control.size.0.first().map(String::as_str);
             let size = request.size.or(asked).map(|name| Named { name, node: None });
-            layers.lay(size, change).map_err(config)?
+            match layers.lay(size, change) {
+                Ok(resolved) if problems.is_empty() => resolved,
+                outcome => {
+                    problems.extend(outcome.err().into_iter().flatten());
+                    return Err(config(problems));
+                }
+            }
         }
         None => {
             let absent = |what: &str| {
@@ -354,12 +364,14 @@ impl Question {
         }
         let common = file.get(&["common"]).cloned().unwrap_or_else(Node::table);
         problems.extend(known_keys(&common, &["common"], &PLAN_KEYS).err().into_iter().flatten());
+        let common = common.only(&PLAN_KEYS);
         let changes = read_changes(&file, &settings, &mut problems);
         let about = read_about(&file, &mut problems);
-        let control = read_control(&settings, &mut problems);
-        match problems.is_empty() {
-            true => Ok(Question { about, profile, settings, control, common, changes, last }),
-            false => Err(config(problems)),
+        match read_control(&settings, &mut problems) {
+            Some(control) => {
+                Ok(Question { about, profile, settings, control, common, changes, last, problems })
+            }
+            None => Err(config(problems)),
         }
     }
 
@@ -412,9 +424,10 @@ impl Question {
         let (key, node) = match keys.as_slice() {
             [] => return None,
             [only] => only.clone(),
-            [_, second, ..] => {
-                let problem = Problem::new("a second tuned key").key(format!("tune.{}", second.0));
-                problems.push(problem.at_origin(second.1.origin.as_ref()).expected("one"));
+            [first, second, ..] => {
+                let problem = Problem::new(format!("a second key beside {}", first.0));
+                let problem = problem.key(format!("tune.{}", second.0)).at_origin(second.1.origin.as_ref());
+                problems.push(problem.expected("one tuned key"));
                 return None;
             }
         };
@@ -437,7 +450,13 @@ impl Question {
     }
 
     /// Refuses more runs than anybody means, before any of them is made.
-    fn check_count(&self, seeds: u64, tune: Option<&Tune>, equal: EqualRmax, problems: &mut Vec<Problem>) {
+    fn check_count(
+        &self,
+        seeds: u64,
+        tune: Option<&Tune>,
+        equal: EqualRmax,
+        problems: &mut Vec<Problem>,
+    ) -> bool {
         let sizes = self.control.size.0.len().max(1) as u128;
         let arms = match equal {
             EqualRmax::Run => 1 + 2 * self.changes.len(),
@@ -454,17 +473,15 @@ impl Question {
         if runs > MAX_RUNS {
             let seeds = at(&["repeat", "seeds"]).filter(|_| reports > MAX_RUNS / (sizes * arms as u128));
             let problem = Problem::new(format!("{runs} runs")).at_origin(seeds.or(at(&["tune"])));
-            problems.push(
-                problem
-                    .expected(format!("at most {MAX_RUNS}"))
-                    .remedy("ask for fewer seeds, sizes or values"),
-            );
+            let problem = problem.expected(format!("at most {MAX_RUNS}"));
+            problems.push(problem.remedy("ask for fewer seeds, sizes or values"));
         }
+        runs <= MAX_RUNS
     }
 
     /// Lays every arm over the control at every size, and verifies what it holds fixed.
-    fn resolve(&self, layers: &Layers, equal: EqualRmax) -> Result<Vec<Arm>> {
-        let (mut arms, mut problems) = (Vec::new(), Vec::new());
+    fn resolve(&self, layers: &Layers, equal: EqualRmax, problems: &mut Vec<Problem>) -> Vec<Arm> {
+        let mut arms = Vec::new();
         let size_node = self.settings.get(&[CONTROL, "size"]);
         let mut sizes: Vec<Option<&str>> =
             self.control.size.0.iter().map(|size| Some(size.as_str())).collect();
@@ -491,11 +508,11 @@ impl Question {
             }
             if equal == EqualRmax::Run {
                 let place = self.settings.get(&["compare", "equal-rmax"]);
-                equal_rmax(&mut of_size, place, &mut problems);
+                equal_rmax(&mut of_size, place, problems);
             }
             arms.extend(of_size);
         }
-        if problems.is_empty() { Ok(arms) } else { Err(config(problems)) }
+        arms
     }
 }
 
@@ -630,7 +647,8 @@ fn split_overlay(overlay: &Node) -> (Node, Node) {
         match key {
             "size" | "dataset" => about_runs.set(&[CONTROL, key], entry.node.clone()),
             _ if PROFILE_KEYS.contains(&key) => about_runs.set(&[key], entry.node.clone()),
-            _ => about_plan.set(&[key], entry.node.clone()),
+            _ if PLAN_KEYS.contains(&key) => about_plan.set(&[key], entry.node.clone()),
+            _ => {}
         }
     }
     spread_keys(&mut about_runs);
@@ -685,7 +703,7 @@ fn read_changes(file: &Node, settings: &Node, problems: &mut Vec<Problem>) -> Ve
             }
         };
         let said = said.and_then(|node| node.origin);
-        changes.push(Change { name: entry.key.clone(), holds, said, overlay });
+        changes.push(Change { name: entry.key.clone(), holds, said, overlay: overlay.only(&PLAN_KEYS) });
     }
     let Some(node) = settings.get(&["arms"]) else { return changes };
     let chosen: Vec<String> = read_or_default(settings, &["arms"], problems);
@@ -720,14 +738,16 @@ fn read_about(file: &Node, problems: &mut Vec<Problem>) -> About {
     read_or_default(&file, &["about"], problems)
 }
 
-fn read_control(settings: &Node, problems: &mut Vec<Problem>) -> Control {
+fn read_control(settings: &Node, problems: &mut Vec<Problem>) -> Option<Control> {
     let control: Control = read_or_default(settings, &[CONTROL], problems);
+    let mut complete = true;
     for (key, value) in [("model", &control.model), ("dataset", &control.dataset)] {
         if value.is_empty() {
             let problem = Problem::new(format!("no {key}")).key(format!("{CONTROL}.{key}"));
             let origin = settings.get(&[CONTROL]).and_then(|node| node.origin.as_ref());
             problems.push(problem.at_origin(origin).expected(format!("the name of a {key}")));
+            complete = false;
         }
     }
-    control
+    complete.then_some(control)
 }

@@ -69,31 +69,30 @@ impl Resolved {
         problems.into_iter().map(place).collect()
     }
 
-    /// The whole plan as TOML; each line says which file its keys come from.
-    pub fn annotated(&self, keep: impl Fn(&str) -> bool) -> String {
-        let written = writer::write(&self.plan);
-        let kept = written.as_table().into_iter().flat_map(Table::iter).filter(|entry| keep(&entry.key));
-        let written: Node = Value::Table(kept.cloned().collect()).into();
-        writer::annotated(&written, &|path| Some(self.files(&written, path)))
+    /// These tables of the plan as TOML; each line says where its keys were written.
+    pub fn annotated(&self, tables: &[&str]) -> String {
+        let written = writer::write(&self.plan).only(tables);
+        writer::annotated(&written, &|path| Some(self.places(&written, path)))
     }
 
-    /// The files that the keys under `path` come from.
-    fn files(&self, written: &Node, path: &[&str]) -> String {
-        let mut files: Vec<&str> = Vec::new();
+    /// The files and lines that the keys under `path` come from.
+    fn places(&self, written: &Node, path: &[&str]) -> String {
+        let mut places: Vec<String> = Vec::new();
         let mut note = |path: &[&str]| {
-            let file = self.origin(path).map_or("default", Origin::file);
-            if !files.contains(&file) {
-                files.push(file);
+            let place = self.origin(path).map(Origin::place);
+            let place = place.map_or("default".to_string(), |place| format!("{}:{}", place.file, place.line));
+            if !places.contains(&place) {
+                places.push(place);
             }
         };
         match written.get(path).and_then(Node::as_table) {
             Some(table) => table.iter().for_each(|entry| note(&[path, &[entry.key.as_str()]].concat())),
             None => note(path),
         }
-        if files.len() > 1 {
-            files.retain(|file| *file != "default");
+        if places.len() > 1 {
+            places.retain(|place| place != "default");
         }
-        files.join(", ")
+        places.join(", ")
     }
 }
 
@@ -165,6 +164,15 @@ pub(super) fn parse(source: &Arc<Source>) -> Result<Node> {
 pub(super) fn config(mut problems: Vec<Problem>) -> Error {
     reader::sort(&mut problems);
     Error { kind: Kind::Config, problems }
+}
+
+impl Error {
+    /// The error with more problems.
+    pub(super) fn and(mut self, problems: &[Problem]) -> Self {
+        self.problems.extend_from_slice(problems);
+        reader::sort(&mut self.problems);
+        self
+    }
 }
 
 /// A name, and where it was written.

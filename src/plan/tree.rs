@@ -196,6 +196,13 @@ impl Node {
         }
     }
 
+    /// The table with only these keys.
+    pub fn only(&self, keys: &[&str]) -> Node {
+        let entries = self.as_table().into_iter().flat_map(Table::iter);
+        let kept = entries.filter(|entry| keys.contains(&entry.key.as_str())).cloned();
+        Node { value: Value::Table(kept.collect()), origin: self.origin.clone() }
+    }
+
     /// The kind, if it is a choice.
     pub fn kind(&self) -> Option<&str> {
         match &self.value {
