@@ -1,58 +1,335 @@
 //! People and facts to text to tokens to batches; the order is a pure function of seed and step.
+//!
+//! A [`DataConfig`] says what is learned; opened with a seed and a number of exposures it is a [`Dataset`], whose
+//! batch number `step` is the same whenever, wherever and in whatever order it is asked for. Three kinds:
+//!
+//! | kind | what | why |
+//! |---|---|---|
+//! | [`bio-s`](bios) | English biographies of invented people | the published laws of knowledge capacity (arXiv 2404.05405) |
+//! | [`bio-d`](biod) | the same without English: one short row of symbols a person | every term of the law can be set by hand; cheap |
+//! | [`text`] | a folder of the user's own files | language modelling with a held-out share |
+
+pub mod biod;
+pub mod bios;
+pub mod describe;
+pub mod information;
+mod list;
+pub mod permutation;
+pub mod random;
+mod stream;
+#[cfg(test)]
+mod tests;
+pub mod text;
+pub mod tokenizer;
+
+use std::ops::Range;
+use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
+
+use crate::error::{Error, Problem, Result};
+
+pub use biod::BioDConfig;
+pub use bios::BioSConfig;
+pub use describe::{Description, describe};
+pub use information::Information;
+pub use text::TextConfig;
+pub use tokenizer::{Tokenizer, TokenizerConfig};
+
+/// The longest sequence a dataset will cut, a guard against typing errors.
+const MAX_SEQ_LEN: u64 = 1 << 20;
+
 /// What is learned.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum DataConfig {
-    /// Synthetic biographies.
+    /// English biographies of invented people.
     BioS(BioSConfig),
-    /// Random facts.
+    /// Invented people as rows of symbols.
     BioD(BioDConfig),
+    /// A folder of text files.
+    Text(TextConfig),
 }
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[serde(default)]
-#[allow(missing_docs)]
-pub struct BioSConfig {
-    pub people: u64,
-    pub seq_len: usize,
-}
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[serde(default)]
-#[allow(missing_docs)]
-pub struct BioDConfig {
-    pub people: u64,
-    pub attributes: usize,
-    pub chunks: usize,
-    pub diversity: u64,
-}
-impl Default for BioSConfig {
-    fn default() -> Self {
-        BioSConfig { people: 50_000, seq_len: 512 }
-    }
-}
-impl Default for BioDConfig {
-    fn default() -> Self {
-        BioDConfig { people: 3072, attributes: 4, chunks: 2, diversity: 64 }
-    }
-}
+
 impl Default for DataConfig {
     fn default() -> Self {
         DataConfig::BioD(BioDConfig::default())
     }
 }
-#[allow(missing_docs)]
+
+/// A dataset ready to be read: a pure function of its config, seed and number of exposures.
+#[derive(Debug)]
+pub struct Dataset {
+    source: Source,
+    information: Option<Information>,
+}
+
+#[derive(Debug)]
+enum Source {
+    BioS(Box<bios::BioS>),
+    BioD(biod::BioD),
+    Text(text::Text),
+}
+
+/// What one optimizer step reads, row-major `[b, t]`.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Batch {
+    /// Token ids.
+    pub tokens: Vec<i32>,
+    /// The token after each of `tokens`.
+    pub targets: Vec<i32>,
+    /// How much the loss of each target counts: 0 for padding, else 1.
+    pub weights: Vec<f32>,
+    /// `b`, the number of rows.
+    pub rows: usize,
+    /// `t`, the number of positions in a row.
+    pub seq_len: usize,
+}
+
+/// One document and where its facts stand.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Document {
+    /// Token ids, the first of them end-of-text.
+    pub tokens: Vec<u32>,
+    /// The facts in the order of the text, each once.
+    pub spans: Vec<Span>,
+}
+
+/// Where a fact stands in a document.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Span {
+    /// Which fact.
+    pub fact: Fact,
+    /// The positions of all its tokens.
+    pub range: Range<usize>,
+    /// The positions of its first chunk, whose loss measures the diversity term; all of `range` without chunks.
+    pub first_chunk: Range<usize>,
+}
+
+/// A fact about a person.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Fact {
+    /// The full name, once at the beginning.
+    Name,
+    /// The value of an attribute, by its index in [`Information::attributes`].
+    Value(usize),
+}
+
+/// A file outside the program that decides what a dataset says.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ExternalFile {
+    /// Its path.
+    pub path: PathBuf,
+    /// The blake3 hash of its content, in hexadecimal.
+    pub blake3: String,
+}
+
 impl DataConfig {
-    pub fn vocab_size(&self) -> crate::Result<usize> {
-        unreachable!()
+    /// The name of the kind, as in `kind = "bio-s"`.
+    pub fn kind(&self) -> &'static str {
+        match self {
+            DataConfig::BioS(_) => "bio-s",
+            DataConfig::BioD(_) => "bio-d",
+            DataConfig::Text(_) => "text",
+        }
     }
+
+    /// Checks every number without reading a file.
+    pub fn check(&self) -> Result<()> {
+        match self {
+            DataConfig::BioS(config) => config.check(),
+            DataConfig::BioD(config) => config.check(),
+            DataConfig::Text(config) => config.check(),
+        }
+    }
+
+    /// The dataset in which everything is seen `exposures` times before a new cycle of fresh renderings begins.
+    pub fn open(&self, seed: u64, exposures: u64) -> Result<Dataset> {
+        self.check()?;
+        let source = match self {
+            DataConfig::BioS(config) => Source::BioS(Box::new(config.open(seed, exposures)?)),
+            DataConfig::BioD(config) => Source::BioD(config.open(seed, exposures)?),
+            DataConfig::Text(config) => Source::Text(config.open(seed)?),
+        };
+        Ok(Dataset { source, information: self.information()? })
+    }
+
+    /// How many tokens the tokenizer knows, whatever seed and number of people.
+    pub fn vocab_size(&self) -> Result<usize> {
+        self.check()?;
+        match self {
+            DataConfig::BioS(config) => Ok(config.pieces()?.tokenizer.vocab_size()),
+            DataConfig::BioD(config) => Ok(config.vocab_size()),
+            DataConfig::Text(config) => config.vocab_size(),
+        }
+    }
+
+    /// Positions in a row of a batch.
     pub fn seq_len(&self) -> usize {
-        16
+        match self {
+            DataConfig::BioS(config) => config.seq_len,
+            DataConfig::BioD(config) => config.seq_len(),
+            DataConfig::Text(config) => config.seq_len,
+        }
     }
-    pub fn tokens_per_exposure(&self) -> crate::Result<Option<f64>> {
-        unreachable!()
+
+    /// The exact expectation of a document's length in tokens over all seeds, end-of-text included; for text the
+    /// mean over the files' training part.
+    pub fn tokens_per_document(&self) -> Result<f64> {
+        self.check()?;
+        match self {
+            DataConfig::BioS(config) => Ok(config.pieces()?.mean_document(&config.rendering)),
+            DataConfig::BioD(config) => Ok(config.seq_len() as f64),
+            DataConfig::Text(config) => Ok(config.open(0)?.tokens_per_document()),
+        }
     }
-    pub fn check(&self) -> Vec<crate::error::Problem> {
-        Vec::new()
+
+    /// Documents in one exposure: people, or files of text.
+    pub fn documents_per_exposure(&self) -> Result<u64> {
+        match self {
+            DataConfig::BioS(config) => Ok(config.people),
+            DataConfig::BioD(config) => Ok(config.people),
+            DataConfig::Text(config) => Ok(config.files()?.len() as u64),
+        }
     }
+
+    /// The expected number of tokens in which every document appears once.
+    pub fn tokens_per_exposure(&self) -> Result<f64> {
+        Ok(self.tokens_per_document()? * self.documents_per_exposure()? as f64)
+    }
+
+    /// What a perfect model would have to store; nothing is known of it for text.
+    pub fn information(&self) -> Result<Option<Information>> {
+        self.check()?;
+        match self {
+            DataConfig::BioS(config) => config.information().map(Some),
+            DataConfig::BioD(config) => Ok(Some(config.information())),
+            DataConfig::Text(_) => Ok(None),
+        }
+    }
+
+    /// The files outside the program that decide what is learned, with their hashes, sorted by path.
+    pub fn external_files(&self) -> Result<Vec<ExternalFile>> {
+        let paths = match self {
+            DataConfig::BioS(config) => config.pools.files(),
+            DataConfig::BioD(_) => Vec::new(),
+            DataConfig::Text(config) => config.files()?,
+        };
+        paths.into_iter().map(ExternalFile::read).collect()
+    }
+}
+
+impl Dataset {
+    /// Batch number `step` of the stream in batches of `rows`: random access, the same at every call.
+    pub fn batch(&self, step: u64, rows: usize) -> Batch {
+        match &self.source {
+            Source::BioS(source) => source.batch(step, rows),
+            Source::BioD(source) => source.batch(step, rows),
+            Source::Text(source) => source.batch(step, rows),
+        }
+    }
+
+    /// The document of `person` at an exposure of the training stream.
+    ///
+    /// # Panics
+    /// If `person` is not below the number of people, as always for plain text.
+    pub fn document(&self, person: u64, exposure: u64) -> Document {
+        match &self.source {
+            Source::BioS(source) => source.document(person, exposure),
+            Source::BioD(source) => source.document(person, exposure),
+            Source::Text(_) => panic!("plain text has no people"),
+        }
+    }
+
+    /// A document of `person` in the training format, from a stream of draws that training never reads, in which
+    /// no fact stands after another that tells it (the employer after the working city).
+    ///
+    /// # Panics
+    /// As [`Dataset::document`].
+    pub fn measurement_document(&self, person: u64, rendering: u64) -> Document {
+        match &self.source {
+            Source::BioS(source) => source.measurement_document(person, rendering),
+            Source::BioD(source) => source.measurement_document(person, rendering),
+            Source::Text(_) => panic!("plain text has no people"),
+        }
+    }
+
+    /// Batch number `index` of the held-out text, in order and without shuffling; `None` past its end, and always
+    /// for people. The last window is padded with end-of-text of weight 0, the last batch may have fewer rows.
+    pub fn held_out_batch(&self, index: u64, rows: usize) -> Option<Batch> {
+        match &self.source {
+            Source::BioS(_) | Source::BioD(_) => None,
+            Source::Text(source) => source.held_out_batch(index, rows),
+        }
+    }
+
+    /// What a perfect model would have to store; `None` for text.
+    pub fn information(&self) -> Option<&Information> {
+        self.information.as_ref()
+    }
+
+    /// How many tokens the tokenizer knows.
+    pub fn vocab_size(&self) -> usize {
+        match &self.source {
+            Source::BioS(source) => source.tokenizer().vocab_size(),
+            Source::BioD(source) => source.config().vocab_size(),
+            Source::Text(source) => source.tokenizer().vocab_size(),
+        }
+    }
+
+    /// The token that opens every document.
+    pub fn end_of_text(&self) -> u32 {
+        match &self.source {
+            Source::BioS(source) => source.tokenizer().end_of_text(),
+            Source::BioD(_) => biod::END_OF_TEXT,
+            Source::Text(source) => source.tokenizer().end_of_text(),
+        }
+    }
+
+    /// The tokens of `text`; `None` for bio-d, which has no text.
+    pub fn encode(&self, text: &str) -> Option<Result<Vec<u32>>> {
+        match &self.source {
+            Source::BioS(source) => Some(source.tokenizer().encode(text)),
+            Source::BioD(_) => None,
+            Source::Text(source) => Some(source.tokenizer().encode(text)),
+        }
+    }
+
+    /// What `tokens` read as.
+    pub fn decode(&self, tokens: &[u32]) -> String {
+        match &self.source {
+            Source::BioS(source) => source.tokenizer().decode(tokens),
+            Source::BioD(source) => source.decode(tokens),
+            Source::Text(source) => source.tokenizer().decode(tokens),
+        }
+    }
+}
+
+impl Batch {
+    /// Rows cut from one run of `rows * seq_len + 1` tokens: row `r` starts at `r * seq_len`.
+    fn from_run(run: &[u32], rows: usize, seq_len: usize) -> Self {
+        let n = rows * seq_len;
+        assert_eq!(run.len(), n + 1, "a batch needs one token more than it has positions");
+        let ids = |run: &[u32]| run.iter().map(|&id| id as i32).collect();
+        Batch { tokens: ids(&run[..n]), targets: ids(&run[1..]), weights: vec![1.0; n], rows, seq_len }
+    }
+}
+
+impl ExternalFile {
+    fn read(path: PathBuf) -> Result<Self> {
+        let content = std::fs::read(&path).map_err(|source| Error::io("read", &path, source))?;
+        Ok(ExternalFile { path, blake3: blake3::hash(&content).to_hex().to_string() })
+    }
+}
+
+/// An error unless `value` lies in `range`; `key` is a key of `[data]`.
+fn check_range(key: &str, value: u64, range: std::ops::RangeInclusive<u64>) -> Result<()> {
+    if range.contains(&value) {
+        return Ok(());
+    }
+    Err(out_of_range(key, value, &format!("{} to {}", range.start(), range.end())))
+}
+
+fn out_of_range(key: &str, value: impl std::fmt::Display, expected: &str) -> Error {
+    Error::config(Problem::new(value.to_string()).key(format!("data.{key}")).expected(expected))
 }

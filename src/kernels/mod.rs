@@ -1,71 +1,48 @@
 //! Fused operations: a reference form in plain Burn tensors beside a fast form with its own backward.
+//!
+//! Every kernel is a plain function from tensors to tensors. On the Flex CPU backend in f32, with or without
+//! autodiff, it takes its fast form: one pass over the data, the backward written by hand, the vector width chosen
+//! at run time ([`level`]). Everywhere else it takes its reference form, ordinary tensor code whose gradient Burn
+//! derives; that form is also the text to read. f64 always takes the reference form, so that finite differences can
+//! check it, and the fast form is checked against it.
+//!
+//! The bits of a fast form depend on its inputs and on [`level`] alone, not on the number of threads.
+//!
+//! Legend of shapes: b batch, t time, s key time, d model, h heads, g key-value heads, k head width, f feed-forward
+//! width, v vocabulary, n = b t tokens.
 
-use burn::tensor::{Int, Tensor};
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, serde::Serialize, serde::Deserialize)]
-#[serde(rename_all = "kebab-case")]
-#[allow(missing_docs)]
-pub enum Function {
-    #[default]
-    Gelu,
-    GeluTanh,
-    Silu,
-    Relu,
-    ReluSquared,
-}
-#[allow(missing_docs)]
-pub struct Rope {
-    pub cos: Tensor<2>,
-    pub sin: Tensor<2>,
-}
-#[allow(missing_docs)]
-pub struct Heads {
-    pub n_heads: usize,
-    pub n_kv_heads: usize,
-    pub d_head: usize,
-}
-#[allow(missing_docs)]
-pub fn linear(_x: Tensor<3>, _weight: Tensor<2>, _bias: Option<Tensor<1>>) -> Tensor<3> {
-    unreachable!()
-}
-#[allow(missing_docs)]
-pub fn linear_add(
-    _x: Tensor<3>,
-    _weight: Tensor<2>,
-    _bias: Option<Tensor<1>>,
-    _residual: Tensor<3>,
-) -> Tensor<3> {
-    unreachable!()
-}
-#[allow(missing_docs)]
-pub fn layer_norm(_x: Tensor<3>, _gamma: Tensor<1>, _beta: Option<Tensor<1>>, _eps: f64) -> Tensor<3> {
-    unreachable!()
-}
-#[allow(missing_docs)]
-pub fn rms_norm(_x: Tensor<3>, _gamma: Tensor<1>, _eps: f64) -> Tensor<3> {
-    unreachable!()
-}
-#[allow(missing_docs)]
-pub fn activation(_x: Tensor<3>, _function: Function) -> Tensor<3> {
-    unreachable!()
-}
-#[allow(missing_docs)]
-pub fn gated(_gate: Tensor<3>, _up: Tensor<3>, _function: Function) -> Tensor<3> {
-    unreachable!()
-}
-#[allow(missing_docs)]
-pub fn causal_attention(_qkv: Tensor<3>, _rope: Option<&Rope>, _heads: Heads) -> Tensor<3> {
-    unreachable!()
-}
-#[allow(missing_docs)]
-pub fn embedding(_weight: Tensor<2>, _tokens: Tensor<2, Int>) -> Tensor<3> {
-    unreachable!()
-}
-#[allow(missing_docs)]
-pub fn linear_cross_entropy(
-    _hidden: Tensor<2>,
-    _head_weight: Tensor<2>,
-    _targets: Tensor<1, Int>,
-    _weights: Tensor<1>,
-) -> (Tensor<1>, Tensor<1>) {
-    unreachable!()
+mod activation;
+mod adamw;
+mod attention;
+#[cfg(all(test, feature = "flex"))]
+mod check;
+mod cross_entropy;
+mod embedding;
+#[cfg(feature = "flex")]
+mod flex;
+mod level;
+mod linear;
+mod norm;
+mod rope;
+
+pub use activation::{Function, activation, gated};
+pub use adamw::{AdamwStep, adamw, square_sum};
+pub use attention::{Heads, causal_attention};
+pub use cross_entropy::linear_cross_entropy;
+pub use embedding::embedding;
+pub use level::{Level, level, parse_level};
+pub use linear::{linear, linear_add};
+pub use norm::{layer_norm, rms_norm};
+pub use rope::{Rope, rope};
+
+/// For benches and parity checks: the plain tensor code behind each kernel, whatever the device.
+pub mod reference {
+    pub use super::activation::reference::{activation, gated};
+    pub use super::adamw::reference::{adamw, square_sum};
+    pub use super::attention::reference::causal_attention;
+    pub use super::cross_entropy::reference::linear_cross_entropy;
+    pub use super::embedding::reference::embedding;
+    pub use super::linear::reference::{linear, linear_add};
+    pub use super::norm::reference::{layer_norm, rms_norm};
+    pub use super::rope::reference::rope;
 }

@@ -1,0 +1,188 @@
+//! Checkpoints: weights, moments, step and meters in a folder that counts only when its manifest is there.
+//!
+//! `step-000001234/` holds `model.safetensors`, `optimizer.safetensors`, `state.json` and `manifest.json` (sizes and
+//! blake3), written last. It is made under a hidden name and renamed, so that a kill at any moment leaves either the
+//! old state or the new one. The newest checkpoint whose manifest holds is used; a damaged one is named and skipped.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use burn::module::Module;
+use burn::tensor::{Device, Tensor, TensorData};
+use serde::{Deserialize, Serialize};
+
+use super::manifest;
+use super::meters::Meters;
+use super::optimizer::{Moments, Optimizer};
+use super::weights::{self, Weights};
+use crate::error::{Error, Problem, Result};
+use crate::kernels;
+
+/// Version of the format of `state.json`.
+const FORMAT: u32 = 1;
+/// Complete checkpoints that are kept: the newest, and one more in case it rots.
+const KEPT: usize = 2;
+
+/// What a checkpoint holds beside tensors.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct State {
+    /// Version of this file's format.
+    pub format: u32,
+    /// Steps done.
+    pub step: u64,
+    /// What they cost.
+    pub meters: Meters,
+    /// Kernel level that computed them: another level would give other bits.
+    pub kernels: String,
+}
+
+/// Writes a checkpoint of `model` after `step` steps; `commits` is asked right before it becomes visible.
+///
+/// # Errors
+/// A file cannot be written, or `commits` refuses. The checkpoints before it stay as they are.
+pub fn save<M: Module>(
+    folder: &Path,
+    model: &M,
+    optimizer: &Optimizer,
+    step: u64,
+    meters: &Meters,
+    commits: impl FnOnce(u64) -> Result<()>,
+) -> Result<()> {
+    let name = format!("step-{step:012}");
+    let hidden = folder.join(format!(".{name}.partial"));
+    remove(&hidden)?;
+    fs::create_dir_all(&hidden).map_err(|e| Error::io("create", &hidden, e))?;
+    weights::write(&hidden.join("model.safetensors"), &weights::of(model), &[])?;
+    weights::write(&hidden.join("optimizer.safetensors"), &optimizer.state(), &[])?;
+    let state = State { format: FORMAT, step, meters: *meters, kernels: kernels::level().name().to_string() };
+    let text = serde_json::to_string_pretty(&state).expect("a state of numbers is valid JSON");
+    let path = hidden.join("state.json");
+    fs::write(&path, text).map_err(|e| Error::io("write", &path, e))?;
+    manifest::seal(&hidden)?;
+    commits(step)?;
+    let visible = folder.join(&name);
+    remove(&visible)?;
+    fs::rename(&hidden, &visible).map_err(|e| Error::io("rename", &hidden, e))?;
+    sync_folder(folder).map_err(|e| Error::io("write", folder, e))?;
+    for old in list(folder)?.iter().rev().skip(KEPT) {
+        remove(old)?;
+    }
+    Ok(())
+}
+
+/// A checkpoint that was read back.
+#[derive(Debug)]
+pub struct Saved {
+    /// Step and meters.
+    pub state: State,
+    /// Weights of the model.
+    pub model: Weights,
+    /// Moments of the optimizer, for [`Optimizer::restore`].
+    pub moments: Weights,
+}
+
+/// Reads the newest checkpoint that is whole, and tells what is wrong with newer ones that are not.
+///
+/// # Errors
+/// The folder cannot be read, or the checkpoint was made by a newer version or by another kernel level.
+pub fn latest(folder: &Path) -> Result<(Option<Saved>, Vec<Error>)> {
+    let mut skipped = Vec::new();
+    for path in list(folder)?.into_iter().rev() {
+        match manifest::verify(&path) {
+            Ok(()) => return Ok((Some(read(&path)?), skipped)),
+            Err(error) => skipped.push(error),
+        }
+    }
+    Ok((None, skipped))
+}
+
+fn read(path: &Path) -> Result<Saved> {
+    let file = path.join("state.json");
+    let text = fs::read_to_string(&file).map_err(|e| Error::io("read", &file, e))?;
+    let bad = |what: String| Error::data(Problem::new(format!("{}: {what}", file.display())));
+    let state: State = serde_json::from_str(&text).map_err(|e| bad(e.to_string()))?;
+    if state.format > FORMAT {
+        return Err(bad(format!("format {} of a newer version, this one reads {FORMAT}", state.format)));
+    }
+    let level = kernels::level().name();
+    if state.kernels != level {
+        let got = format!("{} was made with {} kernels, this process uses {level}", path.display(), state.kernels);
+        let remedy = format!("resume with ABLATION_ZOO_KERNELS={}", state.kernels);
+        return Err(Error::config(Problem::new(got).remedy(remedy)));
+    }
+    Ok(Saved {
+        state,
+        model: weights::read(&path.join("model.safetensors"))?.0,
+        moments: weights::read(&path.join("optimizer.safetensors"))?.0,
+    })
+}
+
+/// The checkpoints in `folder`, oldest first.
+fn list(folder: &Path) -> Result<Vec<PathBuf>> {
+    let mut paths = Vec::new();
+    match fs::read_dir(folder) {
+        Ok(entries) => {
+            for entry in entries {
+                let entry = entry.map_err(|e| Error::io("list", folder, e))?;
+                if entry.file_name().to_string_lossy().starts_with("step-") {
+                    paths.push(entry.path());
+                }
+            }
+        }
+        Err(e) if e.kind() == std::io::ErrorKind::NotFound => {}
+        Err(e) => return Err(Error::io("list", folder, e)),
+    }
+    paths.sort_unstable();
+    Ok(paths)
+}
+
+/// Makes a rename durable; other systems do it by themselves.
+fn sync_folder(folder: &Path) -> std::io::Result<()> {
+    if cfg!(unix) { fs::File::open(folder)?.sync_all() } else { Ok(()) }
+}
+
+fn remove(folder: &Path) -> Result<()> {
+    match fs::remove_dir_all(folder) {
+        Err(e) if e.kind() != std::io::ErrorKind::NotFound => Err(Error::io("remove", folder, e)),
+        _ => Ok(()),
+    }
+}
+
+impl Optimizer {
+    /// The moments as named tensors: `NAME.m` and `NAME.v`.
+    fn state(&self) -> Weights {
+        let mut state = Weights::new();
+        for (name, moments) in &self.moments {
+            state.insert(format!("{name}.m"), moments.m.to_data());
+            state.insert(format!("{name}.v"), moments.v.to_data());
+        }
+        state
+    }
+
+    /// Takes moments back from named tensors, as they are after `step` updates.
+    ///
+    /// # Errors
+    /// Half of a pair is missing, or a name has no such ending.
+    pub fn restore(&mut self, state: Weights, step: u64, device: &Device) -> Result<()> {
+        let device = device.clone().inner();
+        let tensor = |data: TensorData| Tensor::<1>::from_data(data, &device);
+        let mut halves: BTreeMap<String, (Option<TensorData>, Option<TensorData>)> = BTreeMap::new();
+        for (name, data) in state {
+            match name.rsplit_once('.') {
+                Some((name, "m")) => halves.entry(name.to_string()).or_default().0 = Some(data),
+                Some((name, "v")) => halves.entry(name.to_string()).or_default().1 = Some(data),
+                _ => return Err(Error::data(Problem::new(format!("optimizer state has a tensor {name}")))),
+            }
+        }
+        self.step = step;
+        self.moments.clear();
+        for (name, halves) in halves {
+            let (Some(m), Some(v)) = halves else {
+                return Err(Error::data(Problem::new(format!("optimizer state has half of the moments of {name}"))));
+            };
+            self.moments.insert(name, Moments { m: tensor(m), v: tensor(v) });
+        }
+        Ok(())
+    }
+}
