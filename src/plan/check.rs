@@ -17,10 +17,10 @@ const MAX_RENDERINGS: u64 = 10_000;
 pub fn check(plan: &Plan) -> Vec<Problem> {
     let mut problems = within("model", plan.model.check(plan.data.seq_len()));
     problems.extend(check_size(plan));
-    let tokens_per_exposure = plan.data.check().and_then(|()| plan.tokens_per_exposure());
+    let tokens_per_exposure = plan.data.check().and_then(|()| plan.data.tokens_per_exposure());
     match tokens_per_exposure {
         Ok(tokens) => {
-            let training = plan.training.check(plan.data.seq_len(), Some(tokens));
+            let training = plan.training.check(plan.data.seq_len(), tokens);
             problems.extend(within("training", training));
         }
         Err(error) => problems.extend(error.problems),

@@ -58,19 +58,11 @@ impl Plan {
         reader::read(&node, &[]).map_err(resolve::config)
     }
 
-    /// The expected number of tokens in which everything there is to learn appears once.
-    ///
-    /// # Errors
-    /// If the data is impossible or cannot be read.
-    pub fn tokens_per_exposure(&self) -> Result<f64> {
-        Ok(self.data.tokens_per_document()? * self.data.documents_per_exposure()? as f64)
-    }
-
     /// Optimizer steps: a function of the plan alone, the same for every seed.
     ///
     /// # Errors
     /// If the data is impossible or cannot be read.
     pub fn steps(&self) -> Result<u64> {
-        Ok(self.training.steps(self.data.seq_len(), Some(self.tokens_per_exposure()?)))
+        Ok(self.training.steps(self.data.seq_len(), self.data.tokens_per_exposure()?))
     }
 }
