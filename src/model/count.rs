@@ -58,3 +58,63 @@ impl ModelConfig {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::layers::feed_forward::{FeedForwardConfig, GatedMlpConfig, MlpConfig};
+    use crate::layers::mixer::{AttentionConfig, MixerConfig};
+    use crate::layers::{Bias, norm::NormConfig};
+    use crate::model::parameter;
+
+    /// GPT2-l-h of the knowledge capacity paper: d = 64 h, offsets everywhere, tied.
+    pub(crate) fn gpt2(n_layers: usize, n_heads: usize) -> ModelConfig {
+        let mixer = AttentionConfig { bias: Bias::With, ..AttentionConfig::default() };
+        let feed_forward = MlpConfig { bias: Bias::With, ..MlpConfig::default() };
+        let mut model = ModelConfig { d_model: 64 * n_heads, n_layers, n_heads, ..ModelConfig::default() };
+        model.block.mixer = MixerConfig::Attention(mixer);
+        model.block.feed_forward = FeedForwardConfig::Mlp(feed_forward);
+        model
+    }
+
+    /// The vocabulary of the paper's biographies.
+    const V: usize = 3275;
+
+    #[test]
+    fn the_papers_models_have_the_papers_parameters() {
+        let published =
+            [(2, 2, 816_000), (4, 2, 1_212_544), (12, 12, 87_571_200), (2, 3, 1_518_912), (6, 4, 5_577_472)];
+        for (l, h, params) in published {
+            assert_eq!(gpt2(l, h).num_params(V).total, params, "GPT2-{l}-{h}");
+        }
+    }
+
+    #[test]
+    fn counts_from_the_config_are_those_of_the_built_model() {
+        let device = crate::device::open("cpu").unwrap();
+        let feed_forwards = [
+            FeedForwardConfig::Mlp(MlpConfig { expansion: 3.0, bias: Bias::With, ..MlpConfig::default() }),
+            FeedForwardConfig::GatedMlp(GatedMlpConfig::default()),
+            FeedForwardConfig::None,
+        ];
+        for feed_forward in feed_forwards {
+            for norm in [NormConfig::default(), NormConfig::Rms(Default::default())] {
+                let mut model =
+                    ModelConfig { d_model: 24, n_layers: 3, n_heads: 4, norm, ..ModelConfig::default() };
+                model.block.feed_forward = feed_forward;
+                let MixerConfig::Attention(attention) = &mut model.block.mixer;
+                attention.n_kv_heads = Some(2);
+                let shapes = parameter::shapes(&model.init(11, 5, 0, &device));
+                let built: usize = shapes.iter().map(|(_, shape)| shape.iter().product::<usize>()).sum();
+                assert_eq!(model.num_params(11).total, built as u64, "{feed_forward:?} {norm:?}");
+            }
+        }
+    }
+
+    #[test]
+    fn flops_are_twelve_d_squared_per_layer_and_the_causal_half_of_attention() {
+        let (l, d, t) = (2, 128, 512);
+        let count = gpt2(2, 2).flops_per_token(V, t);
+        assert_eq!(count.exact, (6 * l * 12 * d * d + 6 * l * d * t + 6 * V * d) as u64);
+    }
+}

@@ -143,3 +143,120 @@ impl Decoder {
         hidden.matmul(self.head_weight().transpose().unsqueeze::<3>()) // [b, t, v]
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::kernels;
+    use crate::layers::embedding::{Head, TokenEmbeddingConfig};
+    use crate::layers::feed_forward::{FeedForwardConfig, GatedMlpConfig};
+    use crate::model::parameter::{self, Visit};
+    use burn::tensor::{Gradients, TensorData};
+
+    const V: usize = 11;
+
+    fn config() -> ModelConfig {
+        ModelConfig { d_model: 24, n_layers: 2, n_heads: 4, ..ModelConfig::default() }
+    }
+
+    fn variants() -> Vec<ModelConfig> {
+        let gated = FeedForwardConfig::GatedMlp(GatedMlpConfig::default());
+        let untied = EmbeddingConfig::Token(TokenEmbeddingConfig { head: Head::Untied });
+        let mut variants = vec![config(); 4];
+        variants[1].block.feed_forward = gated;
+        variants[2].block.feed_forward = FeedForwardConfig::None;
+        variants[3].embedding = untied;
+        variants[3].norm = NormConfig::Rms(Default::default());
+        variants
+    }
+
+    fn tokens(rows: [[i32; 5]; 2], device: &Device) -> Tensor<2, Int> {
+        Tensor::from_data(TensorData::from(rows), device)
+    }
+
+    #[test]
+    fn a_later_token_changes_no_earlier_logit() {
+        let device = crate::device::open("cpu").unwrap();
+        for config in variants() {
+            let model = config.init(V, 5, 3, &device);
+            let one = model.logits(tokens([[1, 2, 3, 4, 5], [5, 4, 3, 2, 1]], &device));
+            let two = model.logits(tokens([[1, 2, 3, 9, 5], [5, 4, 3, 7, 1]], &device));
+            let early = |x: &Tensor<3>| x.clone().narrow(1, 0, 3).into_data();
+            assert_eq!(early(&one), early(&two), "{config:?}");
+            assert_ne!(one.into_data(), two.into_data());
+        }
+    }
+
+    #[test]
+    fn every_parameter_gets_a_gradient() {
+        let device = crate::device::open("cpu").unwrap().autodiff();
+        struct Ungraded<'a>(&'a Gradients, Vec<String>);
+        impl Visit for Ungraded<'_> {
+            fn visit<const D: usize>(&mut self, name: &str, param: &Param<Tensor<D>>) {
+                let gradient = param.val().grad(self.0);
+                if gradient.is_none_or(|g| g.abs().max().into_scalar::<f32>() == 0.0) {
+                    self.1.push(name.to_string());
+                }
+            }
+        }
+        for config in variants() {
+            let model = config.init(V, 5, 3, &device);
+            let hidden = model.hidden(tokens([[1, 2, 3, 4, 5], [5, 4, 3, 2, 1]], &device), &mut Pass::new());
+            let targets = Tensor::from_data(TensorData::from([2, 3, 4, 5, 6, 4, 3, 2, 1, 0]), &device);
+            let weights = Tensor::ones([10], &device);
+            let hidden = hidden.flatten::<2>(0, 1);
+            let (loss, _) = kernels::linear_cross_entropy(hidden, model.head_weight(), targets, weights);
+            let gradients = loss.backward();
+            let mut ungraded = Ungraded(&gradients, Vec::new());
+            parameter::visit(&model, &mut ungraded);
+            assert_eq!(ungraded.1, [""; 0], "{config:?}");
+        }
+    }
+
+    #[test]
+    fn names_are_field_paths_without_variants() {
+        let device = crate::device::open("cpu").unwrap();
+        let names: Vec<String> = parameter::shapes(&variants()[1].init(V, 5, 0, &device))
+            .into_iter()
+            .map(|(name, _)| name)
+            .collect();
+        assert_eq!(names[0], "embedding.weight");
+        for name in ["blocks.0.mixer.qkv.weight", "blocks.1.feed_forward.gate.weight", "norm.gamma"] {
+            assert!(names.contains(&name.to_string()), "{name} not in {names:?}");
+        }
+    }
+
+    #[test]
+    fn arms_share_the_weights_that_they_have_in_common() {
+        let device = crate::device::open("cpu").unwrap();
+        let plain = config().init(V, 5, 7, &device);
+        let without = variants()[2].init(V, 5, 7, &device);
+        let value = |model: &Decoder| {
+            let Some(crate::layers::mixer::Mixer::Attention(attention)) =
+                model.blocks.get(1).map(|b| &b.mixer)
+            else {
+                panic!("the second block has attention")
+            };
+            attention.qkv.weight.val().into_data()
+        };
+        assert_eq!(value(&plain), value(&without));
+        assert_ne!(value(&plain), value(&config().init(V, 5, 8, &device)), "another seed, other weights");
+    }
+
+    #[test]
+    fn impossible_shapes_are_refused_with_their_keys() {
+        let keys = |config: ModelConfig| -> Vec<String> {
+            config.check(5).into_iter().map(|problem| problem.key.unwrap_or_default()).collect()
+        };
+        assert_eq!(keys(ModelConfig { n_heads: 5, ..config() }), ["n_heads"]);
+        assert_eq!(
+            keys(ModelConfig { d_model: 1 << 40, n_layers: 1_000_000_000, ..config() }),
+            ["d_model", "n_layers"]
+        );
+        assert_eq!(keys(ModelConfig::default()), ["d_model", "n_layers", "n_heads"]);
+        let mut thin = config();
+        thin.block.feed_forward =
+            FeedForwardConfig::GatedMlp(GatedMlpConfig { expansion: 0.0, ..Default::default() });
+        assert_eq!(keys(thin), ["block.feed_forward.expansion"]);
+    }
+}

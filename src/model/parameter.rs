@@ -91,7 +91,9 @@ impl<T: Map> ModuleMapper for Named<'_, T> {
 
     fn map_float<const D: usize>(&mut self, param: Param<Tensor<D>>) -> Param<Tensor<D>> {
         let (id, value, mapper) = param.consume();
+        let trained = value.is_require_grad();
         let value = self.inner.map(&self.path.name(), value);
+        let value = if trained { value.require_grad() } else { value };
         Param::from_mapped_value(id, value, mapper)
     }
 }

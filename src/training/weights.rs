@@ -56,8 +56,7 @@ pub fn put<M: Module>(module: M, mut weights: Weights, source: &str) -> Result<M
     impl Map for Put<'_> {
         fn map<const D: usize>(&mut self, name: &str, value: Tensor<D>) -> Tensor<D> {
             let data = self.0.remove(name).expect("names were compared above");
-            let tensor = Tensor::from_data(data, &value.device());
-            if value.is_require_grad() { tensor.require_grad() } else { tensor }
+            Tensor::from_data(data, &value.device())
         }
     }
     Ok(parameter::map(module, &mut Put(&mut weights)))
