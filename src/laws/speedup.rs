@@ -5,7 +5,7 @@
 
 use std::fmt;
 
-use super::bootstrap::{Bootstrap, Interval};
+use super::bootstrap::{Bootstrap, Draws, Interval};
 use super::curves::{Axis, Curve, Descent, Passage, Smoothing};
 use crate::error::{Error, Problem, Result};
 
@@ -66,11 +66,12 @@ pub fn speedup(
     let (scratch, other) = (Descent::new(scratch, smoothing), Descent::new(other, smoothing));
     Ok(match (scratch.passage(loss), other.passage(loss)) {
         (Passage::At(slow), Passage::At(fast)) => {
-            let redrawn =
-                bootstrap.run(|draws| match (scratch.redrawn(loss, draws), other.redrawn(loss, draws)) {
-                    (Passage::At(slow), Passage::At(fast)) => slow / fast - 1.0,
-                    _ => f64::NAN,
-                });
+            let ratio = |draws: &mut Draws| {
+                let passages = (scratch.redrawn(loss, draws), other.redrawn(loss, draws));
+                let (Passage::At(slow), Passage::At(fast)) = passages else { return f64::NAN };
+                slow / fast - 1.0
+            };
+            let redrawn = bootstrap.run(ratio);
             Speedup::Measured(bootstrap.interval(slow / fast - 1.0, redrawn))
         }
         (Passage::After(slow), Passage::At(fast) | Passage::Before(fast))
@@ -125,7 +126,6 @@ impl fmt::Display for GrowthGuideline {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::laws::bootstrap::Draws;
     use crate::laws::curves::Stage;
 
     /// Loss `20 (C / speed)^-0.05` from 1e15 to 1e17 FLOPs, so that equal loss takes `speed` times fewer FLOPs.

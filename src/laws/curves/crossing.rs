@@ -8,6 +8,7 @@ use std::fmt;
 use serde::{Deserialize, Serialize};
 
 use super::smooth::Smoothed;
+use super::stretches::{Change, Stretches};
 use super::{Axis, Curve, Smoothing, Stage};
 use crate::error::{Error, Problem, Result};
 use crate::laws::bootstrap::{Bootstrap, Interval, short};
@@ -48,8 +49,8 @@ pub struct Crossing {
     pub at: Interval,
     /// Who has the lower loss from there on.
     pub ahead: Side,
-    /// Share of the bootstrap's replicates that cross here too.
-    pub support: f64,
+    /// Share of the bootstrap's replicates in which the same curve overtakes somewhere; none for interpolated curves.
+    pub support: Option<f64>,
 }
 
 /// A stretch where the curves are too close to tell.
@@ -119,7 +120,7 @@ pub fn crossings(first: &Curve, second: &Curve, config: &CrossingConfig) -> Resu
     };
     let crossing = |&change: &Change| match config.smoothing {
         Smoothing::Interpolate => {
-            Crossing { at: bracket(first, second, change.at), ahead: change.ahead, support: 1.0 }
+            Crossing { at: bracket(first, second, change.at), ahead: change.ahead, support: None }
         }
         Smoothing::Kernel(_) => with_interval(change, &redrawn, &config.bootstrap),
     };
@@ -174,61 +175,7 @@ fn with_interval(change: Change, redrawn: &[Vec<Change>], bootstrap: &Bootstrap)
         })
         .collect();
     let support = same.len() as f64 / redrawn.len().max(1) as f64;
-    Crossing { at: bootstrap.interval(change.at, same), ahead: change.ahead, support }
-}
-
-#[derive(Debug, Clone, Copy, PartialEq)]
-struct Change {
-    at: f64,
-    ahead: Side,
-}
-
-/// The overlap cut where the difference leaves or enters the resolution.
-#[derive(Debug, Default)]
-struct Stretches {
-    changes: Vec<Change>,
-    touches: Vec<Touch>,
-    leads: Vec<Lead>,
-}
-
-impl Stretches {
-    fn of(places: &[f64], first: &[f64], second: &[f64], resolution: f64) -> Self {
-        let difference: Vec<f64> = first.iter().zip(second).map(|(a, b)| a - b).collect();
-        let leader = |d: f64| match d {
-            d if d <= -resolution => Some(Side::First),
-            d if d >= resolution => Some(Side::Second),
-            _ => None,
-        };
-        let mut found = Stretches::default();
-        let mut start = 0;
-        while start < places.len() {
-            let side = leader(difference[start]);
-            let end = (start..places.len()).find(|&k| leader(difference[k]) != side).unwrap_or(places.len());
-            let (from, to) = (places[start].exp(), places[end - 1].exp());
-            let most = difference[start..end].iter().fold(0.0, |most: f64, d| most.max(d.abs()));
-            if let Some(side) = side {
-                let before = found.leads.last().map(|lead| lead.side);
-                if before.is_some_and(|before| before != side) {
-                    found.changes.push(Change { at: zero(places, &difference, start), ahead: side });
-                    // What lay between the two leads was the crossing, not a touch.
-                    let last_lead = found.leads.last().map_or(0.0, |lead| lead.to);
-                    found.touches.retain(|touch| touch.to <= last_lead);
-                }
-                found.leads.push(Lead { side, from, to, most });
-            } else {
-                found.touches.push(Touch { from, to, difference: most });
-            }
-            start = end;
-        }
-        found
-    }
-}
-
-/// The last change of sign before place `end`, on the straight line between its neighbours.
-fn zero(places: &[f64], difference: &[f64], end: usize) -> f64 {
-    let k = (1..=end).rev().find(|&k| difference[k - 1] * difference[end] <= 0.0).unwrap_or(end);
-    let share = difference[k - 1] / (difference[k - 1] - difference[k]);
-    (places[k - 1] + share * (places[k] - places[k - 1])).exp()
+    Crossing { at: bootstrap.interval(change.at, same), ahead: change.ahead, support: Some(support) }
 }
 
 impl Crossings {
@@ -247,7 +194,9 @@ impl fmt::Display for Crossings {
         let (a, b) = &self.names;
         write!(f, "{a} and {b} ({}, {} to {} {}): ", self.stage, short(low), short(high), self.axis)?;
         let crossing = |Crossing { at, ahead, support }: &Crossing| {
-            format!("{} overtakes at {at} (in {:.0} % of replicates)", self.name(*ahead), 100.0 * support)
+            let support =
+                support.map_or(String::new(), |s| format!(" (in {:.0} % of replicates)", 100.0 * s));
+            format!("{} overtakes at {at}{support}", self.name(*ahead))
         };
         let touch = |Touch { from, to, difference }: &Touch| {
             format!("unresolved from {} to {}, at most {difference:.4} nats apart", short(*from), short(*to))

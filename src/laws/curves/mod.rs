@@ -10,6 +10,7 @@ mod extrapolate;
 mod passage;
 mod read;
 mod smooth;
+mod stretches;
 
 use std::fmt;
 

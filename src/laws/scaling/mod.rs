@@ -4,16 +4,19 @@
 //! 1), [`frontier_of_profiles`] (2) and [`fit`] (3). Besiroglu et al. 2024 (arXiv 2404.10102) found the published
 //! constants of approach 3 to be those of a search that had stopped too early, with intervals far too narrow.
 
+mod doubt;
 mod envelope;
 mod isoflop;
 mod parametric;
+mod search;
 
 use serde::{Deserialize, Serialize};
 
+pub use doubt::Doubt;
 pub use envelope::frontier_of_envelope;
 pub use isoflop::{Profile, frontier_of_profiles, profiles};
 pub use parametric::{
-    Annealing, Doubt, FitConfig, HeldOut, Method, ParametricFit, Prediction, fit, predict_held_out,
+    Annealing, FitConfig, HeldOut, Method, ParametricFit, Prediction, fit, predict_held_out,
 };
 
 /// FLOPs per parameter and token: 2 forward, 4 backward. See [`Throughput`](super::curves::Throughput) for its limits.
