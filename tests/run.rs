@@ -67,8 +67,7 @@ fn job(task: &Task, watch: &mut Watch) -> Result<Outcome> {
             seconds: 0.1,
             lr: 0.1,
             loss,
-            grad_norm: 1.0,
-        })?;
+            grad_norm: 1.0, probe: None })?;
         let progress = Progress { step, steps: STEPS, tokens: step, seconds: step as f64, loss };
         let control = watch.stepped(&progress)?;
         if control != Control::Continue || step.is_multiple_of(7) {
