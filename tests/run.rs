@@ -551,6 +551,20 @@ fn names_cannot_leave_the_store() {
     assert!(store.runs().unwrap().is_empty());
 }
 
+#[test]
+fn a_plan_that_is_wanted_under_many_names_at_once_gets_one_folder() {
+    let (_folder, store) = store();
+    let prepare = &|i: usize| {
+        let wanted = WantedRun { name: format!("name-{i}"), ..planned("plain", 0) };
+        store.prepare(&wanted, &cpu()).unwrap()
+    };
+    let runs: HashSet<_> = std::thread::scope(|scope| {
+        let threads: Vec<_> = (0..16).map(|i| scope.spawn(move || prepare(i).folder().to_string())).collect();
+        threads.into_iter().map(|thread| thread.join().unwrap()).collect()
+    });
+    assert_eq!((runs.len(), store.runs().unwrap().len()), (1, 1));
+}
+
 #[cfg(unix)]
 #[test]
 fn a_run_folder_that_is_a_link_is_refused() {
