@@ -6,8 +6,8 @@
 use std::hint::black_box;
 use std::time::Instant;
 
-use ablation_zoo::kernels::{AdamwStep, Function, Heads, Rope, level};
 use ablation_zoo::kernels::{self as fast, reference};
+use ablation_zoo::kernels::{AdamwStep, Function, Heads, Rope, level};
 use burn::tensor::{DType, Device, Int, Tensor, TensorData};
 
 #[global_allocator]
@@ -76,7 +76,9 @@ fn crate_gemm(m: usize, n: usize, k: usize) -> f64 {
         let (a, b, c) = (a.as_ptr(), b.as_ptr(), c.as_mut_ptr());
         let (n_, k_) = (n as isize, k as isize);
         // SAFETY: the strides are those of row-major matrices of these sizes.
-        unsafe { gemm::gemm(m, n, k, c, 1, n_, false, a, 1, k_, b, 1, n_, 0.0, 1.0, false, false, false, threads) };
+        unsafe {
+            gemm::gemm(m, n, k, c, 1, n_, false, a, 1, k_, b, 1, n_, 0.0, 1.0, false, false, false, threads)
+        };
     });
     2e-9 * (m * n * k) as f64 / time
 }
@@ -116,7 +118,10 @@ fn angles(t: usize, rotated: usize, device: &Device) -> Rope {
 /// The products of a linear layer and of the head: y = x W, then dx and dW, as rates.
 fn products(s: &Shape) {
     println!("\n{}: d {} layers {} heads {} v {} t {} b {}", s.name, s.d, s.layers, s.h, s.v, s.t, s.b);
-    println!("{:24} {:>22} {:>14} {:>14} {:>14}", "product", "n x d_in x d_out", "crate gemm", "y = x W", "dx and dW");
+    println!(
+        "{:24} {:>22} {:>14} {:>14} {:>14}",
+        "product", "n x d_in x d_out", "crate gemm", "y = x W", "dx and dW"
+    );
     let (n, d) = (s.b * s.t, s.d);
     for (name, i, o) in [("qkv", d, 3 * d), ("out", d, d), ("up", d, 4 * d), ("down", 4 * d, d)] {
         let device = Device::flex();
@@ -153,18 +158,26 @@ fn compare<const D: usize>(name: &str, fast: impl Fn() -> Tensor<D>, slow: impl 
 }
 
 fn kernels(s: &Shape) {
-    println!("{:24} {:>12} {:>12} {:>16} {:>12}", "us, tracked", "forward", "reference", "and backward", "reference");
+    println!(
+        "{:24} {:>12} {:>12} {:>16} {:>12}",
+        "us, tracked", "forward", "reference", "and backward", "reference"
+    );
     let device = Device::flex().autodiff();
     let heads = Heads { n_heads: s.h, n_kv_heads: s.h, d_head: s.d / s.h };
     let rope = angles(s.t, s.rotated, &device);
     let leaf = |d: usize| random([s.b, s.t, d], &device).require_grad();
     let (x, wide, qkv) = (leaf(s.d), leaf(4 * s.d), leaf(3 * s.d));
-    let (w, head) = (random([s.d, 4 * s.d], &device).require_grad(), random([s.v, s.d], &device).require_grad());
+    let (w, head) =
+        (random([s.d, 4 * s.d], &device).require_grad(), random([s.v, s.d], &device).require_grad());
     let gamma = random([s.d], &device).require_grad();
     let n = s.b * s.t;
     let (ids, targets) = (tokens([s.b, s.t], s.v, &device), tokens([n], s.v, &device));
     let ones = Tensor::<1>::ones([n], &device);
-    compare("linear", || fast::linear(x.clone(), w.clone(), None), || reference::linear(x.clone(), w.clone(), None));
+    compare(
+        "linear",
+        || fast::linear(x.clone(), w.clone(), None),
+        || reference::linear(x.clone(), w.clone(), None),
+    );
     compare(
         "layer_norm",
         || fast::layer_norm(x.clone(), gamma.clone(), Some(gamma.clone()), 1e-5),
@@ -258,7 +271,8 @@ macro_rules! step {
         for layer in 0..$s.layers {
             let p = 1 + 8 * layer;
             let y = $form::layer_norm(x.clone(), $model.vector(p), Some($model.vector(p + 1)), 1e-5);
-            let y = $form::causal_attention($form::linear(y, $model.matrix(p + 2), None), Some(&$rope), heads);
+            let y =
+                $form::causal_attention($form::linear(y, $model.matrix(p + 2), None), Some(&$rope), heads);
             x = $form::linear_add(y, $model.matrix(p + 3), None, x);
             let y = $form::layer_norm(x.clone(), $model.vector(p + 4), Some($model.vector(p + 5)), 1e-5);
             let y = $form::activation($form::linear(y, $model.matrix(p + 6), None), Function::Gelu);
@@ -275,7 +289,13 @@ macro_rules! step {
         let backward = begin.elapsed().as_secs_f64();
         let begin = Instant::now();
         let step = AdamwStep {
-            lr: 1e-3, beta1: 0.9, beta2: 0.95, eps: 1e-8, weight_decay: 0.1, step: 1, grad_scale: 1.0,
+            lr: 1e-3,
+            beta1: 0.9,
+            beta2: 0.95,
+            eps: 1e-8,
+            weight_decay: 0.1,
+            step: 1,
+            grad_scale: 1.0,
         };
         macro_rules! update {
             ($variant:ident, $p:ident, $parameter:ident) => {{

@@ -43,10 +43,15 @@ fn main() -> Result<()> {
         let loss = loss(&model, &batch, &device); // mean over tokens, in nats
         let gradients = loss.backward();
         let lr = 2e-3 * schedule.share(step, STEPS);
-        let (updated, _grad_norm) = optimizer.step(model, gradients, lr).expect("gradients stay finite at this rate");
+        let (updated, _grad_norm) =
+            optimizer.step(model, gradients, lr).expect("gradients stay finite at this rate");
         model = updated;
         if step % 50 == 0 || step + 1 == STEPS {
-            println!("step {:>3}  lr {lr:.1e}  loss {:.3} nats per token", step + 1, loss.into_scalar::<f32>());
+            println!(
+                "step {:>3}  lr {lr:.1e}  loss {:.3} nats per token",
+                step + 1,
+                loss.into_scalar::<f32>()
+            );
         }
     }
     Ok(())

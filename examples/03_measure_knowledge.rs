@@ -51,10 +51,19 @@ fn main() -> Result<()> {
     if let Outcome::Finished(trained) = fit(&job, &device, &folder, &mut Silent)? {
         let after = capacity::measure(&trained.model, &trained.data, &measure, params, &device)?;
         let after = after.expect("invented people have facts");
-        println!("{exposures} exposures:   {:>7.0} bits, {:>5.2} bits per parameter", after.bits, after.bits_per_param);
-        println!("a perfect model: {:>7.0} bits, {:>5.2} bits per parameter", after.max_bits, after.max_bits_per_param);
+        println!(
+            "{exposures} exposures:   {:>7.0} bits, {:>5.2} bits per parameter",
+            after.bits, after.bits_per_param
+        );
+        println!(
+            "a perfect model: {:>7.0} bits, {:>5.2} bits per parameter",
+            after.max_bits, after.max_bits_per_param
+        );
         for attribute in &after.attributes {
-            println!("  {:<6} {:.2} of {:.2} bits a person", attribute.name, attribute.bits, attribute.max_bits);
+            println!(
+                "  {:<6} {:.2} of {:.2} bits a person",
+                attribute.name, attribute.bits, attribute.max_bits
+            );
         }
     }
     std::fs::remove_dir_all(&folder).ok();

@@ -58,7 +58,9 @@ pub fn measure(
     let people = chosen(information.people, config.people);
     let mut tally = Tally::new(people.len());
     for rendering in 0..config.renderings {
-        tally.renderings.push(RenderingLosses { values: vec![0.0; information.attributes.len()], ..Default::default() });
+        tally
+            .renderings
+            .push(RenderingLosses { values: vec![0.0; information.attributes.len()], ..Default::default() });
         let mut rest = people.iter().enumerate().peekable();
         while rest.peek().is_some() {
             let mut group: Vec<(usize, Document)> = Vec::new();
@@ -125,7 +127,8 @@ impl Tally {
 
     /// `losses[i]` is the loss of token `i + 1`.
     fn add(&mut self, person: usize, document: &Document, losses: &[f32]) {
-        let sum = |range: &std::ops::Range<usize>| -> f64 { range.clone().map(|i| losses[i - 1] as f64).sum() };
+        let sum =
+            |range: &std::ops::Range<usize>| -> f64 { range.clone().map(|i| losses[i - 1] as f64).sum() };
         let rendering = self.renderings.last_mut().expect("a rendering is under way");
         for span in &document.spans {
             let nats = sum(&span.range);
@@ -231,7 +234,8 @@ impl Bits {
     fn of(information: &Information, mean: &Mean) -> Self {
         let bits = |nats: f64| nats / std::f64::consts::LN_2;
         let n = information.people as f64;
-        let known: f64 = information.attributes.iter().zip(&mean.values).map(|(a, nats)| a.bits - bits(*nats)).sum();
+        let known: f64 =
+            information.attributes.iter().zip(&mean.values).map(|(a, nats)| a.bits - bits(*nats)).sum();
         let diversity = information.diversity.as_ref().map_or(0.0, |sets| {
             (sets.attributes * sets.distinct) as f64 * (sets.bits_per_string() - bits(mean.first_chunk))
         });

@@ -74,7 +74,11 @@ impl Shape {
     pub fn named(name: &str) -> Result<Shape> {
         SHAPES.into_iter().find(|shape| shape.name.eq_ignore_ascii_case(name)).ok_or_else(|| {
             let names = SHAPES.map(|shape| shape.name).join(", ");
-            Error::config(Problem::new(format!("no shape \"{name}\"")).key("--shape").expected(format!("one of {names}")))
+            Error::config(
+                Problem::new(format!("no shape \"{name}\""))
+                    .key("--shape")
+                    .expected(format!("one of {names}")),
+            )
         })
     }
 
@@ -89,7 +93,8 @@ impl Shape {
             ..ModelConfig::default()
         };
         model.block.mixer = MixerConfig::Attention(mixer);
-        model.block.feed_forward = FeedForwardConfig::Mlp(MlpConfig { bias: Bias::With, ..MlpConfig::default() });
+        model.block.feed_forward =
+            FeedForwardConfig::Mlp(MlpConfig { bias: Bias::With, ..MlpConfig::default() });
         model
     }
 
@@ -190,6 +195,8 @@ mod tests {
     fn a_measurement_counts_whole_steps() {
         let device = crate::device::open("cpu").unwrap();
         let speed = measure(&Shape::named("Q").unwrap(), &device, Duration::from_millis(1));
-        assert!(speed.tokens_per_second > 0.0 && speed.gflops > 0.0 && speed.peak_gflops > speed.gflops / 10.0);
+        assert!(
+            speed.tokens_per_second > 0.0 && speed.gflops > 0.0 && speed.peak_gflops > speed.gflops / 10.0
+        );
     }
 }

@@ -99,7 +99,8 @@ mod tests {
         ];
         for feed_forward in feed_forwards {
             for norm in [NormConfig::default(), NormConfig::Rms(Default::default())] {
-                let mut model = ModelConfig { d_model: 24, n_layers: 3, n_heads: 4, norm, ..ModelConfig::default() };
+                let mut model =
+                    ModelConfig { d_model: 24, n_layers: 3, n_heads: 4, norm, ..ModelConfig::default() };
                 model.block.feed_forward = feed_forward;
                 let MixerConfig::Attention(attention) = &mut model.block.mixer;
                 attention.n_kv_heads = Some(2);

@@ -216,8 +216,10 @@ mod tests {
     #[test]
     fn names_are_field_paths_without_variants() {
         let device = crate::device::open("cpu").unwrap();
-        let names: Vec<String> =
-            parameter::shapes(&variants()[1].init(V, 5, 0, &device)).into_iter().map(|(name, _)| name).collect();
+        let names: Vec<String> = parameter::shapes(&variants()[1].init(V, 5, 0, &device))
+            .into_iter()
+            .map(|(name, _)| name)
+            .collect();
         assert_eq!(names[0], "embedding.weight");
         for name in ["blocks.0.mixer.qkv.weight", "blocks.1.feed_forward.gate.weight", "norm.gamma"] {
             assert!(names.contains(&name.to_string()), "{name} not in {names:?}");
@@ -230,7 +232,9 @@ mod tests {
         let plain = config().init(V, 5, 7, &device);
         let without = variants()[2].init(V, 5, 7, &device);
         let value = |model: &Decoder| {
-            let Some(crate::layers::mixer::Mixer::Attention(attention)) = model.blocks.get(1).map(|b| &b.mixer) else {
+            let Some(crate::layers::mixer::Mixer::Attention(attention)) =
+                model.blocks.get(1).map(|b| &b.mixer)
+            else {
                 panic!("the second block has attention")
             };
             attention.qkv.weight.val().into_data()
@@ -245,10 +249,14 @@ mod tests {
             config.check(5).into_iter().map(|problem| problem.key.unwrap_or_default()).collect()
         };
         assert_eq!(keys(ModelConfig { n_heads: 5, ..config() }), ["n_heads"]);
-        assert_eq!(keys(ModelConfig { d_model: 1 << 40, n_layers: 1_000_000_000, ..config() }), ["d_model", "n_layers"]);
+        assert_eq!(
+            keys(ModelConfig { d_model: 1 << 40, n_layers: 1_000_000_000, ..config() }),
+            ["d_model", "n_layers"]
+        );
         assert_eq!(keys(ModelConfig::default()), ["d_model", "n_layers", "n_heads"]);
         let mut thin = config();
-        thin.block.feed_forward = FeedForwardConfig::GatedMlp(GatedMlpConfig { expansion: 0.0, ..Default::default() });
+        thin.block.feed_forward =
+            FeedForwardConfig::GatedMlp(GatedMlpConfig { expansion: 0.0, ..Default::default() });
         assert_eq!(keys(thin), ["block.feed_forward.expansion"]);
     }
 }

@@ -158,7 +158,8 @@ mod tests {
         let mixer = AttentionConfig { bias: Bias::With, position, ..AttentionConfig::default() };
         let mut model = ModelConfig { d_model: 16, n_layers: 2, n_heads: 4, ..ModelConfig::default() };
         model.block.mixer = MixerConfig::Attention(mixer);
-        model.block.feed_forward = FeedForwardConfig::Mlp(MlpConfig { bias: Bias::With, ..MlpConfig::default() });
+        model.block.feed_forward =
+            FeedForwardConfig::Mlp(MlpConfig { bias: Bias::With, ..MlpConfig::default() });
         model
     }
 
@@ -205,15 +206,24 @@ mod tests {
             let mut model = weights::put(config.init(V, T, 0, &device), before.collect(), &file).unwrap();
             let ids = |name: &str| numbers(&reference, name).into_iter().map(|id| id as i32).collect();
             let weights = vec![1.0; ROWS * T];
-            let batch = Batch { tokens: ids("tokens"), targets: ids("targets"), weights, rows: ROWS, seq_len: T };
+            let batch =
+                Batch { tokens: ids("tokens"), targets: ids("targets"), weights, rows: ROWS, seq_len: T };
             let adamw = AdamwConfig { weight_decay: 0.1, ..AdamwConfig::default() };
             let clip = Clip::GlobalNorm(GlobalNormConfig { max: 1.0 });
             let mut optimizer = Optimizer::new(&OptimizerConfig::Adamw(adamw), &clip);
             for step in 0..3 {
                 let (loss, each) = losses(&model, &batch, &device);
-                assert_close(&each, &numbers(&reference, &format!("losses.{step}")), &format!("{kind} losses {step}"));
+                assert_close(
+                    &each,
+                    &numbers(&reference, &format!("losses.{step}")),
+                    &format!("{kind} losses {step}"),
+                );
                 let (updated, norm) = optimizer.step(model, loss.backward(), 1e-2).unwrap();
-                assert_close(&[norm], &numbers(&reference, &format!("grad_norm.{step}")), &format!("{kind} norm {step}"));
+                assert_close(
+                    &[norm],
+                    &numbers(&reference, &format!("grad_norm.{step}")),
+                    &format!("{kind} norm {step}"),
+                );
                 model = updated;
             }
             for (name, data) in super::super::weights::of(&model) {

@@ -1,0 +1,6 @@
+//! Everything that is tested from outside: the library's promises and the program `zoo` as users meet it.
+
+mod golden;
+mod messages;
+mod plan;
+mod program;
