@@ -14,6 +14,7 @@ use super::resolve::{
 use super::tree::{Node, Table, Value, dotted, path_of};
 use super::{reader, writer};
 use crate::Result;
+use crate::data::ExternalFile;
 use crate::error::{Error, Problem};
 use crate::model::ParamCount;
 
@@ -77,7 +78,32 @@ pub struct Published {
     /// In words.
     pub text: String,
     /// The arm's bits per parameter over the control's.
-    pub ratio: Option<f64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub ratio: Option<Claim>,
+    /// Where it holds, to be read after "published at".
+    pub scale: String,
+    /// The smallest model that it was found for, in parameters.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub min_params: Option<u64>,
+}
+
+/// A published ratio to the control.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Claim {
+    /// It is about this.
+    About(Bound),
+    /// It is this or less: "more than 1.5 times fewer" is at most 0.667.
+    AtMost(Bound),
+    /// It is this or more.
+    AtLeast(Bound),
+}
+
+/// The number of a claim.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+pub struct Bound {
+    /// The ratio.
+    pub value: f64,
 }
 
 /// One arm at one size.
@@ -95,6 +121,8 @@ pub struct Arm {
     pub params: ParamCount,
     /// Training FLOPs per token, exact counting.
     pub flops_per_token: u64,
+    /// Data files outside the program, read once for all runs.
+    pub(super) files: Vec<ExternalFile>,
 }
 
 /// What an arm keeps equal to the control, within 2 %.
@@ -209,8 +237,8 @@ struct Question {
     control: Control,
     common: Node,
     changes: Vec<Change>,
-    /// What the profile and `--set` say about the plan.
-    last: Node,
+    /// What the profile and each `--set` say about the plan.
+    last: Vec<Node>,
     /// What is wrong with all this; the rest is read nevertheless, so that everything is said at once.
     problems: Vec<Problem>,
 }
@@ -220,7 +248,7 @@ struct Layers {
     model: Node,
     dataset: Node,
     common: Node,
-    last: Node,
+    last: Vec<Node>,
 }
 
 impl Ablation {
@@ -242,7 +270,7 @@ impl Ablation {
         if !problems.is_empty() {
             return Err(config(problems));
         }
-        let ablation = Ablation {
+        let mut ablation = Ablation {
             name: name.to_string(),
             profile: question.profile,
             about: question.about,
@@ -254,7 +282,22 @@ impl Ablation {
             tune,
         };
         ablation.check_tune(&question.settings)?;
+        ablation.read_files()?;
         Ok(ablation)
+    }
+
+    /// Hashes the data files once per dataset: the fingerprints of all runs are made from these.
+    fn read_files(&mut self) -> Result<()> {
+        for index in 0..self.arms.len() {
+            let data = &self.arms[index].resolved.plan.data;
+            let same = self.arms[..index].iter().find(|arm| arm.resolved.plan.data == *data);
+            let files = match same {
+                Some(arm) => arm.files.clone(),
+                None => data.external_files()?,
+            };
+            self.arms[index].files = files;
+        }
+        Ok(())
     }
 
     /// The sizes, in order.
@@ -306,19 +349,13 @@ pub fn resolve_single(presets: &Presets, request: &Request) -> Result<Resolved> 
     let mut resolved = match request.with {
         Some((ablation, arm)) => {
             let mut question = Question::load(presets, ablation, request.profile, request.sets)?;
-            let mut problems = std::mem::take(&mut question.problems);
+            let problems = std::mem::take(&mut question.problems);
             let layers = question.layers(presets, request.model, request.dataset);
             let layers = layers.map_err(|error| error.and(&problems))?;
             let change = question.change(arm)?;
             let asked = question.control.size.0.first().map(String::as_str);
             let size = request.size.or(asked).map(|name| Named { name, node: None });
-            match layers.lay(size, change) {
-                Ok(resolved) if problems.is_empty() => resolved,
-                outcome => {
-                    problems.extend(outcome.err().into_iter().flatten());
-                    return Err(config(problems));
-                }
-            }
+            finish(layers.lay(size, change), problems)?
         }
         None => {
             let absent = |what: &str| {
@@ -326,18 +363,30 @@ pub fn resolve_single(presets: &Presets, request: &Request) -> Result<Resolved> 
             };
             let model = request.model.ok_or_else(|| absent("model"))?;
             let dataset = request.dataset.ok_or_else(|| absent("dataset"))?;
+            let mut problems = Vec::new();
             let layers = Layers {
                 model: parse(&presets.load(Shelf::Models, model)?)?,
                 dataset: parse(&presets.load(Shelf::Datasets, dataset)?)?,
                 common: Node::table(),
-                last: parse_sets(request.sets).map_err(config)?,
+                last: parse_sets(request.sets, &mut problems),
             };
             let size = request.size.map(|name| Named { name, node: None });
-            layers.lay(size, None).map_err(config)?
+            finish(layers.lay(size, None), problems)?
         }
     };
     resolved.plan.seed = request.seed;
     Ok(resolved)
+}
+
+/// What was laid, unless something was wrong with it or before it.
+fn finish(laid: Result<Resolved, Vec<Problem>>, mut problems: Vec<Problem>) -> Result<Resolved> {
+    match laid {
+        Ok(resolved) if problems.is_empty() => Ok(resolved),
+        laid => {
+            problems.extend(laid.err().into_iter().flatten());
+            Err(config(problems))
+        }
+    }
 }
 
 impl Question {
@@ -345,22 +394,19 @@ impl Question {
         let file = parse(&presets.load(Shelf::Ablations, name)?)?;
         let mut problems = Vec::new();
         problems.extend(known_keys(&file, &[], &FILE_KEYS).err().into_iter().flatten());
-        let sets = parse_sets(sets).unwrap_or_else(|wrong| {
-            problems.extend(wrong);
-            Node::table()
-        });
+        let sets = parse_sets(sets, &mut problems);
         let (profile, overlay) = choose_profile(&file, profile, &mut problems);
-        check_overlay(&sets, &[], &mut problems);
+        sets.iter().for_each(|set| check_overlay(set, &[], &mut problems));
         let mut settings = Node::table();
         for key in ["control", "repeat", "tune", "compare"] {
             file.get(&[key]).iter().for_each(|node| settings.set(&[key], (*node).clone()));
         }
         spread_keys(&mut settings);
-        let mut last = Node::table();
-        for overlay in [overlay, sets] {
-            let (about_runs, about_plan) = split_overlay(&overlay);
+        let mut last = Vec::new();
+        for overlay in std::iter::once(&overlay).chain(&sets) {
+            let (about_runs, about_plan) = split_overlay(overlay);
             settings.merge(about_runs);
-            last.merge(about_plan);
+            last.push(about_plan);
         }
         let common = file.get(&["common"]).cloned().unwrap_or_else(Node::table);
         problems.extend(known_keys(&common, &["common"], &PLAN_KEYS).err().into_iter().flatten());
@@ -525,7 +571,7 @@ impl Layers {
         tree.merge(self.dataset.clone());
         tree.merge(self.common.clone());
         change.iter().for_each(|change| tree.merge(change.overlay.clone()));
-        tree.merge(self.last.clone());
+        self.last.iter().for_each(|last| tree.merge(last.clone()));
         Resolved::of(tree)
     }
 }
@@ -538,15 +584,16 @@ impl Arm {
         resolved: Result<Resolved, Vec<Problem>>,
     ) -> Result<Self, Vec<Problem>> {
         let resolved = resolved?;
-        let data = &resolved.plan.data;
-        let vocab_size = data.vocab_size().map_err(|error| error.problems)?;
-        let model = &resolved.plan.model;
+        let counts =
+            resolved.plan.num_params().and_then(|params| Ok((params, resolved.plan.flops_per_token()?)));
+        let (params, flops) = counts.map_err(|error| error.problems)?;
         Ok(Arm {
             name: name.to_string(),
             size: size.unwrap_or_default().to_string(),
             holds,
-            params: model.num_params(vocab_size),
-            flops_per_token: model.flops_per_token(vocab_size, data.seq_len()).exact,
+            params,
+            flops_per_token: flops.exact,
+            files: Vec::new(),
             resolved,
         })
     }

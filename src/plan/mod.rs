@@ -3,6 +3,8 @@
 pub mod ablation;
 mod check;
 pub mod cost;
+mod data_size;
+pub mod difference;
 pub mod fingerprint;
 pub mod preset;
 pub mod reader;
@@ -11,7 +13,7 @@ pub mod runs;
 pub mod tree;
 pub mod writer;
 
-pub use ablation::{Ablation, About, Arm, Holds, Published, Tune, resolve_single};
+pub use ablation::{Ablation, About, Arm, Bound, Claim, Holds, Published, Tune, resolve_single};
 pub use check::check;
 pub use cost::{Calibration, Cost};
 pub use fingerprint::{Fingerprint, NUMERICS, Precision};
@@ -19,12 +21,13 @@ pub use preset::{Presets, Shelf};
 pub use resolve::{Request, Resolved, resolve_dataset, resolve_model};
 pub use runs::{Edge, Next, Outlook, PlannedRun, Rate, Role, Tuned};
 
+use data_size::DataSize;
 use serde::{Deserialize, Serialize};
 
 use crate::Result;
 use crate::data::DataConfig;
 use crate::measure::MeasureConfig;
-use crate::model::ModelConfig;
+use crate::model::{FlopCount, ModelConfig, ParamCount};
 use crate::training::TrainingConfig;
 
 /// One run: a model, what it learns, how, and from which seed. Its fingerprint names the run.
@@ -58,11 +61,27 @@ impl Plan {
         reader::read(&node, &[]).map_err(resolve::config)
     }
 
+    /// Parameters of the model.
+    ///
+    /// # Errors
+    /// If the data is impossible or cannot be read.
+    pub fn num_params(&self) -> Result<ParamCount> {
+        Ok(self.model.num_params(DataSize::of(&self.data)?.vocab_size))
+    }
+
+    /// FLOPs of a training step per token.
+    ///
+    /// # Errors
+    /// If the data is impossible or cannot be read.
+    pub fn flops_per_token(&self) -> Result<FlopCount> {
+        Ok(self.model.flops_per_token(DataSize::of(&self.data)?.vocab_size, self.data.seq_len()))
+    }
+
     /// Optimizer steps: a function of the plan alone, the same for every seed.
     ///
     /// # Errors
     /// If the data is impossible or cannot be read.
     pub fn steps(&self) -> Result<u64> {
-        Ok(self.training.steps(self.data.seq_len(), self.data.tokens_per_exposure()?))
+        Ok(self.training.steps(self.data.seq_len(), DataSize::of(&self.data)?.tokens_per_exposure))
     }
 }

@@ -275,17 +275,17 @@ pub fn parse_set(text: &str) -> Result<Node, Vec<Problem>> {
     }
 }
 
-/// All `--set` in one tree, later ones over earlier ones.
-pub(super) fn parse_sets(sets: &[String]) -> Result<Node, Vec<Problem>> {
-    let mut tree = Node::table();
-    let mut problems = Vec::new();
+/// All `--set`, in order. They are laid over the rest one by one: joined first, a kind would not replace what was set
+/// before it.
+pub(super) fn parse_sets(sets: &[String], problems: &mut Vec<Problem>) -> Vec<Node> {
+    let mut nodes = Vec::new();
     for set in sets {
         match parse_set(set) {
-            Ok(node) => tree.merge(node),
+            Ok(node) => nodes.push(node),
             Err(wrong) => problems.extend(wrong),
         }
     }
-    if problems.is_empty() { Ok(tree) } else { Err(problems) }
+    nodes
 }
 
 /// An unknown key that has no near neighbour may be known in another table.
@@ -297,8 +297,10 @@ fn elsewhere(problem: Problem) -> Problem {
         return problem;
     }
     match find(&defaults(), &key, &mut Vec::new()) {
-        Some(path) => problem.remedy(format!("did you mean {}?", dotted(&path))),
-        None => problem,
+        Some(path) if problem.key != Some(dotted(&path)) => {
+            problem.remedy(format!("did you mean {}?", dotted(&path)))
+        }
+        _ => problem,
     }
 }
 
