@@ -20,7 +20,7 @@ use ablation_zoo::run::gc;
 use ablation_zoo::run::progress::Show;
 use ablation_zoo::run::worker::{Order, Outcome, Results, Supervision, Task, Watch};
 use ablation_zoo::run::{
-    Environment, Executor, PlannedRun, Role, RunRecord, Site, State, Stop, Store, TrainingSummary,
+    Environment, Executor, Role, RunRecord, Site, State, Stop, Store, TrainingSummary, WantedRun,
 };
 use ablation_zoo::training::{Control, Metrics, Observer, Progress, manifest};
 
@@ -67,7 +67,9 @@ fn job(task: &Task, watch: &mut Watch) -> Result<Outcome> {
             seconds: 0.1,
             lr: 0.1,
             loss,
-            grad_norm: 1.0, probe: None })?;
+            grad_norm: 1.0,
+            probe: None,
+        })?;
         let progress = Progress { step, steps: STEPS, tokens: step, seconds: step as f64, loss };
         let control = watch.stepped(&progress)?;
         if control != Control::Continue || step.is_multiple_of(7) {
@@ -205,16 +207,16 @@ fn until(mut true_now: impl FnMut() -> bool) {
 
 // ---- the store ----------------------------------------------------------------------------------------------------
 
-fn planned(kind: &str, seed: u64) -> PlannedRun {
+fn planned(kind: &str, seed: u64) -> WantedRun {
     let plan = Plan { seed, ..Plan::default() };
     let kind_number = KINDS.iter().position(|known| *known == kind).unwrap();
     let fingerprint = format!("{kind_number:04x}{:012x}{:016x}", seed, 7);
     let (name, label) = (format!("{kind}-{seed}"), format!("{kind} seed {seed}"));
-    PlannedRun { name, arm: kind.to_string(), label, role: Role::Report, plan, fingerprint, flops: 1e6 }
+    WantedRun { name, arm: kind.to_string(), label, role: Role::Report, plan, fingerprint, flops: 1e6 }
 }
 
 /// Plans all at once, and nothing later.
-fn all(runs: Vec<PlannedRun>) -> impl FnMut(&Store) -> Result<Vec<PlannedRun>> {
+fn all(runs: Vec<WantedRun>) -> impl FnMut(&Store) -> Result<Vec<WantedRun>> {
     move |_| Ok(runs.clone())
 }
 
@@ -228,11 +230,11 @@ fn cpu() -> Site {
     Site::of("cpu", "f32")
 }
 
-fn do_all(store: &Store, runs: Vec<PlannedRun>) -> Summary {
+fn do_all(store: &Store, runs: Vec<WantedRun>) -> Summary {
     executor().run_all(store, &Stop::default(), all(runs)).unwrap()
 }
 
-fn assert_done_once(store: &Store, planned: &PlannedRun) {
+fn assert_done_once(store: &Store, planned: &WantedRun) {
     let run = store.find(&planned.fingerprint, &cpu()).unwrap().unwrap();
     run.verify().unwrap();
     assert_eq!(fs::read_to_string(run.file(MODEL)).unwrap(), expected(planned.plan.seed));
@@ -375,8 +377,8 @@ fn a_run_that_is_killed_at_any_moment_ends_as_if_it_had_not_been() {
 fn the_first_signal_saves_and_the_second_ends_at_once() {
     let (_folder, store) = store();
     for (kind, name) in [("slow", "INT"), ("slow", "TERM"), ("slow", "USR1"), ("hangs", "INT")] {
-        let planned = PlannedRun { name: format!("{kind}-{name}"), ..planned(kind, name.len() as u64) };
-        let planned = PlannedRun { fingerprint: blake3_of(&planned.name), ..planned };
+        let planned = WantedRun { name: format!("{kind}-{name}"), ..planned(kind, name.len() as u64) };
+        let planned = WantedRun { fingerprint: blake3_of(&planned.name), ..planned };
         let run = store.prepare(&planned, &cpu()).unwrap();
         let mut child = worker(&store, run.folder());
         let wanted = if kind == "hangs" { 20 } else { 1 };
@@ -493,12 +495,12 @@ fn names_cannot_leave_the_store() {
     for name in
         ["", "..", "../x", "/x", "a/b", "a\\b", "a\0b", "a b", ".x", "-x", "ä", "..%252f", long.as_str()]
     {
-        let planned = PlannedRun { name: name.to_string(), ..planned("plain", 0) };
+        let planned = WantedRun { name: name.to_string(), ..planned("plain", 0) };
         let error = store.prepare(&planned, &cpu()).unwrap_err();
         assert_eq!(error.exit_code(), 2, "{name}");
         assert!(store.run(name).is_err(), "{name}");
     }
-    let odd = PlannedRun { fingerprint: "../../../../../x".to_string(), ..planned("plain", 0) };
+    let odd = WantedRun { fingerprint: "../../../../../x".to_string(), ..planned("plain", 0) };
     assert_eq!(store.prepare(&odd, &cpu()).unwrap_err().exit_code(), 2);
     assert!(store.prepare(&planned("plain", 0), &Site::of("../cpu", "f32")).is_err());
     assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 1);
@@ -528,12 +530,12 @@ fn a_plan_is_stored_apart_for_each_kind_of_device() {
     let gpu_run = store.prepare(&planned, &Site::of("cuda:1", "f32")).unwrap();
     assert_ne!(cpu_run.path(), gpu_run.path());
     assert_eq!(
-        store.prepare(&PlannedRun { name: "other-name".to_string(), ..planned.clone() }, &cpu()).unwrap(),
+        store.prepare(&WantedRun { name: "other-name".to_string(), ..planned.clone() }, &cpu()).unwrap(),
         cpu_run
     );
     assert_eq!(store.find(&planned.fingerprint, gpu_run.site()).unwrap(), Some(gpu_run));
     assert_eq!(store.find(&planned.fingerprint, &Site::of("cpu", "bf16")).unwrap(), None);
-    let other = PlannedRun { fingerprint: format!("{}f", planned.fingerprint), ..planned };
+    let other = WantedRun { fingerprint: format!("{}f", planned.fingerprint), ..planned };
     assert!(store.prepare(&other, &cpu()).unwrap_err().to_string().contains("is of the plan"));
     assert_eq!(cpu_run.plan().unwrap(), Plan { seed: 0, ..Plan::default() });
 }

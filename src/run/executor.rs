@@ -1,4 +1,4 @@
-//! Does planned runs on this machine: each in a process of its own, so many at a time, asking for more when one ends.
+//! Does wanted runs on this machine: each in a process of its own, so many at a time, asking for more when one ends.
 //!
 //! The executor keeps no state of its own: what is finished is finished in the store, what somebody else works on is
 //! waited for, and after any interruption the same call goes on. It restarts nothing by itself.
@@ -12,24 +12,26 @@ use std::process::{Child, ChildStdin, Command, ExitStatus, Stdio};
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::time::{Duration, Instant};
 
-use super::environment::{THREADS, cores};
+use super::environment::{THREADS, cores, free_disk};
 use super::folder::{LOG, Run, Site, State};
 use super::lease::{Standing, Watchman};
 use super::progress::{Display, Show};
-use super::record::Role;
 use super::stop::Stop;
-use super::store::{PlannedRun, Store, check_name};
+use super::store::{Store, WantedRun, check_name};
 use super::worker::{Event, STOP};
 use crate::error::{Error, Kind, Problem, Result};
+use crate::plan::Role;
 
 /// Time between two looks at signals and at runs that others work on.
 const TICK: Duration = Duration::from_millis(200);
 /// Time between two looks at runs that others work on.
 const LOOK: Duration = Duration::from_secs(1);
+/// With less room on the disk a word is due.
+const LITTLE_ROOM: u64 = 1 << 30;
 /// So much of the end of a log is searched for its last line.
 const LOG_TAIL: i64 = 4096;
 
-/// How planned runs are done.
+/// How wanted runs are done.
 #[derive(Debug, Clone)]
 pub struct Executor {
     /// `cpu`, `cuda:0`, ...: handed to the workers.
@@ -77,7 +79,7 @@ pub enum Diverged {
     Retry,
 }
 
-/// What came of the planned runs.
+/// What came of the wanted runs.
 #[derive(Debug, Default)]
 pub struct Summary {
     /// Finished in this call, or by somebody else during it.
@@ -175,9 +177,10 @@ impl Executor {
         &self,
         store: &Store,
         stop: &Stop,
-        next: impl FnMut(&Store) -> Result<Vec<PlannedRun>>,
+        next: impl FnMut(&Store) -> Result<Vec<WantedRun>>,
     ) -> Result<Summary> {
         let mut schedule = Schedule::new(self, store, stop)?;
+        schedule.warn_of_little_room();
         let done = schedule.run(next);
         if done.is_err() {
             schedule.halt();
@@ -198,7 +201,7 @@ struct Schedule<'a> {
     /// What was in the store at the start.
     index: HashMap<String, Run>,
     known: HashSet<String>,
-    queue: VecDeque<PlannedRun>,
+    queue: VecDeque<WantedRun>,
     active: HashMap<usize, Active>,
     elsewhere: Vec<Elsewhere>,
     looked: Instant,
@@ -213,7 +216,7 @@ struct Schedule<'a> {
 
 /// A run in a child of this process.
 struct Active {
-    planned: PlannedRun,
+    wanted: WantedRun,
     run: Run,
     child: Child,
     input: Option<ChildStdin>,
@@ -222,7 +225,7 @@ struct Active {
 
 /// A run that somebody else works on.
 struct Elsewhere {
-    planned: PlannedRun,
+    wanted: WantedRun,
     run: Run,
     watchman: Watchman,
 }
@@ -254,7 +257,14 @@ impl<'a> Schedule<'a> {
         })
     }
 
-    fn run(&mut self, mut next: impl FnMut(&Store) -> Result<Vec<PlannedRun>>) -> Result<()> {
+    fn warn_of_little_room(&mut self) {
+        if let Some(free) = free_disk(self.store.path()).filter(|&free| free < LITTLE_ROOM) {
+            let path = self.store.path().display();
+            self.display.says(&format!("{} left on the disk of {path}", indicatif::HumanBytes(free)));
+        }
+    }
+
+    fn run(&mut self, mut next: impl FnMut(&Store) -> Result<Vec<WantedRun>>) -> Result<()> {
         loop {
             if self.stop.is_requested() {
                 self.halt();
@@ -275,29 +285,29 @@ impl<'a> Schedule<'a> {
     }
 
     /// Queues what is new and not done; asks again at once if nothing of what is new is left to do.
-    fn take_in(&mut self, planned: Vec<PlannedRun>) -> Result<()> {
+    fn take_in(&mut self, wanted: Vec<WantedRun>) -> Result<()> {
         let known = self.known.len();
-        planned.into_iter().try_for_each(|planned| self.enqueue(planned))?;
+        wanted.into_iter().try_for_each(|wanted| self.enqueue(wanted))?;
         self.ask = self.known.len() > known && self.queue.is_empty();
         Ok(())
     }
 
-    fn enqueue(&mut self, planned: PlannedRun) -> Result<()> {
-        check_name(&planned.name)?;
-        if !self.known.insert(planned.fingerprint.clone()) {
+    fn enqueue(&mut self, wanted: WantedRun) -> Result<()> {
+        check_name(&wanted.name)?;
+        if !self.known.insert(wanted.fingerprint.clone()) {
             return Ok(());
         }
-        let before = planned.fingerprint.get(..16).and_then(|short| self.index.get(short));
+        let before = wanted.fingerprint.get(..16).and_then(|short| self.index.get(short));
         match before.map(Run::state).transpose() {
             Ok(Some(State::Finished)) => self.summary.skipped += 1,
             Ok(Some(state @ State::Diverged { .. })) if self.executor.diverged == Diverged::Keep => {
                 let folder = before.map(|run| run.path().display().to_string());
-                self.fail(&planned, folder, state);
+                self.fail(&wanted, folder, state);
             }
             // A status that cannot be read is made anew when the run starts.
             Ok(_) | Err(_) => {
-                self.display.plans(planned.flops);
-                self.queue.push_back(planned);
+                self.display.plans(wanted.flops);
+                self.queue.push_back(wanted);
             }
         }
         Ok(())
@@ -305,21 +315,21 @@ impl<'a> Schedule<'a> {
 
     /// Starts a run; false when there is none to start.
     fn start_next(&mut self) -> bool {
-        let Some(planned) = self.queue.pop_front() else { return false };
+        let Some(wanted) = self.queue.pop_front() else { return false };
         let alone = self.queue.is_empty() && self.active.is_empty();
-        if let Err(error) = self.start(&planned, alone) {
-            self.display.ends(&planned, "failed", Some(&error.to_string()));
-            self.fail(&planned, None, State::Failed { cause: error.to_string() });
+        if let Err(error) = self.start(&wanted, alone) {
+            self.display.ends(&wanted, "failed", Some(&error.to_string()));
+            self.fail(&wanted, None, State::Failed { cause: error.to_string() });
         }
         true
     }
 
-    fn start(&mut self, planned: &PlannedRun, alone: bool) -> Result<()> {
-        let run = self.store.prepare(planned, &self.executor.site)?;
+    fn start(&mut self, wanted: &WantedRun, alone: bool) -> Result<()> {
+        let run = self.store.prepare(wanted, &self.executor.site)?;
         let mut watchman = Watchman::default();
         if let Standing::Held(holder) = watchman.look(run.path())? {
-            self.display.says(&format!("{}: {} works on it", planned.label, holder.name()));
-            self.elsewhere.push(Elsewhere { planned: planned.clone(), run, watchman });
+            self.display.says(&format!("{}: {} works on it", wanted.label, holder.name()));
+            self.elsewhere.push(Elsewhere { wanted: wanted.clone(), run, watchman });
             return Ok(());
         }
         let own_threads =
@@ -340,8 +350,8 @@ impl<'a> Schedule<'a> {
             }
             let _ = words.send((id, None));
         });
-        self.display.starts(id, planned);
-        self.active.insert(id, Active { planned: planned.clone(), run, child, input, last: None });
+        self.display.starts(id, wanted);
+        self.active.insert(id, Active { wanted: wanted.clone(), run, child, input, last: None });
         Ok(())
     }
 
@@ -381,40 +391,40 @@ impl<'a> Schedule<'a> {
 
     /// A child has closed its output: what has become of its run?
     fn conclude(&mut self, id: usize) {
-        let Some(Active { planned, run, mut child, input, last }) = self.active.remove(&id) else { return };
+        let Some(Active { wanted, run, mut child, input, last }) = self.active.remove(&id) else { return };
         drop(input);
         let status = child.wait();
         self.display.leaves(id);
         self.ask = true;
         if run.is_finished() {
             self.summary.finished += 1;
-            return self.display.ends(&planned, "finished", None);
+            return self.display.ends(&wanted, "finished", None);
         }
         match last {
             Some(Event::Held { by }) => {
-                self.display.says(&format!("{}: {by} works on it", planned.label));
-                self.elsewhere.push(Elsewhere { planned, run, watchman: Watchman::default() });
+                self.display.says(&format!("{}: {by} works on it", wanted.label));
+                self.elsewhere.push(Elsewhere { wanted, run, watchman: Watchman::default() });
             }
             Some(Event::Stopped) => {
                 self.summary.stopped += 1;
-                self.display.ends(&planned, "stopped", None);
+                self.display.ends(&wanted, "stopped", None);
             }
-            Some(Event::Diverged { cause }) => self.ended_badly(&planned, &run, State::Diverged { cause }),
-            Some(Event::Failed { cause }) => self.ended_badly(&planned, &run, State::Failed { cause }),
+            Some(Event::Diverged { cause }) => self.ended_badly(&wanted, &run, State::Diverged { cause }),
+            Some(Event::Failed { cause }) => self.ended_badly(&wanted, &run, State::Failed { cause }),
             _ => {
                 let cause = describe(status.as_ref().ok(), &run.file(LOG));
-                self.ended_badly(&planned, &run, State::Failed { cause });
+                self.ended_badly(&wanted, &run, State::Failed { cause });
             }
         }
     }
 
-    fn ended_badly(&mut self, planned: &PlannedRun, run: &Run, state: State) {
-        self.display.ends(planned, state.name(), state.cause());
-        self.fail(planned, Some(run.path().display().to_string()), state);
+    fn ended_badly(&mut self, wanted: &WantedRun, run: &Run, state: State) {
+        self.display.ends(wanted, state.name(), state.cause());
+        self.fail(wanted, Some(run.path().display().to_string()), state);
     }
 
-    fn fail(&mut self, planned: &PlannedRun, folder: Option<String>, state: State) {
-        let failure = Failure { label: planned.label.clone(), folder, role: planned.role, state };
+    fn fail(&mut self, wanted: &WantedRun, folder: Option<String>, state: State) {
+        let failure = Failure { label: wanted.label.clone(), folder, role: wanted.role, state };
         self.summary.failures.push(failure);
         self.ask = true;
         if self.executor.on_failure == OnFailure::Stop {
@@ -432,16 +442,16 @@ impl<'a> Schedule<'a> {
             if other.run.is_finished() {
                 self.summary.finished += 1;
                 self.ask = true;
-                self.display.ends(&other.planned, "finished elsewhere", None);
+                self.display.ends(&other.wanted, "finished elsewhere", None);
             } else if matches!(other.watchman.look(other.run.path())?, Standing::Held(_)) {
                 self.elsewhere.push(other);
             } else {
                 match other.run.state()? {
                     state @ (State::Failed { .. } | State::Diverged { .. }) => {
-                        self.ended_badly(&other.planned, &other.run, state);
+                        self.ended_badly(&other.wanted, &other.run, state);
                     }
                     State::Waiting | State::Running | State::Stopped | State::Finished => {
-                        self.queue.push_back(other.planned);
+                        self.queue.push_back(other.wanted);
                     }
                 }
             }

@@ -8,10 +8,10 @@ use serde::{Deserialize, Serialize};
 
 use super::lease::{Standing, Watchman};
 use super::metrics::{self, History};
-use super::record::{Environment, Role, RunRecord};
-use super::store::{PlannedRun, check_name};
+use super::record::{Environment, RunRecord};
+use super::store::{WantedRun, check_name};
 use crate::error::{Error, Problem, Result};
-use crate::plan::Plan;
+use crate::plan::{Plan, Role};
 use crate::training::manifest::{self, MANIFEST};
 
 /// The resolved plan.
@@ -30,6 +30,7 @@ pub const LOG: &str = "log.txt";
 pub const MODEL: &str = "model.safetensors";
 /// How to build the model that the weights belong to.
 pub const CONFIG: &str = "config.json";
+const NAMES: &str = "run.toml";
 const STATUS: &str = "status.json";
 /// Version of the format of the files that are written here.
 const FORMAT: u32 = 1;
@@ -76,7 +77,7 @@ pub enum State {
     Finished,
 }
 
-/// The names of a run, in the `[run]` table at the end of its `plan.toml`.
+/// The names of a run: `run.toml`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Header {
     /// Version of the format of the run folder.
@@ -164,29 +165,23 @@ impl State {
 }
 
 impl Header {
-    pub(super) fn of(planned: &PlannedRun) -> Self {
+    pub(super) fn of(wanted: &WantedRun) -> Self {
         Header {
             format: FORMAT,
-            fingerprint: planned.fingerprint.clone(),
-            name: planned.name.clone(),
-            arm: planned.arm.clone(),
-            label: planned.label.clone(),
-            role: planned.role,
+            fingerprint: wanted.fingerprint.clone(),
+            name: wanted.name.clone(),
+            arm: wanted.arm.clone(),
+            label: wanted.label.clone(),
+            role: wanted.role,
         }
     }
+}
 
-    /// The text of `plan.toml`: the plan as a plan file, then the names.
-    pub(super) fn document(&self, plan: &Plan) -> Result<String> {
-        #[derive(Serialize)]
-        struct Named<'a> {
-            run: &'a Header,
-        }
-        let unwritable =
-            |e: toml::ser::Error| Error::config(Problem::new(format!("the plan has no TOML form: {e}")));
-        let plan = toml::to_string(plan).map_err(unwritable)?;
-        let names = toml::to_string(&Named { run: self }).map_err(unwritable)?;
-        Ok(format!("# The fully resolved plan of this run.\n{plan}\n{names}"))
-    }
+/// Puts plan and names into a new folder.
+pub(super) fn found(folder: &Path, wanted: &WantedRun) -> Result<()> {
+    let names = toml::to_string(&Header::of(wanted)).expect("names are strings and numbers");
+    manifest::write_atomically(&folder.join(PLAN), wanted.plan.to_toml().as_bytes())?;
+    manifest::write_atomically(&folder.join(NAMES), names.as_bytes())
 }
 
 impl Run {
@@ -262,33 +257,28 @@ impl Run {
     /// Its names.
     ///
     /// # Errors
-    /// `plan.toml` cannot be read, or a newer version wrote it.
+    /// `run.toml` cannot be read, or a newer version wrote it.
     pub fn header(&self) -> Result<Header> {
-        Ok(self.document()?.0)
-    }
-
-    /// Its plan.
-    ///
-    /// # Errors
-    /// `plan.toml` cannot be read, or a newer version wrote it.
-    pub fn plan(&self) -> Result<Plan> {
-        let (_, plan) = self.document()?;
-        plan.try_into().map_err(|e: toml::de::Error| self.damaged(PLAN, e.message()))
-    }
-
-    fn document(&self) -> Result<(Header, toml::Table)> {
-        let path = self.file(PLAN);
+        let path = self.file(NAMES);
         let text = fs::read_to_string(&path).map_err(|e| Error::io("read", &path, e))?;
-        let mut plan: toml::Table = toml::from_str(&text).map_err(|e| self.damaged(PLAN, e.message()))?;
-        let names = plan.remove("run").ok_or_else(|| self.damaged(PLAN, "it has no [run] table"))?;
+        let names: toml::Table = toml::from_str(&text).map_err(|e| self.damaged(NAMES, e.message()))?;
         let format = names.get("format").and_then(toml::Value::as_integer).unwrap_or(0);
         if format > i64::from(FORMAT) {
             let got = format!("{} has format {format}", path.display());
             let problem = Problem::new(got).expected(format!("at most {FORMAT}"));
             return Err(Error::data(problem.remedy("a newer version of zoo wrote it; use that one")));
         }
-        let header = names.try_into().map_err(|e: toml::de::Error| self.damaged(PLAN, e.message()))?;
-        Ok((header, plan))
+        names.try_into().map_err(|e: toml::de::Error| self.damaged(NAMES, e.message()))
+    }
+
+    /// Its plan.
+    ///
+    /// # Errors
+    /// `plan.toml` cannot be read, or says what this version does not know.
+    pub fn plan(&self) -> Result<Plan> {
+        let path = self.file(PLAN);
+        let text = fs::read_to_string(&path).map_err(|e| Error::io("read", &path, e))?;
+        Plan::from_toml(&path.display().to_string(), &text)
     }
 
     /// Where it stands. A run whose worker died without a word is [`State::Stopped`].
@@ -341,7 +331,7 @@ impl Run {
         manifest::write_json(&self.file(MEASUREMENTS), record)?;
         // Read back, because JSON writes what is not finite as null.
         let _: RunRecord = manifest::read_json(&self.file(MEASUREMENTS), FORMAT)?;
-        let names = [CONFIG, ENVIRONMENT, MEASUREMENTS, METRICS, MODEL, PLAN];
+        let names = [CONFIG, ENVIRONMENT, MEASUREMENTS, METRICS, MODEL, PLAN, NAMES];
         let names: Vec<_> = names.into_iter().filter(|name| self.file(name).exists()).collect();
         self.set_state(&State::Finished)?;
         manifest::seal_files(&self.path, &names)

@@ -130,7 +130,16 @@ mod tests {
     use super::*;
 
     fn at(step: u64) -> Metrics {
-        Metrics { step, tokens: step * 7, flops: 1.5, seconds: 0.25, lr: 1e-3, loss: 2.5, grad_norm: 1.0, probe: None }
+        Metrics {
+            step,
+            tokens: step * 7,
+            flops: 1.5,
+            seconds: 0.25,
+            lr: 1e-3,
+            loss: 2.5,
+            grad_norm: 1.0,
+            probe: None,
+        }
     }
 
     fn steps(history: &History) -> Vec<u64> {

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use indicatif::{MultiProgress, ProgressBar, ProgressStyle};
 
-use super::store::PlannedRun;
+use super::store::WantedRun;
 use super::worker::Event;
 
 /// Time between two plain lines about the whole.
@@ -52,18 +52,18 @@ impl Display {
     }
 
     pub(super) fn plans(&mut self, flops: f64) {
-        self.board.planned += 1;
+        self.board.wanted += 1;
         self.board.work += weight(flops);
     }
 
-    pub(super) fn starts(&mut self, id: usize, planned: &PlannedRun) {
-        self.board.lines.insert(id, Line::new(planned));
+    pub(super) fn starts(&mut self, id: usize, wanted: &WantedRun) {
+        self.board.lines.insert(id, Line::new(wanted));
         match self.show {
             Show::Bars => {
                 let total = self.total.get_or_insert_with(|| self.screen.add(bar(PARTS as u64)));
                 self.bars.insert(id, self.screen.insert_before(total, bar(1)));
             }
-            Show::Lines => eprintln!("started  {}", planned.label),
+            Show::Lines => eprintln!("started  {}", wanted.label),
             Show::Nothing => {}
         }
         self.draw(id);
@@ -91,11 +91,11 @@ impl Display {
         }
     }
 
-    pub(super) fn ends(&mut self, planned: &PlannedRun, how: &str, cause: Option<&str>) {
+    pub(super) fn ends(&mut self, wanted: &WantedRun, how: &str, cause: Option<&str>) {
         self.board.ended += 1;
-        self.board.ended_work += weight(planned.flops);
+        self.board.ended_work += weight(wanted.flops);
         let cause = cause.map_or_else(String::new, |cause| format!(": {cause}"));
-        self.says(&format!("{how:<8} {}{cause}", planned.label));
+        self.says(&format!("{how:<8} {}{cause}", wanted.label));
     }
 
     pub(super) fn says(&mut self, text: &str) {
@@ -155,9 +155,9 @@ fn weight(flops: f64) -> f64 {
 struct Board {
     jobs: usize,
     since: Instant,
-    planned: usize,
+    wanted: usize,
     ended: usize,
-    /// FLOPs of all planned runs.
+    /// FLOPs of all wanted runs.
     work: f64,
     /// FLOPs of those that have ended.
     ended_work: f64,
@@ -171,7 +171,7 @@ impl Board {
         Board {
             jobs,
             since,
-            planned: 0,
+            wanted: 0,
             ended: 0,
             work: 0.0,
             ended_work: 0.0,
@@ -196,7 +196,7 @@ impl Board {
     }
 
     fn text(&self, now: Instant) -> String {
-        let mut text = format!("{} of {} runs", self.ended, self.planned);
+        let mut text = format!("{} of {} runs", self.ended, self.wanted);
         let running = self.lines.len();
         let _ = write!(text, ", {running} running of {} at a time", self.jobs);
         if let Some(left) = self.left(now) {
@@ -222,10 +222,10 @@ struct Line {
 }
 
 impl Line {
-    fn new(planned: &PlannedRun) -> Self {
+    fn new(wanted: &WantedRun) -> Self {
         Line {
-            label: planned.label.clone(),
-            work: weight(planned.flops),
+            label: wanted.label.clone(),
+            work: weight(wanted.flops),
             begun: 0,
             step: 0,
             steps: 0,
@@ -315,7 +315,7 @@ mod tests {
     fn line(flops: f64) -> Line {
         let name = "gated".to_string();
         let (arm, label, fingerprint) = (name.clone(), name.clone(), "0".repeat(16));
-        Line::new(&PlannedRun {
+        Line::new(&WantedRun {
             name,
             arm,
             label,
@@ -343,7 +343,7 @@ mod tests {
     fn the_eta_of_the_whole_counts_only_what_this_call_did_as_speed() {
         let start = Instant::now();
         let mut board = Board::new(2, start);
-        (board.planned, board.work) = (4, 400.0);
+        (board.wanted, board.work) = (4, 400.0);
         let mut resumed = line(100.0);
         resumed.hears(&Event::Started { step: 50, steps: 100 });
         resumed.hears(&progress(75, 9.0));

@@ -3,7 +3,7 @@
 //! ```text
 //! runs/store.json                                   format version
 //! runs/<name>-<fingerprint, 16 digits>-cpu-f32/     one run on one kind of device and dtype
-//!     plan.toml  environment.toml  metrics.jsonl  checkpoints/  status.json  log.txt  lease.3
+//!     plan.toml  run.toml  environment.toml  metrics.jsonl  checkpoints/  status.json  log.txt  lease.3
 //!     measurements.json  model.safetensors  config.json  manifest.json (written last: finished)
 //! ```
 //!
@@ -16,10 +16,10 @@ use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
-use super::folder::{Header, PLAN, Run, Site, State};
-use super::record::{Role, RunRecord};
+use super::folder::{Run, Site, State, found};
+use super::record::RunRecord;
 use crate::error::{Error, Problem, Result};
-use crate::plan::Plan;
+use crate::plan::{Plan, Role};
 use crate::training::manifest;
 
 /// Where runs are kept if nothing else is said.
@@ -43,7 +43,7 @@ pub struct Store {
 
 /// A run that somebody wants done.
 #[derive(Debug, Clone, PartialEq)]
-pub struct PlannedRun {
+pub struct WantedRun {
     /// Begins the name of its folder; `[A-Za-z0-9._-]`, 1 to 100 characters.
     pub name: String,
     /// The arm it was planned for.
@@ -161,21 +161,17 @@ impl Store {
         Ok(runs.map(|run| (run.fingerprint().to_string(), run)).collect())
     }
 
-    /// The folder of a planned run, made if need be with the plan in it.
+    /// The folder of a wanted run, made if need be with the plan in it.
     ///
     /// # Errors
     /// The name is not allowed, the folder is a link or of another plan, or the disk refuses.
-    pub fn prepare(&self, planned: &PlannedRun, site: &Site) -> Result<Run> {
-        check_name(&planned.name)?;
+    pub fn prepare(&self, wanted: &WantedRun, site: &Site) -> Result<Run> {
+        check_name(&wanted.name)?;
         site.check()?;
-        if let Some(run) = self.find(&planned.fingerprint, site)? {
-            return run
-                .refuse_link()
-                .and_then(|()| run.refuse_other_plan(&planned.fingerprint))
-                .map(|()| run);
+        if let Some(run) = self.find(&wanted.fingerprint, site)? {
+            return run.refuse_link().and_then(|()| run.refuse_other_plan(&wanted.fingerprint)).map(|()| run);
         }
-        let name =
-            format!("{}-{}-{}-{}", planned.name, short(&planned.fingerprint)?, site.device, site.dtype);
+        let name = format!("{}-{}-{}-{}", wanted.name, short(&wanted.fingerprint)?, site.device, site.dtype);
         let run = Run::at(&self.root, &name).expect("made of checked parts");
         if fs::symlink_metadata(run.path()).is_ok() {
             run.refuse_link()?;
@@ -183,16 +179,13 @@ impl Store {
         // Made aside and renamed, so that nobody sees a run without a plan.
         let aside = self.root.join(format!(".{name}.{}", std::process::id()));
         fs::create_dir_all(&aside).map_err(|e| Error::io("create", &aside, e))?;
-        manifest::write_atomically(
-            &aside.join(PLAN),
-            Header::of(planned).document(&planned.plan)?.as_bytes(),
-        )?;
+        found(&aside, wanted)?;
         match fs::rename(&aside, run.path()) {
             Ok(()) => run.set_state(&State::Waiting)?,
             // Somebody else was quicker.
             Err(_) if run.path().is_dir() => {
                 let _ = fs::remove_dir_all(&aside);
-                run.refuse_other_plan(&planned.fingerprint)?;
+                run.refuse_other_plan(&wanted.fingerprint)?;
             }
             Err(e) => return Err(Error::io("create", run.path(), e)),
         }
@@ -229,12 +222,22 @@ impl Store {
 /// # Errors
 /// It is empty, too long, starts with a dot, or holds a character that some file system or shell takes ill.
 pub fn check_name(name: &str) -> Result<()> {
-    let plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '_' | '-');
-    if (1..=MAX_NAME).contains(&name.len()) && name.chars().all(plain) && !name.starts_with(['.', '-']) {
+    if (1..=MAX_NAME).contains(&name.len()) && name.chars().all(is_plain) && !name.starts_with(['.', '-']) {
         return Ok(());
     }
     let expected = format!("1 to {MAX_NAME} of A-Z a-z 0-9 . _ -, not starting with . or -");
     Err(Error::config(Problem::new(format!("{name:?}")).key("name of a run").expected(expected)))
+}
+
+fn is_plain(c: char) -> bool {
+    c.is_ascii_alphanumeric() || matches!(c, '.' | '_' | '-')
+}
+
+/// The nearest name that [`check_name`] allows.
+pub fn fit_name(wish: &str) -> String {
+    let name: String = wish.chars().map(|c| if is_plain(c) { c } else { '_' }).take(MAX_NAME).collect();
+    let name = name.trim_start_matches(['.', '-']);
+    if name.is_empty() { "run".to_string() } else { name.to_string() }
 }
 
 /// The part of a fingerprint that names a folder.
@@ -254,4 +257,19 @@ pub(super) fn entries(folder: &Path) -> Result<Vec<String>> {
     let name =
         |entry: io::Result<fs::DirEntry>| entry.map(|entry| entry.file_name().to_string_lossy().into_owned());
     entries.map(name).collect::<io::Result<_>>().map_err(cannot_list)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn any_wish_becomes_a_name_that_is_allowed() {
+        let long = "x".repeat(300);
+        for wish in ["", "..", "../x y", "-", "mlp-gated-5e-4-s1", "ä/b\0", long.as_str()] {
+            check_name(&fit_name(wish)).unwrap();
+        }
+        assert_eq!(fit_name("mlp-gated-5e-4-s1"), "mlp-gated-5e-4-s1");
+        assert_eq!(fit_name("../x y"), "_x_y");
+    }
 }
