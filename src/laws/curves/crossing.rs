@@ -49,7 +49,8 @@ pub struct Crossing {
     pub at: Interval,
     /// Who has the lower loss from there on.
     pub ahead: Side,
-    /// Share of the bootstrap's replicates in which the same curve overtakes somewhere; none for interpolated curves.
+    /// Share of the bootstrap's replicates in which the same curve overtakes somewhere (the interval is open where
+    /// too many do not); none for interpolated curves.
     pub support: Option<f64>,
 }
 
@@ -166,16 +167,14 @@ fn bracket(first: &Curve, second: &Curve, at: f64) -> Interval {
 }
 
 fn with_interval(change: Change, redrawn: &[Vec<Change>], bootstrap: &Bootstrap) -> Crossing {
-    let distance = |other: &Change| (other.at / change.at).ln().abs();
-    let same: Vec<f64> = redrawn
-        .iter()
-        .filter_map(|changes| {
-            let alike = changes.iter().filter(|other| other.ahead == change.ahead);
-            alike.min_by(|a, b| distance(a).total_cmp(&distance(b))).map(|other| other.at)
-        })
-        .collect();
-    let support = same.len() as f64 / redrawn.len().max(1) as f64;
-    Crossing { at: bootstrap.interval(change.at, same), ahead: change.ahead, support: Some(support) }
+    let distance = |other: &&Change| (other.at / change.at).ln().abs();
+    let nearest = |changes: &Vec<Change>| {
+        let alike = changes.iter().filter(|other| other.ahead == change.ahead);
+        alike.min_by(|a, b| distance(a).total_cmp(&distance(b))).map_or(f64::NAN, |other| other.at)
+    };
+    let places: Vec<f64> = redrawn.iter().map(nearest).collect();
+    let support = places.iter().filter(|place| !place.is_nan()).count() as f64 / places.len().max(1) as f64;
+    Crossing { at: bootstrap.interval(change.at, places), ahead: change.ahead, support: Some(support) }
 }
 
 impl Crossings {

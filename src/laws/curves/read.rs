@@ -67,7 +67,7 @@ impl Records {
         for (at, line) in lines {
             if let Some(record) = reader.row(&columns, delimiter, at, line) {
                 if rows == Rows::InOrder {
-                    reader.check_order(records.rows.last(), &record, &records.axes, at, line);
+                    reader.check_order(records.last_of(record.stage), &record, &records.axes, at, line);
                 }
                 records.rows.push(record);
             }
@@ -94,6 +94,13 @@ impl Records {
         let mut points: Vec<(f64, f64)> = of_stage.map(|row| (row.x[k], row.loss)).collect();
         points.sort_by(|a, b| a.0.total_cmp(&b.0));
         Curve::new(name, axis, stage, points)
+    }
+}
+
+impl Records {
+    /// The last row of a stage: annealed ends of branches may be listed among the trunk's rows, each kind in its own order.
+    fn last_of(&self, stage: Stage) -> Option<&Record> {
+        self.rows.iter().rev().find(|row| row.stage == stage)
     }
 }
 
@@ -188,10 +195,6 @@ impl<'a> Reader<'a> {
         line: &str,
     ) {
         let Some(before) = before else { return };
-        // Annealed ends of branches are listed beside the trunk, each kind in its own order.
-        if before.stage != record.stage {
-            return;
-        }
         if let Some(k) = (0..axes.len()).find(|&k| record.x[k] < before.x[k]) {
             let got = format!("goes back from {} to {} {}", before.x[k], record.x[k], axes[k]);
             let problem = Problem::new(got).at(self.place(at, line)).expected("rows in ascending order");
@@ -253,6 +256,10 @@ mod tests {
         let text = "hours\tloss\n1\t3\n3\t2\n2\t2.5\n4\t1.9\n";
         let message = refusal(text);
         assert!(message.starts_with("a.tsv:4:1: goes back from 3 to 2 GPU-hours"), "{message}");
+        let branches = "hours,stage,loss\n1,raw,3\n9,annealed,2\n2,raw,2.5\n5,annealed,2.2\n";
+        let message = refusal(branches);
+        assert_eq!(message.lines().count(), 1);
+        assert!(message.starts_with("a.tsv:5:1: goes back from 9 to 5 GPU-hours"), "{message}");
         let curve = Records::parse("a.tsv", text, Rows::AnyOrder)
             .unwrap()
             .curve("a", Axis::Hours, Stage::Raw)
