@@ -2,9 +2,9 @@
 
 use std::fmt;
 
+use super::Point;
 use super::parametric::{Annealing, FitConfig};
-use super::{ParametricLaw, Point};
-use crate::laws::bootstrap::{Fitted, Interval, short};
+use crate::laws::bootstrap::{Interval, short};
 
 /// A reason not to believe the constants.
 #[derive(Debug, Clone, PartialEq)]
@@ -59,15 +59,14 @@ pub(super) fn few_values(points: &[Point], config: &FitConfig) -> Vec<Doubt> {
 pub(super) fn doubts(
     points: &[Point],
     config: &FitConfig,
-    fitted: &Fitted<ParametricLaw>,
+    constants: &[(&'static str, Interval)],
     condition: f64,
 ) -> Vec<Doubt> {
     let mut doubts = few_values(points, config);
     if condition > MAX_CONDITION {
         doubts.push(Doubt::IllConditioned { condition });
     }
-    for (constant, value) in config.constants() {
-        let interval = fitted.interval(value);
+    for &(constant, interval) in constants {
         if !interval.is_bounded() {
             doubts.push(Doubt::Unbounded { constant, interval });
         }
