@@ -1,8 +1,10 @@
-//! `min_x sum_i rho(f_i(x))`, `low <= x <= high`: Levenberg-Marquardt within bounds, with Huber's loss as an option.
+//! `min_x sum_i rho(f_i(x))`, `low <= x <= high`: Levenberg-Marquardt within bounds, with Huber's loss as an
+//! option.
 //!
-//! Moré 1978 (damping scaled by the diagonal), Kanzow, Yamashita and Fukushima 2004 (projection on bounds), Huber 1964
-//! (`rho(r) = r^2/2` up to `delta`, then `delta (|r| - delta/2)`, reached by reweighting). Every law here has at most
-//! some twenty parameters, so derivatives are central differences and the normal equations are solved outright.
+//! Moré 1978 (damping scaled by the diagonal), Kanzow, Yamashita and Fukushima 2004 (projection on bounds),
+//! Huber 1964 (`rho(r) = r^2/2` up to `delta`, then `delta (|r| - delta/2)`, reached by reweighting). Every
+//! law here has at most some twenty parameters, so derivatives are central differences and the normal
+//! equations are solved outright.
 
 use super::linear::{Symmetric, dot};
 
@@ -69,7 +71,8 @@ pub(super) fn minimise_from(
     minima.min_by(|a, b| a.cost.total_cmp(&b.cost))
 }
 
-/// Condition number at `x` of the weighted Jacobian with columns of unit length; infinite when it has lost rank.
+/// Condition number at `x` of the weighted Jacobian with columns of unit length; infinite when it has lost
+/// rank.
 pub(super) fn condition_at(x: &[f64], loss: Loss, residuals: impl Fn(&[f64], &mut Vec<f64>)) -> f64 {
     let evaluate = |x: &[f64]| {
         let mut out = Vec::new();
@@ -79,8 +82,8 @@ pub(super) fn condition_at(x: &[f64], loss: Loss, residuals: impl Fn(&[f64], &mu
     Model::at(x, &evaluate(x), loss, evaluate).condition()
 }
 
-/// Walks down from `start` (moved into `bounds`); `residuals(x, out)` fills the empty `out` with `f(x)`. `None` when the
-/// cost is not finite at the start.
+/// Walks down from `start` (moved into `bounds`); `residuals(x, out)` fills the empty `out` with `f(x)`.
+/// `None` when the cost is not finite at the start.
 pub(super) fn minimise(
     start: &[f64],
     bounds: &[Bound],
@@ -227,7 +230,8 @@ mod tests {
         let residuals =
             |x: &[f64], out: &mut Vec<f64>| out.extend([x[0] + x[1] - 1.0, 2.0 * (x[0] + x[1]) - 2.5]);
         assert!(condition_at(&[0.3, 0.9], Loss::Square, residuals) > 1e5);
-        // Rows (1, 1) and (1, 0): unit columns at 45 degrees have the condition sqrt((1 + c) / (1 - c)), c = cos 45.
+        // Rows (1, 1) and (1, 0): unit columns at 45 degrees have the condition sqrt((1 + c) / (1 - c)), c =
+        // cos 45.
         let apart = |x: &[f64], out: &mut Vec<f64>| out.extend([x[0] + x[1] - 1.0, x[0]]);
         let cosine = 0.5_f64.sqrt();
         let expected = ((1.0 + cosine) / (1.0 - cosine)).sqrt();

@@ -1,7 +1,8 @@
 //! `d(x) = s_1(x) - s_2(x)`: where one curve gets below another, on an axis that is stated.
 //!
-//! Differences below the resolution decide nothing. A stretch of them between a lead of one and a lead of the other is a
-//! crossing; a stretch between two leads of the same curve, or at an end of the overlap, is a touch and settles nothing.
+//! Differences below the resolution decide nothing. A stretch of them between a lead of one and a lead of the
+//! other is a crossing; a stretch between two leads of the same curve, or at an end of the overlap, is a
+//! touch and settles nothing.
 
 use std::fmt;
 
@@ -44,13 +45,13 @@ pub enum Side {
 /// A place where the lead changes.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize)]
 pub struct Crossing {
-    /// Where. Of smoothed curves the interval is that of the noise; of interpolated ones it reaches to the nearest
-    /// measured points on both sides.
+    /// Where. Of smoothed curves the interval is that of the noise; of interpolated ones it reaches to the
+    /// nearest measured points on both sides.
     pub at: Interval,
     /// Who has the lower loss from there on.
     pub ahead: Side,
-    /// Share of the bootstrap's replicates in which the same curve overtakes somewhere (the interval is open where
-    /// too many do not); none for interpolated curves.
+    /// Share of the bootstrap's replicates in which the same curve overtakes somewhere (the interval is open
+    /// where too many do not); none for interpolated curves.
     pub support: Option<f64>,
 }
 

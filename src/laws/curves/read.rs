@@ -1,6 +1,8 @@
-//! Text with a header, tab or comma between columns: `hours` (or `tokens`, `flops`), `loss`, and `stage` if not all raw.
+//! Text with a header, tab or comma between columns: `hours` (or `tokens`, `flops`), `loss`, and `stage` if
+//! not all raw.
 //!
-//! Names of columns may be in any case; other columns are passed over. Everything wrong with a file is reported at once.
+//! Names of columns may be in any case; other columns are passed over. Everything wrong with a file is
+//! reported at once.
 
 use super::{Axis, Curve, MIN_POINTS, Stage, is_positive};
 use crate::error::{Error, Kind, Place, Problem, Result};
@@ -47,8 +49,8 @@ impl Records {
     /// Reads `text`; `file` is the name to print.
     ///
     /// # Errors
-    /// No `loss` or no axis among the columns; a row with more or fewer cells; a cell that is no number, not finite or not
-    /// above zero; a row that goes back along an axis (unless `rows` allows it); fewer than
+    /// No `loss` or no axis among the columns; a row with more or fewer cells; a cell that is no number, not
+    /// finite or not above zero; a row that goes back along an axis (unless `rows` allows it); fewer than
     /// [`MIN_POINTS`](super::MIN_POINTS) rows. Each with its line.
     pub fn parse(file: &str, text: &str, rows: Rows) -> Result<Self> {
         let mut reader = Reader { file, text, problems: Vec::new() };
@@ -98,7 +100,8 @@ impl Records {
 }
 
 impl Records {
-    /// The last row of a stage: annealed ends of branches may be listed among the trunk's rows, each kind in its own order.
+    /// The last row of a stage: annealed ends of branches may be listed among the trunk's rows, each kind in
+    /// its own order.
     fn last_of(&self, stage: Stage) -> Option<&Record> {
         self.rows.iter().rev().find(|row| row.stage == stage)
     }
@@ -222,8 +225,9 @@ impl<'a> Reader<'a> {
 mod tests {
     use super::*;
 
-    const GOOD: &str = "Tokens,GPU_Hours,LOSS,lr,Stage\n1,10,3.5,x,raw\n2,20,3.0,x,RAW\n3,30,2.7,x,raw\n4,40,2.5,x,raw\n\
-                        2,24,2.9,x,annealed\n4,48,2.3,x,annealed\n5,60,2.2,x,annealed\n6,72,2.1,x,annealed\n";
+    const GOOD: &str = "Tokens,GPU_Hours,LOSS,lr,Stage\n1,10,3.5,x,raw\n2,20,3.0,x,RAW\n3,30,2.7,x,raw\n\
+                        4,40,2.5,x,raw\n2,24,2.9,x,annealed\n4,48,2.3,x,annealed\n5,60,2.2,x,annealed\n\
+                        6,72,2.1,x,annealed\n";
 
     fn refusal(text: &str) -> String {
         Records::parse("a.tsv", text, Rows::InOrder).unwrap_err().to_string()

@@ -1,4 +1,5 @@
-//! `kappa(J)`, intervals without an end, and too few values: when the points cannot tell the constants of a law.
+//! `kappa(J)`, intervals without an end, and too few values: when the points cannot tell the constants of a
+//! law.
 
 use std::fmt;
 
@@ -32,7 +33,8 @@ pub enum Doubt {
     },
 }
 
-/// Above this, digits of the constants are noise: a change of 1 in 10 000 of the losses moves a constant by its own size.
+/// Above this, digits of the constants are noise: a change of 1 in 10 000 of the losses moves a constant by
+/// its own size.
 const MAX_CONDITION: f64 = 1e4;
 
 /// Laws of something of which the points have too few values.

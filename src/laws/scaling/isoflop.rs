@@ -1,6 +1,7 @@
 //! `L(N) = p + q ln N + r (ln N)^2` at fixed FLOPs, lowest at `ln N = -q / 2r`: Chinchilla's approach 2.
 //!
-//! Hoffmann et al. 2022, section 3.2. Intervals come from the parabolas' own residuals, their signs drawn anew.
+//! Hoffmann et al. 2022, section 3.2. Intervals come from the parabolas' own residuals, their signs drawn
+//! anew.
 
 use super::{Allocation, Frontier, Point};
 use crate::error::{Error, Problem, Result};
@@ -36,8 +37,8 @@ pub fn profiles(points: &[Point]) -> Vec<Profile> {
 /// The frontier through the lowest points of iso-FLOP parabolas.
 ///
 /// # Errors
-/// A parabola that opens downwards or is lowest outside of its sizes (the sweep missed the best size), or fewer than two
-/// budgets.
+/// A parabola that opens downwards or is lowest outside of its sizes (the sweep missed the best size), or
+/// fewer than two budgets.
 pub fn frontier_of_profiles(profiles: &[Profile], bootstrap: &Bootstrap) -> Result<Fitted<Frontier>> {
     let (mut parabolas, mut problems) = (Vec::new(), Vec::new());
     for profile in profiles {

@@ -1,8 +1,9 @@
 //! `min sum_i Huber(ln L(N_i, D_i) - ln L_i)` over `E, A, B, alpha, beta` (and `c`): Chinchilla's approach 3.
 //!
-//! Hoffmann et al. 2022, section 3.3 and appendix D.2; Besiroglu et al. 2024 for why the sum must not be averaged before
-//! the search's tolerance is applied. Given `alpha` and `beta` the law is linear in the rest (Golub and Pereyra 1973), so
-//! starts are a grid of two numbers instead of five, and variable projection is a second method to compare with.
+//! Hoffmann et al. 2022, section 3.3 and appendix D.2; Besiroglu et al. 2024 for why the sum must not be
+//! averaged before the search's tolerance is applied. Given `alpha` and `beta` the law is linear in the rest
+//! (Golub and Pereyra 1973), so starts are a grid of two numbers instead of five, and variable projection is
+//! a second method to compare with.
 
 use serde::{Deserialize, Serialize};
 
@@ -60,8 +61,8 @@ impl Default for FitConfig {
 pub struct ParametricFit {
     /// The law and its intervals.
     pub fitted: Fitted<ParametricLaw>,
-    /// The constants by name (`E`, `A`, `B`, `alpha`, `beta` and, if fitted, `c`); an interval is open on a side on which the
-    /// data set no limit.
+    /// The constants by name (`E`, `A`, `B`, `alpha`, `beta` and, if fitted, `c`); an interval is open on a
+    /// side on which the data set no limit.
     pub constants: Vec<(&'static str, Interval)>,
     /// Root mean square of `ln L` predicted less `ln L` measured.
     pub log_error: f64,
@@ -94,8 +95,8 @@ pub struct HeldOut {
 /// Fits the law.
 ///
 /// # Errors
-/// Fewer points than constants plus one, a value that is not positive and finite, a decay outside `[0, 1]`, or no law with
-/// positive constants anywhere near the points.
+/// Fewer points than constants plus one, a value that is not positive and finite, a decay outside `[0, 1]`,
+/// or no law with positive constants anywhere near the points.
 pub fn fit(points: &[Point], config: &FitConfig) -> Result<ParametricFit> {
     check(points, config)?;
     let search = Search::new(points, config);

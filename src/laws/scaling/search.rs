@@ -1,4 +1,5 @@
-//! `x = (ln E, ln A', ln B', alpha, beta, c)` and the way down: where approach 3 starts, what it minimises, where it may go.
+//! `x = (ln E, ln A', ln B', alpha, beta, c)` and the way down: where approach 3 starts, what it minimises,
+//! where it may go.
 
 use super::parametric::{Annealing, FitConfig, Method};
 use super::{ParametricLaw, Point};
@@ -20,8 +21,8 @@ const AT_BOUND: f64 = 1e-9;
 /// Index of `c`, whose bound at 0 is one of meaning and not of the search.
 const DECAY: usize = 5;
 
-/// The search in coordinates that move apart: `ln E, ln (A / N0^alpha), ln (B / D0^beta), alpha, beta (, c)`, with `N0` and
-/// `D0` in the middle of the points.
+/// The search in coordinates that move apart: `ln E, ln (A / N0^alpha), ln (B / D0^beta), alpha, beta (, c)`,
+/// with `N0` and `D0` in the middle of the points.
 pub(super) struct Search {
     config: FitConfig,
     params: f64,
