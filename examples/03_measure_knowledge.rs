@@ -2,8 +2,9 @@
 //!
 //! Trains a small model until it knows some people by heart and counts, by the formula of arXiv 2404.05405, how many
 //! bits it has stored: `N log2(N0 / e^p1) + N log2(S0 / e^p2)`, where `p1` is its surprise at a name and `p2` its
-//! surprise at all values of a person. A model that has seen nothing has stored about nothing; one that knows
-//! everything has stored all bits there are. It prints both, and what lies between, in half a minute.
+//! surprise at all values of a person. One that guesses evenly among the possible values has stored nothing; an
+//! untrained model, which does not even know what a value looks like, less than nothing; a trained one nearly all
+//! there is. It prints the three within half a minute.
 //!
 //! ```text
 //! cargo run --release --example 03_measure_knowledge

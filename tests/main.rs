@@ -5,3 +5,4 @@ mod golden;
 mod messages;
 mod plan;
 mod program;
+mod run;

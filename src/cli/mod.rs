@@ -2,12 +2,19 @@
 
 mod completions;
 mod diff;
+mod execute;
+mod gc;
 mod list;
 mod output;
 mod plan;
 mod problems;
+mod run;
+mod runs;
 mod show;
+mod store;
 mod subject;
+mod train;
+mod worker;
 
 use std::process::ExitCode;
 
@@ -21,6 +28,7 @@ Examples:
   zoo diff gpt2 llama                  what differs between two models
   zoo plan mlp                         what an ablation will run, and what that costs
   zoo plan mlp --profile gpu --set training.batch=24
+  zoo run mlp                          do it; the same command goes on after an interruption
 
 Files: models/, datasets/ and ablations/ in the working folder win over those compiled in; a path always works.";
 
@@ -42,6 +50,16 @@ enum Command {
     Diff(diff::Diff),
     /// Show what an ablation will run and what it costs, without running it
     Plan(plan::PlanCommand),
+    /// Do what an ablation asks for: tune, train, measure; goes on where it was stopped
+    Run(run::RunCommand),
+    /// Train and measure one model on one dataset
+    Train(train::Train),
+    /// List runs: state, result, size
+    Runs(runs::Runs),
+    /// List, or delete, what takes room in the store and is needed by nobody
+    Gc(gc::Gc),
+    /// Do one run of the store in this process, told in JSON lines
+    Worker(worker::Worker),
     /// Print a completion script for a shell
     Completions(completions::Completions),
 }
@@ -68,7 +86,7 @@ struct Overrides {
 /// Runs the command; its exit code is that of the error, or 0.
 pub fn main() -> ExitCode {
     match run(Cli::parse().command) {
-        Ok(()) => ExitCode::SUCCESS,
+        Ok(code) => code,
         Err(error) => {
             problems::print(&error);
             ExitCode::from(error.exit_code())
@@ -76,12 +94,18 @@ pub fn main() -> ExitCode {
     }
 }
 
-fn run(command: Command) -> Result<()> {
+fn run(command: Command) -> Result<ExitCode> {
     match command {
+        Command::Worker(command) => return command.run(),
         Command::List(command) => command.run(),
         Command::Show(command) => command.run(),
         Command::Diff(command) => command.run(),
         Command::Plan(command) => command.run(),
         Command::Completions(command) => command.run::<Cli>(),
+        Command::Run(command) => command.run(),
+        Command::Train(command) => command.run(),
+        Command::Runs(command) => command.run(),
+        Command::Gc(command) => command.run(),
     }
+    .map(|()| ExitCode::SUCCESS)
 }

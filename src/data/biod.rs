@@ -1,8 +1,10 @@
-//! bioD(N, K, C, D, L, T): people as rows of symbols, so that every term of the capacity law can be set by hand.
+//! bioD(N, K, C, D, L, T): people as rows of symbols, so that every term of the capacity law can be set by
+//! hand.
 //!
-//! Definition 2.2 of arXiv 2404.05405 in a compact form: end-of-text, the parts of the name, then the K attributes
-//! in an order that is fresh at each exposure, each as one attribute token and C chunks of L symbols. A chunk is one
-//! of the D distinct strings of its attribute, chosen uniformly for each person. One person fills one row.
+//! Definition 2.2 of arXiv 2404.05405 in a compact form: end-of-text, the parts of the name, then the K
+//! attributes in an order that is fresh at each exposure, each as one attribute token and C chunks of L
+//! symbols. A chunk is one of the D distinct strings of its attribute, chosen uniformly for each person. One
+//! person fills one row.
 
 use serde::{Deserialize, Serialize};
 
@@ -206,7 +208,7 @@ impl BioD {
             name /= config.name_pool;
         }
         let name_end = 1 + config.name_parts as usize;
-        out.spans.push(Span { fact: Fact::Name, range: 1..name_end, first_chunk: 1..name_end });
+        out.spans.push(Span::whole(Fact::Name, 1..name_end));
         let mut attributes: Vec<u64> = (0..config.attributes).collect();
         draws.shuffle(&mut attributes);
         let picks = self.picks(person);
@@ -249,8 +251,9 @@ impl BioD {
 
 /// For each attribute D distinct strings of L symbols out of T, without a table.
 ///
-/// String `i` is place `i` of a permutation of all strings, read as digits of base T. Where T^L exceeds 2^63 the
-/// permutation covers the longest head that does not, which keeps strings apart, and the tail is drawn freely.
+/// String `i` is place `i` of a permutation of all strings, read as digits of base T. Where T^L exceeds 2^63
+/// the permutation covers the longest head that does not, which keeps strings apart, and the tail is drawn
+/// freely.
 #[derive(Debug)]
 struct Strings {
     alphabet: u64,

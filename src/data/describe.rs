@@ -110,7 +110,7 @@ fn marked(dataset: &Dataset, information: &Information, document: &Document) -> 
 
 #[cfg(test)]
 mod tests {
-    use super::super::{BioDConfig, BioSConfig};
+    use super::super::{BioDConfig, BioSConfig, TextConfig, TokenizerConfig};
     use super::*;
 
     #[test]
@@ -125,6 +125,18 @@ mod tests {
         }
         let bits = description.bits_per_person.unwrap();
         assert!((bits - 59.24).abs() < 0.01, "{bits}: the published pools at 50,000 people");
+    }
+
+    #[test]
+    fn text_is_shown_from_its_beginning_with_its_size() {
+        let folder = tempfile::tempdir().unwrap();
+        std::fs::write(folder.path().join("a.txt"), "To be, or not to be").unwrap();
+        let path = folder.path().into();
+        let config = TextConfig { path, tokenizer: TokenizerConfig::Bytes, seq_len: 4, held_out: 0.25 };
+        let description = describe(&DataConfig::Text(config), 0).unwrap();
+        assert_eq!(description.samples, ["To be, or not t"]);
+        assert_eq!(description.tokens.iter().map(|count| count.tokens).collect::<Vec<_>>(), [16.0, 5.0]);
+        assert_eq!((description.documents, description.bits_per_person), (1, None));
     }
 
     #[test]

@@ -1,7 +1,7 @@
 //! What a perfect model would have to store: `N (log2(N0/N) + log2 S0) + K D log2(T^L/D)` bits.
 //!
-//! The terms of Proposition 2.3 and Definitions 4.1 and 4.3 of arXiv 2404.05405, apart, so that a measurement can
-//! subtract from each the loss that belongs to it.
+//! The terms of Proposition 2.3 and Definitions 4.1 and 4.3 of arXiv 2404.05405, apart, so that a measurement
+//! can subtract from each the loss that belongs to it.
 
 use serde::Serialize;
 
@@ -14,7 +14,8 @@ pub struct Information {
     pub name_bits: f64,
     /// The attributes that count, in the order of [`Fact::Value`](super::Fact::Value).
     pub attributes: Vec<Attribute>,
-    /// The sets that values are drawn from, where these have to be learned too; `None` where they are taken as known.
+    /// The sets that values are drawn from, where these have to be learned too; `None` where they are taken
+    /// as known.
     pub diversity: Option<Diversity>,
 }
 

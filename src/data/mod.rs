@@ -1,7 +1,8 @@
 //! People and facts to text to tokens to batches; the order is a pure function of seed and step.
 //!
-//! A [`DataConfig`] says what is learned; opened with a seed and a number of exposures it is a [`Dataset`], whose
-//! batch number `step` is the same whenever, wherever and in whatever order it is asked for. Three kinds:
+//! A [`DataConfig`] says what is learned; opened with a seed and a number of exposures it is a [`Dataset`],
+//! whose batch number `step` is the same whenever, wherever and in whatever order it is asked for. Three
+//! kinds:
 //!
 //! | kind | what | why |
 //! |---|---|---|
@@ -9,9 +10,11 @@
 //! | [`bio-d`](biod) | the same without English: one short row of symbols a person | every term of the law can be set by hand; cheap |
 //! | [`text`] | a folder of the user's own files | language modelling with a held-out share |
 
+mod batch;
 pub mod biod;
 pub mod bios;
 pub mod describe;
+mod document;
 pub mod information;
 mod list;
 pub mod permutation;
@@ -22,16 +25,17 @@ mod tests;
 pub mod text;
 pub mod tokenizer;
 
-use std::ops::Range;
 use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 
 use crate::error::{Error, Problem, Result};
 
+pub use batch::Batch;
 pub use biod::BioDConfig;
 pub use bios::BioSConfig;
 pub use describe::{Description, describe};
+pub use document::{Document, Fact, Span};
 pub use information::Information;
 pub use text::TextConfig;
 pub use tokenizer::{Tokenizer, TokenizerConfig};
@@ -71,50 +75,6 @@ enum Source {
     Text(text::Text),
 }
 
-/// What one optimizer step reads, row-major `[b, t]`.
-#[derive(Debug, Clone, PartialEq)]
-pub struct Batch {
-    /// Token ids.
-    pub tokens: Vec<i32>,
-    /// The token after each of `tokens`.
-    pub targets: Vec<i32>,
-    /// How much the loss of each target counts: 0 for padding, else 1.
-    pub weights: Vec<f32>,
-    /// `b`, the number of rows.
-    pub rows: usize,
-    /// `t`, the number of positions in a row.
-    pub seq_len: usize,
-}
-
-/// One document and where its facts stand.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Document {
-    /// Token ids, the first of them end-of-text.
-    pub tokens: Vec<u32>,
-    /// The facts in the order of the text, each once.
-    pub spans: Vec<Span>,
-}
-
-/// Where a fact stands in a document.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Span {
-    /// Which fact.
-    pub fact: Fact,
-    /// The positions of all its tokens.
-    pub range: Range<usize>,
-    /// The positions of its first chunk, whose loss measures the diversity term; all of `range` without chunks.
-    pub first_chunk: Range<usize>,
-}
-
-/// A fact about a person.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub enum Fact {
-    /// The full name, once at the beginning.
-    Name,
-    /// The value of an attribute, by its index in [`Information::attributes`].
-    Value(usize),
-}
-
 /// A file outside the program that decides what a dataset says.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ExternalFile {
@@ -143,7 +103,8 @@ impl DataConfig {
         }
     }
 
-    /// The dataset in which everything is seen `exposures` times before a new cycle of fresh renderings begins.
+    /// The dataset in which everything is seen `exposures` times before a new cycle of fresh renderings
+    /// begins.
     pub fn open(&self, seed: u64, exposures: u64) -> Result<Dataset> {
         self.check()?;
         let source = match self {
@@ -173,8 +134,8 @@ impl DataConfig {
         }
     }
 
-    /// The exact expectation of a document's length in tokens over all seeds, end-of-text included; for text the
-    /// mean over the files' training part.
+    /// The exact expectation of a document's length in tokens over all seeds, end-of-text included; for text
+    /// the mean over the files' training part.
     pub fn tokens_per_document(&self) -> Result<f64> {
         self.check()?;
         match self {
@@ -194,6 +155,9 @@ impl DataConfig {
     }
 
     /// The expected number of tokens in which every document appears once.
+    ///
+    /// # Errors
+    /// The config is impossible or its files cannot be read.
     pub fn tokens_per_exposure(&self) -> Result<f64> {
         Ok(self.tokens_per_document()? * self.documents_per_exposure()? as f64)
     }
@@ -241,8 +205,9 @@ impl Dataset {
         }
     }
 
-    /// A document of `person` in the training format, from a stream of draws that training never reads, in which
-    /// no fact stands after another that tells it (the employer after the working city).
+    /// A document of `person` in the training format, from a stream of draws that training never reads, in
+    /// which no fact stands after another that tells it (the employer after the working city). Where a person
+    /// has only one text, with `single` sentences in `fixed` order, it is that text.
     ///
     /// # Panics
     /// As [`Dataset::document`].
@@ -254,8 +219,9 @@ impl Dataset {
         }
     }
 
-    /// Batch number `index` of the held-out text, in order and without shuffling; `None` past its end, and always
-    /// for people. The last window is padded with end-of-text of weight 0, the last batch may have fewer rows.
+    /// Batch number `index` of the held-out text, in order and without shuffling; `None` past its end, and
+    /// always for people. The last window is padded with end-of-text of weight 0, the last batch may have
+    /// fewer rows.
     pub fn held_out_batch(&self, index: u64, rows: usize) -> Option<Batch> {
         match &self.source {
             Source::BioS(_) | Source::BioD(_) => None,
@@ -286,12 +252,14 @@ impl Dataset {
         }
     }
 
-    /// The tokens of `text`; `None` for bio-d, which has no text.
-    pub fn encode(&self, text: &str) -> Option<Result<Vec<u32>>> {
+    /// The tokens of `text`; an error for words outside the vocabulary, and for bio-d, which has no text.
+    pub fn encode(&self, text: &str) -> Result<Vec<u32>> {
         match &self.source {
-            Source::BioS(source) => Some(source.tokenizer().encode(text)),
-            Source::BioD(_) => None,
-            Source::Text(source) => Some(source.tokenizer().encode(text)),
+            Source::BioS(source) => source.tokenizer().encode(text),
+            Source::BioD(_) => {
+                Err(Error::config(Problem::new("bio-d has symbols").expected("a dataset of text")))
+            }
+            Source::Text(source) => source.tokenizer().encode(text),
         }
     }
 
@@ -302,16 +270,6 @@ impl Dataset {
             Source::BioD(source) => source.decode(tokens),
             Source::Text(source) => source.tokenizer().decode(tokens),
         }
-    }
-}
-
-impl Batch {
-    /// Rows cut from one run of `rows * seq_len + 1` tokens: row `r` starts at `r * seq_len`.
-    fn from_run(run: &[u32], rows: usize, seq_len: usize) -> Self {
-        let n = rows * seq_len;
-        assert_eq!(run.len(), n + 1, "a batch needs one token more than it has positions");
-        let ids = |run: &[u32]| run.iter().map(|&id| id as i32).collect();
-        Batch { tokens: ids(&run[..n]), targets: ids(&run[1..]), weights: vec![1.0; n], rows, seq_len }
     }
 }
 

@@ -8,7 +8,8 @@ use super::permutation::Permutation;
 use super::random::Streams;
 use crate::error::{Error, Problem, Result};
 
-/// Document number -> (person, exposure): each pair once in every cycle of `people * exposures`, shuffled as a whole.
+/// Document number -> (person, exposure): each pair once in every cycle of `people * exposures`, shuffled as
+/// a whole.
 #[derive(Debug, Clone)]
 pub(super) struct Order {
     people: u64,
@@ -18,8 +19,8 @@ pub(super) struct Order {
 
 impl Order {
     pub fn new(seed: u64, people: u64, exposures: u64) -> Result<Self> {
-        let limit = Permutation::MAX_LEN / people;
-        if exposures == 0 || exposures > limit.min(u64::from(u32::MAX)) {
+        let limit = (Permutation::MAX_LEN / people).min(u64::from(u32::MAX));
+        if exposures == 0 || exposures > limit {
             let problem =
                 Problem::new(exposures.to_string()).key("exposures").expected(format!("1 to {limit}"));
             return Err(Error::config(problem));
@@ -85,7 +86,8 @@ impl PackedIndex {
         }
     }
 
-    /// Measures the `count` blocks after the first `blocks`; not under the lock, lest a thread pool wait for itself.
+    /// Measures the `count` blocks after the first `blocks`; not under the lock, lest a thread pool wait for
+    /// itself.
     fn extend(&self, blocks: u64, count: u64, len: &(impl Fn(u64) -> u64 + Sync)) {
         let sum = |block: u64| (block * BLOCK..(block + 1) * BLOCK).map(len).sum::<u64>();
         let sums: Vec<u64> = if count < 64 {
@@ -104,7 +106,8 @@ impl PackedIndex {
     }
 }
 
-/// How many blocks to measure to get past `distance` more tokens, judging by the `blocks` that took `end` tokens.
+/// How many blocks to measure to get past `distance` more tokens, judging by the `blocks` that took `end`
+/// tokens.
 fn blocks_to(distance: u64, blocks: u64, end: u64) -> u64 {
     let per_block = end.checked_div(blocks).unwrap_or(BLOCK);
     (distance / per_block + 1).min(STRIDE)

@@ -34,9 +34,9 @@ fn batches_are_pinned_for_ever() {
         format!("{kind} {}", steps.join(" "))
     });
     let golden = [
-        "bio-s 1c8786be448c a8c502bbfa0e 43ec676ee555",
-        "bio-d 2de046451df5 7368ca49d073 08a588b1f0cb",
-        "text 03a04f83abdd 135f5c19f5d0 dd9e3e013e80",
+        "bio-s 52a88e7140af 0f6f0995b29d b541bb15540d",
+        "bio-d 728d2178a364 ae65ddbbc9f3 fb18ec3867ad",
+        "text 5b099a02985b dfe984053872 08aaeacf575b",
     ];
     assert_eq!(pinned.collect::<Vec<_>>(), golden);
 }

@@ -1,7 +1,8 @@
 //! Text to token ids and back: GPT-2's byte pair encoding, one token per word, or bytes.
 //!
-//! A *closed* vocabulary holds only the tokens of the texts that a dataset can print, because the published counts
-//! of parameters hold only those rows of the embedding. Every vocabulary has an end-of-text token, which opens each document.
+//! A *closed* vocabulary holds only the tokens of the texts that a dataset can print, because the published
+//! counts of parameters hold only those rows of the embedding. Every vocabulary has an end-of-text token,
+//! which opens each document.
 
 use std::collections::{BTreeSet, HashMap};
 
@@ -42,7 +43,8 @@ enum Ids {
 }
 
 impl TokenizerConfig {
-    /// The tokenizer whose vocabulary is end-of-text (id 0) and the tokens of `texts`; bytes always keep all 256.
+    /// The tokenizer whose vocabulary is end-of-text (id 0) and the tokens of `texts`; bytes always keep all
+    /// 256.
     pub fn closed<'a>(self, texts: impl IntoIterator<Item = &'a str>) -> Tokenizer {
         match self {
             TokenizerConfig::Gpt2 => Tokenizer::gpt2_cut(texts),

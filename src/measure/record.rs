@@ -52,6 +52,14 @@ pub struct Measurements {
     pub held_out: Option<Loss>,
 }
 
+impl Measurements {
+    /// The number by which runs are compared, higher is better: bits per parameter, or minus the held-out loss.
+    pub fn primary(&self) -> Option<f64> {
+        let loss = self.held_out.map(|loss| -loss.nats_per_token);
+        self.capacity.as_ref().map(|capacity| capacity.bits_per_param).or(loss)
+    }
+}
+
 /// A loss.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 pub struct Loss {
@@ -86,7 +94,7 @@ pub struct Capacity {
     pub value_nats: f64,
     /// Bits per attribute, in the data's order.
     pub attributes: Vec<AttributeBits>,
-    /// Share of people all of whose values are the likeliest token by token.
+    /// Share of people each of whose values has a probability above one half in every rendering.
     pub fully_known: f64,
     /// Standard error of `bits_per_param` from the choice of renderings (and of people, when sampled).
     pub measurement_error: f64,

@@ -121,6 +121,18 @@ impl Ablation {
         if runs.is_empty() { Next::Done } else { Next::Runs(runs) }
     }
 
+    /// Every run that is decided so far, whether it is finished or not: all trials, and the reports once these chose.
+    pub fn decided(&self, finished: Finished) -> Vec<PlannedRun> {
+        let mut runs = Vec::new();
+        for size in self.sizes() {
+            runs.extend(self.tune_size(size, finished).0);
+            runs.extend(self.next_of_size(size, finished));
+        }
+        let mut seen = std::collections::HashSet::new();
+        runs.retain(|run: &PlannedRun| seen.insert((run.arm.clone(), run.rate, run.fingerprint)));
+        runs
+    }
+
     /// What tuning chose, for the sizes where it is finished; empty when nothing is tuned.
     pub fn tuned(&self, finished: Finished) -> Vec<Tuned> {
         let mut tuned = Vec::new();

@@ -22,8 +22,8 @@ use crate::model::{Decoder, ModelConfig};
 
 /// Lines of metrics in a run.
 const METRICS_LINES: u64 = 200;
-/// Looks of the observer at the model in a run.
-const LOOKS: u64 = 20;
+/// The observer looks at the model at every tenth of them.
+const LINES_PER_LOOK: u64 = 10;
 /// The loss that a run is credited with is the mean of its last twentieth.
 const TAIL: u64 = 20;
 
@@ -84,13 +84,12 @@ impl Job<'_> {
 /// Trains from the newest checkpoint in `checkpoints`, or from the start.
 ///
 /// # Errors
-/// [`Kind::Data`] when the loss or a gradient is not finite (no weight has taken it up, no checkpoint holds it), and
+/// [`Kind::Diverged`] when the loss or a gradient is not finite (no weight has taken it up, no checkpoint holds it), and
 /// whatever files and observer cause.
 pub fn fit(job: &Job, device: &Device, checkpoints: &Path, observer: &mut impl Observer) -> Result<Outcome> {
     let mut run = Run::start(job, device, checkpoints, observer)?;
     while run.step < run.steps {
         let progress = run.advance(observer)?;
-        run.look(observer)?;
         match observer.stepped(&progress)? {
             Control::Continue => {}
             Control::Checkpoint => run.save(checkpoints, observer)?,
@@ -194,10 +193,7 @@ impl<'a> Run<'a> {
         };
         self.step += 1;
         self.meter(&batch, loss, start);
-        if self.step.is_multiple_of((self.steps / METRICS_LINES).max(1)) || self.step == self.steps {
-            observer.metrics(&self.metrics(lr, grad_norm))?;
-            self.meters.stretch = Mean::default();
-        }
+        self.report(lr, grad_norm, observer)?;
         let Meters { tokens, seconds, .. } = self.meters;
         Ok(Progress { step: self.step, steps: self.steps, tokens, seconds, loss })
     }
@@ -213,22 +209,28 @@ impl<'a> Run<'a> {
         self.meters.seconds += start.elapsed().as_secs_f64();
     }
 
-    fn metrics(&self, lr: f64, grad_norm: f64) -> Metrics {
-        let Meters { tokens, flops, seconds, stretch, .. } = self.meters;
-        Metrics { step: self.step, tokens, flops, seconds, lr, loss: stretch.value(), grad_norm }
-    }
-
-    fn look(&self, observer: &mut impl Observer) -> Result<()> {
-        let due = self.step.is_multiple_of((self.steps / LOOKS).max(1)) && self.step < self.steps;
-        match (due, &self.model) {
-            (true, Some(model)) => observer.looks(self.step, self.meters.tokens, model, &self.data),
-            _ => Ok(()),
+    /// A line of metrics at the end of each stretch, at every tenth with what the observer sees in the model.
+    fn report(&mut self, lr: f64, grad_norm: f64, observer: &mut impl Observer) -> Result<()> {
+        let stretch = (self.steps / METRICS_LINES).max(1);
+        if !self.step.is_multiple_of(stretch) && self.step != self.steps {
+            return Ok(());
         }
+        let probe = match &self.model {
+            Some(model) if self.step.is_multiple_of(stretch * LINES_PER_LOOK) => {
+                observer.looks(model, &self.data)?
+            }
+            _ => None,
+        };
+        let Meters { tokens, flops, seconds, stretch, .. } = self.meters;
+        let loss = stretch.value();
+        observer.metrics(&Metrics { step: self.step, tokens, flops, seconds, lr, loss, grad_norm, probe })?;
+        self.meters.stretch = Mean::default();
+        Ok(())
     }
 
     fn diverged(&self, what: String) -> Error {
         let remedy = "use a lower training.peak_lr or a longer warm-up";
-        Error::new(Kind::Data, Problem::new(format!("step {}: {what}", self.step + 1)).remedy(remedy))
+        Error::new(Kind::Diverged, Problem::new(format!("step {}: {what}", self.step + 1)).remedy(remedy))
     }
 
     fn save(&self, checkpoints: &Path, observer: &mut impl Observer) -> Result<()> {

@@ -48,10 +48,10 @@ pub trait Observer {
         Ok(())
     }
 
-    /// About twenty times in a run: the model as it is after `step`, with autodiff, and its data. For probes; the time
-    /// spent here is not counted as training.
-    fn looks(&mut self, _step: u64, _tokens: u64, _model: &Decoder, _data: &Dataset) -> Result<()> {
-        Ok(())
+    /// About twenty times in a run: the model as it is, with autodiff, and its data. What it returns is kept in the
+    /// line of metrics; the time spent here is not counted as training.
+    fn looks(&mut self, _model: &Decoder, _data: &Dataset) -> Result<Option<f64>> {
+        Ok(None)
     }
 
     /// A checkpoint is about to become visible: the last chance to refuse.

@@ -1,9 +1,9 @@
 //! bioS: biographies of invented people in six English sentences, every fact uniform and independent.
 //!
-//! The data of "Knowledge Capacity Scaling Laws" (arXiv 2404.05405, section 2.2) with pools and templates of our own
-//! in the same sizes. A person has a unique full name, a birth date and city, a university, a major, an employer
-//! and a gender; the working city follows from the employer and is not counted. At every exposure the sentences are
-//! written and ordered afresh, so that a model can only do well by storing the facts.
+//! The data of "Knowledge Capacity Scaling Laws" (arXiv 2404.05405, section 2.2) with pools and templates of
+//! our own in the same sizes. A person has a unique full name, a birth date and city, a university, a major,
+//! an employer and a gender; the working city follows from the employer and is not counted. At every exposure
+//! the sentences are written and ordered afresh, so that a model can only do well by storing the facts.
 
 mod person;
 mod pieces;
@@ -40,7 +40,8 @@ pub struct BioSConfig {
     pub pools: PoolsConfig,
 }
 
-/// How a person's facts become text. The default is the published `bioS`; `single` and `fixed` make `bioS-simple`.
+/// How a person's facts become text. The default is the published `bioS`; `single` and `fixed` make
+/// `bioS-simple`.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Rendering {

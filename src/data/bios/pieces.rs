@@ -1,15 +1,14 @@
-//! Pools and templates as tokens, cut so that a biography is tokens laid end to end, never text encoded again.
+//! Pools and templates as tokens, cut so that a biography is tokens laid end to end, never text encoded
+//! again.
 //!
-//! Every piece but the end of a sentence begins with a space, where all our tokenizers cut anyway. The other
-//! places, where a sentence goes on after a name, a value or a pronoun, are checked when the pools are opened:
-//! encoding the two sides together must give what encoding them apart gives, or the spans of values would be inexact.
-
-use std::collections::HashSet;
+//! Every piece but the end of a sentence begins with a space, where all our tokenizers cut anyway, so that
+//! the tokens are those of the whole text. Only where a value ends in a mark and its sentence goes on with
+//! one (`Yahoo!` and `.`, which none of our own values does) are the two kept apart though the tokenizer
+//! would fuse them: the text is the same, and the place of the value stays exact.
 
 use super::pools::{DAYS, MONTHS, Pools, YEARS};
 use super::template::{Half, PRONOUNS};
 use super::{Names, Rendering};
-use crate::data::list::{List, or_problems};
 use crate::data::tokenizer::{Tokenizer, TokenizerConfig};
 use crate::error::{Error, Problem, Result};
 
@@ -105,7 +104,7 @@ impl Texts {
             spaced(&pools.employers.entries),
             spaced(&pools.headquarters),
         ];
-        let templates = pools.sentences.iter().flat_map(|sentences| &sentences.templates);
+        let templates = pools.sentences.iter().flatten();
         let halves = templates.flat_map(|template| [&template.before, &template.after]);
         let halves = halves.flat_map(|half| PRONOUNS.map(|(_, his)| half.pieces(his))).flatten().collect();
         Texts { lists, pronouns: PRONOUNS.map(|(he, _)| he.to_string()).to_vec(), halves }
@@ -120,7 +119,6 @@ impl Pieces {
     pub(super) fn new(pools: &Pools, config: TokenizerConfig) -> Result<Self> {
         let texts = Texts::new(pools);
         let tokenizer = config.closed(texts.all());
-        check_joins(pools, &texts, config)?;
         let [
             first_names,
             middle_names,
@@ -135,7 +133,7 @@ impl Pieces {
             hq,
         ] = texts.lists.each_ref().map(|list| Runs::new(&tokenizer, list));
         let sentences = pools.sentences.each_ref().map(|sentences| {
-            let templates = sentences.templates.iter();
+            let templates = sentences.iter();
             templates.map(|template| Sentence::new(&tokenizer, &template.before, &template.after)).collect()
         });
         let [a, b, c, d, e, f]: [Result<Vec<Sentence>>; 6] = sentences;
@@ -162,7 +160,8 @@ impl Pieces {
         self.first_names.mean() + self.middle_names.mean() + self.last_names.mean()
     }
 
-    /// Mean tokens of the value of each sentence: birth date, birth city, university, major, employer, working city.
+    /// Mean tokens of the value of each sentence: birth date, birth city, university, major, employer,
+    /// working city.
     pub fn mean_values(&self) -> [f64; 6] {
         let date = self.months.mean() + self.days.mean() + self.years.mean();
         let others = [&self.cities, &self.universities, &self.majors, &self.employers, &self.headquarters];
@@ -170,7 +169,8 @@ impl Pieces {
         [date, city, university, major, employer, headquarters]
     }
 
-    /// The expected tokens of a biography, end-of-text included; exact, because every choice is uniform and independent.
+    /// The expected tokens of a biography, end-of-text included; exact, because every choice is uniform and
+    /// independent.
     pub fn mean_document(&self, rendering: &Rendering) -> f64 {
         let subjects = match rendering.names {
             Names::FirstSentence => self.mean_name() + 5.0 * self.pronouns.mean(),
@@ -210,58 +210,6 @@ fn half_tokens(tokenizer: &Tokenizer, half: &Half, pronoun: &str) -> Result<Half
         ends.push(tokens.len());
     }
     Ok((tokens, half.after_pronoun.as_ref().map(|_| ends[0]..ends[1])))
-}
-
-/// An error for every place where a sentence would fuse with the name, value or pronoun before it.
-fn check_joins(pools: &Pools, texts: &Texts, config: TokenizerConfig) -> Result<()> {
-    let tokenizer = config.open(texts.all());
-    let [_, _, last_names, _, _, years, cities, universities, majors, employers, headquarters] = &texts.lists;
-    let values = [years, cities, universities, majors, employers, headquarters];
-    let pronouns: Vec<String> =
-        PRONOUNS.iter().flat_map(|(he, his)| [he.to_string(), format!(" {his}")]).collect();
-    let subjects: Vec<&String> = last_ends(last_names.iter().chain(&pronouns[..1]));
-    let his: Vec<&String> = last_ends(pronouns[1..2].iter());
-    let mut problems = Vec::new();
-    for (sentences, values) in pools.sentences.iter().zip(values) {
-        let values = last_ends(values.iter());
-        for (i, template) in sentences.templates.iter().enumerate() {
-            let mut ends = vec![(&subjects, &template.before.text), (&values, &template.after.text)];
-            let rests = [&template.before, &template.after]
-                .into_iter()
-                .filter_map(|half| half.after_pronoun.as_ref());
-            ends.extend(rests.map(|rest| (&his, rest)));
-            for (left, right) in ends {
-                problems.extend(
-                    fused(&tokenizer, left, right)?.map(|left| joined(&sentences.list, i, left, right)),
-                );
-            }
-        }
-    }
-    or_problems((), problems)
-}
-
-/// The first of `lefts` that does not keep its tokens when `right` follows.
-fn fused<'a>(tokenizer: &Tokenizer, lefts: &[&'a String], right: &str) -> Result<Option<&'a String>> {
-    for left in lefts {
-        let apart = [tokenizer.encode(left)?, tokenizer.encode(right)?].concat();
-        // A word tokenizer may not even know the fused word: that is the same finding.
-        if tokenizer.encode(&format!("{left}{right}")).ok() != Some(apart) {
-            return Ok(Some(left));
-        }
-    }
-    Ok(None)
-}
-
-fn joined(list: &List, i: usize, left: &str, right: &str) -> Problem {
-    let right: String = right.chars().take(12).collect();
-    list.problem(i, format!("{:?} and {right:?} fuse into one token", left.trim_start()))
-        .remedy("put a space or another mark between the two")
-}
-
-/// One of the texts for each last character: how a text ends decides whether it fuses.
-fn last_ends<'a>(texts: impl Iterator<Item = &'a String>) -> Vec<&'a String> {
-    let mut seen = HashSet::new();
-    texts.filter(|text| seen.insert(text.chars().next_back())).collect()
 }
 
 /// An error that says how many people the names are enough for.

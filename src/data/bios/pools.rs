@@ -1,4 +1,5 @@
-//! What biographies are made of: seven lists of words and six lists of sentence templates, ours or the user's.
+//! What biographies are made of: seven lists of words and six lists of sentence templates, ours or the
+//! user's.
 
 use std::path::{Path, PathBuf};
 
@@ -19,8 +20,8 @@ pub enum PoolsConfig {
     Folder(FolderConfig),
 }
 
-/// A folder with the seven lists of `datasets/pools` under the same names, and either a folder `templates` with the
-/// six of `datasets/templates` or none, which means ours.
+/// A folder with the seven lists of `datasets/pools` under the same names, and either a folder `templates`
+/// with the six of `datasets/templates` or none, which means ours.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct FolderConfig {
@@ -40,14 +41,8 @@ pub(super) struct Pools {
     pub employers: List,
     /// The city of each of `employers`.
     pub headquarters: Vec<String>,
-    pub sentences: [Sentences; 6],
-}
-
-/// All ways to state one attribute.
-#[derive(Debug)]
-pub(super) struct Sentences {
-    pub list: List,
-    pub templates: Vec<Template>,
+    /// All ways to state each attribute, in the order of sentences that are not permuted.
+    pub sentences: [Vec<Template>; 6],
 }
 
 pub(super) const MONTHS: [&str; 12] = [
@@ -119,10 +114,8 @@ impl PoolsConfig {
         let own_templates = folder.map(|path| path.join("templates")).filter(|path| path.is_dir());
         let [first_names, middle_names, last_names, cities, universities, majors, employers] =
             load_all(folder, "pools", POOLS)?;
-        let sentences = load_all(own_templates.as_deref(), "templates", TEMPLATES)?;
+        let sentences = parse_all(load_all(own_templates.as_deref(), "templates", TEMPLATES)?)?;
         let (employers, headquarters) = split_employers(employers)?;
-        let [a, b, c, d, e, f] = sentences.map(Sentences::parse);
-        let sentences = [a?, b?, c?, d?, e?, f?];
         Ok(Pools {
             first_names,
             middle_names,
@@ -160,6 +153,22 @@ fn load_all<const N: usize>(
     Ok(lists.try_into().expect("as many lists as names"))
 }
 
+/// The sentences of each list, or every line that is none.
+fn parse_all<const N: usize>(lists: [List; N]) -> Result<[Vec<Template>; N]> {
+    let mut problems = Vec::new();
+    let templates = lists.map(|list| {
+        let mut templates = Vec::with_capacity(list.len());
+        for (i, line) in list.entries.iter().enumerate() {
+            match Template::parse(line) {
+                Ok(template) => templates.push(template),
+                Err((got, expected)) => problems.push(list.problem(i, got).expected(expected)),
+            }
+        }
+        templates
+    });
+    or_problems(templates, problems)
+}
+
 /// `name; city` in each line -> names (the lines stay the lines) and cities.
 fn split_employers(mut list: List) -> Result<(List, Vec<String>)> {
     let mut cities = Vec::with_capacity(list.len());
@@ -190,18 +199,5 @@ impl Pools {
         space.ok_or_else(|| {
             Error::data(Problem::new("more than 2^63 full names").remedy("shorten the lists of names"))
         })
-    }
-}
-
-impl Sentences {
-    fn parse(list: List) -> Result<Self> {
-        let (mut templates, mut problems) = (Vec::new(), Vec::new());
-        for (i, line) in list.entries.iter().enumerate() {
-            match Template::parse(line) {
-                Ok(template) => templates.push(template),
-                Err((got, expected)) => problems.push(list.problem(i, got).expected(expected)),
-            }
-        }
-        or_problems(Sentences { list, templates }, problems)
     }
 }

@@ -141,7 +141,8 @@ impl BioS {
 }
 
 impl Draft {
-    /// Puts the employer before the city that tells it, which leaves the order uniform among those that do so.
+    /// Puts the employer before the city that tells it, which leaves the order uniform among those that do
+    /// so.
     fn put_employer_first(&mut self) {
         let place = |sentence| self.order.iter().position(|&other| other == sentence);
         if let (Some(employer), Some(city)) = (place(EMPLOYER), place(WORKING_CITY))
@@ -233,11 +234,5 @@ impl Document {
         if self.spans.iter().all(|span| span.fact != Fact::Value(GENDER)) {
             self.spans.push(Span::whole(Fact::Value(GENDER), range));
         }
-    }
-}
-
-impl Span {
-    fn whole(fact: Fact, range: std::ops::Range<usize>) -> Self {
-        Span { fact, first_chunk: range.clone(), range }
     }
 }

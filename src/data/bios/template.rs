@@ -1,7 +1,7 @@
 //! One sentence with holes: `{name} began {his} career at {value}.`
 //!
-//! A sentence opens with its subject, because a model that has to guess how a sentence goes on before it comes to
-//! the name or the gender would be charged for that guess.
+//! A sentence opens with its subject, because a model that has to guess how a sentence goes on before it
+//! comes to the name or the gender would be charged for that guess.
 
 /// Who is spoken of; printed as the pronoun.
 pub(super) const PRONOUNS: [(&str, &str); 2] = [(" He", "his"), (" She", "her")];

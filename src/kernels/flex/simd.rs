@@ -1,4 +1,4 @@
-//! Vectors of f32 at the width of [`level`], and functions compiled once per width.
+//! Vectors of f32 at the width of [`level()`], and functions compiled once per width.
 //!
 //! A kernel is written once, generic over [`Simd`], with [`simd!`]; the machine's width is chosen at run time. A
 //! value of a `Simd` type is the proof that the processor has its instructions.
@@ -318,7 +318,7 @@ mod x86 {
 }
 
 /// Defines a function whose body, generic over a [`Simd`] type, is compiled for every width; a call takes the width
-/// of [`level`].
+/// of [`level()`].
 macro_rules! simd {
     ($(#[$attribute:meta])* $vis:vis fn $name:ident<$S:ident>($s:ident $(, $arg:ident: $type:ty)* $(,)?)
      $(-> $out:ty)? $body:block) => {
