@@ -295,3 +295,52 @@ fn an_unknown_flag_is_an_error_of_usage() {
 fn a_file_that_cannot_be_read_has_its_own_exit_code() {
     assert_eq!(Folder::new().zoo(&["show", "./nowhere.toml"]).code, 74);
 }
+
+#[test]
+fn values_where_tables_belong_are_refused() {
+    let folder = Folder::new();
+    let control = "[control]\nmodel = \"gpt2\"\ndataset = \"biod\"\nsize = [\"tiny\", \"tiny\"]\n";
+    folder.write("ablations/mine.toml", &format!("arms = 3\n{control}"));
+    expect(
+        &folder,
+        &["plan", "mine", "--set", "tune=4"],
+        r#"
+error: tune: 4
+ --> --set:1:6
+  |
+1 | tune=4
+  |      ^ expected a table
+
+error: arms: 3
+ --> ablations/mine.toml:1:8
+  |
+1 | arms = 3
+  |        ^ expected a table
+"#,
+    );
+}
+
+#[test]
+fn a_control_without_model_is_refused() {
+    let folder = Folder::new();
+    folder.write("ablations/mine.toml", "[control]\ndataset = \"biod\"\n");
+    expect(
+        &folder,
+        &["plan", "mine"],
+        r#"
+error: control.model: no model
+ --> ablations/mine.toml:1:1
+  |
+1 | [control]
+  | ^^^^^^^^^ expected the name of a model
+"#,
+    );
+}
+
+#[test]
+fn a_model_without_a_size_asks_for_one() {
+    let folder = Folder::new();
+    folder.write("ablations/mine.toml", "[control]\nmodel = \"gpt2\"\ndataset = \"biod\"\n");
+    let said = folder.zoo(&["plan", "mine"]);
+    assert!(said.code == 2 && said.err.contains("name a size row with `size`"), "{}", said.err);
+}

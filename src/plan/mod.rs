@@ -1,24 +1,31 @@
 //! TOML to a merged, checked, typed [`Plan`]: one run, with everything that can change its numbers.
 
 pub mod ablation;
+mod arm;
 mod check;
 pub mod cost;
 mod data_size;
 pub mod difference;
 pub mod fingerprint;
+mod keys;
 pub mod preset;
+mod question;
 pub mod reader;
 pub mod resolve;
+mod resolved;
 pub mod runs;
+mod sets;
 pub mod tree;
 pub mod writer;
 
-pub use ablation::{Ablation, About, Arm, Bound, Claim, Holds, Published, Tune, resolve_single};
+pub use ablation::{Ablation, About, Bound, Claim, Published, Tune};
+pub use arm::{Arm, Holds};
 pub use check::check;
 pub use cost::{Calibration, Cost};
 pub use fingerprint::{Fingerprint, NUMERICS, Precision};
 pub use preset::{Presets, Shelf};
-pub use resolve::{Request, Resolved, resolve_dataset, resolve_model};
+pub use resolve::{Request, resolve_dataset, resolve_model, resolve_single};
+pub use resolved::Resolved;
 pub use runs::{Edge, Next, Outlook, PlannedRun, Rate, Role, Tuned};
 
 use data_size::DataSize;

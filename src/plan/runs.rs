@@ -8,9 +8,10 @@
 use serde::{Deserialize, Serialize};
 
 use super::Plan;
-use super::ablation::{Ablation, Arm, Tune};
+use super::ablation::{Ablation, Tune};
+use super::arm::Arm;
 use super::fingerprint::{Fingerprint, Precision, Unseeded};
-use super::tree::{Value, path_of};
+use super::tree::path_of;
 
 /// The first seed that values are tried with; reported seeds count from 1.
 const FIRST_TUNING_SEED: u64 = 1001;
@@ -241,7 +242,7 @@ impl Ablation {
 
     fn is_possible(&self, size: &str, tune: &Tune, value: f64) -> bool {
         let path = path_of(&tune.key).unwrap_or_default();
-        self.arms_of(size).all(|arm| arm.with_value(&path, value).is_ok())
+        self.arms_of(size).all(|arm| arm.with_value(&path, value).is_ok_and(|plan| plan.checked().is_ok()))
     }
 
     fn trials(&self, size: &str, tune: &Tune, grid: &[f64]) -> Vec<PlannedRun> {
@@ -286,7 +287,7 @@ impl Ablation {
     fn plan(&self, arm: &Arm, value: Option<f64>) -> Plan {
         let (Some(tune), Some(value)) = (&self.tune, value) else { return arm.resolved.plan.clone() };
         let path = path_of(&tune.key).unwrap_or_default();
-        let trial = arm.resolved.with(&path, Value::Float(value).into());
+        let trial = arm.with_value(&path, value);
         trial.expect("the tuned key was checked when the ablation was loaded").plan
     }
 }
