@@ -24,3 +24,5 @@ pub use evidence::{
 };
 pub use files::{Written, json, write};
 pub use table::{Look, Style, markdown, summary};
+#[cfg(test)]
+mod look;

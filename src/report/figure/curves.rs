@@ -4,7 +4,7 @@ use super::super::comparison::Comparison;
 use super::super::evidence::{ArmEvidence, Basis, CurvePoint, Evidence};
 use super::super::statistics::median;
 use super::axis::{Scale, Spacing};
-use super::frame;
+use super::frame::{self, End};
 use super::svg::{Canvas, Ink, Stroke};
 use super::{Figure, NARROW, ink};
 
@@ -129,8 +129,9 @@ fn draw(lines: &[Line], axis: &str, end: f64, width: f64) -> String {
     for line in lines {
         canvas.path(line.ink, Stroke::Solid(2.0), &place(&line.middle));
     }
-    let ends: Vec<(f64, &str, Ink)> =
-        lines.iter().filter_map(|line| Some((y.at(line.middle.last()?.1), line.name, line.ink))).collect();
-    frame::end_labels(&mut canvas, &ends, right + 8.0, (top, bottom));
+    let end = |line: &Line| place(&line.middle).last().copied().unwrap_or((right, bottom));
+    let ends: Vec<End> =
+        lines.iter().map(|line| End { at: end(line), name: line.name, ink: line.ink }).collect();
+    frame::end_labels(&mut canvas, &ends, (top, bottom));
     canvas.finish(&format!("training loss against {axis}"))
 }
