@@ -1,4 +1,4 @@
-//! Speed of the kernels, fast form beside reference form: `RAYON_NUM_THREADS=1 cargo bench --bench kernels [-- Q P S M L products kernels steps]`.
+//! Speed of the kernels, fast form beside reference form: `RAYON_NUM_THREADS=1 cargo bench --bench kernels [-- P steps fast]`.
 //!
 //! For each shape: every kernel forward and with its backward, the rate of its products beside crate gemm's on the same
 //! product, and a whole training step of a small GPT with AdamW. Times are the best of several rounds.
@@ -34,32 +34,28 @@ const SHAPES: [Shape; 5] = [
 ];
 
 fn main() {
-    let names: Vec<String> = std::env::args().skip(1).filter(|name| !name.starts_with('-')).collect();
+    let words: Vec<String> = std::env::args().skip(1).filter(|word| !word.starts_with('-')).collect();
     println!("kernels {}, threads {}", level().name(), rayon::current_num_threads());
     println!("crate gemm 1024^3: {:.0} GFLOP/s", crate_gemm(1024, 1024, 1024));
-    let named = SHAPES.iter().any(|shape| names.iter().any(|name| name == shape.name));
-    let wanted = |shape: &&Shape| match named {
-        true => names.iter().any(|name| name == shape.name),
-        false => ["Q", "P"].contains(&shape.name),
-    };
-    let parts: Vec<&str> =
-        ["products", "kernels", "steps"].into_iter().filter(|part| names.iter().any(|n| n == part)).collect();
-    let part = |part: &str| parts.is_empty() || parts.contains(&part);
-    for shape in SHAPES.iter().filter(wanted) {
-        println!(
-            "\n{}: d {} layers {} heads {} v {} t {} b {}",
-            shape.name, shape.d, shape.layers, shape.h, shape.v, shape.t, shape.b
-        );
-        if part("products") {
-            products(shape);
-        }
-        if part("kernels") {
-            kernels(shape);
-        }
-        if part("steps") {
-            steps(shape);
+    let shapes = chosen(&words, &SHAPES.map(|shape| shape.name), &["Q", "P"]);
+    let parts = chosen(&words, &["products", "kernels", "steps"], &["products", "kernels", "steps"]);
+    let forms = chosen(&words, &["fast", "reference"], &["fast", "reference"]);
+    for s in SHAPES.iter().filter(|shape| shapes.contains(&shape.name)) {
+        println!("\n{}: d {} layers {} heads {} v {} t {} b {}", s.name, s.d, s.layers, s.h, s.v, s.t, s.b);
+        for part in &parts {
+            match *part {
+                "products" => products(s),
+                "kernels" => kernels(s),
+                _ => steps(s, &forms),
+            }
         }
     }
+}
+
+/// Those of `all` that the command line names, or `usual` if it names none.
+fn chosen(words: &[String], all: &[&'static str], usual: &[&'static str]) -> Vec<&'static str> {
+    let named: Vec<_> = all.iter().copied().filter(|name| words.iter().any(|word| word == name)).collect();
+    if named.is_empty() { usual.to_vec() } else { named }
 }
 
 /// Seconds since some moment: of this thread's own time on a processor where there is but one thread, so that other
@@ -141,11 +137,12 @@ fn angles(t: usize, rotated: usize, device: &Device) -> Rope {
     Rope { cos: table(f64::cos), sin: table(f64::sin) }
 }
 
-/// The products of a linear layer and of the head: y = x W, then dx and dW, as rates.
+/// The rates of the products of each linear layer: y = x W alone, then with dx and dW (and the sum that begins the
+/// backward).
 fn products(s: &Shape) {
     println!(
         "{:24} {:>22} {:>14} {:>14} {:>14}",
-        "product", "n x d_in x d_out", "crate gemm", "y = x W", "dx and dW"
+        "product", "n x d_in x d_out", "crate gemm", "y = x W", "and backward"
     );
     let (n, d) = (s.b * s.t, s.d);
     for (name, i, o) in [("qkv", d, 3 * d), ("out", d, d), ("up", d, 4 * d), ("down", 4 * d, d)] {
@@ -155,22 +152,15 @@ fn products(s: &Shape) {
         let device = device.autodiff();
         let (x, w) = (random([s.b, s.t, i], &device).require_grad(), random([i, o], &device).require_grad());
         let all = seconds(|| drop(black_box(fast::linear(x.clone(), w.clone(), None).sum().backward())));
-        let plain = seconds(|| drop(black_box(random_like(s.b, s.t, o, &device).sum().backward())));
         let work = 2e-9 * (n * i * o) as f64;
-        let back = 2.0 * work / (all - forward - plain);
         println!(
             "{name:24} {:>22} {:>14.0} {:>14.0} {:>14.0}",
             format!("{n} x {i} x {o}"),
             crate_gemm(n, o, i),
             work / forward,
-            back
+            3.0 * work / all
         );
     }
-}
-
-/// A tracked tensor that costs little to make, to measure what `sum` and `backward` cost by themselves.
-fn random_like(b: usize, t: usize, d: usize, device: &Device) -> Tensor<3> {
-    Tensor::<1>::zeros([1], device).require_grad().reshape([1, 1, 1]).expand([b, t, d])
 }
 
 /// Prints the times of one kernel in both forms.
@@ -345,7 +335,7 @@ macro_rules! step {
     }};
 }
 
-fn steps(s: &Shape) {
+fn steps(s: &Shape, forms: &[&str]) {
     let device = Device::flex().autodiff();
     let n = s.b * s.t;
     let (ids, targets) = (tokens([s.b, s.t], s.v, &device), tokens([n], s.v, &device));
@@ -356,7 +346,7 @@ fn steps(s: &Shape) {
         "{:24} {:>10} {:>10} {:>10} {:>10} {:>12} {:>10} {:>10}",
         "step, ms", "forward", "backward", "optimizer", "all", "tokens/s", "GFLOP/s", "loss"
     );
-    for form in ["fast", "reference"] {
+    for &form in forms {
         let mut model = Model::new(s, &device);
         let (mut best, mut count, mut value) = ([f64::INFINITY; 3], 0, 0.0);
         let begin = now();

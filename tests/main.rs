@@ -1,3 +1,8 @@
-//! One integration binary that drives the real program and the library through its public face.
+//! Everything that is tested from outside: the library's promises and the program `zoo` as users meet it.
 
+mod docs;
+mod golden;
+mod messages;
+mod plan;
+mod program;
 mod run;
