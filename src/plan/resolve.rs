@@ -60,7 +60,9 @@ pub fn resolve_dataset_with(presets: &Presets, name: &str, sets: &[String]) -> R
     known_keys(&dataset, &[], &["data"]).map_err(config)?;
     tree.merge(dataset);
     let mut problems = Vec::new();
-    tree.merge(parse_sets(sets, &mut problems));
+    for set in parse_sets(sets, &mut problems) {
+        tree.merge(set);
+    }
     finish(Resolved::unchecked(tree), problems)
 }
 

@@ -37,7 +37,7 @@ impl<'a> Answers<'a> {
                 None
             })
         };
-        let next = self.ablation.next(&measure)?;
+        let next = self.ablation.next(&measure);
         match (damage.into_inner(), next) {
             (Some(error), _) => Err(error),
             (None, Next::Done) => Ok(Vec::new()),
