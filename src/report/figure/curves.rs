@@ -4,7 +4,7 @@ use super::super::comparison::Comparison;
 use super::super::evidence::{ArmEvidence, Basis, CurvePoint, Evidence};
 use super::super::statistics::median;
 use super::axis::{Scale, Spacing};
-use super::frame;
+use super::frame::{self, Named, Naming};
 use super::svg::{Canvas, Ink, Stroke};
 use super::{Figure, NARROW, ink};
 
@@ -91,6 +91,11 @@ impl<'a> Line<'a> {
         }
         (line.middle.len() > 1).then_some(line)
     }
+
+    fn named(&self) -> Named<'a> {
+        let end = self.middle.last().map_or(0.0, |point| point.0);
+        Named { name: self.name, ink: self.ink, end }
+    }
 }
 
 /// The mean loss of one run in each part of the axis; a loss that is not a number is left out.
@@ -106,9 +111,11 @@ fn parts(curve: &[CurvePoint], progress: Progress, end: f64) -> Vec<Option<f64>>
 }
 
 fn draw(lines: &[Line], axis: &str, end: f64, width: f64) -> String {
-    let height = if width <= NARROW { 260.0 } else { 380.0 };
-    let (left, top, bottom) = (40.0, 32.0, height - 46.0);
-    let right = width - frame::widest(lines.iter().map(|line| line.name)) - 12.0;
+    let named: Vec<Named> = lines.iter().map(Line::named).collect();
+    let naming = Naming::of(&named, width);
+    let (above, beside) = naming.room(&named, width);
+    let height = above + if width <= NARROW { 270.0 } else { 400.0 };
+    let (left, right, top, bottom) = (40.0, width - beside, above + 32.0, height - 46.0);
     let lowest = lines.iter().flat_map(|line| &line.low).map(|point| point.1).fold(f64::INFINITY, f64::min);
     let highest = lines.iter().flat_map(|line| &line.high).map(|point| point.1).fold(0.0, f64::max);
     let room = (highest - lowest) * 0.03;
@@ -129,8 +136,8 @@ fn draw(lines: &[Line], axis: &str, end: f64, width: f64) -> String {
     for line in lines {
         canvas.path(line.ink, Stroke::Solid(2.0), &place(&line.middle));
     }
-    let ends: Vec<(f64, &str, Ink)> =
-        lines.iter().filter_map(|line| Some((y.at(line.middle.last()?.1), line.name, line.ink))).collect();
-    frame::end_labels(&mut canvas, &ends, right + 8.0, (top, bottom));
+    let ends: Vec<(f64, f64)> =
+        lines.iter().flat_map(|line| place(&line.middle[line.middle.len() - 1..])).collect();
+    naming.draw(&mut canvas, &named, &ends, width, (top, bottom));
     canvas.finish(&format!("training loss against {axis}"))
 }
