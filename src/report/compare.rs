@@ -1,7 +1,7 @@
 //! From evidence to a comparison: intervals over seeds, effects paired by seed, verdicts on what was published.
 
 use super::comparison::{ArmResult, AttributeResult, Comparison, FORMAT, Measure, RunResult, Verdict};
-use super::evidence::{ArmEvidence, Basis, Claim, Evidence, MissingRun, Published, RunEvidence};
+use super::evidence::{ArmEvidence, Basis, Claim, Evidence, MissingRun, Published, RunEvidence, TuningTrial};
 use super::number;
 use super::statistics::{Contrast, Effect, Estimate, holm, root_mean_square};
 use super::{answer, caution};
@@ -19,7 +19,14 @@ const PUBLISHED_ROUNDING: f64 = 1.05;
 pub fn compare(evidence: &Evidence) -> Result<Comparison> {
     evidence.check()?;
     let measure = choose_measure(evidence);
-    let (measured, missing) = measured(evidence, measure);
+    let (measured, mut missing) = measured(evidence, measure);
+    let (tuning, diverged): (Vec<TuningTrial>, Vec<TuningTrial>) =
+        evidence.tuning.iter().cloned().partition(|trial| trial.value.is_finite());
+    missing.extend(diverged.into_iter().map(|trial| MissingRun {
+        cause: format!("tuning at rate {} gave no number", number::rate(trial.rate)),
+        arm: trial.arm,
+        seed: trial.seed,
+    }));
     let control = |arm: &ArmEvidence| control_of(&measured, &evidence.control, arm);
     let mut arms: Vec<ArmResult> = measured.iter().map(|arm| result(arm, control(arm), measure)).collect();
     correct_for_many(&mut arms);
@@ -36,7 +43,7 @@ pub fn compare(evidence: &Evidence) -> Result<Comparison> {
         answer: Vec::new(),
         cautions: Vec::new(),
         arms,
-        tuning: evidence.tuning.clone(),
+        tuning,
         missing,
         environments: environments(evidence),
     };
@@ -295,6 +302,15 @@ mod tests {
         assert!(comparison.cautions.iter().any(|caution| caution.contains("on seeds 2 and 3 only")));
         let equal_rate = arm(&comparison, "none", Basis::EqualRate);
         assert_eq!(equal_rate.ratio_to_control.as_ref().unwrap().seeds, [1, 2, 3]);
+    }
+
+    #[test]
+    fn a_tuning_run_that_diverged_is_named_and_chooses_nothing() {
+        let mut evidence = fake::evidence();
+        evidence.tuning[7].value = f64::NAN;
+        let comparison = compare(&evidence).unwrap();
+        assert_eq!(comparison.tuning.len(), evidence.tuning.len() - 1);
+        assert_eq!(comparison.missing[0].cause, "tuning at rate 2e-3 gave no number");
     }
 
     #[test]

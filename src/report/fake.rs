@@ -110,7 +110,7 @@ fn run(seed: u64, params: u64, bits_per_param: f64) -> RunEvidence {
     let last = curve[curve.len() - 1];
     let record = RunRecord {
         format: 1,
-        fingerprint: format!("{:016x}", seed * 0x9e37_79b9_7f4a_7c15_u64.wrapping_mul(params) >> 1),
+        fingerprint: format!("{:016x}", seed.wrapping_mul(params).wrapping_mul(0x9e37_79b9_7f4a_7c15)),
         plan: Plan { seed, ..Plan::default() },
         environment: Environment {
             version: "0.1.0".to_string(),

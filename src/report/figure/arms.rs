@@ -11,7 +11,10 @@ use super::svg::{Anchor, Canvas, Ink, LABEL, SMALL, STRONG, Stroke};
 use super::{Figure, NARROW, ink};
 
 /// `R_max` is shown at its place up to so many times the largest value; beyond, an arrow points to it.
-const FAR: f64 = 1.6;
+const FAR: f64 = 2.0;
+
+/// Room for that arrow.
+const ARROW: f64 = 84.0;
 
 /// Bits per parameter (or held-out loss) of every arm; nothing when no arm has a number.
 pub fn figure(comparison: &Comparison) -> Option<Figure> {
@@ -83,7 +86,7 @@ const GAP: f64 = 22.0;
 impl Layout {
     fn of(comparison: &Comparison, rows: &[Row], width: f64) -> Layout {
         if width <= NARROW {
-            return Layout { width, left: 6.0, right: width - 6.0, pitch: 50.0, columns: Columns::Above };
+            return Layout { width, left: 12.0, right: width - 8.0, pitch: 50.0, columns: Columns::Above };
         }
         let names: Vec<String> = rows.iter().map(|row| row.arm.label()).collect();
         let left = frame::widest(names.iter().map(String::as_str)) + 18.0;
@@ -114,7 +117,9 @@ fn draw(comparison: &Comparison, rows: &[Row], width: f64) -> String {
     let low = if comparison.measure == Measure::BitsPerParam { smallest.min(0.0) } else { smallest };
     let room = (most - low).max(most.abs() * 0.02) * 0.05;
     let low = if low == 0.0 { 0.0 } else { low - room };
-    let scale = Scale::new(Spacing::Linear, (low, most + room), (layout.left, layout.right));
+    let far = rows.iter().any(|row| row.arm.max_bits_per_param.is_some_and(|max| max > most + room));
+    let right = if far { layout.right - ARROW } else { layout.right };
+    let scale = Scale::new(Spacing::Linear, (low, most + room), (layout.left, right));
 
     let entries = entries(rows);
     let under = frame::legend(&mut Canvas::new(0.0, 0.0), width, &entries);
@@ -130,7 +135,7 @@ fn draw(comparison: &Comparison, rows: &[Row], width: f64) -> String {
             canvas.text(Ink::Muted, SMALL, Anchor::End, (x, top - 8.0), &head);
         }
     }
-    let ticks = frame::ticks_for(low, most + room, layout.right - layout.left);
+    let ticks = frame::ticks_for(low, most + room, right - layout.left);
     frame::x_axis(&mut canvas, &scale, (top, bottom), &ticks, comparison.measure.label());
     for (index, row) in rows.iter().enumerate() {
         let y = top + layout.pitch * (index as f64 + middle);
@@ -171,10 +176,10 @@ impl Row<'_> {
                 canvas.text(Ink::Text, SMALL, Anchor::End, (layout.width, y + 4.0), &self.effect(comparison));
             }
             Columns::Above => {
-                let mean = number::three(self.estimate.mean);
+                let mean = number::mean(self.estimate);
                 let effect = match self.arm.effect(comparison.measure) {
                     Some((Contrast::Ratio, effect)) => {
-                        format!(" · × {}", number::three(effect.estimate.mean))
+                        format!(" · × {}", number::mean(&effect.estimate))
                     }
                     Some((Contrast::Difference, effect)) => format!(" · {}", signed(effect.estimate.mean)),
                     None => String::new(),
@@ -216,7 +221,7 @@ fn full(canvas: &mut Canvas, scale: &Scale, max: f64, y: f64) {
         return canvas.line(Ink::Muted, Stroke::Solid(1.5), (x, y - 7.0), (x, y + 7.0));
     }
     let text = format!("R_max {} →", number::three(max));
-    canvas.text(Ink::Muted, SMALL, Anchor::End, (scale.pixels().1, y + 4.0), &text);
+    canvas.text(Ink::Muted, SMALL, Anchor::Start, (scale.pixels().1 + 8.0, y + 4.0), &text);
 }
 
 fn signed(value: f64) -> String {
@@ -226,7 +231,7 @@ fn signed(value: f64) -> String {
 
 fn numbers(estimate: &Estimate) -> String {
     match number::range(estimate) {
-        Some(range) => format!("{} ({})", number::three(estimate.mean), range.replace(" to ", "–")),
-        None => number::three(estimate.mean),
+        Some(range) => format!("{} ({range})", number::mean(estimate)),
+        None => number::mean(estimate),
     }
 }

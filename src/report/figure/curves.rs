@@ -5,7 +5,7 @@ use super::super::comparison::Comparison;
 use super::super::evidence::{ArmEvidence, Basis, CurvePoint, Evidence};
 use super::super::statistics::median;
 use super::axis::{Scale, Spacing};
-use super::frame::{self, End};
+use super::frame::{self, Named, Naming};
 use super::svg::{Canvas, Ink, Stroke};
 use super::{Figure, NARROW, ink};
 
@@ -106,7 +106,7 @@ pub fn figure(
     let primary = || evidence.arms.iter().filter(|arm| arm.basis == Basis::Primary);
     let points = primary().flat_map(|arm| &arm.runs).flat_map(|run| &run.curve);
     let end = points.map(|point| progress.of(point)).fold(0.0, f64::max);
-    let lines: Vec<Line> = 
+    let lines: Vec<Line> =
         primary().filter_map(|arm| Line::of(comparison, arm, progress, quantity, end)).collect();
     let axis = progress.axis();
     (!lines.is_empty()).then(|| {
@@ -152,6 +152,11 @@ impl<'a> Line<'a> {
         }
         (line.middle.len() > 1).then_some(line)
     }
+
+    fn named(&self) -> Named<'a> {
+        let end = self.middle.last().map_or(0.0, |point| point.0);
+        Named { name: self.name, ink: self.ink, end }
+    }
 }
 
 /// The mean of one run in each part of the axis; what is not a number is left out.
@@ -168,9 +173,11 @@ fn parts(curve: &[CurvePoint], progress: Progress, quantity: Quantity, end: f64)
 }
 
 fn draw(lines: &[Line], axis: &str, label: &str, end: f64, width: f64) -> String {
-    let height = if width <= NARROW { 260.0 } else { 380.0 };
-    let (left, top, bottom) = (40.0, 32.0, height - 46.0);
-    let right = width - frame::widest(lines.iter().map(|line| line.name)) - 12.0;
+    let named: Vec<Named> = lines.iter().map(Line::named).collect();
+    let naming = Naming::of(&named, width);
+    let (above, beside) = naming.room(&named, width);
+    let height = above + if width <= NARROW { 270.0 } else { 400.0 };
+    let (left, right, top, bottom) = (40.0, width - beside, above + 32.0, height - 46.0);
     let lowest = lines.iter().flat_map(|line| &line.low).map(|point| point.1).fold(f64::INFINITY, f64::min);
     let highest = lines.iter().flat_map(|line| &line.high).map(|point| point.1).fold(0.0, f64::max);
     let room = (highest - lowest) * 0.03;
@@ -191,9 +198,8 @@ fn draw(lines: &[Line], axis: &str, label: &str, end: f64, width: f64) -> String
     for line in lines {
         canvas.path(line.ink, Stroke::Solid(2.0), &place(&line.middle));
     }
-    let end = |line: &Line| place(&line.middle).last().copied().unwrap_or((right, bottom));
-    let ends: Vec<End> =
-        lines.iter().map(|line| End { at: end(line), name: line.name, ink: line.ink }).collect();
-    frame::end_labels(&mut canvas, &ends, (top, bottom));
+    let ends: Vec<(f64, f64)> =
+        lines.iter().flat_map(|line| place(&line.middle[line.middle.len() - 1..])).collect();
+    naming.draw(&mut canvas, &named, &ends, width, (top, bottom));
     canvas.finish(&format!("{label} against {axis}"))
 }
