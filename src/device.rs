@@ -49,9 +49,10 @@ fn refusal(name: &str) -> Problem {
     let names: Vec<String> = available().into_iter().map(|device| device.name).collect();
     let problem = Problem::new(format!("no device \"{name}\"")).key("--device");
     match KINDS.contains(&kind(name)) {
-        true => problem
-            .expected(format!("one of {}", names.join(", ")))
-            .remedy(format!("this build has no backend for {}; see the README's table of backends", kind(name))),
+        true => problem.expected(format!("one of {}", names.join(", "))).remedy(format!(
+            "this build has no backend for {}; see the README's table of backends",
+            kind(name)
+        )),
         false => problem.expected(format!("one of {}", names.join(", "))),
     }
 }

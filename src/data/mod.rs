@@ -60,8 +60,22 @@ impl DataConfig {
 #[derive(Debug)]
 pub struct Dataset;
 #[allow(missing_docs)]
-pub struct Batch { pub tokens: Vec<i32>, pub targets: Vec<i32>, pub weights: Vec<f32>, pub rows: usize, pub seq_len: usize }
+pub struct Batch {
+    pub tokens: Vec<i32>,
+    pub targets: Vec<i32>,
+    pub weights: Vec<f32>,
+    pub rows: usize,
+    pub seq_len: usize,
+}
 #[allow(missing_docs)]
-impl Dataset { pub fn batch(&self, _step: u64, _rows: usize) -> Batch { unreachable!() } }
+impl Dataset {
+    pub fn batch(&self, _step: u64, _rows: usize) -> Batch {
+        unreachable!()
+    }
+}
 #[allow(missing_docs)]
-impl DataConfig { pub fn open(&self, _seed: u64) -> crate::Result<Dataset> { unreachable!() } }
+impl DataConfig {
+    pub fn open(&self, _seed: u64) -> crate::Result<Dataset> {
+        unreachable!()
+    }
+}

@@ -1,7 +1,16 @@
-//! A block: `x + mixer(norm(x))`, then `x + feed_forward(norm(x))`.
+//! A block: a mixer and a feed-forward on the residual stream, in one of several arrangements.
 //!
-//! Pre-norm (Xiong et al. 2020, arXiv 2002.04745): the residual stream itself is never normalised. Without a
-//! feed-forward the second half, its norm included, is absent.
+//! With `f` either of the two:
+//!
+//! | arrangement | | |
+//! |---|---|---|
+//! | `pre-norm` | `x + f(norm(x))` | GPT-2; Xiong et al. 2020, arXiv 2002.04745 |
+//! | `post-norm` | `norm(x + f(x))` | Vaswani et al. 2017, arXiv 1706.03762; no norm after the last block |
+//! | `output-norm` | `x + norm(f(x))` | OLMo 2, arXiv 2501.00656 |
+//! | `sandwich` | `x + norm'(f(norm(x)))` | Ding et al. 2021, arXiv 2105.13290; Gemma 2 |
+//! | `parallel` | `x + mixer(norm(x)) + feed_forward(norm(x))` | GPT-J; two norms: GPT-NeoX |
+//!
+//! Without a feed-forward its half, norms included, is absent.
 
 use burn::module::Module;
 use burn::tensor::{Device, Tensor};
@@ -11,63 +20,177 @@ use crate::error::Problem;
 use crate::layers::feed_forward::{FeedForward, FeedForwardConfig};
 use crate::layers::mixer::{Mixer, MixerConfig};
 use crate::layers::norm::{Norm, NormConfig};
-use crate::layers::{Pass, Widths};
+use crate::layers::{Pass, Widths, within};
 
 /// The slots of a block.
-#[derive(Debug, Clone, Copy, PartialEq, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct BlockConfig {
     /// How tokens exchange information.
     pub mixer: MixerConfig,
     /// What happens to each token by itself.
     pub feed_forward: FeedForwardConfig,
+    /// Where the norms are.
+    pub arrangement: Arrangement,
+    /// What mixer and feed-forward are multiplied by before they are added to the residual stream.
+    pub residual_scale: f64,
+}
+
+/// Where the norms of a block are.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Arrangement {
+    /// Before each half.
+    #[default]
+    PreNorm,
+    /// After each addition.
+    PostNorm,
+    /// After each half, before the addition.
+    OutputNorm,
+    /// Before each half and after it.
+    Sandwich,
+    /// Before both halves, which read the same input.
+    Parallel(ParallelConfig),
+}
+
+/// Settings of the parallel arrangement.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(default)]
+pub struct ParallelConfig {
+    /// Whether both halves share one norm.
+    pub norms: ParallelNorms,
+}
+
+/// Whether the halves of a parallel block share one norm.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum ParallelNorms {
+    /// They share it (GPT-J).
+    #[default]
+    Shared,
+    /// Each has its own (GPT-NeoX).
+    Own,
+}
+
+impl Default for BlockConfig {
+    fn default() -> Self {
+        BlockConfig {
+            mixer: MixerConfig::default(),
+            feed_forward: FeedForwardConfig::default(),
+            arrangement: Arrangement::default(),
+            residual_scale: 1.0,
+        }
+    }
 }
 
 /// One block.
 #[derive(Module, Debug)]
 pub struct Block {
-    /// Before the mixer.
-    pub mixer_norm: Norm,
+    /// Before the mixer; in a post-norm block after its addition.
+    pub mixer_norm: Option<Norm>,
     /// Along time.
     pub mixer: Mixer,
-    /// Before the feed-forward.
+    /// After the mixer, before the addition.
+    pub mixer_out_norm: Option<Norm>,
+    /// Before the feed-forward; in a post-norm block after its addition.
     pub feed_forward_norm: Option<Norm>,
     /// Each token by itself.
     pub feed_forward: Option<FeedForward>,
+    /// After the feed-forward, before the addition.
+    pub feed_forward_out_norm: Option<Norm>,
+    #[module(skip)]
+    arrangement: Arrangement,
+    residual_scale: f64,
+}
+
+/// Which norms a half of a block has: on its input (or its sum), and on its output.
+#[derive(Debug, Clone, Copy)]
+struct HalfNorms {
+    main: bool,
+    out: bool,
+}
+
+impl HalfNorms {
+    const NONE: HalfNorms = HalfNorms { main: false, out: false };
+}
+
+impl Arrangement {
+    fn mixer_norms(self) -> HalfNorms {
+        match self {
+            Arrangement::PreNorm | Arrangement::PostNorm | Arrangement::Parallel(_) => {
+                HalfNorms { main: true, out: false }
+            }
+            Arrangement::OutputNorm => HalfNorms { main: false, out: true },
+            Arrangement::Sandwich => HalfNorms { main: true, out: true },
+        }
+    }
+
+    fn feed_forward_norms(self) -> HalfNorms {
+        match self {
+            Arrangement::Parallel(ParallelConfig { norms: ParallelNorms::Shared }) => HalfNorms::NONE,
+            Arrangement::Parallel(ParallelConfig { norms: ParallelNorms::Own })
+            | Arrangement::PreNorm
+            | Arrangement::PostNorm
+            | Arrangement::OutputNorm
+            | Arrangement::Sandwich => self.mixer_norms(),
+        }
+    }
+
+    /// Whether the residual stream leaves a block normalised, so that the last block needs no norm behind it.
+    pub fn normalises_the_stream(self) -> bool {
+        self == Arrangement::PostNorm
+    }
 }
 
 impl BlockConfig {
     /// Zeros of the right shapes.
     pub fn init(&self, widths: &Widths, norm: &NormConfig, device: &Device) -> Block {
         let feed_forward = self.feed_forward.init(widths, device);
+        let norm_if = |present: bool| present.then(|| norm.init(widths.d_model, device)).flatten();
+        let mixer_norms = self.arrangement.mixer_norms();
+        let norms = self.feed_forward_norms();
         Block {
-            mixer_norm: norm.init(widths.d_model, device),
+            mixer_norm: norm_if(mixer_norms.main),
             mixer: self.mixer.init(widths, device),
-            feed_forward_norm: feed_forward.as_ref().map(|_| norm.init(widths.d_model, device)),
+            mixer_out_norm: norm_if(mixer_norms.out),
+            feed_forward_norm: norm_if(norms.main),
             feed_forward,
+            feed_forward_out_norm: norm_if(norms.out),
+            arrangement: self.arrangement,
+            residual_scale: self.residual_scale,
+        }
+    }
+
+    fn feed_forward_norms(&self) -> HalfNorms {
+        match self.feed_forward == FeedForwardConfig::None {
+            true => HalfNorms::NONE,
+            false => self.arrangement.feed_forward_norms(),
         }
     }
 
     /// What is impossible about it at these widths; keys are relative to the block.
     pub fn check(&self, widths: &Widths) -> Vec<Problem> {
-        let within = |slot: &str, problems: Vec<Problem>| -> Vec<Problem> {
-            let prefix = |p: Problem| {
-                let key = p.key.as_ref().map_or(slot.to_string(), |key| format!("{slot}.{key}"));
-                p.key(key)
-            };
-            problems.into_iter().map(prefix).collect()
-        };
         let mut problems = within("mixer", self.mixer.check(widths));
         problems.extend(within("feed_forward", self.feed_forward.check(widths)));
+        if !self.residual_scale.is_normal() {
+            let problem = Problem::new(self.residual_scale.to_string()).key("residual_scale");
+            problems.push(problem.expected("a finite number other than 0"));
+        }
         problems
     }
 
     /// Parameters, norms included.
     pub fn num_params(&self, widths: &Widths, norm: &NormConfig) -> u64 {
-        let n_norms = if self.feed_forward == FeedForwardConfig::None { 1 } else { 2 };
+        let halves = [self.arrangement.mixer_norms(), self.feed_forward_norms()];
+        let n_norms: u64 = halves.iter().map(|half| half.main as u64 + half.out as u64).sum();
         n_norms * norm.num_params(widths.d_model)
             + self.mixer.num_params(widths)
             + self.feed_forward.num_params(widths)
+    }
+
+    /// Parameters that do nothing for any one token: those of experts that were not chosen.
+    pub fn idle_params(&self, widths: &Widths) -> u64 {
+        self.feed_forward.num_params(widths) - self.feed_forward.active_params(widths)
     }
 
     /// Forward FLOPs per token.
@@ -82,26 +205,70 @@ impl Block {
     /// # Shapes
     /// `[b, t, d] -> [b, t, d]`
     pub fn forward(&self, x: Tensor<3>, pass: &mut Pass) -> Tensor<3> {
-        let x = residual(x, pass, |x, pass| self.mixer.forward(self.mixer_norm.forward(x), pass));
-        match (&self.feed_forward_norm, &self.feed_forward) {
-            (Some(norm), Some(feed_forward)) => {
-                residual(x, pass, |x, pass| feed_forward.forward(norm.forward(x), pass))
+        if let Arrangement::Parallel(_) = self.arrangement {
+            return self.forward_parallel(x, pass);
+        }
+        let x = self
+            .half(x, pass, [&self.mixer_norm, &self.mixer_out_norm], |x, pass| self.mixer.forward(x, pass));
+        match &self.feed_forward {
+            Some(feed_forward) => {
+                self.half(x, pass, [&self.feed_forward_norm, &self.feed_forward_out_norm], |x, pass| {
+                    feed_forward.forward(x, pass)
+                })
             }
-            _ => x,
+            None => x,
         }
     }
-}
 
-/// `x + sublayer(x)`; the sublayer may already have added `x` in its last kernel.
-fn residual(
-    x: Tensor<3>,
-    pass: &mut Pass,
-    sublayer: impl FnOnce(Tensor<3>, &mut Pass) -> Tensor<3>,
-) -> Tensor<3> {
-    pass.offer_residual(x.clone());
-    let y = sublayer(x, pass);
-    match pass.take_residual() {
-        Some(x) => x + y,
-        None => y,
+    fn forward_parallel(&self, x: Tensor<3>, pass: &mut Pass) -> Tensor<3> {
+        let normed = Norm::forward_if(&self.mixer_norm, x.clone()); // [b, t, d]
+        let Some(feed_forward) = &self.feed_forward else {
+            return self.add(x, pass, &None, |pass| self.mixer.forward(normed, pass));
+        };
+        let beside = match &self.feed_forward_norm {
+            Some(norm) => norm.forward(x.clone()),
+            None => normed.clone(),
+        };
+        let x = self.add(x, pass, &None, |pass| self.mixer.forward(normed, pass));
+        self.add(x, pass, &None, |pass| feed_forward.forward(beside, pass))
+    }
+
+    /// One sublayer with the norms of its half.
+    fn half(
+        &self,
+        x: Tensor<3>,
+        pass: &mut Pass,
+        [norm, out_norm]: [&Option<Norm>; 2],
+        sublayer: impl FnOnce(Tensor<3>, &mut Pass) -> Tensor<3>,
+    ) -> Tensor<3> {
+        if self.arrangement.normalises_the_stream() {
+            let sum = self.add(x.clone(), pass, out_norm, |pass| sublayer(x, pass));
+            return Norm::forward_if(norm, sum);
+        }
+        let normed = Norm::forward_if(norm, x.clone());
+        self.add(x, pass, out_norm, |pass| sublayer(normed, pass))
+    }
+
+    /// `x + scale norm(sublayer)`; with nothing between, the sublayer may add `x` in its last kernel.
+    fn add(
+        &self,
+        x: Tensor<3>,
+        pass: &mut Pass,
+        out_norm: &Option<Norm>,
+        sublayer: impl FnOnce(&mut Pass) -> Tensor<3>,
+    ) -> Tensor<3> {
+        if out_norm.is_none() && self.residual_scale == 1.0 {
+            pass.offer_residual(x);
+            let y = sublayer(pass);
+            return match pass.take_residual() {
+                Some(x) => x + y,
+                None => y,
+            };
+        }
+        let y = Norm::forward_if(out_norm, sublayer(pass));
+        match self.residual_scale == 1.0 {
+            true => x + y,
+            false => x + y * self.residual_scale,
+        }
     }
 }

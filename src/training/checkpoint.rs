@@ -107,7 +107,8 @@ fn read(path: &Path) -> Result<Saved> {
     }
     let level = kernels::level().name();
     if state.kernels != level {
-        let got = format!("{} was made with {} kernels, this process uses {level}", path.display(), state.kernels);
+        let got =
+            format!("{} was made with {} kernels, this process uses {level}", path.display(), state.kernels);
         let remedy = format!("resume with ABLATION_ZOO_KERNELS={}", state.kernels);
         return Err(Error::config(Problem::new(got).remedy(remedy)));
     }
@@ -179,7 +180,9 @@ impl Optimizer {
         self.moments.clear();
         for (name, halves) in halves {
             let (Some(m), Some(v)) = halves else {
-                return Err(Error::data(Problem::new(format!("optimizer state has half of the moments of {name}"))));
+                return Err(Error::data(Problem::new(format!(
+                    "optimizer state has half of the moments of {name}"
+                ))));
             };
             self.moments.insert(name, Moments { m: tensor(m), v: tensor(v) });
         }

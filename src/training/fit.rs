@@ -124,7 +124,12 @@ struct Run<'a> {
 }
 
 impl<'a> Run<'a> {
-    fn start(job: &'a Job, device: &Device, checkpoints: &Path, observer: &mut impl Observer) -> Result<Self> {
+    fn start(
+        job: &'a Job,
+        device: &Device,
+        checkpoints: &Path,
+        observer: &mut impl Observer,
+    ) -> Result<Self> {
         let device = device.clone().autodiff();
         let (vocab_size, seq_len) = (job.data.vocab_size()?, job.data.seq_len());
         let mut model = job.model.init(vocab_size, seq_len, job.seed, &device);
@@ -171,7 +176,9 @@ impl<'a> Run<'a> {
                 self.model = Some(model);
                 grad_norm
             }
-            Err(refused) => return Err(self.diverged(format!("the gradient norm is {}", refused.1.grad_norm))),
+            Err(refused) => {
+                return Err(self.diverged(format!("the gradient norm is {}", refused.1.grad_norm)));
+            }
         };
         self.step += 1;
         self.meter(&batch, loss, start);

@@ -9,14 +9,15 @@ impl ScheduleConfig {
     /// step of all.
     pub fn share(&self, step: u64, steps: u64) -> f64 {
         match *self {
-            ScheduleConfig::Cosine(CosineConfig { warmup_steps, floor }) => {
-                warmup(step, warmup_steps).unwrap_or_else(|| {
+            ScheduleConfig::Cosine(CosineConfig { warmup_steps, floor }) => warmup(step, warmup_steps)
+                .unwrap_or_else(|| {
                     let rest = (steps - 1).saturating_sub(warmup_steps).max(1) as f64;
                     let progress = ((step - warmup_steps) as f64 / rest).min(1.0);
                     floor + (1.0 - floor) * 0.5 * (1.0 + (std::f64::consts::PI * progress).cos())
-                })
+                }),
+            ScheduleConfig::Constant(ConstantConfig { warmup_steps }) => {
+                warmup(step, warmup_steps).unwrap_or(1.0)
             }
-            ScheduleConfig::Constant(ConstantConfig { warmup_steps }) => warmup(step, warmup_steps).unwrap_or(1.0),
         }
     }
 }

@@ -1,27 +1,34 @@
 //! Slot: how tokens exchange information along a row.
 
 pub mod attention;
+pub mod qk_norm;
+pub mod reach;
+pub mod scores;
 
 use burn::module::Module;
 use burn::tensor::{Device, Tensor};
 use serde::{Deserialize, Serialize};
 
+use super::position::PositionConfig;
 use super::{Pass, Widths};
 use crate::error::Problem;
 pub use attention::{Attention, AttentionConfig};
+pub use qk_norm::QkNormConfig;
+pub use reach::{Reach, WindowConfig};
+pub use scores::{ScoreCap, TanhCapConfig};
 
 /// Which mixer.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum MixerConfig {
-    /// Causal self-attention.
+    /// Self-attention.
     Attention(AttentionConfig),
 }
 
 /// A mixer.
 #[derive(Module, Debug)]
 pub enum Mixer {
-    /// Causal self-attention.
+    /// Self-attention.
     Attention(Attention),
 }
 
@@ -57,6 +64,27 @@ impl MixerConfig {
     pub fn flops_per_token(&self, widths: &Widths) -> u64 {
         match self {
             MixerConfig::Attention(config) => config.flops_per_token(widths),
+        }
+    }
+
+    /// Of these, what pairs of positions cost (scores and values of attention).
+    pub fn score_flops(&self, widths: &Widths) -> u64 {
+        match self {
+            MixerConfig::Attention(config) => config.score_flops(widths),
+        }
+    }
+
+    /// How it knows the order of tokens.
+    pub fn position(&self) -> PositionConfig {
+        match self {
+            MixerConfig::Attention(config) => config.position,
+        }
+    }
+
+    /// Whether a position may read what comes after it.
+    pub fn reads_ahead(&self) -> bool {
+        match self {
+            MixerConfig::Attention(config) => config.reach == Reach::Both,
         }
     }
 }
