@@ -272,3 +272,93 @@ impl Block {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::parameter::{self, Map};
+    use burn::tensor::Distribution;
+
+    const WIDTHS: Widths = Widths { d_model: 24, n_heads: 4, seq_len: 5, copies: 1 };
+    /// Sums of a few dozen products, in two different orders.
+    const ROUNDING: f32 = 1e-5;
+
+    /// Waves, shifted by the name.
+    struct Fill;
+    impl Map for Fill {
+        fn map<const D: usize>(&mut self, name: &str, value: Tensor<D>) -> Tensor<D> {
+            let n = value.shape().num_elements();
+            let values: Vec<f32> = (0..n).map(|i| ((i * i + name.len()) as f32).sin() / 2.0).collect();
+            Tensor::<1>::from_floats(values.as_slice(), &value.device()).reshape(value.shape())
+        }
+    }
+
+    /// Compares a block with the formula of its arrangement, written with its own parts.
+    fn check(config: BlockConfig, formula: impl Fn(&Block, Tensor<3>) -> Tensor<3>) {
+        let device = crate::device::open("cpu").unwrap();
+        let norm = NormConfig::default();
+        let block = parameter::map(config.init(&WIDTHS, &norm, &device), &mut Fill);
+        let x = Tensor::random([2, 5, 24], Distribution::Uniform(-1.0, 1.0), &device);
+        let difference = block.forward(x.clone(), &mut Pass::new()) - formula(&block, x);
+        let difference = difference.abs().max().into_scalar::<f32>();
+        assert!(difference < ROUNDING, "{:?} is off by {difference}", config.arrangement);
+    }
+
+    fn arranged(arrangement: Arrangement) -> BlockConfig {
+        BlockConfig { arrangement, ..BlockConfig::default() }
+    }
+
+    fn mixed(block: &Block, x: Tensor<3>) -> Tensor<3> {
+        block.mixer.forward(x, &mut Pass::new())
+    }
+
+    fn fed(block: &Block, x: Tensor<3>) -> Tensor<3> {
+        block.feed_forward.as_ref().unwrap().forward(x, &mut Pass::new())
+    }
+
+    fn norm(norm: &Option<Norm>, x: Tensor<3>) -> Tensor<3> {
+        norm.as_ref().unwrap().forward(x)
+    }
+
+    #[test]
+    fn arrangements_are_their_formulas() {
+        check(arranged(Arrangement::PreNorm), |block, x| {
+            let x = x.clone() + mixed(block, norm(&block.mixer_norm, x));
+            x.clone() + fed(block, norm(&block.feed_forward_norm, x))
+        });
+        check(arranged(Arrangement::PostNorm), |block, x| {
+            let x = norm(&block.mixer_norm, x.clone() + mixed(block, x));
+            norm(&block.feed_forward_norm, x.clone() + fed(block, x))
+        });
+        check(arranged(Arrangement::OutputNorm), |block, x| {
+            let x = x.clone() + norm(&block.mixer_out_norm, mixed(block, x));
+            x.clone() + norm(&block.feed_forward_out_norm, fed(block, x))
+        });
+        check(arranged(Arrangement::Sandwich), |block, x| {
+            let x = x.clone() + norm(&block.mixer_out_norm, mixed(block, norm(&block.mixer_norm, x)));
+            let y = fed(block, norm(&block.feed_forward_norm, x.clone()));
+            x + norm(&block.feed_forward_out_norm, y)
+        });
+    }
+
+    #[test]
+    fn parallel_halves_read_the_same_input() {
+        let parallel = |norms| arranged(Arrangement::Parallel(ParallelConfig { norms }));
+        check(parallel(ParallelNorms::Shared), |block, x| {
+            let normed = norm(&block.mixer_norm, x.clone());
+            x + mixed(block, normed.clone()) + fed(block, normed)
+        });
+        check(parallel(ParallelNorms::Own), |block, x| {
+            let beside = norm(&block.feed_forward_norm, x.clone());
+            x.clone() + mixed(block, norm(&block.mixer_norm, x)) + fed(block, beside)
+        });
+    }
+
+    #[test]
+    fn the_residual_scale_multiplies_what_is_added() {
+        check(BlockConfig { residual_scale: 0.25, ..BlockConfig::default() }, |block, x| {
+            let x = x.clone() + mixed(block, norm(&block.mixer_norm, x)) * 0.25;
+            x.clone() + fed(block, norm(&block.feed_forward_norm, x)) * 0.25
+        });
+    }
+}

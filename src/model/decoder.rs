@@ -237,6 +237,8 @@ impl Decoder {
 mod tests {
     use super::*;
     use crate::layers::feed_forward::GatedMlpConfig;
+    use crate::layers::mixer::{AttentionConfig, Reach};
+    use crate::layers::position::PositionConfig;
     use crate::model::parameter;
     use crate::model::variants::{V, base as config};
 
@@ -287,5 +289,42 @@ mod tests {
         thin.block.feed_forward =
             FeedForwardConfig::GatedMlp(GatedMlpConfig { expansion: 0.0, ..Default::default() });
         assert_eq!(keys(thin), ["block.feed_forward.expansion"]);
+    }
+
+    #[test]
+    fn what_a_decoder_cannot_do_is_refused_with_its_key() {
+        let keys = |change: &dyn Fn(&mut ModelConfig)| -> Vec<String> {
+            let mut model = config();
+            change(&mut model);
+            model.check(5).into_iter().map(|problem| problem.key.unwrap_or_default()).collect()
+        };
+        let both =
+            MixerConfig::Attention(AttentionConfig { reach: Reach::Both, ..AttentionConfig::default() });
+        let learned = AttentionConfig { position: PositionConfig::Learned, ..AttentionConfig::default() };
+        let layer = |at: &[usize], mixer: Option<MixerConfig>| {
+            vec![LayerOverride { at: at.to_vec(), mixer, feed_forward: None }]
+        };
+        assert_eq!(keys(&|m| m.block.mixer = both), ["block.mixer.reach"]);
+        assert_eq!(keys(&|m| m.layers = layer(&[1], Some(both))), ["layers.0.mixer.reach"]);
+        assert_eq!(keys(&|m| m.layers = layer(&[2], Some(MixerConfig::default()))), ["layers.0.at"]);
+        assert_eq!(keys(&|m| m.layers = layer(&[1], None)), ["layers.0.at"]);
+        assert_eq!(keys(&|m| m.layers = layer(&[], Some(MixerConfig::default()))), ["layers.0.at"]);
+        let table = layer(&[1], Some(MixerConfig::Attention(learned)));
+        assert_eq!(keys(&|m| m.layers = table.clone()), ["layers.0.mixer.position"]);
+    }
+
+    #[test]
+    fn an_override_changes_its_layers_and_no_other() {
+        let mut model = ModelConfig { n_layers: 4, ..config() };
+        let mixer =
+            MixerConfig::Attention(AttentionConfig { n_kv_heads: Some(1), ..AttentionConfig::default() });
+        model.layers = vec![
+            LayerOverride { at: vec![1, 3], feed_forward: Some(FeedForwardConfig::None), mixer: None },
+            LayerOverride { at: vec![3], mixer: Some(mixer), feed_forward: None },
+        ];
+        let blocks = model.blocks();
+        assert_eq!([blocks[0], blocks[2]], [model.block; 2]);
+        assert_eq!(blocks[1], BlockConfig { feed_forward: FeedForwardConfig::None, ..model.block });
+        assert_eq!(blocks[3], BlockConfig { mixer, ..blocks[1] });
     }
 }

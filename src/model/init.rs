@@ -205,3 +205,72 @@ fn normal(seed: u64, name: &str, n: usize, std: f64) -> Vec<f32> {
     values.truncate(n);
     values
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::variants;
+
+    const ROLES: [&str; 6] = [
+        "embedding.weight",
+        "position.weight",
+        "head.weight",
+        "blocks.0.mixer.qkv.weight",
+        "blocks.1.mixer.out.weight",
+        "blocks.1.feed_forward.experts.down.weight",
+    ];
+
+    fn scheme(init: InitConfig) -> Scheme {
+        init.scheme(&ModelConfig { d_model: 400, n_layers: 8, ..variants::base() })
+    }
+
+    fn stds(init: InitConfig) -> [f64; 6] {
+        ROLES.map(|name| scheme(init).std(name).expect("it is a weight"))
+    }
+
+    #[test]
+    fn schemes_are_their_formulas() {
+        let normal = InitConfig::Normal(NormalInit { std: 0.1 });
+        assert_eq!(stds(normal), [0.1; 6]);
+        assert_eq!(stds(InitConfig::WidthScaled(WidthScaledInit { factor: 1.0 })), [0.05; 6]);
+        assert_eq!(stds(InitConfig::Gpt2), [0.02, 0.02, 0.02, 0.02, 0.005, 0.005]);
+        let small = (2.0f64 / 2000.0).sqrt();
+        assert_eq!(stds(InitConfig::Small), [small, small, small, small, 0.0125, 0.0125]);
+        let wide = InitConfig::MaximalUpdate(MaximalUpdateInit { std: 0.1, base_width: 100 });
+        assert_eq!(stds(wide), [0.1, 0.1, 0.025, 0.05, 0.05, 0.05]);
+    }
+
+    #[test]
+    fn maximal_update_slows_maps_and_head_and_nothing_else() {
+        let wide = scheme(InitConfig::MaximalUpdate(MaximalUpdateInit { std: 0.1, base_width: 100 }));
+        assert_eq!(ROLES.map(|name| wide.lr_multiplier(name)), [1.0, 1.0, 0.25, 0.25, 0.25, 0.25]);
+        for name in ["norm.gamma", "blocks.0.mixer.qkv.bias", "blocks.0.mixer_norm.beta"] {
+            assert_eq!((wide.lr_multiplier(name), wide.std(name)), (1.0, None), "{name}");
+            assert_eq!(scheme(InitConfig::Gpt2).lr_multiplier(name), 1.0);
+        }
+    }
+
+    #[test]
+    fn a_built_model_has_the_schemes_deviations() {
+        let init = InitConfig::MaximalUpdate(MaximalUpdateInit { std: 0.1, base_width: 16 });
+        let config = ModelConfig { d_model: 64, init, ..variants::base() };
+        let model = config.init(500, 5, 1, &crate::device::open("cpu").unwrap());
+        let measured = |x: Tensor<2>| x.square().mean().into_scalar::<f32>().sqrt() as f64;
+        let crate::layers::mixer::Mixer::Attention(attention) = &model.blocks[0].mixer;
+        for (std, expected) in
+            [(measured(model.embedding.weight.val()), 0.1), (measured(attention.qkv.weight.val()), 0.05)]
+        {
+            assert!((std / expected - 1.0).abs() < 0.03, "{std} of {expected}: five sigma of 12288 draws");
+        }
+    }
+
+    #[test]
+    fn impossible_schemes_are_refused_with_their_keys() {
+        let key = |init: InitConfig| init.check()[0].key.clone().unwrap();
+        assert_eq!(key(InitConfig::Normal(NormalInit { std: -0.1 })), "std");
+        assert_eq!(
+            key(InitConfig::MaximalUpdate(MaximalUpdateInit { std: 0.1, base_width: 0 })),
+            "base_width"
+        );
+    }
+}

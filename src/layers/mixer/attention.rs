@@ -157,3 +157,114 @@ impl Attention {
         scores::attend([queries, keys, values], self.score_cap, bias, hidden) // [b, t, h k]
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::{ScoreCap, TanhCapConfig, WindowConfig};
+    use super::*;
+    use crate::layers::position::RopeConfig;
+    use crate::model::parameter::{self, Map};
+    use burn::tensor::Distribution;
+
+    const WIDTHS: Widths = Widths { d_model: 24, n_heads: 4, seq_len: 7, copies: 1 };
+    /// Sums of a few dozen products, in two different orders.
+    const ROUNDING: f32 = 1e-5;
+
+    fn device() -> Device {
+        crate::device::open("cpu").unwrap()
+    }
+
+    /// Waves of a size at which scores differ visibly.
+    struct Fill;
+    impl Map for Fill {
+        fn map<const D: usize>(&mut self, name: &str, value: Tensor<D>) -> Tensor<D> {
+            let n = value.shape().num_elements();
+            let wave = |i: usize| ((i * i + name.len()) as f32).sin() / 2.0;
+            let values: Vec<f32> = (0..n).map(wave).collect();
+            Tensor::<1>::from_floats(values.as_slice(), &value.device()).reshape(value.shape())
+        }
+    }
+
+    fn attention(change: impl FnOnce(&mut AttentionConfig)) -> Attention {
+        let mut config = AttentionConfig { n_kv_heads: Some(2), ..AttentionConfig::default() };
+        change(&mut config);
+        assert_eq!(config.check(&WIDTHS), []);
+        parameter::map(config.init(&WIDTHS, &device()), &mut Fill)
+    }
+
+    fn input() -> Tensor<3> {
+        Tensor::random([2, 7, 24], Distribution::Uniform(-1.0, 1.0), &device())
+    }
+
+    fn difference(x: Tensor<3>, y: Tensor<3>) -> f32 {
+        (x - y).abs().max().into_scalar::<f32>()
+    }
+
+    #[test]
+    fn the_general_path_is_the_fused_kernel() {
+        let x = input();
+        for position in [PositionConfig::default(), PositionConfig::None] {
+            let attention = attention(|a| a.position = position);
+            let fused = attention.forward(x.clone(), &mut Pass::new());
+            let general = attention.forward(x.clone(), &mut Pass::remembering());
+            assert!(difference(fused, general) < ROUNDING, "{position:?}");
+        }
+    }
+
+    #[test]
+    fn what_has_no_effect_changes_nothing() {
+        let x = input();
+        let plain = attention(|_| {}).forward(x.clone(), &mut Pass::new());
+        let long = attention(|a| a.reach = Reach::Window(WindowConfig { size: 7 }));
+        assert_eq!(long.forward(x.clone(), &mut Pass::new()).into_data(), plain.clone().into_data());
+        let high = attention(|a| a.score_cap = ScoreCap::Tanh(TanhCapConfig { max: 1e4 }));
+        assert!(difference(high.forward(x, &mut Pass::new()), plain) < ROUNDING);
+    }
+
+    #[test]
+    fn a_query_reads_its_reach_and_nothing_else() {
+        let x = input();
+        let reads = |reach: Reach, far: usize| {
+            let attention = attention(|a| a.reach = reach);
+            let other =
+                x.clone().slice_assign([0..2, far..far + 1, 0..24], Tensor::zeros([2, 1, 24], &device()));
+            let fourth = |x: Tensor<3>| attention.forward(x, &mut Pass::new()).narrow(1, 4, 1);
+            difference(fourth(x.clone()), fourth(other)) > 0.0
+        };
+        let read = |reach: Reach| -> String {
+            (0..7).map(|far| if reads(reach, far) { 'x' } else { '.' }).collect()
+        };
+        assert_eq!(read(Reach::Causal), "xxxxx..");
+        assert_eq!(read(Reach::Window(WindowConfig { size: 3 })), "..xxx..");
+        assert_eq!(read(Reach::Both), "xxxxxxx");
+    }
+
+    #[test]
+    fn without_positions_both_directions_know_no_order() {
+        let x = input();
+        let flipped = |position: PositionConfig| {
+            let attention = attention(|a| (a.reach, a.position) = (Reach::Both, position));
+            let there = attention.forward(x.clone(), &mut Pass::new());
+            let back = attention.forward(x.clone().flip([1]), &mut Pass::new()).flip([1]);
+            difference(there, back)
+        };
+        assert!(flipped(PositionConfig::None) < ROUNDING);
+        assert!(flipped(PositionConfig::Alibi) < ROUNDING, "distance has no direction");
+        assert!(flipped(PositionConfig::Rope(RopeConfig::default())) > 1e-2, "an angle has");
+    }
+
+    #[test]
+    fn normalised_queries_and_keys_do_not_feel_the_size_of_their_map() {
+        let x = input();
+        for qk_norm in [QkNormConfig::PerHead(Default::default()), QkNormConfig::Joint(Default::default())] {
+            let attention = attention(|a| a.qk_norm = qk_norm);
+            let norm = attention.qk_norm.as_ref().unwrap();
+            let qkv = attention.qkv.forward(x.clone()); // [b, t, (h + 2g) k]
+            let (qk, values) = (qkv.clone().narrow(2, 0, 36), qkv.clone().narrow(2, 36, 12));
+            let larger = Tensor::cat(vec![qk * 30.0, values.clone()], 2);
+            let (normed, again) = (norm.forward(qkv, attention.heads), norm.forward(larger, attention.heads));
+            assert!(difference(normed.clone(), again) < 1e-2, "eps alone tells them apart");
+            assert_eq!(normed.narrow(2, 36, 12).into_data(), values.into_data(), "values pass");
+        }
+    }
+}
