@@ -240,7 +240,7 @@ mod tests {
     use crate::layers::mixer::{AttentionConfig, Reach};
     use crate::layers::position::PositionConfig;
     use crate::model::parameter;
-    use crate::model::variants::{V, base as config};
+    use crate::model::variants::{self, V, base as config};
 
     #[test]
     fn names_are_field_paths_without_variants() {
@@ -262,14 +262,7 @@ mod tests {
         let mut without = config();
         without.block.feed_forward = FeedForwardConfig::None;
         let without = without.init(V, 5, 7, &device);
-        let value = |model: &Decoder| {
-            let Some(crate::layers::mixer::Mixer::Attention(attention)) =
-                model.blocks.get(1).map(|b| &b.mixer)
-            else {
-                panic!("the second block has attention")
-            };
-            attention.qkv.weight.val().into_data()
-        };
+        let value = |model: &Decoder| variants::value(model, "blocks.1.mixer.qkv.weight");
         assert_eq!(value(&plain), value(&without));
         assert_ne!(value(&plain), value(&config().init(V, 5, 8, &device)), "another seed, other weights");
     }

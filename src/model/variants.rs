@@ -85,6 +85,7 @@ pub fn all() -> Vec<(&'static str, ModelConfig)> {
                 a.qk_norm = QkNormConfig::PerHead(Default::default());
             }),
         ),
+        ("average", with(|m| m.block.mixer = MixerConfig::Average(Default::default()))),
         ("post-norm", arrangement(Arrangement::PostNorm)),
         ("output-norm", arrangement(Arrangement::OutputNorm)),
         ("sandwich", arrangement(Arrangement::Sandwich)),
@@ -157,6 +158,21 @@ pub fn tokens(device: &Device) -> Tensor<2, Int> {
     Tensor::from_data(TensorData::from([[1, 2, 3, 4, 5], [5, 4, 3, 2, 1]]), device)
 }
 
+/// The parameter of this name.
+pub fn value(model: &Decoder, name: &str) -> TensorData {
+    struct Find<'a>(&'a str, Option<TensorData>);
+    impl Visit for Find<'_> {
+        fn visit<const D: usize>(&mut self, name: &str, param: &Param<Tensor<D>>) {
+            if name == self.0 {
+                self.1 = Some(param.val().into_data());
+            }
+        }
+    }
+    let mut find = Find(name, None);
+    parameter::visit(model, &mut find);
+    find.1.unwrap_or_else(|| panic!("the model has no {name}"))
+}
+
 /// The loss of a training step on those rows.
 fn loss(model: &Decoder, device: &Device) -> Tensor<1> {
     let mut pass = Pass::training();
@@ -180,6 +196,14 @@ fn a_later_token_changes_no_earlier_logit() {
         let (one, two) = (model.logits(tokens(&device)), model.logits(changed.clone()));
         assert_eq!(early(&one), early(&two), "{name}");
         assert_ne!(one.into_data(), two.into_data(), "{name}");
+    }
+}
+
+#[test]
+fn every_choice_survives_being_written_and_read() {
+    for (name, config) in all() {
+        let written = toml::to_string(&config).unwrap();
+        assert_eq!(toml::from_str::<ModelConfig>(&written).unwrap(), config, "{name}:\n{written}");
     }
 }
 

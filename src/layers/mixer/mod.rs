@@ -1,6 +1,7 @@
 //! Slot: how tokens exchange information along a row.
 
 pub mod attention;
+pub mod average;
 pub mod qk_norm;
 pub mod reach;
 pub mod scores;
@@ -13,6 +14,7 @@ use super::position::PositionConfig;
 use super::{Pass, Widths};
 use crate::error::Problem;
 pub use attention::{Attention, AttentionConfig};
+pub use average::{Average, AverageConfig};
 pub use qk_norm::QkNormConfig;
 pub use reach::{Reach, WindowConfig};
 pub use scores::{ScoreCap, TanhCapConfig};
@@ -23,6 +25,8 @@ pub use scores::{ScoreCap, TanhCapConfig};
 pub enum MixerConfig {
     /// Self-attention.
     Attention(AttentionConfig),
+    /// The mean of the past.
+    Average(AverageConfig),
 }
 
 /// A mixer.
@@ -30,6 +34,8 @@ pub enum MixerConfig {
 pub enum Mixer {
     /// Self-attention.
     Attention(Attention),
+    /// The mean of the past.
+    Average(Average),
 }
 
 impl Default for MixerConfig {
@@ -43,6 +49,7 @@ impl MixerConfig {
     pub fn init(&self, widths: &Widths, device: &Device) -> Mixer {
         match self {
             MixerConfig::Attention(config) => Mixer::Attention(config.init(widths, device)),
+            MixerConfig::Average(config) => Mixer::Average(config.init(widths, device)),
         }
     }
 
@@ -50,6 +57,7 @@ impl MixerConfig {
     pub fn check(&self, widths: &Widths) -> Vec<Problem> {
         match self {
             MixerConfig::Attention(config) => config.check(widths),
+            MixerConfig::Average(_) => Vec::new(),
         }
     }
 
@@ -57,6 +65,7 @@ impl MixerConfig {
     pub fn num_params(&self, widths: &Widths) -> u64 {
         match self {
             MixerConfig::Attention(config) => config.num_params(widths),
+            MixerConfig::Average(config) => config.num_params(widths),
         }
     }
 
@@ -64,6 +73,7 @@ impl MixerConfig {
     pub fn flops_per_token(&self, widths: &Widths) -> u64 {
         match self {
             MixerConfig::Attention(config) => config.flops_per_token(widths),
+            MixerConfig::Average(config) => config.flops_per_token(widths),
         }
     }
 
@@ -71,6 +81,7 @@ impl MixerConfig {
     pub fn score_flops(&self, widths: &Widths) -> u64 {
         match self {
             MixerConfig::Attention(config) => config.score_flops(widths),
+            MixerConfig::Average(_) => 0,
         }
     }
 
@@ -78,6 +89,7 @@ impl MixerConfig {
     pub fn position(&self) -> PositionConfig {
         match self {
             MixerConfig::Attention(config) => config.position,
+            MixerConfig::Average(_) => PositionConfig::None,
         }
     }
 
@@ -85,6 +97,7 @@ impl MixerConfig {
     pub fn reads_ahead(&self) -> bool {
         match self {
             MixerConfig::Attention(config) => config.reach == Reach::Both,
+            MixerConfig::Average(_) => false,
         }
     }
 }
@@ -97,6 +110,7 @@ impl Mixer {
     pub fn forward(&self, x: Tensor<3>, pass: &mut Pass) -> Tensor<3> {
         match self {
             Mixer::Attention(attention) => attention.forward(x, pass),
+            Mixer::Average(average) => average.forward(x, pass),
         }
     }
 }
