@@ -15,6 +15,7 @@
 //! answers three questions without building anything: is it possible ([`Widths`] given), how many parameters, how
 //! many FLOPs.
 
+pub mod convolution;
 pub mod embedding;
 pub mod feed_forward;
 pub mod linear;

@@ -17,6 +17,7 @@ use burn::tensor::{Device, Tensor};
 use serde::{Deserialize, Serialize};
 
 use crate::error::Problem;
+use crate::layers::convolution::{Canon, ConvolutionConfig};
 use crate::layers::feed_forward::{FeedForward, FeedForwardConfig};
 use crate::layers::mixer::{Mixer, MixerConfig};
 use crate::layers::norm::{Norm, NormConfig};
@@ -34,6 +35,10 @@ pub struct BlockConfig {
     pub arrangement: Arrangement,
     /// What mixer and feed-forward are multiplied by before they are added to the residual stream.
     pub residual_scale: f64,
+    /// A short convolution of what the mixer reads (Canon-A).
+    pub mixer_convolution: ConvolutionConfig,
+    /// A short convolution of what the feed-forward reads (Canon-C).
+    pub feed_forward_convolution: ConvolutionConfig,
 }
 
 /// Where the norms of a block are.
@@ -79,6 +84,8 @@ impl Default for BlockConfig {
             feed_forward: FeedForwardConfig::default(),
             arrangement: Arrangement::default(),
             residual_scale: 1.0,
+            mixer_convolution: ConvolutionConfig::None,
+            feed_forward_convolution: ConvolutionConfig::None,
         }
     }
 }
@@ -88,12 +95,16 @@ impl Default for BlockConfig {
 pub struct Block {
     /// Before the mixer; in a post-norm block after its addition.
     pub mixer_norm: Option<Norm>,
+    /// Over what the mixer reads.
+    pub mixer_convolution: Option<Canon>,
     /// Along time.
     pub mixer: Mixer,
     /// After the mixer, before the addition.
     pub mixer_out_norm: Option<Norm>,
     /// Before the feed-forward; in a post-norm block after its addition.
     pub feed_forward_norm: Option<Norm>,
+    /// Over what the feed-forward reads.
+    pub feed_forward_convolution: Option<Canon>,
     /// Each token by itself.
     pub feed_forward: Option<FeedForward>,
     /// After the feed-forward, before the addition.
@@ -151,9 +162,11 @@ impl BlockConfig {
         let norms = self.feed_forward_norms();
         Block {
             mixer_norm: norm_if(mixer_norms.main),
+            mixer_convolution: self.mixer_convolution.init(widths.d_model, device),
             mixer: self.mixer.init(widths, device),
             mixer_out_norm: norm_if(mixer_norms.out),
             feed_forward_norm: norm_if(norms.main),
+            feed_forward_convolution: self.feed_forward_convolution.init(widths.d_model, device),
             feed_forward,
             feed_forward_out_norm: norm_if(norms.out),
             arrangement: self.arrangement,
@@ -172,6 +185,13 @@ impl BlockConfig {
     pub fn check(&self, widths: &Widths) -> Vec<Problem> {
         let mut problems = within("mixer", self.mixer.check(widths));
         problems.extend(within("feed_forward", self.feed_forward.check(widths)));
+        problems.extend(within("mixer_convolution", self.mixer_convolution.check()));
+        problems.extend(within("feed_forward_convolution", self.feed_forward_convolution.check()));
+        let idle = self.feed_forward_convolution != ConvolutionConfig::None;
+        if self.feed_forward == FeedForwardConfig::None && idle {
+            let problem = Problem::new("there is no feed-forward to read it").key("feed_forward_convolution");
+            problems.push(problem.remedy("say \"none\""));
+        }
         if !self.residual_scale.is_normal() {
             let problem = Problem::new(self.residual_scale.to_string()).key("residual_scale");
             problems.push(problem.expected("a finite number other than 0"));
@@ -179,13 +199,19 @@ impl BlockConfig {
         problems
     }
 
-    /// Parameters, norms included.
+    /// Parameters, norms and convolutions included.
     pub fn num_params(&self, widths: &Widths, norm: &NormConfig) -> u64 {
         let halves = [self.arrangement.mixer_norms(), self.feed_forward_norms()];
         let n_norms: u64 = halves.iter().map(|half| half.main as u64 + half.out as u64).sum();
+        let convolutions = self.convolutions().map(|convolution| convolution.num_params(widths.d_model));
         n_norms * norm.num_params(widths.d_model)
+            + convolutions.iter().sum::<u64>()
             + self.mixer.num_params(widths)
             + self.feed_forward.num_params(widths)
+    }
+
+    fn convolutions(&self) -> [ConvolutionConfig; 2] {
+        [self.mixer_convolution, self.feed_forward_convolution]
     }
 
     /// Parameters that do nothing for any one token: those of experts that were not chosen.
@@ -195,7 +221,10 @@ impl BlockConfig {
 
     /// Forward FLOPs per token.
     pub fn flops_per_token(&self, widths: &Widths) -> u64 {
-        self.mixer.flops_per_token(widths) + self.feed_forward.flops_per_token(widths)
+        let convolutions = self.convolutions().map(|convolution| convolution.flops_per_token(widths.d_model));
+        convolutions.iter().sum::<u64>()
+            + self.mixer.flops_per_token(widths)
+            + self.feed_forward.flops_per_token(widths)
     }
 }
 
@@ -208,13 +237,12 @@ impl Block {
         if let Arrangement::Parallel(_) = self.arrangement {
             return self.forward_parallel(x, pass);
         }
-        let x = self
-            .half(x, pass, [&self.mixer_norm, &self.mixer_out_norm], |x, pass| self.mixer.forward(x, pass));
+        let norms = [&self.mixer_norm, &self.mixer_out_norm];
+        let x = self.half(x, pass, norms, |x, pass| self.mix(x, pass));
         match &self.feed_forward {
             Some(feed_forward) => {
-                self.half(x, pass, [&self.feed_forward_norm, &self.feed_forward_out_norm], |x, pass| {
-                    feed_forward.forward(x, pass)
-                })
+                let norms = [&self.feed_forward_norm, &self.feed_forward_out_norm];
+                self.half(x, pass, norms, |x, pass| self.feed(feed_forward, x, pass))
             }
             None => x,
         }
@@ -223,14 +251,24 @@ impl Block {
     fn forward_parallel(&self, x: Tensor<3>, pass: &mut Pass) -> Tensor<3> {
         let normed = Norm::forward_if(&self.mixer_norm, x.clone()); // [b, t, d]
         let Some(feed_forward) = &self.feed_forward else {
-            return self.add(x, pass, &None, |pass| self.mixer.forward(normed, pass));
+            return self.add(x, pass, &None, |pass| self.mix(normed, pass));
         };
         let beside = match &self.feed_forward_norm {
             Some(norm) => norm.forward(x.clone()),
             None => normed.clone(),
         };
-        let x = self.add(x, pass, &None, |pass| self.mixer.forward(normed, pass));
-        self.add(x, pass, &None, |pass| feed_forward.forward(beside, pass))
+        let x = self.add(x, pass, &None, |pass| self.mix(normed, pass));
+        self.add(x, pass, &None, |pass| self.feed(feed_forward, beside, pass))
+    }
+
+    fn mix(&self, x: Tensor<3>, pass: &mut Pass) -> Tensor<3> {
+        let x = Canon::forward_if(&self.mixer_convolution, x, pass);
+        self.mixer.forward(x, pass)
+    }
+
+    fn feed(&self, feed_forward: &FeedForward, x: Tensor<3>, pass: &mut Pass) -> Tensor<3> {
+        let x = Canon::forward_if(&self.feed_forward_convolution, x, pass);
+        feed_forward.forward(x, pass)
     }
 
     /// One sublayer with the norms of its half.

@@ -12,7 +12,7 @@ use super::decoder::{Decoder, ModelConfig};
 use super::parameter::{self, Map};
 use crate::error::Problem;
 
-/// Which scheme. Offsets start at zero and norm scales at one under all of them.
+/// Which scheme. Norm scales start at one, offsets and short convolutions at zero, under all of them.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum InitConfig {

@@ -10,6 +10,7 @@ use super::init::{InitConfig, MaximalUpdateInit, WidthScaledInit};
 use super::parameter::{self, Map, Visit};
 use super::{Decoder, LayerOverride, ModelConfig};
 use crate::kernels;
+use crate::layers::convolution::{CanonConfig, ConvolutionConfig};
 use crate::layers::embedding::{EmbeddingConfig, EmbeddingScale, FactorConfig, Head, TokenEmbeddingConfig};
 use crate::layers::feed_forward::moe::{Gate, Router};
 use crate::layers::feed_forward::{
@@ -95,6 +96,12 @@ pub fn all() -> Vec<(&'static str, ModelConfig)> {
             arrangement(Arrangement::Parallel(ParallelConfig { norms: ParallelNorms::Own })),
         ),
         ("residual scale", with(|m| m.block.residual_scale = 0.5)),
+        ("canon", {
+            let canon = ConvolutionConfig::Canon(CanonConfig { width: 3 });
+            let mut model = attention(|a| a.convolution = canon);
+            (model.block.mixer_convolution, model.block.feed_forward_convolution) = (canon, canon);
+            model
+        }),
         ("rms", with(|m| m.norm = NormConfig::Rms(Default::default()))),
         ("no norm", with(|m| m.norm = NormConfig::None)),
         ("untied", embedding(TokenEmbeddingConfig { head: Head::Untied, ..token })),

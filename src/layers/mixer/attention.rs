@@ -13,6 +13,7 @@ use super::reach::Reach;
 use super::scores::{self, ScoreCap};
 use crate::error::Problem;
 use crate::kernels::{self, Heads};
+use crate::layers::convolution::{Canon, ConvolutionConfig};
 use crate::layers::linear::{Linear, LinearConfig};
 use crate::layers::position::{Position, PositionConfig};
 use crate::layers::{Bias, Pass, Widths, within};
@@ -34,6 +35,8 @@ pub struct AttentionConfig {
     pub qk_norm: QkNormConfig,
     /// Whether scores are bounded.
     pub score_cap: ScoreCap,
+    /// A short convolution of queries, keys and values (Canon-B).
+    pub convolution: ConvolutionConfig,
 }
 
 /// Self-attention.
@@ -43,6 +46,8 @@ pub struct Attention {
     pub qkv: Linear,
     /// `[h k, d]`.
     pub out: Linear,
+    /// Over the packed projection, if any.
+    pub convolution: Option<Canon>,
     /// Norms of queries and keys, if any.
     pub qk_norm: Option<QkNorm>,
     position: Option<Position>,
@@ -79,6 +84,7 @@ impl AttentionConfig {
         Attention {
             qkv: self.qkv(widths).init(device),
             out: self.out(widths).init(device),
+            convolution: self.convolution.init(heads.d_packed(), device),
             qk_norm: self.qk_norm.init(heads, device),
             position: self.position.init(widths, device),
             reach: self.reach,
@@ -92,6 +98,7 @@ impl AttentionConfig {
         let mut problems = within("position", self.position.check(widths));
         problems.extend(within("reach", self.reach.check()));
         problems.extend(within("score_cap", self.score_cap.check()));
+        problems.extend(within("convolution", self.convolution.check()));
         let g = self.n_kv_heads(widths);
         if g == 0 || !widths.n_heads.is_multiple_of(g) {
             problems.push(
@@ -103,15 +110,18 @@ impl AttentionConfig {
         problems
     }
 
-    /// Parameters of both linear maps, and of the norms of queries and keys.
+    /// Parameters of both linear maps, of the convolution, and of the norms of queries and keys.
     pub fn num_params(&self, widths: &Widths) -> u64 {
-        let linears = self.qkv(widths).num_params() + self.out(widths).num_params();
-        linears + self.qk_norm.num_params(self.heads(widths))
+        let (heads, linears) =
+            (self.heads(widths), self.qkv(widths).num_params() + self.out(widths).num_params());
+        linears + self.convolution.num_params(heads.d_packed()) + self.qk_norm.num_params(heads)
     }
 
-    /// Forward FLOPs per token: the linear maps, scores and values.
+    /// Forward FLOPs per token: the linear maps, the convolution, scores and values.
     pub fn flops_per_token(&self, widths: &Widths) -> u64 {
-        self.qkv(widths).flops_per_token() + self.out(widths).flops_per_token() + self.score_flops(widths)
+        let linears = self.qkv(widths).flops_per_token() + self.out(widths).flops_per_token();
+        let convolution = self.convolution.flops_per_token(self.heads(widths).d_packed());
+        linears + convolution + self.score_flops(widths)
     }
 
     /// Of these, scores and values: as many keys as a query really reads.
@@ -128,6 +138,7 @@ impl Attention {
     pub fn forward(&self, x: Tensor<3>, pass: &mut Pass) -> Tensor<3> {
         let [_, t, _] = x.dims();
         let qkv = self.qkv.forward(x); // [b, t, (h + 2g) k]
+        let qkv = Canon::forward_if(&self.convolution, qkv, pass);
         let qkv = match &self.qk_norm {
             Some(norm) => norm.forward(qkv, self.heads),
             None => qkv,
