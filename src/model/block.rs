@@ -1,14 +1,4 @@
-//! A block: a mixer and a feed-forward on the residual stream, in one of several arrangements.
-//!
-//! With `f` either of the two:
-//!
-//! | arrangement | | |
-//! |---|---|---|
-//! | `pre-norm` | `x + f(norm(x))` | GPT-2; Xiong et al. 2020, arXiv 2002.04745 |
-//! | `post-norm` | `norm(x + f(x))` | Vaswani et al. 2017, arXiv 1706.03762; no norm after the last block |
-//! | `output-norm` | `x + norm(f(x))` | OLMo 2, arXiv 2501.00656 |
-//! | `sandwich` | `x + norm'(f(norm(x)))` | Ding et al. 2021, arXiv 2105.13290; Gemma 2 |
-//! | `parallel` | `x + mixer(norm(x)) + feed_forward(norm(x))` | GPT-J; two norms: GPT-NeoX |
+//! A block: a mixer and a feed-forward on the residual stream, with norms by its [`Arrangement`].
 //!
 //! Without a feed-forward its half, norms included, is absent.
 
@@ -16,6 +6,7 @@ use burn::module::Module;
 use burn::tensor::{Device, Tensor};
 use serde::{Deserialize, Serialize};
 
+use super::arrangement::{Arrangement, HalfNorms};
 use crate::error::Problem;
 use crate::layers::convolution::{Canon, ConvolutionConfig};
 use crate::layers::feed_forward::{FeedForward, FeedForwardConfig};
@@ -39,42 +30,6 @@ pub struct BlockConfig {
     pub mixer_convolution: ConvolutionConfig,
     /// A short convolution of what the feed-forward reads (Canon-C).
     pub feed_forward_convolution: ConvolutionConfig,
-}
-
-/// Where the norms of a block are.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum Arrangement {
-    /// Before each half.
-    #[default]
-    PreNorm,
-    /// After each addition.
-    PostNorm,
-    /// After each half, before the addition.
-    OutputNorm,
-    /// Before each half and after it.
-    Sandwich,
-    /// Before both halves, which read the same input.
-    Parallel(ParallelConfig),
-}
-
-/// Settings of the parallel arrangement.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
-#[serde(default)]
-pub struct ParallelConfig {
-    /// Whether both halves share one norm.
-    pub norms: ParallelNorms,
-}
-
-/// Whether the halves of a parallel block share one norm.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum ParallelNorms {
-    /// They share it (GPT-J).
-    #[default]
-    Shared,
-    /// Each has its own (GPT-NeoX).
-    Own,
 }
 
 impl Default for BlockConfig {
@@ -112,45 +67,6 @@ pub struct Block {
     #[module(skip)]
     arrangement: Arrangement,
     residual_scale: f64,
-}
-
-/// Which norms a half of a block has: on its input (or its sum), and on its output.
-#[derive(Debug, Clone, Copy)]
-struct HalfNorms {
-    main: bool,
-    out: bool,
-}
-
-impl HalfNorms {
-    const NONE: HalfNorms = HalfNorms { main: false, out: false };
-}
-
-impl Arrangement {
-    fn mixer_norms(self) -> HalfNorms {
-        match self {
-            Arrangement::PreNorm | Arrangement::PostNorm | Arrangement::Parallel(_) => {
-                HalfNorms { main: true, out: false }
-            }
-            Arrangement::OutputNorm => HalfNorms { main: false, out: true },
-            Arrangement::Sandwich => HalfNorms { main: true, out: true },
-        }
-    }
-
-    fn feed_forward_norms(self) -> HalfNorms {
-        match self {
-            Arrangement::Parallel(ParallelConfig { norms: ParallelNorms::Shared }) => HalfNorms::NONE,
-            Arrangement::Parallel(ParallelConfig { norms: ParallelNorms::Own })
-            | Arrangement::PreNorm
-            | Arrangement::PostNorm
-            | Arrangement::OutputNorm
-            | Arrangement::Sandwich => self.mixer_norms(),
-        }
-    }
-
-    /// Whether the residual stream leaves a block normalised, so that the last block needs no norm behind it.
-    pub fn normalises_the_stream(self) -> bool {
-        self == Arrangement::PostNorm
-    }
 }
 
 impl BlockConfig {
@@ -314,6 +230,7 @@ impl Block {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::model::arrangement::{ParallelConfig, ParallelNorms};
     use crate::model::parameter::{self, Map};
     use burn::tensor::Distribution;
 

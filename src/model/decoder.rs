@@ -9,10 +9,9 @@ use serde::{Deserialize, Serialize};
 
 use super::block::{Block, BlockConfig};
 use super::init::{self, InitConfig};
+use super::overrides::{LayerOverride, check_causal};
 use crate::error::Problem;
 use crate::layers::embedding::{Embedding, EmbeddingConfig, OutputHead};
-use crate::layers::feed_forward::FeedForwardConfig;
-use crate::layers::mixer::MixerConfig;
 use crate::layers::norm::{Norm, NormConfig};
 use crate::layers::position::PositionTable;
 use crate::layers::{Pass, Widths, within};
@@ -37,20 +36,6 @@ pub struct ModelConfig {
     pub layers: Vec<LayerOverride>,
     /// The values that the weights start from.
     pub init: InitConfig,
-}
-
-/// Another mixer or feed-forward in some layers; of two overrides of one slot the later wins.
-#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
-#[serde(default)]
-pub struct LayerOverride {
-    /// Which layers, from 0.
-    pub at: Vec<usize>,
-    /// Their mixer, if it differs.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub mixer: Option<MixerConfig>,
-    /// Their feed-forward, if it differs.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub feed_forward: Option<FeedForwardConfig>,
 }
 
 /// A decoder-only language model.
@@ -83,10 +68,7 @@ impl ModelConfig {
     pub fn blocks(&self) -> Vec<BlockConfig> {
         let mut blocks = vec![self.block; self.n_layers];
         for layer in &self.layers {
-            for &at in &layer.at {
-                blocks[at].mixer = layer.mixer.unwrap_or(blocks[at].mixer);
-                blocks[at].feed_forward = layer.feed_forward.unwrap_or(blocks[at].feed_forward);
-            }
+            layer.apply(&mut blocks);
         }
         blocks
     }
@@ -128,36 +110,11 @@ impl ModelConfig {
         let widths = self.widths(seq_len);
         problems.extend(within("embedding", self.embedding.check()));
         problems.extend(within("block", self.block.check(&widths)));
-        problems.extend(within("block.mixer", decodes(&self.block.mixer)));
+        problems.extend(within("block.mixer", check_causal(&self.block.mixer)));
         for (i, layer) in self.layers.iter().enumerate() {
-            problems.extend(within(&format!("layers.{i}"), self.check_layer(layer, &widths)));
+            problems.extend(within(&format!("layers.{i}"), layer.check(self, &widths)));
         }
         problems.extend(within("init", self.init.check()));
-        problems
-    }
-
-    fn check_layer(&self, layer: &LayerOverride, widths: &Widths) -> Vec<Problem> {
-        let mut problems = Vec::new();
-        if let Some(at) = layer.at.iter().find(|at| **at >= self.n_layers) {
-            let problem = Problem::new(at.to_string()).key("at");
-            problems.push(problem.expected(format!("layers from 0 to {}", self.n_layers - 1)));
-        }
-        if layer.mixer.is_none() && layer.feed_forward.is_none() || layer.at.is_empty() {
-            let problem = Problem::new("changes nothing").key("at");
-            problems.push(problem.remedy("name at least one layer, and its mixer or its feed_forward"));
-        }
-        if let Some(mixer) = &layer.mixer {
-            problems.extend(within("mixer", mixer.check(widths)));
-            problems.extend(within("mixer", decodes(mixer)));
-            if mixer.position().has_table() && mixer.position() != self.block.mixer.position() {
-                let got = "a table of positions is added once, at the embedding, not in single layers";
-                let problem = Problem::new(got).key("mixer.position");
-                problems.push(problem.remedy("choose it in model.block.mixer.position"));
-            }
-        }
-        if let Some(feed_forward) = &layer.feed_forward {
-            problems.extend(within("feed_forward", feed_forward.check(widths)));
-        }
         problems
     }
 
@@ -179,18 +136,6 @@ impl ModelConfig {
             seq_len,
         };
         init::fill(decoder, &self.init.scheme(self), seed)
-    }
-}
-
-/// What a mixer cannot do in a model that predicts the next token.
-fn decodes(mixer: &MixerConfig) -> Vec<Problem> {
-    match mixer.reads_ahead() {
-        false => Vec::new(),
-        true => vec![
-            Problem::new("a decoder that reads ahead would see the token that it has to predict")
-                .key("reach")
-                .remedy("say reach = \"causal\"; \"both\" is for encoders"),
-        ],
     }
 }
 
@@ -236,9 +181,7 @@ impl Decoder {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::layers::feed_forward::GatedMlpConfig;
-    use crate::layers::mixer::{AttentionConfig, Reach};
-    use crate::layers::position::PositionConfig;
+    use crate::layers::feed_forward::{FeedForwardConfig, GatedMlpConfig};
     use crate::model::parameter;
     use crate::model::variants::{self, V, base as config};
 
@@ -282,42 +225,5 @@ mod tests {
         thin.block.feed_forward =
             FeedForwardConfig::GatedMlp(GatedMlpConfig { expansion: 0.0, ..Default::default() });
         assert_eq!(keys(thin), ["block.feed_forward.expansion"]);
-    }
-
-    #[test]
-    fn what_a_decoder_cannot_do_is_refused_with_its_key() {
-        let keys = |change: &dyn Fn(&mut ModelConfig)| -> Vec<String> {
-            let mut model = config();
-            change(&mut model);
-            model.check(5).into_iter().map(|problem| problem.key.unwrap_or_default()).collect()
-        };
-        let both =
-            MixerConfig::Attention(AttentionConfig { reach: Reach::Both, ..AttentionConfig::default() });
-        let learned = AttentionConfig { position: PositionConfig::Learned, ..AttentionConfig::default() };
-        let layer = |at: &[usize], mixer: Option<MixerConfig>| {
-            vec![LayerOverride { at: at.to_vec(), mixer, feed_forward: None }]
-        };
-        assert_eq!(keys(&|m| m.block.mixer = both), ["block.mixer.reach"]);
-        assert_eq!(keys(&|m| m.layers = layer(&[1], Some(both))), ["layers.0.mixer.reach"]);
-        assert_eq!(keys(&|m| m.layers = layer(&[2], Some(MixerConfig::default()))), ["layers.0.at"]);
-        assert_eq!(keys(&|m| m.layers = layer(&[1], None)), ["layers.0.at"]);
-        assert_eq!(keys(&|m| m.layers = layer(&[], Some(MixerConfig::default()))), ["layers.0.at"]);
-        let table = layer(&[1], Some(MixerConfig::Attention(learned)));
-        assert_eq!(keys(&|m| m.layers = table.clone()), ["layers.0.mixer.position"]);
-    }
-
-    #[test]
-    fn an_override_changes_its_layers_and_no_other() {
-        let mut model = ModelConfig { n_layers: 4, ..config() };
-        let mixer =
-            MixerConfig::Attention(AttentionConfig { n_kv_heads: Some(1), ..AttentionConfig::default() });
-        model.layers = vec![
-            LayerOverride { at: vec![1, 3], feed_forward: Some(FeedForwardConfig::None), mixer: None },
-            LayerOverride { at: vec![3], mixer: Some(mixer), feed_forward: None },
-        ];
-        let blocks = model.blocks();
-        assert_eq!([blocks[0], blocks[2]], [model.block; 2]);
-        assert_eq!(blocks[1], BlockConfig { feed_forward: FeedForwardConfig::None, ..model.block });
-        assert_eq!(blocks[3], BlockConfig { mixer, ..blocks[1] });
     }
 }

@@ -5,16 +5,16 @@
 use burn::module::Param;
 use burn::tensor::{Device, Gradients, Int, Tensor, TensorData};
 
-use super::block::{Arrangement, ParallelConfig, ParallelNorms};
+use super::arrangement::{Arrangement, ParallelConfig, ParallelNorms};
 use super::init::{InitConfig, MaximalUpdateInit, WidthScaledInit};
 use super::parameter::{self, Map, Visit};
 use super::{Decoder, LayerOverride, ModelConfig};
 use crate::kernels;
 use crate::layers::convolution::{CanonConfig, ConvolutionConfig};
 use crate::layers::embedding::{EmbeddingConfig, EmbeddingScale, FactorConfig, Head, TokenEmbeddingConfig};
-use crate::layers::feed_forward::moe::{Gate, Router};
 use crate::layers::feed_forward::{
-    Capacity, CapacityConfig, ExpertConfig, FeedForwardConfig, GatedMlpConfig, MlpConfig, MoeConfig,
+    Capacity, CapacityConfig, ExpertConfig, FeedForwardConfig, Gate, GatedMlpConfig, MlpConfig, MoeConfig,
+    Router,
 };
 use crate::layers::mixer::{
     AttentionConfig, MixerConfig, QkNormConfig, Reach, ScoreCap, TanhCapConfig, WindowConfig,

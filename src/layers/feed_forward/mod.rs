@@ -4,6 +4,7 @@ pub mod expert;
 pub mod gated_mlp;
 pub mod mlp;
 pub mod moe;
+pub mod router;
 pub mod routing;
 
 use burn::module::Module;
@@ -16,6 +17,7 @@ pub use expert::ExpertConfig;
 pub use gated_mlp::{GatedMlp, GatedMlpConfig};
 pub use mlp::{Mlp, MlpConfig};
 pub use moe::{Moe, MoeConfig};
+pub use router::{Gate, Router};
 pub use routing::{Capacity, CapacityConfig, Routing, Utilisation};
 
 /// Which feed-forward.

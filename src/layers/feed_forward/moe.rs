@@ -6,13 +6,13 @@
 //! residual stream alone. Who gets a place: [`routing`](super::routing).
 
 use burn::module::Module;
-use burn::tensor::activation::{log_softmax, sigmoid, softmax};
 use burn::tensor::{Device, Tensor};
 use serde::{Deserialize, Serialize};
 
 use super::FeedForwardConfig;
 use super::expert::{ExpertConfig, Experts};
-use super::routing::{self, Capacity};
+use super::router::{self, Gate, Router};
+use super::routing::{self, Capacity, Routing};
 use crate::error::Problem;
 use crate::kernels;
 use crate::layers::linear::{Linear, LinearConfig};
@@ -42,28 +42,6 @@ pub struct MoeConfig {
     pub balance: f64,
     /// Weight of the z-loss, which keeps logits of the router small (Zoph et al. 2022, arXiv 2202.08906).
     pub z_loss: f64,
-}
-
-/// How a token's scores come from its logits.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum Router {
-    /// Experts compete.
-    #[default]
-    Softmax,
-    /// Each expert by itself (DeepSeek-V3, arXiv 2412.19437).
-    Sigmoid,
-}
-
-/// What the output of an expert is multiplied by.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum Gate {
-    /// Its score.
-    #[default]
-    Score,
-    /// Its score over the sum of the chosen scores.
-    Normalised,
 }
 
 impl Default for MoeConfig {
@@ -174,23 +152,20 @@ impl Moe {
         let [b, t, d] = x.dims();
         let (n, e) = (b * t, self.config.n_experts);
         let logits = self.router.forward(x.clone()).reshape([n, e]); // [n, e]
-        let scores = match self.config.router {
-            Router::Softmax => softmax(logits.clone(), 1),
-            Router::Sigmoid => sigmoid(logits.clone()),
-        };
+        let scores = self.config.router.scores(logits.clone()); // [n, e]
         let capacity = match pass.purpose() {
             Purpose::Training => self.config.capacity,
             Purpose::Reading => self.config.test_capacity,
         };
         let plan = routing::plan(scores.clone(), self.config.top_k, capacity);
         if pass.purpose() == Purpose::Training {
-            self.add_losses(logits, &scores, &plan.routing, pass);
+            self.add_losses(logits, scores.clone(), &plan.routing, pass);
         }
         let x = x.reshape([n, d]); // [n, d]
         let inputs = kernels::embedding(x.clone(), plan.token_of_place); // [e, c, d]
         let outputs = self.experts.forward(inputs).reshape([-1, d as i32]); // [e c, d]
         let chosen = kernels::embedding(outputs, plan.place_of_choice.clone()); // [k, n, d]
-        let gates = self.gates(scores, plan.choices).mask_fill(plan.dropped, 0.0); // [k, n]
+        let gates = self.config.gate.values(scores, plan.choices).mask_fill(plan.dropped, 0.0); // [k, n]
         let mut y = (chosen * gates.unsqueeze_dim::<3>(2)).sum_dim(0); // [1, n, d]
         if let Some(shared) = &self.shared {
             let copies = x.unsqueeze::<3>().expand([self.config.n_shared, n, d]);
@@ -200,32 +175,13 @@ impl Moe {
         y.reshape([b, t, d]) // [b, t, d]
     }
 
-    /// What each choice `[k, n]` is multiplied by.
-    fn gates(&self, scores: Tensor<2>, choices: Tensor<2, burn::tensor::Int>) -> Tensor<2> {
-        let gates = scores.swap_dims(0, 1).gather(0, choices); // [k, n]
-        match self.config.gate {
-            Gate::Score => gates,
-            Gate::Normalised => gates.clone() / gates.sum_dim(0),
+    fn add_losses(&self, logits: Tensor<2>, scores: Tensor<2>, routing: &Routing, pass: &mut Pass) {
+        let MoeConfig { balance, z_loss, .. } = self.config;
+        if balance > 0.0 {
+            pass.add_auxiliary(router::balance_loss(scores, &routing.load) * balance);
         }
-    }
-
-    /// Load balance, `e sum_i (share of choices)_i (mean score)_i`, one when all experts are used alike, and the mean
-    /// square of the logits' log-sum-exp.
-    fn add_losses(&self, logits: Tensor<2>, scores: &Tensor<2>, routing: &super::Routing, pass: &mut Pass) {
-        let [n, e] = scores.dims();
-        if self.config.balance > 0.0 {
-            let scores = match self.config.router {
-                Router::Softmax => scores.clone(),
-                Router::Sigmoid => scores.clone() / scores.clone().sum_dim(1),
-            };
-            let shares = routing.load.clone().float() / (n * self.config.top_k) as f64; // [e]
-            let balance = (scores.mean_dim(0).reshape([e]) * shares).sum();
-            pass.add_auxiliary(balance * (self.config.balance * e as f64));
-        }
-        if self.config.z_loss > 0.0 {
-            let first = |x: Tensor<2>| x.narrow(1, 0, 1);
-            let log_sum_exp = first(logits.clone()) - first(log_softmax(logits, 1)); // [n, 1]
-            pass.add_auxiliary(log_sum_exp.square().mean() * self.config.z_loss);
+        if z_loss > 0.0 {
+            pass.add_auxiliary(router::z_loss(logits) * z_loss);
         }
     }
 }
@@ -235,7 +191,7 @@ mod tests {
     use super::super::{CapacityConfig, FeedForward, GatedMlpConfig, MlpConfig};
     use super::*;
     use crate::model::parameter::{self, Map};
-    use burn::tensor::Distribution;
+    use burn::tensor::{Distribution, activation::softmax};
 
     const WIDTHS: Widths = Widths { d_model: 8, n_heads: 2, seq_len: 5, copies: 1 };
     /// Sums of a few dozen products, in two different orders.

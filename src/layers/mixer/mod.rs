@@ -31,6 +31,7 @@ pub enum MixerConfig {
 
 /// A mixer.
 #[derive(Module, Debug)]
+#[allow(clippy::large_enum_variant)] // Burn has no modules in boxes, and a model has few of these
 pub enum Mixer {
     /// Self-attention.
     Attention(Attention),
