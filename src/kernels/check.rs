@@ -161,7 +161,7 @@ pub fn same<const D: usize>(
         .map(|(i, shape)| Leaf::new(&numbers(shape.iter().product(), i as u64), shape, DType::F32))
         .map(|leaf| Leaf { flat: leaf.flat.inner(), shape: leaf.shape })
         .collect();
-    assert_eq!(values(&fast(&plain)), fast_output, "the output does not depend on tracking");
+    assert!(values(&fast(&plain)) == fast_output, "tracking changed the output for {shapes:?}");
 }
 
 /// Asserts that the gradients that Burn derives in f64 are the central differences.

@@ -41,7 +41,7 @@ pub struct Losses {
     pub variance_between_people: f64,
 }
 
-/// Reads the people of `data` with `model` and counts the bits that it has stored.
+/// Reads the people of `data` with `model` and counts the bits that it has stored; `None` for data without facts.
 ///
 /// `params` is what bits are divided by: all trainable parameters, a tied table once.
 ///
@@ -50,15 +50,17 @@ pub struct Losses {
 pub fn measure(
     model: &Decoder,
     data: &Dataset,
-    information: &Information,
     config: &MeasureConfig,
     params: u64,
     device: &Device,
-) -> Result<Capacity> {
+) -> Result<Option<Capacity>> {
+    let Some(information) = data.information() else { return Ok(None) };
     let people = chosen(information.people, config.people);
     let mut tally = Tally::new(people.len());
     for rendering in 0..config.renderings {
-        tally.renderings.push(RenderingLosses { values: vec![0.0; information.attributes.len()], ..Default::default() });
+        tally
+            .renderings
+            .push(RenderingLosses { values: vec![0.0; information.attributes.len()], ..Default::default() });
         let mut rest = people.iter().enumerate().peekable();
         while rest.peek().is_some() {
             let mut group: Vec<(usize, Document)> = Vec::new();
@@ -78,7 +80,7 @@ pub fn measure(
             }
         }
     }
-    Ok(capacity(information, &tally.finish(), params))
+    Ok(Some(capacity(information, &tally.finish(), params)))
 }
 
 /// Everybody, or an evenly spread sample.
@@ -107,7 +109,7 @@ fn token_losses(model: &Decoder, group: &[(usize, Document)], longest: usize, de
     let hidden = model.hidden(tokens, &mut Pass::new()).flatten::<2>(0, 1); // [n, d]
     let weights = Tensor::ones([b * t], device);
     let (_, losses) = kernels::linear_cross_entropy(hidden, model.head_weight(), targets, weights);
-    losses.into_data().into_vec().expect("losses are f32")
+    losses.into_data().try_into_vec().expect("losses are f32")
 }
 
 /// Collects losses person by person.
@@ -125,7 +127,8 @@ impl Tally {
 
     /// `losses[i]` is the loss of token `i + 1`.
     fn add(&mut self, person: usize, document: &Document, losses: &[f32]) {
-        let sum = |range: &std::ops::Range<usize>| -> f64 { range.clone().map(|i| losses[i - 1] as f64).sum() };
+        let sum =
+            |range: &std::ops::Range<usize>| -> f64 { range.clone().map(|i| losses[i - 1] as f64).sum() };
         let rendering = self.renderings.last_mut().expect("a rendering is under way");
         for span in &document.spans {
             let nats = sum(&span.range);
@@ -231,12 +234,12 @@ impl Bits {
     fn of(information: &Information, mean: &Mean) -> Self {
         let bits = |nats: f64| nats / std::f64::consts::LN_2;
         let n = information.people as f64;
-        let known: f64 = information.attributes.iter().zip(&mean.values).map(|(a, nats)| a.bits - bits(*nats)).sum();
+        let known: f64 =
+            information.attributes.iter().zip(&mean.values).map(|(a, nats)| a.bits - bits(*nats)).sum();
         let diversity = information.diversity.as_ref().map_or(0.0, |sets| {
-            let (k, d) = (information.attributes.len() as f64, sets.size as f64);
-            k * d * (sets.space_bits - d.log2() - bits(mean.first_chunk))
+            (sets.attributes * sets.distinct) as f64 * (sets.bits_per_string() - bits(mean.first_chunk))
         });
-        Bits { names: n * (information.name_space_bits - bits(mean.names)), values: n * known, diversity }
+        Bits { names: n * (information.name_bits - bits(mean.names)), values: n * known, diversity }
     }
 
     fn total(&self) -> f64 {
@@ -258,4 +261,87 @@ fn sampling_error(information: &Information, losses: &Losses) -> f64 {
     let (all, read) = (information.people as f64, losses.people as f64);
     let unread = (1.0 - read / all).max(0.0);
     all * (losses.variance_between_people / read * unread).sqrt() / std::f64::consts::LN_2
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::data::information::{Attribute, Diversity};
+    use std::f64::consts::LN_2;
+
+    const N: u64 = 512;
+
+    fn information(diversity: Option<Diversity>) -> Information {
+        let attribute = |name: &str, bits: f64| Attribute { name: name.into(), bits };
+        let attributes = vec![attribute("city", 7.0), attribute("year", 5.0)];
+        Information { people: N, name_bits: 20.0, attributes, diversity }
+    }
+
+    /// A model that gives every name, value and first chunk so many bits of surprise, in one rendering or more.
+    fn losses(name: f64, values: [f64; 2], first_chunk: f64, renderings: usize) -> Losses {
+        let n = N as f64 * LN_2;
+        let rendering = RenderingLosses {
+            names: n * name,
+            values: values.map(|bits| n * bits).to_vec(),
+            first_chunks: 2.0 * n * first_chunk,
+        };
+        let renderings = vec![rendering; renderings];
+        Losses { people: N, renderings, fully_known: 0, variance_between_people: 1.0 }
+    }
+
+    fn close(got: f64, expected: f64) {
+        assert!((got - expected).abs() < 1e-6 * expected.abs().max(1.0), "{got} is not {expected}");
+    }
+
+    #[test]
+    fn a_model_that_guesses_uniformly_has_stored_nothing() {
+        let capacity = capacity(&information(None), &losses(20.0, [7.0, 5.0], 0.0, 1), 1000);
+        close(capacity.bits, 0.0);
+        close(capacity.max_bits, 512.0 * (20.0 - 9.0 + 12.0));
+    }
+
+    #[test]
+    fn a_perfect_model_has_stored_all_there_is() {
+        let perfect = capacity(&information(None), &losses(9.0, [0.0, 0.0], 0.0, 3), 1000);
+        close(perfect.bits, perfect.max_bits);
+        close(perfect.bits_per_param, perfect.max_bits_per_param);
+        close(perfect.bits_per_param, 512.0 * 23.0 / 1000.0);
+    }
+
+    #[test]
+    fn a_model_that_knows_half_of_each_value_has_stored_half_of_the_values() {
+        let half = capacity(&information(None), &losses(20.0, [3.5, 2.5], 0.0, 2), 1000);
+        close(half.name_bits, 0.0);
+        close(half.value_bits, 512.0 * 6.0);
+        close(half.attributes[0].bits, 3.5);
+        close(half.measurement_error, 0.0);
+    }
+
+    #[test]
+    fn the_diversity_term_costs_a_model_that_does_not_know_the_sets() {
+        let sets = Diversity { attributes: 2, chunks: 1, distinct: 32, length: 1, alphabet: 32 };
+        let blind = capacity(&information(Some(sets)), &losses(9.0, [0.0, 0.0], 5.0, 1), 1000);
+        close(blind.diversity_bits, -(2.0 * 32.0 * 5.0));
+        let wide = Diversity { alphabet: 64, ..sets };
+        let sees = capacity(&information(Some(wide)), &losses(9.0, [0.0, 0.0], 0.0, 1), 1000);
+        close(sees.diversity_bits, 2.0 * 32.0);
+        close(sees.bits, sees.max_bits);
+    }
+
+    #[test]
+    fn the_choice_of_renderings_and_of_people_adds_to_the_measurement_error() {
+        let mut two = losses(9.0, [0.0, 0.0], 0.0, 2);
+        two.renderings[1].values[0] += N as f64 * LN_2;
+        let all = capacity(&information(None), &two, 1000);
+        close(all.measurement_error, 512.0 * 0.5 / 1000.0);
+        let sample = Losses { people: N / 2, ..losses(9.0, [0.0, 0.0], 0.0, 1) };
+        assert!(capacity(&information(None), &sample, 1000).measurement_error > 0.0);
+    }
+
+    #[test]
+    fn a_sample_is_spread_over_everybody() {
+        let sample = People::Sample(super::super::record::Sample { count: 4 });
+        assert_eq!(chosen(10, sample), [0, 2, 5, 7]);
+        assert_eq!(chosen(3, sample), [0, 1, 2]);
+    }
 }

@@ -69,7 +69,7 @@ impl ModelConfig {
 mod tests {
     use super::*;
     use crate::layers::Bias;
-    use crate::layers::feed_forward::{FeedForwardConfig, MlpConfig};
+    use crate::layers::feed_forward::{ExpertConfig, FeedForwardConfig, MlpConfig, MoeConfig};
     use crate::layers::mixer::{AttentionConfig, MixerConfig};
 
     /// GPT2-l-h of the knowledge capacity paper: d = 64 h, offsets everywhere, tied.
@@ -99,5 +99,21 @@ mod tests {
         let (l, d, t) = (2, 128, 512);
         let count = gpt2(2, 2).flops_per_token(V, t);
         assert_eq!(count.exact, (6 * l * 12 * d * d + 6 * l * d * t + 6 * V * d) as u64);
+    }
+
+    #[test]
+    fn a_mixture_of_32_small_experts_works_with_a_twelfth_of_its_blocks() {
+        let expert = ExpertConfig::Mlp(MlpConfig { expansion: 1.0, ..MlpConfig::default() });
+        let mut model = gpt2(4, 4);
+        model.block.mixer = MixerConfig::default();
+        model.block.feed_forward =
+            FeedForwardConfig::Moe(MoeConfig { expert, n_experts: 32, ..MoeConfig::default() });
+        let (d, t) = (256, 16);
+        let count = model.num_params(V, t);
+        let norms = (4 * 2 + 1) * 2 * d;
+        assert_eq!(count.total as usize, V * d + norms + 4 * (4 * d * d + 64 * d * d + 32 * d));
+        assert_eq!(count.active as usize, V * d + norms + 4 * (4 * d * d + 2 * d * d + 32 * d));
+        let flops = model.flops_per_token(V, t).exact as usize;
+        assert_eq!(flops, 4 * 6 * (6 * d * d + 32 * d) + 4 * 6 * d * t + 6 * V * d);
     }
 }

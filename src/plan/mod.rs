@@ -1,7 +1,27 @@
 //! TOML to a merged, checked, typed [`Plan`]: one run, with everything that can change its numbers.
 
+pub mod ablation;
+mod check;
+pub mod cost;
+pub mod fingerprint;
+pub mod preset;
+pub mod reader;
+pub mod resolve;
+pub mod runs;
+pub mod tree;
+pub mod writer;
+
+pub use ablation::{Ablation, About, Arm, Holds, Published, Tune, resolve_single};
+pub use check::check;
+pub use cost::{Calibration, Cost};
+pub use fingerprint::{Fingerprint, NUMERICS, Precision};
+pub use preset::{Presets, Shelf};
+pub use resolve::{Request, Resolved, resolve_dataset, resolve_model};
+pub use runs::{Edge, Next, Outlook, PlannedRun, Rate, Role, Tuned};
+
 use serde::{Deserialize, Serialize};
 
+use crate::Result;
 use crate::data::DataConfig;
 use crate::measure::MeasureConfig;
 use crate::model::ModelConfig;
@@ -21,4 +41,28 @@ pub struct Plan {
     pub measure: MeasureConfig,
     /// Decides the people, their order and the starting weights.
     pub seed: u64,
+}
+
+impl Plan {
+    /// The plan as TOML, every field written; [`Plan::from_toml`] reads it back.
+    pub fn to_toml(&self) -> String {
+        writer::document(&writer::write(self))
+    }
+
+    /// Reads a plan as strictly as every other file; `name` is what messages call it.
+    ///
+    /// # Errors
+    /// Everything that is wrong with it.
+    pub fn from_toml(name: &str, text: &str) -> Result<Self> {
+        let node = resolve::parse(&tree::Source::new(name, text))?;
+        reader::read(&node, &[]).map_err(resolve::config)
+    }
+
+    /// Optimizer steps: a function of the plan alone, the same for every seed.
+    ///
+    /// # Errors
+    /// If the data is impossible or cannot be read.
+    pub fn steps(&self) -> Result<u64> {
+        Ok(self.training.steps(self.data.seq_len(), self.data.tokens_per_exposure()?))
+    }
 }

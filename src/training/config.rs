@@ -26,7 +26,7 @@ pub struct TrainingConfig {
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Length {
-    /// Each fact is seen so many times.
+    /// Each document is seen so many times.
     Exposures(Count),
     /// So many optimizer steps.
     Steps(Count),
@@ -172,21 +172,30 @@ const MAX_STEPS: u64 = 1 << 40;
 impl TrainingConfig {
     /// Optimizer steps: a function of the plan alone, the same for every seed.
     ///
-    /// `tokens_per_exposure` is the expected number of tokens in which each fact appears once, if the data has facts.
-    pub fn steps(&self, seq_len: usize, tokens_per_exposure: Option<f64>) -> u64 {
+    /// `tokens_per_exposure` is the expected number of tokens in which each document appears once.
+    pub fn steps(&self, seq_len: usize, tokens_per_exposure: f64) -> u64 {
         let tokens_per_step = (self.batch * seq_len) as f64;
         let steps = match self.length {
             Length::Steps(Count { count }) => count as f64,
             Length::Tokens(Count { count }) => count as f64 / tokens_per_step,
-            Length::Exposures(Count { count }) => {
-                count as f64 * tokens_per_exposure.unwrap_or(tokens_per_step) / tokens_per_step
-            }
+            Length::Exposures(Count { count }) => count as f64 * tokens_per_exposure / tokens_per_step,
         };
         (steps.round() as u64).max(1)
     }
 
+    /// How often each document is seen: what the stream of documents is shuffled over.
+    pub fn exposures(&self, seq_len: usize, tokens_per_exposure: f64) -> u64 {
+        match self.length {
+            Length::Exposures(Count { count }) => count,
+            Length::Steps(_) | Length::Tokens(_) => {
+                let tokens = self.steps(seq_len, tokens_per_exposure) as f64 * (self.batch * seq_len) as f64;
+                (tokens / tokens_per_exposure).ceil().max(1.0) as u64
+            }
+        }
+    }
+
     /// What is impossible about it; keys are relative to `[training]`.
-    pub fn check(&self, seq_len: usize, tokens_per_exposure: Option<f64>) -> Vec<Problem> {
+    pub fn check(&self, seq_len: usize, tokens_per_exposure: f64) -> Vec<Problem> {
         let mut problems = Vec::new();
         let mut demand = |possible: bool, key: &str, got: String, expected: &str| {
             if !possible {
@@ -213,16 +222,12 @@ impl TrainingConfig {
             demand(clip.max > 0.0, "clip.max", clip.max.to_string(), "a norm above 0");
         }
         if problems.is_empty() {
-            problems.extend(self.check_steps(self.steps(seq_len, tokens_per_exposure), tokens_per_exposure));
+            problems.extend(self.check_steps(self.steps(seq_len, tokens_per_exposure)));
         }
         problems
     }
 
-    fn check_steps(&self, steps: u64, tokens_per_exposure: Option<f64>) -> Option<Problem> {
-        if matches!(self.length, Length::Exposures(_)) && tokens_per_exposure.is_none() {
-            let remedy = "say { kind = \"tokens\", count = .. } or { kind = \"steps\", count = .. }";
-            return Some(Problem::new("the data has no facts to expose").key("length").remedy(remedy));
-        }
+    fn check_steps(&self, steps: u64) -> Option<Problem> {
         let warmup = match self.schedule {
             ScheduleConfig::Cosine(config) => config.warmup_steps,
             ScheduleConfig::Constant(config) => config.warmup_steps,

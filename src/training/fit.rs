@@ -22,6 +22,8 @@ use crate::model::{Decoder, ModelConfig};
 
 /// Lines of metrics in a run.
 const METRICS_LINES: u64 = 200;
+/// The observer looks at the model at every tenth of them.
+const LINES_PER_LOOK: u64 = 10;
 /// The loss that a run is credited with is the mean of its last twentieth.
 const TAIL: u64 = 20;
 
@@ -68,12 +70,21 @@ impl Job<'_> {
     pub fn steps(&self) -> Result<u64> {
         Ok(self.training.steps(self.data.seq_len(), self.data.tokens_per_exposure()?))
     }
+
+    /// The data, shuffled over the exposures of the whole run.
+    ///
+    /// # Errors
+    /// The data's files cannot be read.
+    pub fn open_data(&self) -> Result<Dataset> {
+        let exposures = self.training.exposures(self.data.seq_len(), self.data.tokens_per_exposure()?);
+        self.data.open(self.seed, exposures)
+    }
 }
 
 /// Trains from the newest checkpoint in `checkpoints`, or from the start.
 ///
 /// # Errors
-/// [`Kind::Data`] when the loss or a gradient is not finite (no weight has taken it up, no checkpoint holds it), and
+/// [`Kind::Diverged`] when the loss or a gradient is not finite (no weight has taken it up, no checkpoint holds it), and
 /// whatever files and observer cause.
 pub fn fit(job: &Job, device: &Device, checkpoints: &Path, observer: &mut impl Observer) -> Result<Outcome> {
     let mut run = Run::start(job, device, checkpoints, observer)?;
@@ -92,12 +103,18 @@ pub fn fit(job: &Job, device: &Device, checkpoints: &Path, observer: &mut impl O
     Ok(Outcome::Finished(Box::new(run.finish())))
 }
 
-/// The training loss of a batch: the weighted mean over tokens in nats, `[1]`.
+/// What a training step descends, `[1]`: the weighted mean over tokens in nats, and the small losses that sublayers add
+/// of their own (a mixture of experts asks for balance; most models have none).
 pub fn loss(model: &Decoder, batch: &Batch, device: &Device) -> Tensor<1> {
     let (tokens, targets, weights) = tensors(batch, device);
-    let hidden = model.hidden(tokens, &mut Pass::new()); // [b, t, d]
+    let mut pass = Pass::training();
+    let hidden = model.hidden(tokens, &mut pass); // [b, t, d]
     let hidden = hidden.flatten::<2>(0, 1); // [n, d]
-    kernels::linear_cross_entropy(hidden, model.head_weight(), targets, weights).0
+    let (loss, _) = kernels::linear_cross_entropy(hidden, model.head_weight(), targets, weights);
+    match pass.take_auxiliary() {
+        Some(auxiliary) => loss + auxiliary,
+        None => loss,
+    }
 }
 
 /// A batch as tensors: tokens `[b, t]`, targets `[n]`, weights `[n]`.
@@ -146,7 +163,7 @@ impl<'a> Run<'a> {
         observer.starts(step, steps)?;
         Ok(Run {
             job,
-            data: job.data.open(job.seed)?,
+            data: job.open_data()?,
             device,
             model: Some(model),
             optimizer,
@@ -182,10 +199,7 @@ impl<'a> Run<'a> {
         };
         self.step += 1;
         self.meter(&batch, loss, start);
-        if self.step.is_multiple_of((self.steps / METRICS_LINES).max(1)) || self.step == self.steps {
-            observer.metrics(&self.metrics(lr, grad_norm))?;
-            self.meters.stretch = Mean::default();
-        }
+        self.report(lr, grad_norm, observer)?;
         let Meters { tokens, seconds, .. } = self.meters;
         Ok(Progress { step: self.step, steps: self.steps, tokens, seconds, loss })
     }
@@ -201,14 +215,26 @@ impl<'a> Run<'a> {
         self.meters.seconds += start.elapsed().as_secs_f64();
     }
 
-    fn metrics(&self, lr: f64, grad_norm: f64) -> Metrics {
+    /// A line of metrics at the end of each stretch, at every tenth with what the observer sees in the model.
+    fn report(&mut self, lr: f64, grad_norm: f64, observer: &mut impl Observer) -> Result<()> {
+        let stretch = (self.steps / METRICS_LINES).max(1);
+        if !self.step.is_multiple_of(stretch) && self.step != self.steps {
+            return Ok(());
+        }
+        let probe = match &self.model {
+            Some(model) if self.step.is_multiple_of(stretch * LINES_PER_LOOK) => observer.looks(model, &self.data)?,
+            _ => None,
+        };
         let Meters { tokens, flops, seconds, stretch, .. } = self.meters;
-        Metrics { step: self.step, tokens, flops, seconds, lr, loss: stretch.value(), grad_norm }
+        let loss = stretch.value();
+        observer.metrics(&Metrics { step: self.step, tokens, flops, seconds, lr, loss, grad_norm, probe })?;
+        self.meters.stretch = Mean::default();
+        Ok(())
     }
 
     fn diverged(&self, what: String) -> Error {
         let remedy = "use a lower training.peak_lr or a longer warm-up";
-        Error::new(Kind::Data, Problem::new(format!("step {}: {what}", self.step + 1)).remedy(remedy))
+        Error::new(Kind::Diverged, Problem::new(format!("step {}: {what}", self.step + 1)).remedy(remedy))
     }
 
     fn save(&self, checkpoints: &Path, observer: &mut impl Observer) -> Result<()> {
@@ -221,5 +247,136 @@ impl<'a> Run<'a> {
         use burn::module::Module;
         let model = self.model.expect("a run under way has a model").valid();
         Trained { model, data: self.data, steps: self.steps, meters: self.meters }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::data::BioDConfig;
+    use crate::training::Silent;
+    use crate::training::config::{CosineConfig, Count, Length, ScheduleConfig};
+
+    const STEPS: u64 = 12;
+
+    struct Setup {
+        model: ModelConfig,
+        data: DataConfig,
+        training: TrainingConfig,
+    }
+
+    impl Setup {
+        fn new() -> Self {
+            let data = DataConfig::BioD(BioDConfig { people: 40, ..BioDConfig::default() });
+            let model = ModelConfig { d_model: 12, n_layers: 2, n_heads: 2, ..ModelConfig::default() };
+            let training = TrainingConfig {
+                length: Length::Steps(Count { count: STEPS }),
+                batch: 3,
+                schedule: ScheduleConfig::Cosine(CosineConfig { warmup_steps: 2, floor: 0.1 }),
+                ..TrainingConfig::default()
+            };
+            Setup { model, data, training }
+        }
+
+        fn job(&self) -> Job<'_> {
+            Job { model: &self.model, data: &self.data, training: &self.training, seed: 5 }
+        }
+    }
+
+    /// Stops after a step, and keeps the metrics as a file would: those after a restart replace later ones.
+    #[derive(Default)]
+    struct Recorder {
+        stop_after: Option<u64>,
+        metrics: Vec<(u64, f64, f64)>,
+        warnings: Vec<String>,
+    }
+
+    impl Observer for Recorder {
+        fn starts(&mut self, step: u64, _steps: u64) -> Result<()> {
+            self.metrics.retain(|(seen, _, _)| *seen <= step);
+            Ok(())
+        }
+
+        fn stepped(&mut self, progress: &Progress) -> Result<Control> {
+            Ok(if self.stop_after == Some(progress.step) { Control::Stop } else { Control::Continue })
+        }
+
+        fn metrics(&mut self, metrics: &Metrics) -> Result<()> {
+            self.metrics.push((metrics.step, metrics.loss, metrics.grad_norm));
+            Ok(())
+        }
+
+        fn warns(&mut self, error: &Error) {
+            self.warnings.push(error.to_string());
+        }
+    }
+
+    fn train(setup: &Setup, folder: &Path, recorder: &mut Recorder) -> Outcome {
+        fit(&setup.job(), &crate::device::open("cpu").unwrap(), folder, recorder).unwrap()
+    }
+
+    fn finished(outcome: Outcome) -> Box<Trained> {
+        match outcome {
+            Outcome::Finished(trained) => trained,
+            Outcome::Stopped => panic!("nobody asked it to stop"),
+        }
+    }
+
+    #[test]
+    fn a_run_cut_anywhere_ends_with_the_same_bits() {
+        let setup = Setup::new();
+        let whole_folder = tempfile::tempdir().unwrap();
+        let mut whole_record = Recorder::default();
+        let whole = finished(train(&setup, whole_folder.path(), &mut whole_record));
+        for cut in 1..STEPS {
+            let folder = tempfile::tempdir().unwrap();
+            let mut record = Recorder { stop_after: Some(cut), ..Recorder::default() };
+            assert!(matches!(train(&setup, folder.path(), &mut record), Outcome::Stopped));
+            record.stop_after = None;
+            let resumed = finished(train(&setup, folder.path(), &mut record));
+            assert_eq!(weights::of(&resumed.model), weights::of(&whole.model), "cut after step {cut}");
+            assert_eq!(record.metrics, whole_record.metrics, "cut after step {cut}");
+            assert_eq!(resumed.meters.tokens, whole.meters.tokens);
+        }
+    }
+
+    #[test]
+    fn a_damaged_checkpoint_is_named_and_the_one_before_is_used() {
+        let setup = Setup::new();
+        let folder = tempfile::tempdir().unwrap();
+        for cut in [4, 7] {
+            train(&setup, folder.path(), &mut Recorder { stop_after: Some(cut), ..Recorder::default() });
+        }
+        let newest = folder.path().join("step-000000000007/model.safetensors");
+        let mut bytes = std::fs::read(&newest).unwrap();
+        let middle = bytes.len() / 2;
+        bytes[middle] ^= 1;
+        std::fs::write(&newest, bytes).unwrap();
+        let mut record = Recorder::default();
+        let resumed = finished(train(&setup, folder.path(), &mut record));
+        assert!(record.warnings[0].contains("step-000000000007"), "{:?}", record.warnings);
+        let whole = finished(train(&setup, tempfile::tempdir().unwrap().path(), &mut Recorder::default()));
+        assert_eq!(weights::of(&resumed.model), weights::of(&whole.model));
+    }
+
+    #[test]
+    fn a_loss_that_is_not_finite_ends_the_run_before_a_weight_changes() {
+        let mut setup = Setup::new();
+        setup.model.init = crate::model::InitConfig::Normal(crate::model::init::NormalInit { std: 1e30 });
+        let folder = tempfile::tempdir().unwrap();
+        let device = crate::device::open("cpu").unwrap();
+        let error = fit(&setup.job(), &device, folder.path(), &mut Silent).unwrap_err();
+        assert!(error.to_string().starts_with("step 1: the "), "{error}");
+        assert!(checkpoint::latest(folder.path()).unwrap().0.is_none(), "no checkpoint holds it");
+    }
+
+    #[test]
+    fn tokens_flops_and_the_final_loss_are_metered() {
+        let setup = Setup::new();
+        let trained = finished(train(&setup, tempfile::tempdir().unwrap().path(), &mut Recorder::default()));
+        assert_eq!(trained.meters.tokens, STEPS * 3 * 16);
+        let per_token = setup.model.flops_per_token(261, 16).exact;
+        assert_eq!(trained.meters.flops, (trained.meters.tokens * per_token) as f64);
+        assert!(trained.meters.tail.value() > 0.0 && trained.meters.seconds > 0.0);
     }
 }

@@ -54,4 +54,7 @@ pub struct Metrics {
     pub loss: f64,
     /// Norm of the gradients of the last step, before clipping.
     pub grad_norm: f64,
+    /// What a look at the model found, for instance bits per parameter on a few people; at every tenth line.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub probe: Option<f64>,
 }

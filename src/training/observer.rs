@@ -1,7 +1,9 @@
 //! Who watches a run: the loop tells, the observer shows, writes, and says whether to go on.
 
 use super::meters::Metrics;
+use crate::data::Dataset;
 use crate::error::{Error, Result};
+use crate::model::Decoder;
 
 /// Where a run is.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -44,6 +46,12 @@ pub trait Observer {
     /// A stretch of steps is done (about 200 in a run).
     fn metrics(&mut self, _metrics: &Metrics) -> Result<()> {
         Ok(())
+    }
+
+    /// About twenty times in a run: the model as it is, with autodiff, and its data. What it returns is kept in the
+    /// line of metrics; the time spent here is not counted as training.
+    fn looks(&mut self, _model: &Decoder, _data: &Dataset) -> Result<Option<f64>> {
+        Ok(None)
     }
 
     /// A checkpoint is about to become visible: the last chance to refuse.

@@ -128,3 +128,108 @@ impl Map for Update<'_> {
         Tensor::from_inner(value.reshape(shape))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::data::Batch;
+    use crate::kernels;
+    use crate::layers::embedding::{EmbeddingConfig, Head, TokenEmbeddingConfig};
+    use crate::layers::feed_forward::{FeedForwardConfig, GatedMlpConfig, MlpConfig};
+    use crate::layers::mixer::{AttentionConfig, MixerConfig};
+    use crate::layers::norm::NormConfig;
+    use crate::layers::position::{PositionConfig, RopeConfig};
+    use crate::layers::{Bias, Pass};
+    use crate::model::{Decoder, ModelConfig};
+    use crate::training::config::GlobalNormConfig;
+    use crate::training::fit::tensors;
+    use crate::training::weights::{self, Weights};
+    use burn::tensor::Device;
+
+    const ROWS: usize = 2;
+    const T: usize = 6;
+    const V: usize = 11;
+    /// Sums of some hundred f32 products in another order; AdamW divides by the root of the square, so that an offset
+    /// whose gradient is only rounding (a key's, to which softmax is blind) still moves by a little.
+    const TOLERANCE: f64 = 1e-4;
+
+    fn gpt2() -> ModelConfig {
+        let position = PositionConfig::Rope(RopeConfig { share: 0.5, ..RopeConfig::default() });
+        let mixer = AttentionConfig { bias: Bias::With, position, ..AttentionConfig::default() };
+        let mut model = ModelConfig { d_model: 16, n_layers: 2, n_heads: 4, ..ModelConfig::default() };
+        model.block.mixer = MixerConfig::Attention(mixer);
+        model.block.feed_forward =
+            FeedForwardConfig::Mlp(MlpConfig { bias: Bias::With, ..MlpConfig::default() });
+        model
+    }
+
+    fn llama() -> ModelConfig {
+        let mixer = AttentionConfig { n_kv_heads: Some(2), ..AttentionConfig::default() };
+        let embedding = EmbeddingConfig::Token(TokenEmbeddingConfig { head: Head::Untied, ..TokenEmbeddingConfig::default() });
+        let norm = NormConfig::Rms(Default::default());
+        let mut model =
+            ModelConfig { d_model: 16, n_layers: 2, n_heads: 4, norm, embedding, ..ModelConfig::default() };
+        model.block.mixer = MixerConfig::Attention(mixer);
+        model.block.feed_forward = FeedForwardConfig::GatedMlp(GatedMlpConfig::default());
+        model
+    }
+
+    fn numbers(reference: &Weights, name: &str) -> Vec<f64> {
+        reference[name].clone().try_into_vec::<f32>().unwrap().into_iter().map(f64::from).collect()
+    }
+
+    fn assert_close(got: &[f64], expected: &[f64], what: &str) {
+        assert_eq!(got.len(), expected.len(), "{what}");
+        for (i, (got, expected)) in got.iter().zip(expected).enumerate() {
+            let close = (got - expected).abs() <= TOLERANCE * expected.abs().max(1.0);
+            assert!(close, "{what}[{i}]: {got} is not {expected}");
+        }
+    }
+
+    /// Losses of every token and the loss to differentiate.
+    fn losses(model: &Decoder, batch: &Batch, device: &Device) -> (Tensor<1>, Vec<f64>) {
+        let (tokens, targets, weights) = tensors(batch, device);
+        let hidden = model.hidden(tokens, &mut Pass::new()).flatten::<2>(0, 1);
+        let (loss, each) = kernels::linear_cross_entropy(hidden, model.head_weight(), targets, weights);
+        (loss, each.into_data().try_into_vec::<f32>().unwrap().into_iter().map(f64::from).collect())
+    }
+
+    #[test]
+    fn three_steps_agree_with_pytorch_in_losses_norms_and_weights() {
+        let device = crate::device::open("cpu").unwrap().autodiff();
+        for (kind, config) in [("gpt2", gpt2()), ("llama", llama())] {
+            let file = format!("{}/tests/reference/decoder-{kind}.safetensors", env!("CARGO_MANIFEST_DIR"));
+            let (reference, _) = weights::read(file.as_ref()).unwrap();
+            let before = reference.iter().filter_map(|(name, data)| {
+                name.strip_prefix("before.").map(|name| (name.to_string(), data.clone()))
+            });
+            let mut model = weights::put(config.init(V, T, 0, &device), before.collect(), &file).unwrap();
+            let ids = |name: &str| numbers(&reference, name).into_iter().map(|id| id as i32).collect();
+            let weights = vec![1.0; ROWS * T];
+            let batch =
+                Batch { tokens: ids("tokens"), targets: ids("targets"), weights, rows: ROWS, seq_len: T };
+            let adamw = AdamwConfig { weight_decay: 0.1, ..AdamwConfig::default() };
+            let clip = Clip::GlobalNorm(GlobalNormConfig { max: 1.0 });
+            let mut optimizer = Optimizer::new(&OptimizerConfig::Adamw(adamw), &clip);
+            for step in 0..3 {
+                let (loss, each) = losses(&model, &batch, &device);
+                assert_close(
+                    &each,
+                    &numbers(&reference, &format!("losses.{step}")),
+                    &format!("{kind} losses {step}"),
+                );
+                let (updated, norm) = optimizer.step(model, loss.backward(), 1e-2).unwrap();
+                assert_close(
+                    &[norm],
+                    &numbers(&reference, &format!("grad_norm.{step}")),
+                    &format!("{kind} norm {step}"),
+                );
+                model = updated;
+            }
+            for (name, data) in super::super::weights::of(&model) {
+                let got: Vec<f64> = data.try_into_vec::<f32>().unwrap().into_iter().map(f64::from).collect();
+                assert_close(&got, &numbers(&reference, &format!("after.{name}")), &format!("{kind} {name}"));
+            }
+        }
+    }
+}

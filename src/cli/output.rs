@@ -1,0 +1,158 @@
+//! Numbers with units, tables, JSON, and standard output that may be closed at any time.
+
+use std::io::Write;
+
+use ablation_zoo::Result;
+use ablation_zoo::error::Error;
+use ablation_zoo::plan::tree::{KIND, Node, Table, Value};
+use ablation_zoo::plan::writer;
+use serde_json::Value as Json;
+
+/// Prints a text and a line end; a reader that has gone away (`zoo list | head`) is no error.
+pub fn print(text: &str) -> Result<()> {
+    match writeln!(std::io::stdout(), "{}", text.trim_end()) {
+        Err(error) if error.kind() != std::io::ErrorKind::BrokenPipe => {
+            Err(Error::io("write", "standard output", error))
+        }
+        _ => Ok(()),
+    }
+}
+
+/// Prints indented JSON.
+pub fn print_json(value: &Json) -> Result<()> {
+    print(&format!("{value:#}"))
+}
+
+/// Columns below a header; those after the first `n_left` are numbers, flush right.
+pub fn table<const N: usize>(
+    header: [&str; N],
+    n_left: usize,
+    rows: impl IntoIterator<Item = [String; N]>,
+) -> String {
+    let rows: Vec<[String; N]> = std::iter::once(header.map(str::to_string)).chain(rows).collect();
+    let width = |column: usize| rows.iter().map(|row| row[column].chars().count()).max().unwrap_or(0);
+    let widths: [usize; N] = std::array::from_fn(width);
+    let cell = |(column, text): (usize, &String)| match column < n_left {
+        true => format!("  {text:<width$}", width = widths[column]),
+        false => format!("  {text:>width$}", width = widths[column]),
+    };
+    let line =
+        |row: &[String; N]| row.iter().enumerate().map(cell).collect::<String>().trim_end().to_string();
+    rows.iter().map(|row| line(row) + "\n").collect()
+}
+
+/// 1,234,567.
+pub fn thousands(value: u64) -> String {
+    let digits = value.to_string();
+    let groups: Vec<&str> =
+        digits.as_bytes().rchunks(3).rev().map(|g| std::str::from_utf8(g).unwrap_or("")).collect();
+    groups.join(",")
+}
+
+/// Three digits and a letter: 4.92 M, 5.70 T; the unit follows the letter.
+pub fn short(value: f64, unit: &str) -> String {
+    let letters = ["", "K", "M", "G", "T", "P", "E", "Z"];
+    let exponent = if value >= 1000.0 { (value.log10() / 3.0) as usize } else { 0 }.min(letters.len() - 1);
+    let scaled = value / 1000f64.powi(exponent as i32);
+    let digits = match scaled {
+        _ if exponent == 0 => 0,
+        s if s < 10.0 => 2,
+        s if s < 100.0 => 1,
+        _ => 0,
+    };
+    format!("{scaled:.digits$} {}{unit}", letters[exponent]).trim_end().to_string()
+}
+
+/// 43 MiB.
+pub fn bytes(value: u64) -> String {
+    let mib = value as f64 / (1024.0 * 1024.0);
+    if mib < 1024.0 { format!("{mib:.0} MiB") } else { format!("{:.1} GiB", mib / 1024.0) }
+}
+
+/// 2 min 5 s, 3 h 10 min, 4 days 2 h.
+pub fn duration(seconds: f64) -> String {
+    let (minute, hour, day) = (60.0, 3600.0, 86400.0);
+    let two = |big: f64, big_name: &str, small: f64, small_name: &str| {
+        let (whole, rest) = ((seconds / big).floor(), (seconds % big / small).floor());
+        format!("{whole} {big_name} {rest} {small_name}")
+    };
+    match seconds {
+        s if s < 10.0 => format!("{s:.1} s"),
+        s if s < minute => format!("{s:.0} s"),
+        s if s < hour => two(minute, "min", 1.0, "s"),
+        s if s < day => two(hour, "h", minute, "min"),
+        s if s < 1e4 * day => two(day, "days", hour, "h"),
+        s => format!("{:.0} years", s / (365.25 * day)),
+    }
+}
+
+/// A choice in words: `rope (theta 10000, share 0.25)`.
+pub fn phrase(node: &Node) -> String {
+    let Some(table) = node.as_table() else {
+        return node.as_str().map_or_else(|| number(node), str::to_string);
+    };
+    let settings = table.iter().filter(|entry| entry.key != KIND);
+    let settings: Vec<String> =
+        settings.map(|entry| format!("{} {}", entry.key, phrase(&entry.node))).collect();
+    match node.kind() {
+        Some(kind) if settings.is_empty() => kind.to_string(),
+        Some(kind) => format!("{kind} ({})", settings.join(", ")),
+        None => settings.join(", "),
+    }
+}
+
+/// A number as short as it can be read.
+fn number(node: &Node) -> String {
+    match node.value {
+        Value::Float(value) if value.abs() >= 1e-3 && value.abs() < 1e6 => {
+            let four = (value * 1e4).round() / 1e4;
+            if (four - value).abs() < 5e-5 * value.abs() { format!("{four}") } else { format!("{value}") }
+        }
+        Value::Float(value) => format!("{value:e}"),
+        _ => writer::inline(node),
+    }
+}
+
+/// A tree as JSON; choices keep their `kind`.
+pub fn json(node: &Node) -> Json {
+    match &node.value {
+        Value::String(text) | Value::Datetime(text) => Json::from(text.as_str()),
+        Value::Integer(value) => u64::try_from(*value).map_or_else(|_| Json::from(*value as f64), Json::from),
+        Value::Float(value) => Json::from(*value),
+        Value::Boolean(value) => Json::from(*value),
+        Value::Array(items) => items.iter().map(json).collect(),
+        Value::Table(table) => table_json(table),
+    }
+}
+
+fn table_json(table: &Table) -> Json {
+    Json::Object(table.iter().map(|entry| (entry.key.clone(), json(&entry.node))).collect())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn numbers_are_short_and_carry_their_unit() {
+        assert_eq!(
+            [thousands(0), thousands(999), thousands(1000), thousands(1_234_567)].join(" "),
+            "0 999 1,000 1,234,567"
+        );
+        assert_eq!(
+            [short(0.0, ""), short(999.0, "FLOPs"), short(4_915_200.0, ""), short(5.7e12, "FLOPs")]
+                .join(", "),
+            "0, 999 FLOPs, 4.92 M, 5.70 TFLOPs"
+        );
+        assert_eq!([bytes(45_000_000), bytes(3 << 30)].join(", "), "43 MiB, 3.0 GiB");
+        let times = [
+            duration(2.5),
+            duration(59.0),
+            duration(125.0),
+            duration(11_400.0),
+            duration(1e6),
+            duration(1e12),
+        ];
+        assert_eq!(times.join(", "), "2.5 s, 59 s, 2 min 5 s, 3 h 10 min, 11 days 13 h, 31688 years");
+    }
+}

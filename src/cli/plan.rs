@@ -1,0 +1,185 @@
+//! `zoo plan`: what an ablation will run, what each arm holds fixed, and what it costs, before anything runs.
+
+use ablation_zoo::Result;
+use ablation_zoo::plan::{Ablation, Arm, Calibration, Cost, Holds, Outlook, PlannedRun, Presets};
+use clap::Args;
+use serde_json::{Value as Json, json};
+
+use super::{Format, Overrides, output};
+
+/// Arguments of `zoo plan`.
+#[derive(Debug, Args)]
+#[command(
+    after_help = "Examples:\n  zoo plan mlp\n  zoo plan mlp --profile gpu\n  zoo plan mlp --set repeat.seeds=5 --json"
+)]
+pub struct PlanCommand {
+    /// An ablation, by name or path
+    ablation: String,
+    #[command(flatten)]
+    overrides: Overrides,
+    #[command(flatten)]
+    format: Format,
+}
+
+impl PlanCommand {
+    /// Prints the plan.
+    pub fn run(&self) -> Result<()> {
+        let profile = self.overrides.profile.as_deref();
+        let ablation = Ablation::load(&Presets::here(), &self.ablation, profile, &self.overrides.sets)?;
+        let outlook = ablation.outlook()?;
+        let speed = Calibration::default();
+        match self.format.json {
+            true => output::print_json(&as_json(&ablation, &outlook, &speed)?),
+            false => output::print(&as_text(&ablation, &outlook, &speed)?),
+        }
+    }
+}
+
+fn as_text(ablation: &Ablation, outlook: &Outlook, speed: &Calibration) -> Result<String> {
+    let mut text = heading(ablation);
+    text.push_str(&arms(ablation, outlook, speed)?);
+    text.push_str(&tuning(ablation));
+    text.push_str(&totals(outlook, speed)?);
+    Ok(text)
+}
+
+fn heading(ablation: &Ablation) -> String {
+    let mut text = format!("{}\n\n", ablation.about.question);
+    let profile = ablation.profile.as_ref().map_or(String::new(), |profile| format!(", profile {profile}"));
+    let (name, model, dataset) = (&ablation.name, &ablation.model, &ablation.dataset);
+    text.push_str(&format!("  ablation  {name}{profile}: {model} on {dataset}\n"));
+    if !ablation.about.source.is_empty() {
+        text.push_str(&format!("  source    {}\n", ablation.about.source));
+    }
+    if let Some(expect) = &ablation.expect {
+        text.push_str(&format!("  expect    {expect}\n"));
+    }
+    text + "\n"
+}
+
+/// One line per arm and size.
+fn arms(ablation: &Ablation, outlook: &Outlook, speed: &Calibration) -> Result<String> {
+    let header =
+        ["arm", "size", "holds", "parameters", "", "FLOPs/token", "", "tokens", "memory", "time", "runs"];
+    let mut rows = Vec::new();
+    for arm in &ablation.arms {
+        let cost = arm.resolved.plan.cost(speed)?;
+        rows.push(arm_row(arm, ablation.control(&arm.size), &cost, runs_of(arm, outlook)));
+    }
+    Ok(output::table(header, 3, rows) + "\n")
+}
+
+fn arm_row(arm: &Arm, control: &Arm, cost: &Cost, runs: String) -> [String; 11] {
+    let relative = |ratio: f64| match arm.name == control.name {
+        true => String::new(),
+        false => format!("{:+.1} %", (ratio - 1.0) * 100.0),
+    };
+    let holds = match arm.holds {
+        Holds::Parameters => "parameters",
+        Holds::ActiveFlops => "FLOPs",
+        Holds::Nothing => "-",
+    };
+    [
+        arm.name.clone(),
+        if arm.size.is_empty() { "-".to_string() } else { arm.size.clone() },
+        holds.to_string(),
+        output::thousands(arm.params.total),
+        relative(arm.relative_params(control)),
+        output::short(arm.flops_per_token as f64, ""),
+        relative(arm.relative_flops(control)),
+        output::short(cost.tokens as f64, ""),
+        output::bytes(cost.peak_bytes),
+        output::duration(cost.seconds),
+        runs,
+    ]
+}
+
+fn runs_of(arm: &Arm, outlook: &Outlook) -> String {
+    let count = |runs: &[PlannedRun]| runs.iter().filter(|r| r.arm == arm.name && r.size == arm.size).count();
+    let (certain, likely) = (count(&outlook.certain), count(&outlook.likely));
+    if likely == 0 { certain.to_string() } else { format!("{certain} to {}", certain + likely) }
+}
+
+fn tuning(ablation: &Ablation) -> String {
+    let reports = format!("  reported over seeds 1 to {}\n", ablation.seeds);
+    match &ablation.tune {
+        Some(tune) if tune.grid.len() > 1 => {
+            let values: Vec<String> = tune.grid.iter().map(|value| format!("{value:e}")).collect();
+            let (key, values, seeds) = (&tune.key, values.join(", "), tune.seeds);
+            let seeds = if seeds == 1 { "one seed".to_string() } else { format!("{seeds} seeds") };
+            format!("  tuned per arm: {key} over {values}, on {seeds} that is not reported\n{reports}")
+        }
+        Some(tune) => format!("  {} = {:e}, not tuned\n{reports}", tune.key, tune.grid[0]),
+        None => reports,
+    }
+}
+
+fn totals(outlook: &Outlook, speed: &Calibration) -> Result<String> {
+    let certain = total(&outlook.certain, speed)?;
+    let all = certain + total(&outlook.likely, speed)?;
+    let (n, more) = (outlook.certain.len(), outlook.likely.len());
+    let time = |flops: f64| output::duration(flops / speed.flops_per_second / speed.parallel_runs as f64);
+    let range = |low: String, high: String| if low == high { low } else { format!("{low} to {high}") };
+    Ok(format!(
+        "  in all: {} runs, {}, {} with {} runs at a time of {} each\n",
+        range(n.to_string(), (n + more).to_string()),
+        range(output::short(certain, "FLOPs"), output::short(all, "FLOPs")),
+        range(time(certain), time(all)),
+        speed.parallel_runs,
+        output::short(speed.flops_per_second, "FLOP/s"),
+    ))
+}
+
+fn total(runs: &[PlannedRun], speed: &Calibration) -> Result<f64> {
+    runs.iter().map(|run| Ok(run.plan.cost(speed)?.flops)).sum()
+}
+
+fn as_json(ablation: &Ablation, outlook: &Outlook, speed: &Calibration) -> Result<Json> {
+    let mut runs = Vec::new();
+    for (planned, certain) in [(&outlook.certain, true), (&outlook.likely, false)] {
+        for run in planned {
+            runs.push(run_json(run, &run.plan.cost(speed)?, certain));
+        }
+    }
+    let arms = ablation.arms.iter().map(|arm| {
+        let control = ablation.control(&arm.size);
+        json!({
+            "arm": arm.name,
+            "size": arm.size,
+            "holds": arm.holds,
+            "params": arm.params,
+            "flops_per_token": arm.flops_per_token,
+            "relative_params": arm.relative_params(control),
+            "relative_flops": arm.relative_flops(control),
+        })
+    });
+    Ok(json!({
+        "ablation": ablation.name,
+        "profile": ablation.profile,
+        "question": ablation.about.question,
+        "model": ablation.model,
+        "dataset": ablation.dataset,
+        "expect": ablation.expect,
+        "seeds": ablation.seeds,
+        "tune": ablation.tune.as_ref().map(|t| json!({"key": t.key, "grid": t.grid, "seeds": t.seeds})),
+        "arms": arms.collect::<Vec<_>>(),
+        "runs": runs,
+    }))
+}
+
+fn run_json(run: &PlannedRun, cost: &Cost, certain: bool) -> Json {
+    let mut value = json!({
+        "arm": run.arm,
+        "size": run.size,
+        "seed": run.seed,
+        "role": run.role,
+        "rate": run.rate,
+        "value": run.value,
+        "certain": certain,
+        "fingerprint": run.fingerprint.full(),
+    });
+    if let (Json::Object(value), Json::Object(cost)) = (&mut value, json!(cost)) {
+        value.extend(cost);
+    }
+    value
+}

@@ -1,0 +1,53 @@
+//! Problems on the terminal: the place, the line, a caret, what was expected, how to mend it.
+
+use std::io::{IsTerminal, Write};
+
+use ablation_zoo::Error;
+use ablation_zoo::error::{Place, Problem};
+use annotate_snippets::{AnnotationKind, Group, Level, Origin, Renderer, Snippet};
+
+/// Prints all problems to standard error, in colour if that is a terminal and `NO_COLOR` is not set.
+pub fn print(error: &Error) {
+    let plain = std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty());
+    let renderer = match std::io::stderr().is_terminal() && !plain {
+        true => Renderer::styled(),
+        false => Renderer::plain(),
+    };
+    let texts: Vec<String> = error.problems.iter().map(|problem| render(problem, &renderer)).collect();
+    let _ = writeln!(std::io::stderr(), "{}", texts.join("\n\n"));
+}
+
+fn render(problem: &Problem, renderer: &Renderer) -> String {
+    let title = match &problem.key {
+        Some(key) => format!("{key}: {}", problem.got),
+        None => problem.got.clone(),
+    };
+    let expected = problem.expected.as_ref().map(|expected| format!("expected {expected}"));
+    let mut group = Group::with_title(Level::ERROR.primary_title(title));
+    group = match (&problem.place, expected) {
+        (Some(place), expected) if !place.text.trim().is_empty() => {
+            let mark = AnnotationKind::Primary.span(span(place));
+            let mark = match expected {
+                Some(expected) => mark.label(expected),
+                None => mark,
+            };
+            let line = Snippet::source(&place.text).line_start(place.line).path(&place.file).annotation(mark);
+            group.element(line)
+        }
+        (Some(place), expected) => {
+            let origin = Origin::path(&place.file).line(place.line).char_column(place.column);
+            group.element(origin).elements(expected.map(|expected| Level::NOTE.message(expected)))
+        }
+        (None, expected) => group.elements(expected.map(|expected| Level::NOTE.message(expected))),
+    };
+    if let Some(remedy) = &problem.remedy {
+        group = group.element(Level::HELP.message(remedy));
+    }
+    renderer.render(&[group])
+}
+
+/// The bytes of the line that the caret underlines.
+fn span(place: &Place) -> std::ops::Range<usize> {
+    let byte = |chars: usize| place.text.char_indices().nth(chars).map_or(place.text.len(), |(byte, _)| byte);
+    byte(place.column - 1)..byte(place.column - 1 + place.width)
+}

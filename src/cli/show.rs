@@ -1,0 +1,166 @@
+//! `zoo show`: a picture, counts, and every setting with the file it comes from.
+
+use ablation_zoo::Result;
+use ablation_zoo::plan::tree::{Node, Table};
+use ablation_zoo::plan::{
+    Ablation, Plan, Presets, Shelf, ablation, preset, resolve, resolve_dataset, resolve_model, writer,
+};
+use clap::Args;
+use serde_json::json;
+
+use super::subject::Subject;
+use super::{Format, Overrides, diff, output};
+
+/// Arguments of `zoo show`.
+#[derive(Debug, Args)]
+#[command(
+    after_help = "Examples:\n  zoo show llama\n  zoo show llama:4-4 --json\n  zoo show mlp:gated --profile gpu"
+)]
+pub struct Show {
+    /// A model, dataset or ablation, by name or path; a size or an arm may follow after a colon
+    name: String,
+    /// The dataset whose vocabulary and row length a model's counts are for
+    #[arg(long, value_name = "NAME", default_value = "bios")]
+    dataset: String,
+    #[command(flatten)]
+    overrides: Overrides,
+    #[command(flatten)]
+    format: Format,
+}
+
+/// What a model has at one size.
+struct Count {
+    size: String,
+    plan: Plan,
+    vocab_size: usize,
+}
+
+impl Show {
+    /// Prints it.
+    pub fn run(&self) -> Result<()> {
+        let presets = Presets::here();
+        let subject = Subject::find(&presets, &self.name, &self.overrides)?;
+        if self.format.json {
+            return self.print_json(&presets, &subject);
+        }
+        let mut text = format!("# {} · {}\n", self.name, subject.file);
+        let note = presets.load(subject.shelf, &subject.name)?;
+        text.push_str(&format!("# {}\n", preset::note(&note.text)));
+        if subject.shelf == Shelf::Models {
+            text.push_str(&commented(&picture(&subject.resolved.plan)));
+            text.push_str(&commented(&self.sizes(&presets, &subject)?));
+        }
+        text.push('\n');
+        text.push_str(&subject.resolved.annotated(subject.tables()));
+        if subject.shelf == Shelf::Ablations && subject.part.is_none() {
+            text.push_str(&commented(&self.arms(&presets, &subject)?));
+        }
+        output::print(&text)
+    }
+
+    fn print_json(&self, presets: &Presets, subject: &Subject) -> Result<()> {
+        let mut value = json!({
+            "kind": subject.shelf.noun(),
+            "name": subject.name,
+            "part": subject.part,
+            "file": subject.file,
+            "plan": output::json(&subject.tree()),
+        });
+        if subject.shelf == Shelf::Models {
+            let counts = self.counts(presets, subject)?;
+            value["sizes"] = counts.iter().map(Count::json).collect();
+        }
+        output::print_json(&value)
+    }
+
+    /// The sizes of a model, or the one that is asked for.
+    fn counts(&self, presets: &Presets, subject: &Subject) -> Result<Vec<Count>> {
+        let data = resolve_dataset(presets, &self.dataset)?.plan.data;
+        let vocab_size = data.vocab_size()?;
+        let sizes = match &subject.part {
+            Some(size) => vec![size.clone()],
+            None => resolve::sizes(presets, &subject.name)?,
+        };
+        let count = |size: String| {
+            let model = resolve_model(presets, &subject.name, Some(&size))?.plan.model;
+            Ok(Count { size, plan: Plan { model, data: data.clone(), ..Plan::default() }, vocab_size })
+        };
+        sizes.into_iter().map(count).collect()
+    }
+
+    fn sizes(&self, presets: &Presets, subject: &Subject) -> Result<String> {
+        let counts = self.counts(presets, subject)?;
+        let Some(first) = counts.first() else { return Ok(String::new()) };
+        let title = format!(
+            "\nParameters and training FLOPs with the {} tokens of {} and rows of {}:\n",
+            output::thousands(first.vocab_size as u64),
+            self.dataset,
+            first.plan.data.seq_len()
+        );
+        let header = ["size", "layers", "width", "heads", "parameters", "without tables", "FLOPs/token"];
+        Ok(title + &output::table(header, 1, counts.iter().map(Count::row)))
+    }
+
+    /// Each arm of an ablation against the control.
+    fn arms(&self, presets: &Presets, subject: &Subject) -> Result<String> {
+        let profile = self.overrides.profile.as_deref();
+        let loaded = Ablation::load(presets, &subject.name, profile, &self.overrides.sets)?;
+        let control = writer::write(&loaded.arms[0].resolved.plan);
+        let mut text = String::new();
+        for arm in loaded.arms_of(&loaded.arms[0].size).skip(1) {
+            let differences = diff::differences(&control, &writer::write(&arm.resolved.plan));
+            text.push_str(&format!("\narm {}\n", arm.name));
+            text.push_str(&diff::table(ablation::CONTROL, &arm.name, &differences));
+        }
+        Ok(text)
+    }
+}
+
+impl Count {
+    fn row(&self) -> [String; 7] {
+        let (model, seq_len) = (&self.plan.model, self.plan.data.seq_len());
+        let params = model.num_params(self.vocab_size, seq_len);
+        [
+            self.size.clone(),
+            model.n_layers.to_string(),
+            model.d_model.to_string(),
+            model.n_heads.to_string(),
+            output::thousands(params.total),
+            output::thousands(params.non_embedding()),
+            output::short(model.flops_per_token(self.vocab_size, seq_len).exact as f64, ""),
+        ]
+    }
+
+    fn json(&self) -> serde_json::Value {
+        let (model, seq_len) = (&self.plan.model, self.plan.data.seq_len());
+        json!({
+            "size": self.size,
+            "params": model.num_params(self.vocab_size, seq_len),
+            "flops_per_token": model.flops_per_token(self.vocab_size, seq_len),
+        })
+    }
+}
+
+/// The block as text, read from its choices: a new slot or kind appears by itself.
+fn picture(plan: &Plan) -> String {
+    let model = writer::write(&plan.model);
+    let says = |path: &[&str]| model.get(path).map_or(String::new(), output::phrase);
+    let slots = model.get(&["block"]).and_then(Node::as_table).into_iter().flat_map(Table::iter);
+    let slots: Vec<_> = slots.filter(|slot| slot.node.kind() != Some("none")).collect();
+    let mut text = format!("\n  tokens\n    |\n  embedding          {}\n    |\n", says(&["embedding"]));
+    let times = if plan.model.n_layers > 0 { plan.model.n_layers.to_string() } else { "n".to_string() };
+    for (index, slot) in slots.iter().enumerate() {
+        let repeat =
+            if index + 1 == slots.len() { format!("   = one block, {times} of them") } else { String::new() };
+        text.push_str("    +-----.\n");
+        text.push_str(&format!("    |   norm           {}\n", says(&["norm"])));
+        text.push_str(&format!("    |   {:<14} {}\n", slot.key, output::phrase(&slot.node)));
+        text.push_str(&format!("   (+)<---'{repeat}\n    |\n"));
+    }
+    text + "  norm\n    |\n  logits\n"
+}
+
+/// The text as comments, so that all of the output is TOML.
+fn commented(text: &str) -> String {
+    text.lines().map(|line| format!("# {line}").trim_end().to_string() + "\n").collect()
+}

@@ -1,0 +1,63 @@
+//! What `show` and `diff` are about: `NAME` or `NAME:PART`, a size of a model or an arm of an ablation.
+
+use ablation_zoo::Result;
+use ablation_zoo::plan::tree::Node;
+use ablation_zoo::plan::writer;
+use ablation_zoo::plan::{
+    Presets, Request, Resolved, Shelf, ablation, resolve_dataset, resolve_model, resolve_single,
+};
+
+use super::Overrides;
+
+/// A model, a dataset, or an arm.
+pub struct Subject {
+    /// What it is of.
+    pub shelf: Shelf,
+    /// Its name without the part.
+    pub name: String,
+    /// The size or arm.
+    pub part: Option<String>,
+    /// Its file.
+    pub file: String,
+    /// The plan; only [`Subject::tables`] of it are meant.
+    pub resolved: Resolved,
+}
+
+impl Subject {
+    /// Finds and resolves `NAME[:PART]`.
+    pub fn find(presets: &Presets, name: &str, overrides: &Overrides) -> Result<Self> {
+        let (name, part) = match name.split_once(':') {
+            Some((name, part)) if !part.contains(['/', '\\']) => (name, Some(part)),
+            _ => (name, None),
+        };
+        let (shelf, source) = presets.find(name)?;
+        let resolved = match shelf {
+            Shelf::Models => resolve_model(presets, name, part)?,
+            Shelf::Datasets => resolve_dataset(presets, name)?,
+            Shelf::Ablations => {
+                let with = Some((name, part.unwrap_or(ablation::CONTROL)));
+                let profile = overrides.profile.as_deref();
+                resolve_single(
+                    presets,
+                    &Request { with, profile, sets: &overrides.sets, ..Request::default() },
+                )?
+            }
+        };
+        let part = part.map(str::to_string);
+        Ok(Subject { shelf, name: name.to_string(), part, file: source.name.clone(), resolved })
+    }
+
+    /// The tables of the plan that it is about.
+    pub fn tables(&self) -> &'static [&'static str] {
+        match self.shelf {
+            Shelf::Models => &["model"],
+            Shelf::Datasets => &["data"],
+            Shelf::Ablations => &["model", "data", "training", "measure"],
+        }
+    }
+
+    /// These tables.
+    pub fn tree(&self) -> Node {
+        writer::write(&self.resolved.plan).only(self.tables())
+    }
+}

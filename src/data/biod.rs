@@ -1,0 +1,397 @@
+//! bioD(N, K, C, D, L, T): people as rows of symbols, so that every term of the capacity law can be set by
+//! hand.
+//!
+//! Definition 2.2 of arXiv 2404.05405 in a compact form: end-of-text, the parts of the name, then the K
+//! attributes in an order that is fresh at each exposure, each as one attribute token and C chunks of L
+//! symbols. A chunk is one of the D distinct strings of its attribute, chosen uniformly for each person. One
+//! person fills one row.
+
+use serde::{Deserialize, Serialize};
+
+use super::information::{Attribute, Diversity, Information};
+use super::permutation::Permutation;
+use super::random::{Draws, Streams};
+use super::stream::Order;
+use super::{Batch, Document, Fact, MAX_SEQ_LEN, Span, check_range, out_of_range};
+use crate::error::Result;
+
+/// The token that opens every row.
+pub(super) const END_OF_TEXT: u32 = 0;
+
+/// The numbers of bioD; the default is small enough for two CPU cores.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct BioDConfig {
+    /// N, how many people.
+    pub people: u64,
+    /// K, attributes of a person.
+    pub attributes: u64,
+    /// C, chunks in a value.
+    pub chunks: u64,
+    /// D, distinct strings that a chunk of an attribute is drawn from.
+    pub diversity: u64,
+    /// L, symbols in a string.
+    pub length: u64,
+    /// T, symbols to choose from.
+    pub alphabet: u64,
+    /// Words in a name.
+    pub name_parts: u64,
+    /// Words that each part of a name is drawn from; log2 N0 = `name_parts` log2 `name_pool`.
+    pub name_pool: u64,
+}
+
+impl Default for BioDConfig {
+    fn default() -> Self {
+        BioDConfig {
+            people: 3072,
+            attributes: 4,
+            chunks: 2,
+            diversity: 64,
+            length: 1,
+            alphabet: 64,
+            name_parts: 3,
+            name_pool: 64,
+        }
+    }
+}
+
+impl BioDConfig {
+    pub(super) fn check(&self) -> Result<()> {
+        let max_token = i32::MAX as u64;
+        for (key, value, most) in [
+            ("attributes", self.attributes, MAX_SEQ_LEN),
+            ("chunks", self.chunks, MAX_SEQ_LEN),
+            ("length", self.length, MAX_SEQ_LEN),
+            ("name_parts", self.name_parts, 63),
+            ("alphabet", self.alphabet, max_token),
+            ("name_pool", self.name_pool, max_token),
+        ] {
+            check_range(key, value, 1..=most)?;
+        }
+        let name_space = self.name_space().filter(|&space| space <= Permutation::MAX_LEN);
+        let name_space = name_space.ok_or_else(|| {
+            out_of_range(
+                "name_pool",
+                self.name_pool,
+                &format!("at most 2^63 names of {} parts", self.name_parts),
+            )
+        })?;
+        check_range("people", self.people, 1..=name_space)?;
+        let strings = power(self.alphabet, self.length).unwrap_or(u64::MAX);
+        check_range("diversity", self.diversity, 1..=strings)?;
+        let value = self.chunks.checked_mul(self.length).and_then(|n| (n + 1).checked_mul(self.attributes));
+        let row = value.map_or(u64::MAX, |n| n.saturating_add(1 + self.name_parts));
+        if row > MAX_SEQ_LEN {
+            return Err(out_of_range("attributes", self.attributes, "at most 2^20 tokens in a row"));
+        }
+        if self.tokens() > max_token {
+            return Err(out_of_range("alphabet", self.alphabet, "at most 2^31 tokens in the vocabulary"));
+        }
+        Ok(())
+    }
+
+    /// N0, how many names there are; `None` beyond 64 bits.
+    fn name_space(&self) -> Option<u64> {
+        power(self.name_pool, self.name_parts)
+    }
+
+    /// 1 + `name_parts` `name_pool` + K + T; cannot overflow within the limits of [`BioDConfig::check`].
+    fn tokens(&self) -> u64 {
+        self.first_symbol() + self.alphabet
+    }
+
+    fn first_attribute(&self) -> u64 {
+        1 + self.name_parts * self.name_pool
+    }
+
+    fn first_symbol(&self) -> u64 {
+        self.first_attribute() + self.attributes
+    }
+
+    pub(super) fn vocab_size(&self) -> usize {
+        self.tokens() as usize
+    }
+
+    pub(super) fn seq_len(&self) -> usize {
+        let value = self.chunks.saturating_mul(self.length).saturating_add(1);
+        self.attributes.saturating_mul(value).saturating_add(self.name_parts).saturating_add(1) as usize
+    }
+
+    /// Definition 4.1 of the paper.
+    pub(super) fn information(&self) -> Information {
+        let bits = self.chunks as f64 * (self.diversity as f64).log2();
+        let attribute = |k| Attribute { name: format!("attribute {k}"), bits };
+        Information {
+            people: self.people,
+            name_bits: self.name_parts as f64 * (self.name_pool as f64).log2(),
+            attributes: (1..=self.attributes).map(attribute).collect(),
+            diversity: Some(Diversity {
+                attributes: self.attributes,
+                chunks: self.chunks,
+                distinct: self.diversity,
+                length: self.length,
+                alphabet: self.alphabet,
+            }),
+        }
+    }
+
+    pub(super) fn open(&self, seed: u64, exposures: u64) -> Result<BioD> {
+        let name_space = self.name_space().expect("the names were counted by check");
+        Ok(BioD {
+            order: Order::new(seed, self.people, exposures)?,
+            names: Permutation::new(name_space, &mut Streams::new(seed, "bio-d names").at(0)),
+            strings: Strings::new(self, seed),
+            choices: Streams::new(seed, "bio-d people"),
+            training: Streams::new(seed, "bio-d order"),
+            measurement: Streams::new(seed, "bio-d measurement"),
+            config: self.clone(),
+        })
+    }
+}
+
+fn power(base: u64, exponent: u64) -> Option<u64> {
+    base.checked_pow(u32::try_from(exponent).ok()?)
+}
+
+/// Rows of symbols, opened.
+#[derive(Debug)]
+pub(super) struct BioD {
+    config: BioDConfig,
+    order: Order,
+    names: Permutation,
+    strings: Strings,
+    choices: Streams,
+    training: Streams,
+    measurement: Streams,
+}
+
+impl BioD {
+    pub fn config(&self) -> &BioDConfig {
+        &self.config
+    }
+
+    pub fn batch(&self, step: u64, rows: usize) -> Batch {
+        let seq_len = self.config.seq_len();
+        let mut run = Document { tokens: Vec::with_capacity(rows * seq_len + 1), spans: Vec::new() };
+        for row in 0..rows as u64 {
+            let (person, exposure) = self.order.pair(step * rows as u64 + row);
+            run.spans.clear();
+            self.write(person, self.training.at_turn(person, exposure), &mut run);
+        }
+        // What follows a row is end-of-text, whether it opens the next row or not.
+        run.tokens.push(END_OF_TEXT);
+        Batch::from_run(&run.tokens, rows, seq_len)
+    }
+
+    pub fn document(&self, person: u64, exposure: u64) -> Document {
+        self.written(person, self.training.at_turn(person, exposure))
+    }
+
+    pub fn measurement_document(&self, person: u64, rendering: u64) -> Document {
+        self.written(person, self.measurement.at_turn(person, rendering))
+    }
+
+    fn written(&self, person: u64, draws: Draws) -> Document {
+        assert!(person < self.config.people, "person {person} is not below {}", self.config.people);
+        let mut document = Document::default();
+        self.write(person, draws, &mut document);
+        document
+    }
+
+    fn write(&self, person: u64, mut draws: Draws, out: &mut Document) {
+        let config = &self.config;
+        let start = out.tokens.len();
+        out.tokens.push(END_OF_TEXT);
+        let mut name = self.names.apply(person, 0);
+        for part in 0..config.name_parts {
+            out.tokens.push((1 + part * config.name_pool + name % config.name_pool) as u32);
+            name /= config.name_pool;
+        }
+        let name_end = 1 + config.name_parts as usize;
+        out.spans.push(Span::whole(Fact::Name, 1..name_end));
+        let mut attributes: Vec<u64> = (0..config.attributes).collect();
+        draws.shuffle(&mut attributes);
+        let picks = self.picks(person);
+        for attribute in attributes {
+            out.tokens.push((config.first_attribute() + attribute) as u32);
+            let value = out.tokens.len() - start;
+            let (chunks, length) = (config.chunks as usize, config.length as usize);
+            for pick in &picks[attribute as usize * chunks..][..chunks] {
+                self.strings.write(attribute, *pick, config.first_symbol(), &mut out.tokens);
+            }
+            let fact = Fact::Value(attribute as usize);
+            out.spans.push(Span {
+                fact,
+                range: value..value + chunks * length,
+                first_chunk: value..value + length,
+            });
+        }
+    }
+
+    /// Which string of its attribute each chunk of a person is, attribute by attribute.
+    fn picks(&self, person: u64) -> Vec<u64> {
+        let mut draws = self.choices.at(person);
+        (0..self.config.attributes * self.config.chunks).map(|_| draws.below(self.config.diversity)).collect()
+    }
+
+    /// Tokens as words: `n2.17` is word 17 of the second part of a name, `a3` an attribute, `s5` a symbol.
+    pub fn decode(&self, tokens: &[u32]) -> String {
+        let config = &self.config;
+        let word = |&token: &u32| match u64::from(token) {
+            0 => "<|endoftext|>".to_string(),
+            t if t < config.first_attribute() => {
+                format!("n{}.{}", (t - 1) / config.name_pool + 1, (t - 1) % config.name_pool)
+            }
+            t if t < config.first_symbol() => format!("a{}", t - config.first_attribute() + 1),
+            t => format!("s{}", t - config.first_symbol()),
+        };
+        tokens.iter().map(word).collect::<Vec<_>>().join(" ")
+    }
+}
+
+/// For each attribute D distinct strings of L symbols out of T, without a table.
+///
+/// String `i` is place `i` of a permutation of all strings, read as digits of base T. Where T^L exceeds 2^63
+/// the permutation covers the longest head that does not, which keeps strings apart, and the tail is drawn
+/// freely.
+#[derive(Debug)]
+struct Strings {
+    alphabet: u64,
+    head: u64,
+    tail: u64,
+    heads: Vec<Permutation>,
+    tails: Streams,
+}
+
+impl Strings {
+    fn new(config: &BioDConfig, seed: u64) -> Self {
+        let fits = |&length: &u64| power(config.alphabet, length).is_some_and(|n| n <= Permutation::MAX_LEN);
+        let head = (1..=config.length.min(63)).take_while(fits).last().unwrap_or(1);
+        let space = power(config.alphabet, head).expect("the head was chosen to fit");
+        let keys = Streams::new(seed, "bio-d strings");
+        Strings {
+            alphabet: config.alphabet,
+            head,
+            tail: config.length - head,
+            heads: (0..config.attributes).map(|k| Permutation::new(space, &mut keys.at(k))).collect(),
+            tails: Streams::new(seed, "bio-d tails"),
+        }
+    }
+
+    fn write(&self, attribute: u64, i: u64, first_symbol: u64, out: &mut Vec<u32>) {
+        let mut string = self.heads[attribute as usize].apply(i, 0);
+        for _ in 0..self.head {
+            out.push((first_symbol + string % self.alphabet) as u32);
+            string /= self.alphabet;
+        }
+        if self.tail > 0 {
+            let mut draws = self.tails.at_turn(attribute, i);
+            out.extend((0..self.tail).map(|_| (first_symbol + draws.below(self.alphabet)) as u32));
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::collections::HashSet;
+
+    #[test]
+    fn a_row_of_the_pilot_is_sixteen_tokens_of_261() {
+        let config = BioDConfig::default();
+        assert_eq!((config.seq_len(), config.vocab_size()), (16, 261));
+        let bits = config.information().bits_per_person();
+        assert!((bits - (48.0 + 18.0 - 3072f64.log2())).abs() < 1e-12);
+        assert_eq!(config.information().diversity.map(|d| d.bits()), Some(0.0));
+    }
+
+    fn odd() -> BioDConfig {
+        BioDConfig {
+            people: 23,
+            attributes: 3,
+            chunks: 2,
+            diversity: 7,
+            length: 4,
+            alphabet: 5,
+            name_parts: 2,
+            name_pool: 5,
+        }
+    }
+
+    #[test]
+    fn values_come_from_sets_of_just_as_many_strings() {
+        let config = BioDConfig { people: 1000, name_pool: 40, ..odd() };
+        let data = config.open(3, 1).unwrap();
+        let mut sets = vec![HashSet::new(); 3];
+        for person in 0..1000 {
+            let document = data.document(person, 0);
+            for span in &document.spans[1..] {
+                let Fact::Value(attribute) = span.fact else { panic!("a second name") };
+                assert_eq!(span.first_chunk, span.range.start..span.range.start + 4);
+                assert_eq!(document.tokens[span.range.start - 1], 1 + 80 + attribute as u32);
+                sets[attribute].extend(document.tokens[span.range.clone()].chunks(4).map(<[u32]>::to_vec));
+            }
+        }
+        assert_eq!(sets.iter().map(HashSet::len).collect::<Vec<_>>(), [7, 7, 7]);
+        assert_ne!(sets[0], sets[1]);
+    }
+
+    #[test]
+    fn names_are_unique_even_when_all_are_taken() {
+        let data = BioDConfig { people: 25, ..odd() }.open(9, 1).unwrap();
+        let names: HashSet<_> =
+            (0..25).map(|person| data.document(person, 0).tokens[1..3].to_vec()).collect();
+        assert_eq!(names.len(), 25);
+    }
+
+    #[test]
+    fn values_stay_and_only_the_order_changes_between_exposures_and_measurements() {
+        let data = odd().open(1, 4).unwrap();
+        let values = |document: Document| {
+            let mut values: Vec<_> = document
+                .spans
+                .iter()
+                .map(|s| (format!("{:?}", s.fact), document.tokens[s.range.clone()].to_vec()))
+                .collect();
+            values.sort();
+            values
+        };
+        let documents: HashSet<_> = (0..20).map(|e| data.document(5, e).tokens).collect();
+        assert_eq!(documents.len(), 6, "all orders of three attributes");
+        for e in 0..20 {
+            assert_eq!(values(data.document(5, e)), values(data.measurement_document(5, 0)));
+        }
+    }
+
+    #[test]
+    fn long_strings_over_large_alphabets_need_no_table() {
+        let config = BioDConfig { length: 50, alphabet: 40_000, diversity: 10_000, ..odd() };
+        config.check().unwrap();
+        let document = config.open(0, 1).unwrap().document(22, 0);
+        assert_eq!(document.tokens.len(), config.seq_len());
+        assert!(document.tokens.iter().all(|&t| (t as usize) < config.vocab_size()));
+    }
+
+    #[test]
+    fn impossible_numbers_are_errors_that_name_the_key() {
+        let message = |config: BioDConfig| config.check().unwrap_err().to_string();
+        let base = BioDConfig::default;
+        assert_eq!(message(BioDConfig { people: 0, ..base() }), "data.people: 0, expected 1 to 262144");
+        assert_eq!(message(BioDConfig { diversity: 65, ..base() }), "data.diversity: 65, expected 1 to 64");
+        assert!(message(BioDConfig { people: 1 << 60, ..base() }).starts_with("data.people: "));
+        assert!(message(BioDConfig { alphabet: 1 << 40, ..base() }).starts_with("data.alphabet: "));
+        assert!(message(BioDConfig { name_parts: 60, ..base() }).starts_with("data.name_pool: 64"));
+        assert!(message(BioDConfig { attributes: 1 << 19, length: 1 << 19, ..base() }).contains("2^20"));
+        assert!(message(BioDConfig { chunks: 0, ..base() }).starts_with("data.chunks: 0"));
+    }
+
+    #[test]
+    fn the_target_after_a_row_is_end_of_text() {
+        let data = BioDConfig::default().open(0, 2).unwrap();
+        let batch = data.batch(3, 5);
+        assert_eq!((batch.rows, batch.seq_len, batch.tokens.len()), (5, 16, 80));
+        for (tokens, targets) in batch.tokens.chunks(16).zip(batch.targets.chunks(16)) {
+            assert_eq!((tokens[0], targets[15], &tokens[1..]), (0, 0, &targets[..15]));
+        }
+    }
+}

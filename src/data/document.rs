@@ -1,0 +1,41 @@
+//! One document, and where its facts stand in it.
+
+use std::ops::Range;
+
+/// One document and where its facts stand.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Document {
+    /// Token ids, the first of them end-of-text.
+    pub tokens: Vec<u32>,
+    /// The facts in the order of the text, each once.
+    pub spans: Vec<Span>,
+}
+
+/// Where a fact stands in a document.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Span {
+    /// Which fact.
+    pub fact: Fact,
+    /// The positions of all its tokens.
+    pub range: Range<usize>,
+    /// The positions of its first chunk, whose loss measures the diversity term; all of `range` without
+    /// chunks.
+    pub first_chunk: Range<usize>,
+}
+
+/// A fact about a person.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Fact {
+    /// The full name, once at the beginning.
+    Name,
+    /// The value of an attribute, by its index in
+    /// [`Information::attributes`](super::Information::attributes).
+    Value(usize),
+}
+
+impl Span {
+    /// A fact without chunks.
+    pub(super) fn whole(fact: Fact, range: Range<usize>) -> Self {
+        Span { fact, first_chunk: range.clone(), range }
+    }
+}

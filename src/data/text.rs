@@ -1,0 +1,266 @@
+//! Plain text: a folder of the user's files, packed end to end, with the end of each file held out.
+//!
+//! Files are read in the order of their paths. Each epoch cuts the training part at another offset and takes
+//! the windows in another order, both pure functions of the seed; the held-out part is read once, in order.
+
+use std::path::{Path, PathBuf};
+
+use serde::{Deserialize, Serialize};
+
+use super::list::read_text;
+use super::permutation::Permutation;
+use super::random::Streams;
+use super::tokenizer::{Tokenizer, TokenizerConfig};
+use super::{Batch, MAX_SEQ_LEN, check_range, out_of_range};
+use crate::error::{Error, Problem, Result};
+
+/// A folder of text files.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct TextConfig {
+    /// The folder; its subfolders are read too, hidden files are not.
+    pub path: PathBuf,
+    /// How text becomes tokens.
+    pub tokenizer: TokenizerConfig,
+    /// Positions in a row of a batch.
+    pub seq_len: usize,
+    /// The share of each file's tokens, at its end, that is kept from training.
+    pub held_out: f64,
+}
+
+impl Default for TextConfig {
+    fn default() -> Self {
+        TextConfig { path: PathBuf::new(), tokenizer: TokenizerConfig::Gpt2, seq_len: 512, held_out: 0.05 }
+    }
+}
+
+impl TextConfig {
+    pub(super) fn check(&self) -> Result<()> {
+        check_range("seq_len", self.seq_len as u64, 1..=MAX_SEQ_LEN)?;
+        if !(0.0..1.0).contains(&self.held_out) {
+            return Err(out_of_range("held_out", self.held_out, "a share from 0 to below 1"));
+        }
+        if !self.path.is_dir() {
+            let got = format!("no folder {:?}", self.path.display().to_string());
+            return Err(Error::config(Problem::new(got).key("data.path").expected("a folder of text files")));
+        }
+        Ok(())
+    }
+
+    /// The files, sorted by path.
+    pub(super) fn files(&self) -> Result<Vec<PathBuf>> {
+        self.check()?;
+        let mut files = Vec::new();
+        collect_files(&self.path, &mut files)?;
+        files.sort();
+        if files.is_empty() {
+            let got = format!("no files in {}", self.path.display());
+            return Err(Error::data(Problem::new(got).key("data.path").remedy("put text files there")));
+        }
+        Ok(files)
+    }
+
+    pub(super) fn vocab_size(&self) -> Result<usize> {
+        match self.tokenizer {
+            TokenizerConfig::Gpt2 | TokenizerConfig::Bytes => Ok(self.tokenizer.open([]).vocab_size()),
+            TokenizerConfig::Words => Ok(self.open(0)?.tokenizer.vocab_size()),
+        }
+    }
+
+    pub(super) fn open(&self, seed: u64) -> Result<Text> {
+        let texts = self.files()?.iter().map(|path| read_text(path)).collect::<Result<Vec<_>>>()?;
+        let tokenizer = self.tokenizer.open(texts.iter().map(String::as_str));
+        let (mut training, mut held_out) = (Vec::new(), Vec::new());
+        for text in &texts {
+            let tokens = tokenizer.encode(text)?;
+            let (head, tail) = tokens.split_at(tokens.len() - (tokens.len() as f64 * self.held_out) as usize);
+            for (part, tokens) in [(&mut training, head), (&mut held_out, tail)] {
+                if !tokens.is_empty() {
+                    part.push(tokenizer.end_of_text());
+                    part.extend_from_slice(tokens);
+                }
+            }
+        }
+        if training.len() <= self.seq_len {
+            let got = format!("{} has {} tokens to train on", self.path.display(), training.len());
+            let problem =
+                Problem::new(got).key("data.path").expected(format!("more than seq_len = {}", self.seq_len));
+            return Err(Error::data(problem.remedy("add text, or lower data.seq_len or data.held_out")));
+        }
+        let windows = (training.len() - 1) as u64 / self.seq_len as u64;
+        Ok(Text {
+            order: Permutation::new(windows, &mut Streams::new(seed, "text order").at(0)),
+            offsets: Streams::new(seed, "text offsets"),
+            seq_len: self.seq_len,
+            n_files: texts.len(),
+            windows,
+            tokenizer,
+            training,
+            held_out,
+        })
+    }
+}
+
+fn collect_files(folder: &Path, files: &mut Vec<PathBuf>) -> Result<()> {
+    let failed = |source| Error::io("read", folder, source);
+    for entry in std::fs::read_dir(folder).map_err(failed)? {
+        let entry = entry.map_err(failed)?;
+        let path = entry.path();
+        if entry.file_name().to_string_lossy().starts_with('.') {
+            continue;
+        }
+        // A link to a folder is not followed: it could lead in a circle.
+        if entry.file_type().map_err(failed)?.is_dir() {
+            collect_files(&path, files)?;
+        } else if path.is_file() {
+            files.push(path);
+        }
+    }
+    Ok(())
+}
+
+/// Files, read and tokenised.
+#[derive(Debug)]
+pub(super) struct Text {
+    tokenizer: Tokenizer,
+    training: Vec<u32>,
+    held_out: Vec<u32>,
+    n_files: usize,
+    seq_len: usize,
+    windows: u64,
+    order: Permutation,
+    offsets: Streams,
+}
+
+impl Text {
+    pub fn tokenizer(&self) -> &Tokenizer {
+        &self.tokenizer
+    }
+
+    /// Mean tokens of a file's training part.
+    pub fn tokens_per_document(&self) -> f64 {
+        self.training.len() as f64 / self.n_files as f64
+    }
+
+    /// Tokens to train on and tokens held out.
+    pub fn n_tokens(&self) -> [usize; 2] {
+        [self.training.len(), self.held_out.len()]
+    }
+
+    /// The first tokens of the training part.
+    pub fn opening(&self, n: usize) -> &[u32] {
+        &self.training[..n.min(self.training.len())]
+    }
+
+    pub fn batch(&self, step: u64, rows: usize) -> Batch {
+        let mut batch = Batch::with_capacity(rows, self.seq_len);
+        for row in 0..rows as u64 {
+            let window = step * rows as u64 + row;
+            let (epoch, index) = (window / self.windows, window % self.windows);
+            let slack = self.training.len() as u64 - self.windows * self.seq_len as u64;
+            let offset = self.offsets.at(epoch).below(slack);
+            let start = (offset + self.order.apply(index, epoch) * self.seq_len as u64) as usize;
+            batch.push_row(&self.training[start..=start + self.seq_len], 0);
+        }
+        batch
+    }
+
+    pub fn held_out_batch(&self, index: u64, rows: usize) -> Option<Batch> {
+        let targets = self.held_out.len().saturating_sub(1);
+        let first = usize::try_from(index).ok()?.checked_mul(rows * self.seq_len)?;
+        let starts = (first..targets).step_by(self.seq_len).take(rows);
+        let mut batch = Batch::with_capacity(starts.len(), self.seq_len);
+        for start in starts {
+            let mut run = self.held_out[start..targets.min(start + self.seq_len) + 1].to_vec();
+            let padding = self.seq_len + 1 - run.len();
+            run.resize(self.seq_len + 1, self.tokenizer.end_of_text());
+            batch.push_row(&run, padding);
+        }
+        (batch.rows > 0).then_some(batch)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::fs;
+
+    fn folder(files: &[(&str, &[u8])]) -> tempfile::TempDir {
+        let folder = tempfile::tempdir().unwrap();
+        for (name, content) in files {
+            let path = folder.path().join(name);
+            fs::create_dir_all(path.parent().unwrap()).unwrap();
+            fs::write(path, content).unwrap();
+        }
+        folder
+    }
+
+    fn config(folder: &tempfile::TempDir) -> TextConfig {
+        TextConfig {
+            path: folder.path().into(),
+            tokenizer: TokenizerConfig::Bytes,
+            seq_len: 3,
+            held_out: 0.25,
+        }
+    }
+
+    #[test]
+    fn files_are_sorted_and_their_ends_are_held_out() {
+        let folder = folder(&[("b.txt", b"ijklmnop"), ("a/x.txt", b"abcdefgh"), (".hidden", b"no")]);
+        let text = config(&folder).open(0).unwrap();
+        let read = |tokens: &[u32]| text.tokenizer.decode(tokens).replace("<|endoftext|>", "|");
+        assert_eq!((read(&text.training), read(&text.held_out)), ("|abcdef|ijklmn".into(), "|gh|op".into()));
+        assert_eq!((text.tokens_per_document(), config(&folder).vocab_size().unwrap()), (7.0, 257));
+    }
+
+    #[test]
+    fn every_epoch_takes_every_window_once_in_its_own_order() {
+        let folder = folder(&[("a", (b'A'..b'z').collect::<Vec<_>>().as_slice())]);
+        let text = config(&folder).open(4).unwrap();
+        let starts = |epoch: u64| -> Vec<i32> {
+            let first = |w| text.batch(epoch * text.windows + w, 1).tokens[0];
+            // End-of-text stands where the token before that of 'A' would.
+            (0..text.windows).map(|w| first(w).max(i32::from(b'A'))).collect()
+        };
+        let (first, second) = (starts(0), starts(1));
+        assert_ne!(first, second);
+        for mut starts in [first, second] {
+            starts.sort_unstable();
+            assert!(starts.windows(2).all(|pair| pair[1] - pair[0] == 3), "{starts:?}");
+            assert_eq!(starts.len() as u64, text.windows);
+        }
+    }
+
+    #[test]
+    fn held_out_batches_score_every_token_once() {
+        let folder = folder(&[("a", &[b'x'; 44])]);
+        let text = TextConfig { held_out: 0.5, ..config(&folder) }.open(0).unwrap();
+        let batches: Vec<Batch> = (0..).map_while(|i| text.held_out_batch(i, 2)).collect();
+        assert_eq!(text.held_out.len(), 23);
+        assert_eq!(batches.iter().map(|b| b.rows).collect::<Vec<_>>(), [2, 2, 2, 2]);
+        assert_eq!(batches.iter().flat_map(|b| &b.weights).sum::<f32>(), 22.0);
+        assert_eq!(batches[3].weights, [1.0, 1.0, 1.0, 1.0, 0.0, 0.0]);
+        assert_eq!(batches[3].targets[4..], [0, 0]);
+    }
+
+    #[test]
+    fn what_cannot_be_read_is_named() {
+        let nothing = TextConfig { path: "/nowhere".into(), ..TextConfig::default() };
+        let message = nothing.check().unwrap_err().to_string();
+        assert_eq!(message, "data.path: no folder \"/nowhere\", expected a folder of text files");
+        let empty = folder(&[]);
+        assert!(config(&empty).open(0).unwrap_err().to_string().starts_with("data.path: no files in "));
+        let short = folder(&[("a", b"ab"), ("b", b"")]);
+        let message = config(&short).open(0).unwrap_err().to_string();
+        assert!(message.contains("has 3 tokens to train on, expected more than seq_len = 3"), "{message}");
+        let binary = folder(&[("a", b"ok\n\xff\xfe")]);
+        let error = config(&binary).open(0).unwrap_err();
+        assert!(error.to_string().contains("a: line 2: bytes that are not UTF-8"), "{error}");
+        assert_eq!(error.exit_code(), 65);
+        let wrong = TextConfig { held_out: 1.0, ..config(&short) };
+        assert_eq!(
+            wrong.check().unwrap_err().to_string(),
+            "data.held_out: 1, expected a share from 0 to below 1"
+        );
+    }
+}

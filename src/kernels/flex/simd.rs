@@ -1,0 +1,366 @@
+//! Vectors of f32 at the width of [`level`], and functions compiled once per width.
+//!
+//! A kernel is written once, generic over [`Simd`], with [`simd!`]; the machine's width is chosen at run time. A
+//! value of a `Simd` type is the proof that the processor has its instructions.
+
+use super::super::level::{Level, level};
+
+/// A vector width: how to do arithmetic on `LANES` numbers at once.
+pub trait Simd: Copy + Send + Sync {
+    /// The numbers of one register.
+    type V: Copy;
+    /// How many they are.
+    const LANES: usize;
+    /// Rows of a tile of a matrix product: as many as the registers hold, two vectors each.
+    const ROWS: usize;
+
+    /// `x` in every lane.
+    fn splat(self, x: f32) -> Self::V;
+    /// The `LANES` numbers at `p`.
+    ///
+    /// # Safety
+    /// All of them must be readable.
+    unsafe fn load(self, p: *const f32) -> Self::V;
+    /// Writes the `LANES` numbers to `p`.
+    ///
+    /// # Safety
+    /// All of them must be writable.
+    unsafe fn store(self, p: *mut f32, v: Self::V);
+    /// `a + b`.
+    fn add(self, a: Self::V, b: Self::V) -> Self::V;
+    /// `a - b`.
+    fn sub(self, a: Self::V, b: Self::V) -> Self::V;
+    /// `a * b`.
+    fn mul(self, a: Self::V, b: Self::V) -> Self::V;
+    /// `a / b`.
+    fn div(self, a: Self::V, b: Self::V) -> Self::V;
+    /// `a * b + c`, rounded once where the processor can.
+    fn fma(self, a: Self::V, b: Self::V, c: Self::V) -> Self::V;
+    /// The larger; a NaN in `a` gives `b`.
+    fn max(self, a: Self::V, b: Self::V) -> Self::V;
+    /// The smaller; a NaN in `a` gives `b`.
+    fn min(self, a: Self::V, b: Self::V) -> Self::V;
+    /// Square root.
+    fn sqrt(self, a: Self::V) -> Self::V;
+    /// Where `a < b` the lane of `yes`, else that of `no`.
+    fn select_less(self, a: Self::V, b: Self::V, yes: Self::V, no: Self::V) -> Self::V;
+    /// `a * 2^n`, where the low bits of the f32 `n` hold the integer n (as after adding 1.5 * 2^23).
+    fn scale(self, a: Self::V, n: Self::V) -> Self::V;
+
+    /// `LANES` numbers of a slice from `i`.
+    #[inline(always)]
+    fn get(self, x: &[f32], i: usize) -> Self::V {
+        // SAFETY: the slice is checked to hold them.
+        unsafe { self.load(x[i..i + Self::LANES].as_ptr()) }
+    }
+
+    /// Writes `LANES` numbers of a slice from `i`.
+    #[inline(always)]
+    fn set(self, x: &mut [f32], i: usize, v: Self::V) {
+        // SAFETY: the slice is checked to hold them.
+        unsafe { self.store(x[i..i + Self::LANES].as_mut_ptr(), v) }
+    }
+
+    /// The numbers of a slice shorter than a vector, then `rest`.
+    #[inline(always)]
+    fn get_tail(self, x: &[f32], rest: f32) -> Self::V {
+        let mut lanes = [rest; MAX_LANES];
+        lanes[..x.len()].copy_from_slice(x);
+        self.get(&lanes, 0)
+    }
+
+    /// Writes the first numbers of `v` to a slice shorter than a vector.
+    #[inline(always)]
+    fn set_tail(self, x: &mut [f32], v: Self::V) {
+        let lanes = self.lanes(v);
+        x.copy_from_slice(&lanes[..x.len()]);
+    }
+
+    /// The numbers of `v`, then zeros.
+    #[inline(always)]
+    fn lanes(self, v: Self::V) -> [f32; MAX_LANES] {
+        let mut lanes = [0.0; MAX_LANES];
+        self.set(&mut lanes, 0, v);
+        lanes
+    }
+
+    /// `v` where the number of the lane, counted from `i`, is below `n`; else `rest`.
+    #[inline(always)]
+    fn below(self, i: usize, n: usize, v: Self::V, rest: f32) -> Self::V {
+        const LANE: [f32; MAX_LANES] = [0., 1., 2., 3., 4., 5., 6., 7., 8., 9., 10., 11., 12., 13., 14., 15.];
+        let left = n.saturating_sub(i).min(MAX_LANES) as f32;
+        self.select_less(self.get(&LANE, 0), self.splat(left), v, self.splat(rest))
+    }
+
+    /// The sum of the lanes, in halves.
+    #[inline(always)]
+    fn sum(self, v: Self::V) -> f32 {
+        let mut lanes = self.lanes(v);
+        let mut width = Self::LANES;
+        while width > 1 {
+            width /= 2;
+            for i in 0..width {
+                lanes[i] += lanes[i + width];
+            }
+        }
+        lanes[0]
+    }
+
+    /// The largest lane.
+    #[inline(always)]
+    fn largest(self, v: Self::V) -> f32 {
+        let lanes = self.lanes(v);
+        lanes[1..Self::LANES].iter().fold(lanes[0], |a, &b| if a > b { a } else { b })
+    }
+
+    /// e^x to two units in the last place; 0 to rounding below -87, the largest finite power above 88.
+    #[inline(always)]
+    fn exp(self, x: Self::V) -> Self::V {
+        const TO_INTEGER: f32 = 12_582_912.0; // 1.5 * 2^23: adding it rounds to an integer
+        const LN_2_HIGH: f32 = 0.693_359_4; // few bits, so that its product with an integer is exact
+        const LN_2_LOW: f32 = -2.121_944_4e-4;
+        const TAYLOR: [f32; 5] = [1.398_199_9e-3, 8.333_452e-3, 4.166_579_6e-2, 1.666_666_6e-1, 5e-1];
+        let x = self.max(self.min(x, self.splat(88.0)), self.splat(-87.0));
+        let shifted = self.fma(x, self.splat(std::f32::consts::LOG2_E), self.splat(TO_INTEGER));
+        let n = self.sub(shifted, self.splat(TO_INTEGER));
+        let r = self.fma(n, self.splat(-LN_2_HIGH), x);
+        let r = self.fma(n, self.splat(-LN_2_LOW), r);
+        let mut p = self.splat(1.987_569_2e-4);
+        for c in TAYLOR {
+            p = self.fma(p, r, self.splat(c));
+        }
+        let p = self.fma(self.mul(p, r), r, r);
+        self.scale(self.add(p, self.splat(1.0)), shifted)
+    }
+}
+
+/// Lanes of the widest vector.
+pub const MAX_LANES: usize = 16;
+
+/// Four numbers at a time, in code that every processor runs.
+#[derive(Clone, Copy)]
+pub struct Portable;
+
+impl Portable {
+    #[inline(always)]
+    fn each(a: [f32; 4], b: [f32; 4], f: impl Fn(f32, f32) -> f32) -> [f32; 4] {
+        [f(a[0], b[0]), f(a[1], b[1]), f(a[2], b[2]), f(a[3], b[3])]
+    }
+}
+
+impl Simd for Portable {
+    type V = [f32; 4];
+    const LANES: usize = 4;
+    const ROWS: usize = 4;
+
+    #[inline(always)]
+    fn splat(self, x: f32) -> [f32; 4] {
+        [x; 4]
+    }
+    #[inline(always)]
+    unsafe fn load(self, p: *const f32) -> [f32; 4] {
+        // SAFETY: as promised by the caller; an array of f32 needs no more alignment than f32.
+        unsafe { *p.cast() }
+    }
+    #[inline(always)]
+    unsafe fn store(self, p: *mut f32, v: [f32; 4]) {
+        // SAFETY: as promised by the caller; an array of f32 needs no more alignment than f32.
+        unsafe { *p.cast() = v }
+    }
+    #[inline(always)]
+    fn add(self, a: [f32; 4], b: [f32; 4]) -> [f32; 4] {
+        Self::each(a, b, |a, b| a + b)
+    }
+    #[inline(always)]
+    fn sub(self, a: [f32; 4], b: [f32; 4]) -> [f32; 4] {
+        Self::each(a, b, |a, b| a - b)
+    }
+    #[inline(always)]
+    fn mul(self, a: [f32; 4], b: [f32; 4]) -> [f32; 4] {
+        Self::each(a, b, |a, b| a * b)
+    }
+    #[inline(always)]
+    fn div(self, a: [f32; 4], b: [f32; 4]) -> [f32; 4] {
+        Self::each(a, b, |a, b| a / b)
+    }
+    #[inline(always)]
+    fn fma(self, a: [f32; 4], b: [f32; 4], c: [f32; 4]) -> [f32; 4] {
+        self.add(self.mul(a, b), c)
+    }
+    #[inline(always)]
+    fn max(self, a: [f32; 4], b: [f32; 4]) -> [f32; 4] {
+        Self::each(a, b, |a, b| if a > b { a } else { b })
+    }
+    #[inline(always)]
+    fn min(self, a: [f32; 4], b: [f32; 4]) -> [f32; 4] {
+        Self::each(a, b, |a, b| if a < b { a } else { b })
+    }
+    #[inline(always)]
+    fn sqrt(self, a: [f32; 4]) -> [f32; 4] {
+        a.map(f32::sqrt)
+    }
+    #[inline(always)]
+    fn select_less(self, a: [f32; 4], b: [f32; 4], yes: [f32; 4], no: [f32; 4]) -> [f32; 4] {
+        std::array::from_fn(|i| if a[i] < b[i] { yes[i] } else { no[i] })
+    }
+    #[inline(always)]
+    fn scale(self, a: [f32; 4], n: [f32; 4]) -> [f32; 4] {
+        Self::each(a, n, |a, n| f32::from_bits(a.to_bits().wrapping_add(n.to_bits() << 23)))
+    }
+}
+
+#[cfg(target_arch = "x86_64")]
+pub use x86::{Avx2, Avx512};
+
+#[cfg(target_arch = "x86_64")]
+mod x86 {
+    use std::arch::x86_64::*;
+
+    use super::Simd;
+
+    /// A width whose value proves that its instructions are there, and each operation as one of them.
+    macro_rules! width {
+        ($(#[$doc:meta])* $name:ident, $vector:ty, $lanes:literal, $rows:literal, $bits:ident,
+         $load:ident, $store:ident, $splat:ident, $add:ident, $sub:ident, $mul:ident, $div:ident, $fma:ident,
+         $max:ident, $min:ident, $sqrt:ident, $shift:ident, $add_bits:ident, $to_bits:ident, $from_bits:ident,
+         |$a:ident, $b:ident, $yes:ident, $no:ident| $select:expr) => {
+            $(#[$doc])*
+            #[derive(Clone, Copy)]
+            pub struct $name(());
+
+            impl $name {
+                /// # Safety
+                /// The processor must have the instructions of this width.
+                #[inline(always)]
+                pub unsafe fn new() -> Self {
+                    $name(())
+                }
+            }
+
+            // SAFETY of every block: `self` proves that the instructions are there; pointers as the caller promises.
+            impl Simd for $name {
+                type V = $vector;
+                const LANES: usize = $lanes;
+                const ROWS: usize = $rows;
+
+                #[inline(always)]
+                fn splat(self, x: f32) -> $vector {
+                    unsafe { $splat(x) }
+                }
+                #[inline(always)]
+                unsafe fn load(self, p: *const f32) -> $vector {
+                    unsafe { $load(p) }
+                }
+                #[inline(always)]
+                unsafe fn store(self, p: *mut f32, v: $vector) {
+                    unsafe { $store(p, v) }
+                }
+                #[inline(always)]
+                fn add(self, a: $vector, b: $vector) -> $vector {
+                    unsafe { $add(a, b) }
+                }
+                #[inline(always)]
+                fn sub(self, a: $vector, b: $vector) -> $vector {
+                    unsafe { $sub(a, b) }
+                }
+                #[inline(always)]
+                fn mul(self, a: $vector, b: $vector) -> $vector {
+                    unsafe { $mul(a, b) }
+                }
+                #[inline(always)]
+                fn div(self, a: $vector, b: $vector) -> $vector {
+                    unsafe { $div(a, b) }
+                }
+                #[inline(always)]
+                fn fma(self, a: $vector, b: $vector, c: $vector) -> $vector {
+                    unsafe { $fma(a, b, c) }
+                }
+                #[inline(always)]
+                fn max(self, a: $vector, b: $vector) -> $vector {
+                    unsafe { $max(a, b) }
+                }
+                #[inline(always)]
+                fn min(self, a: $vector, b: $vector) -> $vector {
+                    unsafe { $min(a, b) }
+                }
+                #[inline(always)]
+                fn sqrt(self, a: $vector) -> $vector {
+                    unsafe { $sqrt(a) }
+                }
+                #[inline(always)]
+                fn select_less(self, $a: $vector, $b: $vector, $yes: $vector, $no: $vector) -> $vector {
+                    unsafe { $select }
+                }
+                #[inline(always)]
+                fn scale(self, a: $vector, n: $vector) -> $vector {
+                    unsafe { $from_bits($add_bits($to_bits(a), $shift::<23>($to_bits(n)))) }
+                }
+            }
+        };
+    }
+
+    width!(
+        /// Eight numbers at a time.
+        Avx2, __m256, 8, 6, __m256i,
+        _mm256_loadu_ps, _mm256_storeu_ps, _mm256_set1_ps, _mm256_add_ps, _mm256_sub_ps, _mm256_mul_ps,
+        _mm256_div_ps, _mm256_fmadd_ps, _mm256_max_ps, _mm256_min_ps, _mm256_sqrt_ps, _mm256_slli_epi32,
+        _mm256_add_epi32, _mm256_castps_si256, _mm256_castsi256_ps,
+        |a, b, yes, no| _mm256_blendv_ps(no, yes, _mm256_cmp_ps::<_CMP_LT_OQ>(a, b))
+    );
+    width!(
+        /// Sixteen numbers at a time.
+        Avx512, __m512, 16, 12, __m512i,
+        _mm512_loadu_ps, _mm512_storeu_ps, _mm512_set1_ps, _mm512_add_ps, _mm512_sub_ps, _mm512_mul_ps,
+        _mm512_div_ps, _mm512_fmadd_ps, _mm512_max_ps, _mm512_min_ps, _mm512_sqrt_ps, _mm512_slli_epi32,
+        _mm512_add_epi32, _mm512_castps_si512, _mm512_castsi512_ps,
+        |a, b, yes, no| _mm512_mask_blend_ps(_mm512_cmp_ps_mask::<_CMP_LT_OQ>(a, b), no, yes)
+    );
+}
+
+/// Defines a function whose body, generic over a [`Simd`] type, is compiled for every width; a call takes the width
+/// of [`level`].
+macro_rules! simd {
+    ($(#[$attribute:meta])* $vis:vis fn $name:ident<$S:ident>($s:ident $(, $arg:ident: $type:ty)* $(,)?)
+     $(-> $out:ty)? $body:block) => {
+        $(#[$attribute])*
+        #[allow(clippy::too_many_arguments)]
+        $vis fn $name($($arg: $type),*) $(-> $out)? {
+            #[inline(always)]
+            fn body<$S: $crate::kernels::flex::simd::Simd>($s: $S, $($arg: $type),*) $(-> $out)? $body
+
+            #[cfg(target_arch = "x86_64")]
+            #[target_feature(enable = "avx512f,avx512dq,avx2,fma")]
+            fn avx512($($arg: $type),*) $(-> $out)? {
+                // SAFETY: this function is reached at the level that was found to have the instructions.
+                body(unsafe { $crate::kernels::flex::simd::Avx512::new() }, $($arg),*)
+            }
+
+            #[cfg(target_arch = "x86_64")]
+            #[target_feature(enable = "avx2,fma")]
+            fn avx2($($arg: $type),*) $(-> $out)? {
+                // SAFETY: this function is reached at the level that was found to have the instructions.
+                body(unsafe { $crate::kernels::flex::simd::Avx2::new() }, $($arg),*)
+            }
+
+            match $crate::kernels::level::level() {
+                // SAFETY: the level was found to have the instructions.
+                #[cfg(target_arch = "x86_64")]
+                $crate::kernels::level::Level::Avx512 => unsafe { avx512($($arg),*) },
+                // SAFETY: the level was found to have the instructions.
+                #[cfg(target_arch = "x86_64")]
+                $crate::kernels::level::Level::Avx2 => unsafe { avx2($($arg),*) },
+                _ => body($crate::kernels::flex::simd::Portable, $($arg),*),
+            }
+        }
+    };
+}
+pub(super) use simd;
+
+/// Numbers of a vector at the current level.
+pub fn lanes() -> usize {
+    match level() {
+        Level::Avx512 => 16,
+        Level::Avx2 => 8,
+        Level::Portable | Level::Reference => Portable::LANES,
+    }
+}

@@ -1,0 +1,202 @@
+//! Tokens per second of a full training step (forward, backward, clip, AdamW), beside the machine's matrix peak.
+//!
+//! Five shapes of the `gpt2` preset: `S`, `M` and `L` are small language models, `Q` is the quick profile of the main
+//! ablation and `P` its smallest published size. `benches/pytorch/` has the same shapes in PyTorch.
+
+use std::time::{Duration, Instant};
+
+use burn::tensor::{Device, Tensor};
+use serde::{Deserialize, Serialize};
+
+use crate::data::Batch;
+use crate::error::{Error, Problem, Result};
+use crate::kernels;
+use crate::layers::Bias;
+use crate::layers::feed_forward::{FeedForwardConfig, MlpConfig};
+use crate::layers::mixer::{AttentionConfig, MixerConfig};
+use crate::layers::position::{PositionConfig, RopeConfig};
+use crate::model::{Decoder, ModelConfig};
+use crate::training::{Optimizer, TrainingConfig, loss};
+
+/// A shape that is timed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+pub struct Shape {
+    /// One letter.
+    pub name: &'static str,
+    /// Width of the residual stream.
+    pub d_model: usize,
+    /// Blocks.
+    pub n_layers: usize,
+    /// Heads.
+    pub n_heads: usize,
+    /// Tokens in the vocabulary.
+    pub vocab_size: usize,
+    /// Tokens in a row.
+    pub seq_len: usize,
+    /// Rows in a step.
+    pub batch: usize,
+}
+
+const fn shape(name: &'static str, sizes: [usize; 6]) -> Shape {
+    let [d_model, n_layers, n_heads, vocab_size, seq_len, batch] = sizes;
+    Shape { name, d_model, n_layers, n_heads, vocab_size, seq_len, batch }
+}
+
+/// All shapes, smallest first.
+pub const SHAPES: [Shape; 5] = [
+    shape("Q", [64, 2, 2, 261, 16, 16]),
+    shape("S", [64, 2, 4, 1024, 128, 16]),
+    shape("P", [128, 2, 2, 3275, 512, 12]),
+    shape("M", [128, 4, 4, 2048, 256, 8]),
+    shape("L", [256, 6, 8, 8192, 512, 8]),
+];
+
+/// What was measured in one process.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Speed {
+    /// The shape.
+    pub shape: String,
+    /// Tokens per second of training.
+    pub tokens_per_second: f64,
+    /// Model FLOPs per second, exact counting, in 10^9.
+    pub gflops: f64,
+    /// FLOPs per second of a square matrix product in this process, in 10^9.
+    pub peak_gflops: f64,
+    /// Threads.
+    pub threads: usize,
+}
+
+impl Shape {
+    /// The shape of that name.
+    ///
+    /// # Errors
+    /// There is none.
+    pub fn named(name: &str) -> Result<Shape> {
+        SHAPES.into_iter().find(|shape| shape.name.eq_ignore_ascii_case(name)).ok_or_else(|| {
+            let names = SHAPES.map(|shape| shape.name).join(", ");
+            Error::config(
+                Problem::new(format!("no shape \"{name}\""))
+                    .key("--shape")
+                    .expected(format!("one of {names}")),
+            )
+        })
+    }
+
+    /// The `gpt2` preset at this shape.
+    pub fn model(&self) -> ModelConfig {
+        let position = PositionConfig::Rope(RopeConfig { share: 0.25, ..RopeConfig::default() });
+        let mixer = AttentionConfig { position, bias: Bias::With, ..AttentionConfig::default() };
+        let mut model = ModelConfig {
+            d_model: self.d_model,
+            n_layers: self.n_layers,
+            n_heads: self.n_heads,
+            ..ModelConfig::default()
+        };
+        model.block.mixer = MixerConfig::Attention(mixer);
+        model.block.feed_forward =
+            FeedForwardConfig::Mlp(MlpConfig { bias: Bias::With, ..MlpConfig::default() });
+        model
+    }
+
+    /// A batch of tokens from a fixed generator.
+    pub fn batch(&self, step: u64) -> Batch {
+        let n = self.seq_len * self.batch;
+        let mut state = step.wrapping_mul(7919).wrapping_add(12345);
+        let mut token = || {
+            state = state.wrapping_mul(6364136223846793005).wrapping_add(1442695040888963407);
+            ((state >> 33) % self.vocab_size as u64) as i32
+        };
+        let tokens: Vec<i32> = (0..n).map(|_| token()).collect();
+        let targets = (0..n).map(|_| token()).collect();
+        Batch { tokens, targets, weights: vec![1.0; n], rows: self.batch, seq_len: self.seq_len }
+    }
+}
+
+/// Trains a model of this shape for about `budget`, after a few steps of warm-up.
+pub fn measure(shape: &Shape, device: &Device, budget: Duration) -> Speed {
+    let device = device.clone().autodiff();
+    let config = shape.model();
+    let mut training = Training {
+        model: Some(config.init(shape.vocab_size, shape.seq_len, 0, &device)),
+        optimizer: {
+            let training = TrainingConfig::default();
+            Optimizer::new(&training.optimizer, &training.clip)
+        },
+        batches: (0..4).map(|step| shape.batch(step)).collect(),
+        device,
+        steps: 0,
+    };
+    (0..4).for_each(|_| training.step());
+    let (start, warm) = (Instant::now(), training.steps);
+    while start.elapsed() < budget {
+        training.step();
+    }
+    let seconds = start.elapsed().as_secs_f64();
+    let tokens = (training.steps - warm) as f64 * (shape.seq_len * shape.batch) as f64;
+    let flops = tokens * config.flops_per_token(shape.vocab_size, shape.seq_len).exact as f64;
+    Speed {
+        shape: shape.name.to_string(),
+        tokens_per_second: tokens / seconds,
+        gflops: flops / seconds / 1e9,
+        peak_gflops: matrix_peak(&training.device.inner()),
+        threads: rayon::current_num_threads(),
+    }
+}
+
+struct Training {
+    model: Option<Decoder>,
+    optimizer: Optimizer,
+    batches: Vec<Batch>,
+    device: Device,
+    steps: u64,
+}
+
+impl Training {
+    fn step(&mut self) {
+        let model = self.model.take().expect("every step gives the model back");
+        let batch = &self.batches[self.steps as usize % self.batches.len()];
+        let loss = loss(&model, batch, &self.device);
+        let gradients = loss.backward();
+        let _read = loss.into_scalar::<f32>();
+        let Ok((model, _)) = self.optimizer.step(model, gradients, 1e-3) else {
+            panic!("random tokens at this rate do not diverge")
+        };
+        self.model = Some(model);
+        self.steps += 1;
+    }
+}
+
+/// The best of some square products of 1024 x 1024 f32 matrices, in 10^9 FLOPs per second.
+pub fn matrix_peak(device: &Device) -> f64 {
+    const N: usize = 1024;
+    let x = Tensor::<3>::ones([1, N, N], device);
+    let w = Tensor::<2>::ones([N, N], device);
+    let time = || {
+        let start = Instant::now();
+        let y = kernels::linear(x.clone(), w.clone(), None);
+        let _wait = y.narrow(2, 0, 1).sum().into_scalar::<f32>();
+        start.elapsed().as_secs_f64()
+    };
+    let best = (0..20).map(|_| time()).fold(f64::INFINITY, f64::min);
+    2.0 * (N * N * N) as f64 / best / 1e9
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_shape_is_found_by_its_letter_and_a_wrong_letter_names_all() {
+        assert_eq!(Shape::named("p").unwrap().vocab_size, 3275);
+        assert!(Shape::named("X").unwrap_err().to_string().contains("one of Q, S, P, M, L"));
+    }
+
+    #[test]
+    fn a_measurement_counts_whole_steps() {
+        let device = crate::device::open("cpu").unwrap();
+        let speed = measure(&Shape::named("Q").unwrap(), &device, Duration::from_millis(1));
+        assert!(
+            speed.tokens_per_second > 0.0 && speed.gflops > 0.0 && speed.peak_gflops > speed.gflops / 10.0
+        );
+    }
+}

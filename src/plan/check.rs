@@ -1,0 +1,78 @@
+//! What is impossible about a plan, all of it at once and before anything runs.
+
+use super::Plan;
+use crate::error::Problem;
+use crate::measure::People;
+
+/// The largest model that is taken for meant, in parameters.
+const MAX_PARAMS: u64 = 10_000_000_000_000;
+
+/// The largest `n_layers * d_model^2` whose parameters can be counted in 64 bits, whatever the expansion.
+const MAX_SQUARES: f64 = 1e15;
+
+/// The most renderings that are taken for meant.
+const MAX_RENDERINGS: u64 = 10_000;
+
+/// What is impossible about the plan; keys are those of its TOML.
+pub fn check(plan: &Plan) -> Vec<Problem> {
+    let mut problems = within("model", plan.model.check(plan.data.seq_len()));
+    problems.extend(check_size(plan));
+    let tokens_per_exposure = plan.data.check().and_then(|()| plan.data.tokens_per_exposure());
+    match tokens_per_exposure {
+        Ok(tokens) => {
+            let training = plan.training.check(plan.data.seq_len(), tokens);
+            problems.extend(within("training", training));
+        }
+        Err(error) => problems.extend(error.problems),
+    }
+    problems.extend(within("measure", check_measure(plan)));
+    if problems.is_empty() {
+        problems.extend(check_params(plan));
+    }
+    problems
+}
+
+fn within(table: &str, problems: Vec<Problem>) -> Vec<Problem> {
+    let prefix = |problem: Problem| {
+        let key = problem.key.as_ref().map_or(table.to_string(), |key| format!("{table}.{key}"));
+        problem.key(key)
+    };
+    problems.into_iter().map(prefix).collect()
+}
+
+/// Widths that no 64-bit count survives are refused before anything is counted.
+fn check_size(plan: &Plan) -> Option<Problem> {
+    let squares = plan.model.n_layers as f64 * (plan.model.d_model as f64).powi(2);
+    let each_possible = plan.model.check(plan.data.seq_len()).is_empty();
+    (each_possible && squares > MAX_SQUARES).then(|| {
+        let got = format!("{} layers of width {}", plan.model.n_layers, plan.model.d_model);
+        Problem::new(got).key("model.d_model").expected(format!("n_layers * d_model^2 up to {MAX_SQUARES:e}"))
+    })
+}
+
+fn check_params(plan: &Plan) -> Option<Problem> {
+    let vocab_size = match plan.data.vocab_size() {
+        Ok(vocab_size) => vocab_size,
+        Err(error) => return error.problems.into_iter().next(),
+    };
+    let total = plan.model.num_params(vocab_size, plan.data.seq_len()).total;
+    (total > MAX_PARAMS).then(|| {
+        let got = format!("{total} parameters");
+        Problem::new(got).key("model.d_model").expected(format!("at most {MAX_PARAMS}"))
+    })
+}
+
+fn check_measure(plan: &Plan) -> Vec<Problem> {
+    let mut problems = Vec::new();
+    if !(1..=MAX_RENDERINGS).contains(&plan.measure.renderings) {
+        let got = plan.measure.renderings.to_string();
+        problems.push(Problem::new(got).key("renderings").expected(format!("1 to {MAX_RENDERINGS}")));
+    }
+    match plan.measure.people {
+        People::Sample(sample) if sample.count == 0 => {
+            problems.push(Problem::new("0").key("people.count").expected("at least 1"));
+        }
+        People::Sample(_) | People::All => {}
+    }
+    problems
+}

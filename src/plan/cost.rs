@@ -1,0 +1,114 @@
+//! What a run costs, from its plan alone.
+
+use serde::Serialize;
+
+use super::Plan;
+use crate::Result;
+use crate::model::{ModelConfig, ParamCount};
+
+/// How fast this machine trains.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Calibration {
+    /// Training FLOPs per second of one run, in the exact counting.
+    pub flops_per_second: f64,
+    /// Runs that run beside each other at that speed.
+    pub parallel_runs: usize,
+}
+
+impl Default for Calibration {
+    /// Two ordinary cores with one run on each, on the safe side; measured speeds replace it.
+    fn default() -> Self {
+        Calibration { flops_per_second: 3e10, parallel_runs: 2 }
+    }
+}
+
+/// What a run costs.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize)]
+pub struct Cost {
+    /// Parameters of the model.
+    pub params: ParamCount,
+    /// Optimizer steps.
+    pub steps: u64,
+    /// Tokens read.
+    pub tokens: u64,
+    /// FLOPs of forward and backward, exact counting.
+    pub flops: f64,
+    /// Estimate of the largest resident memory, in bytes.
+    pub peak_bytes: u64,
+    /// Estimate of the time, in seconds.
+    pub seconds: f64,
+}
+
+/// Memory of a process that has not built anything yet, in bytes.
+const BASE_BYTES: f64 = 20.0 * 1024.0 * 1024.0;
+
+/// Activations that live beside the stored ones during the backward pass, as a factor; from measured peaks.
+const IN_FLIGHT: f64 = 1.2;
+
+/// Rows of logits that exist at once.
+const LOGIT_ROWS: usize = 512;
+
+impl Plan {
+    /// What the run costs; the plan must have passed its check.
+    ///
+    /// # Errors
+    /// If a data file that the plan names cannot be read.
+    pub fn cost(&self, calibration: &Calibration) -> Result<Cost> {
+        let (vocab_size, seq_len) = (self.data.vocab_size()?, self.data.seq_len());
+        let params = self.model.num_params(vocab_size, seq_len);
+        let steps = self.steps()?;
+        let rows = self.training.batch as u64;
+        let tokens = steps.saturating_mul(rows).saturating_mul(seq_len as u64);
+        let flops = tokens as f64 * self.model.flops_per_token(vocab_size, seq_len).exact as f64;
+        Ok(Cost {
+            params,
+            steps,
+            tokens,
+            flops,
+            peak_bytes: peak_bytes(&self.model, vocab_size, seq_len, self.training.batch),
+            seconds: flops / calibration.flops_per_second,
+        })
+    }
+}
+
+/// Weights, gradients and two moments: 16 bytes a parameter. Activations: a linear map keeps its wider side, which is
+/// its parameters over `d` for all maps of a block but not for a narrow one; norms and the residual stream keep four
+/// vectors a block. The head keeps one chunk of logits and their gradient.
+fn peak_bytes(model: &ModelConfig, vocab_size: usize, seq_len: usize, batch: usize) -> u64 {
+    let widths = model.widths(seq_len);
+    let (n, d) = (batch as f64 * seq_len as f64, model.d_model as f64);
+    let stored = |params: u64| params as f64 / d + 4.0 * d;
+    let blocks: f64 = model.blocks().iter().map(|b| stored(b.num_params(&widths, &model.norm))).sum();
+    let activations = n * (blocks + 2.0 * d);
+    let logits = 2.0 * n.min(LOGIT_ROWS as f64) * vocab_size as f64;
+    let params = model.num_params(vocab_size, seq_len).total as f64;
+    (BASE_BYTES + 16.0 * params + 4.0 * (IN_FLIGHT * activations + logits)) as u64
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::layers::Bias;
+    use crate::layers::feed_forward::{FeedForwardConfig, MlpConfig};
+
+    fn model(d_model: usize, n_layers: usize) -> ModelConfig {
+        let mut model = ModelConfig { d_model, n_layers, n_heads: 4, ..ModelConfig::default() };
+        model.block.feed_forward =
+            FeedForwardConfig::Mlp(MlpConfig { bias: Bias::Without, ..MlpConfig::default() });
+        model
+    }
+
+    /// Peaks of three models in MiB, measured as resident memory on a CPU: lowest and highest of several runs.
+    #[test]
+    fn the_estimate_of_memory_is_near_measured_peaks() {
+        let measured = [
+            (model(64, 2), 1024, 128, 16, 33.0, 70.0),
+            (model(128, 4), 2048, 256, 8, 100.0, 156.0),
+            (model(256, 6), 8192, 512, 8, 570.0, 690.0),
+        ];
+        for (model, vocab_size, seq_len, batch, low, high) in measured {
+            let mib = peak_bytes(&model, vocab_size, seq_len, batch) as f64 / (1024.0 * 1024.0);
+            assert!((low..=high).contains(&mib), "{mib} MiB, measured {low} to {high}");
+        }
+    }
+}

@@ -1,0 +1,241 @@
+//! The files that plans are made from: models/, datasets/ and ablations/.
+//!
+//! All of them are compiled in, so that an installed `zoo` works in an empty folder. A file of the same name in the
+//! working folder wins, and a path (something with a slash, or that ends in `.toml`) always works.
+
+use std::fs::File;
+use std::io::Read;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use super::reader;
+use super::tree::Source;
+use crate::error::{Error, Problem, Result};
+
+/// The largest file that is taken for one of ours, in bytes.
+const MAX_BYTES: u64 = 1 << 20;
+
+/// One of the three folders.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Shelf {
+    /// What is built.
+    Models,
+    /// What is learned.
+    Datasets,
+    /// What is asked.
+    Ablations,
+}
+
+/// Where files are looked for before the compiled-in ones.
+#[derive(Debug, Clone)]
+pub struct Presets {
+    root: PathBuf,
+}
+
+macro_rules! built_in {
+    ($folder:literal: $($name:literal)*) => {
+        &[$(($name, include_str!(concat!("../../", $folder, "/", $name, ".toml")))),*]
+    };
+}
+
+impl Shelf {
+    /// All three.
+    pub const ALL: [Shelf; 3] = [Shelf::Models, Shelf::Datasets, Shelf::Ablations];
+
+    /// The name of the folder.
+    pub fn folder(self) -> &'static str {
+        match self {
+            Shelf::Models => "models",
+            Shelf::Datasets => "datasets",
+            Shelf::Ablations => "ablations",
+        }
+    }
+
+    /// What one file of it is.
+    pub fn noun(self) -> &'static str {
+        match self {
+            Shelf::Models => "model",
+            Shelf::Datasets => "dataset",
+            Shelf::Ablations => "ablation",
+        }
+    }
+
+    /// Names and texts that are compiled in.
+    pub fn built_in(self) -> &'static [(&'static str, &'static str)] {
+        match self {
+            Shelf::Models => built_in!("models": "gpt2" "llama" "mistral"),
+            Shelf::Datasets => built_in!("datasets": "biod" "bios"),
+            Shelf::Ablations => built_in!("ablations": "gate" "mlp"),
+        }
+    }
+}
+
+impl Presets {
+    /// Files of the working folder win.
+    pub fn here() -> Self {
+        Presets::at(".")
+    }
+
+    /// Files of `root` win.
+    pub fn at(root: impl Into<PathBuf>) -> Self {
+        Presets { root: root.into() }
+    }
+
+    /// All names of a shelf, in order.
+    pub fn names(&self, shelf: Shelf) -> Vec<String> {
+        let mut names: Vec<String> = shelf.built_in().iter().map(|(name, _)| name.to_string()).collect();
+        let local = std::fs::read_dir(self.root.join(shelf.folder())).into_iter().flatten().flatten();
+        names.extend(local.filter_map(|entry| {
+            let path = entry.path();
+            let is_toml = path.extension().is_some_and(|extension| extension == "toml");
+            is_toml.then(|| path.file_stem()?.to_str().map(str::to_string))?
+        }));
+        names.sort();
+        names.dedup();
+        names
+    }
+
+    /// The text behind a name or path.
+    ///
+    /// # Errors
+    /// If there is no such file, or it cannot be read.
+    pub fn load(&self, shelf: Shelf, name: &str) -> Result<Arc<Source>> {
+        if is_path(name) {
+            return read(Path::new(name), name);
+        }
+        let file = format!("{}/{name}.toml", shelf.folder());
+        let local = self.root.join(&file);
+        if local.is_file() {
+            return read(&local, &file);
+        }
+        match shelf.built_in().iter().find(|(known, _)| *known == name) {
+            Some((_, text)) => Ok(Source::new(format!("{file} (built in)"), *text)),
+            None => Err(Error::config(self.unknown(shelf, name))),
+        }
+    }
+
+    /// The shelf that a name or path is of, by its content if it is a path.
+    ///
+    /// # Errors
+    /// If no shelf has it.
+    pub fn find(&self, name: &str) -> Result<(Shelf, Arc<Source>)> {
+        if is_path(name) {
+            let source = read(Path::new(name), name)?;
+            return Ok((shelf_of(&source.text), source));
+        }
+        let found = Shelf::ALL.into_iter().find(|shelf| self.names(*shelf).iter().any(|known| known == name));
+        match found {
+            Some(shelf) => Ok((shelf, self.load(shelf, name)?)),
+            None => {
+                let names: Vec<String> = Shelf::ALL.iter().flat_map(|shelf| self.names(*shelf)).collect();
+                let names: Vec<&str> = names.iter().map(String::as_str).collect();
+                Err(Error::config(reader::unknown("name", name, &names)))
+            }
+        }
+    }
+
+    fn unknown(&self, shelf: Shelf, name: &str) -> Problem {
+        let names = self.names(shelf);
+        let names: Vec<&str> = names.iter().map(String::as_str).collect();
+        let problem = reader::unknown(shelf.noun(), name, &names);
+        let elsewhere = Shelf::ALL.into_iter().filter(|other| *other != shelf);
+        let other = elsewhere.into_iter().find(|other| self.names(*other).iter().any(|known| known == name));
+        match (&problem.remedy, other) {
+            (None, Some(other)) => problem.remedy(format!("{name:?} is one of the {}", other.folder())),
+            _ => problem,
+        }
+    }
+}
+
+/// The first line of the comment that a file opens with.
+pub fn note(text: &str) -> &str {
+    text.lines().next().and_then(|line| line.strip_prefix('#')).map_or("", str::trim)
+}
+
+fn is_path(name: &str) -> bool {
+    name.contains(['/', '\\']) || name.ends_with(".toml")
+}
+
+/// By the tables that only one shelf has.
+fn shelf_of(text: &str) -> Shelf {
+    let opens = |table: &str| text.lines().any(|line| line.trim_start().starts_with(table));
+    match (opens("[control]") || opens("[arms"), opens("[data")) {
+        (true, _) => Shelf::Ablations,
+        (false, true) => Shelf::Datasets,
+        (false, false) => Shelf::Models,
+    }
+}
+
+fn read(path: &Path, name: &str) -> Result<Arc<Source>> {
+    let failed = |source| Error::io("read", path, source);
+    let mut bytes = Vec::new();
+    File::open(path).map_err(failed)?.take(MAX_BYTES + 1).read_to_end(&mut bytes).map_err(failed)?;
+    let bad = |got: &str| Error::config(Problem::new(format!("{name}: {got}")));
+    if bytes.len() as u64 > MAX_BYTES {
+        return Err(bad("more than 1 MiB, which no file of ours has"));
+    }
+    let text = String::from_utf8(bytes).map_err(|_| bad("not a text in UTF-8"))?;
+    Ok(Source::new(name, text))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_file_of_the_three_folders_is_compiled_in_and_opens_with_a_note() {
+        for shelf in Shelf::ALL {
+            let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join(shelf.folder());
+            let files = std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path());
+            let mut files: Vec<_> =
+                files.filter(|path| path.extension().is_some_and(|e| e == "toml")).collect();
+            files.sort();
+            let files: Vec<&str> =
+                files.iter().map(|path| path.file_stem().unwrap().to_str().unwrap()).collect();
+            let mut built_in: Vec<&str> = shelf.built_in().iter().map(|(name, _)| *name).collect();
+            built_in.sort();
+            assert_eq!(files, built_in, "{}", shelf.folder());
+            for (name, text) in shelf.built_in() {
+                assert!(note(text).len() > 10, "{name} opens without a note");
+            }
+        }
+    }
+
+    #[test]
+    fn a_file_of_the_working_folder_wins_over_the_one_compiled_in() {
+        let folder = tempfile::tempdir().unwrap();
+        let presets = Presets::at(folder.path());
+        assert_eq!(presets.load(Shelf::Models, "gpt2").unwrap().name, "models/gpt2.toml (built in)");
+        std::fs::create_dir(folder.path().join("models")).unwrap();
+        std::fs::write(folder.path().join("models/gpt2.toml"), "# mine\n[model]").unwrap();
+        std::fs::write(folder.path().join("models/new.toml"), "# new").unwrap();
+        let source = presets.load(Shelf::Models, "gpt2").unwrap();
+        assert_eq!((source.name.as_str(), note(&source.text)), ("models/gpt2.toml", "mine"));
+        assert_eq!(presets.names(Shelf::Models), ["gpt2", "llama", "mistral", "new"]);
+    }
+
+    #[test]
+    fn an_unknown_name_lists_what_there_is() {
+        let error = Presets::at("/nowhere").load(Shelf::Models, "lama").unwrap_err();
+        assert_eq!(
+            error.to_string(),
+            "unknown model \"lama\", expected one of gpt2, llama, mistral; did you mean \"llama\"?"
+        );
+        let error = Presets::at("/nowhere").load(Shelf::Models, "mlp").unwrap_err();
+        assert!(error.to_string().ends_with("\"mlp\" is one of the ablations"), "{error}");
+    }
+
+    #[test]
+    fn a_missing_file_an_endless_file_and_a_binary_are_errors() {
+        let presets = Presets::here();
+        assert_eq!(presets.load(Shelf::Models, "./nowhere.toml").unwrap_err().exit_code(), 74);
+        if cfg!(target_os = "linux") {
+            assert_eq!(presets.load(Shelf::Models, "/dev/zero").unwrap_err().exit_code(), 2);
+        }
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("x.toml");
+        std::fs::write(&path, [0xff, 0xfe]).unwrap();
+        let error = presets.load(Shelf::Models, path.to_str().unwrap()).unwrap_err();
+        assert!(error.to_string().ends_with("not a text in UTF-8"));
+    }
+}

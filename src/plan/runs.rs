@@ -1,0 +1,421 @@
+//! Which runs an ablation consists of, as a pure function of those that are finished.
+//!
+//! First every arm is tried with every value of the grid, on seeds that are never reported; if the best value of any
+//! arm is at an edge of the grid, the grid grows by the same ratio for all arms, so that none has more trials than
+//! another. Then each arm runs with its own best value on every reported seed, and with the control's best value if
+//! that is another one. Asking again after each batch is all there is to resuming.
+
+use serde::{Deserialize, Serialize};
+
+use super::Plan;
+use super::ablation::{Ablation, Arm, Tune};
+use super::fingerprint::{Fingerprint, Precision, Unseeded};
+use super::tree::{Value, path_of};
+use crate::Result;
+
+/// The first seed that values are tried with; reported seeds count from 1.
+const FIRST_TUNING_SEED: u64 = 1001;
+
+/// How often the grid may grow at each end.
+const MAX_EXTENSIONS: usize = 2;
+
+/// A run that an ablation asks for.
+#[derive(Debug, Clone)]
+pub struct PlannedRun {
+    /// The arm.
+    pub arm: String,
+    /// The size; empty when no size is named.
+    pub size: String,
+    /// The seed.
+    pub seed: u64,
+    /// What it is for.
+    pub role: Role,
+    /// Whose best value it uses.
+    pub rate: Rate,
+    /// The value of the tuned key, if any key is tuned.
+    pub value: Option<f64>,
+    /// The plan.
+    pub plan: Plan,
+    /// Its name.
+    pub fingerprint: Fingerprint,
+}
+
+/// What a run is for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Role {
+    /// Chooses a value of the tuned key; never reported.
+    Tune,
+    /// Reported.
+    Report,
+}
+
+/// Whose best value of the tuned key a run uses.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Rate {
+    /// The arm's own; also that of a trial.
+    Own,
+    /// The control's, where the arm's own is another one: the comparison at equal value.
+    Control,
+}
+
+/// What is to be done next.
+#[derive(Debug, Clone)]
+pub enum Next {
+    /// These runs, in any order; then ask again.
+    Runs(Vec<PlannedRun>),
+    /// Nothing: everything is finished.
+    Done,
+}
+
+/// What will run, as far as it is known before anything has.
+#[derive(Debug, Clone)]
+pub struct Outlook {
+    /// Runs that every course of events has; a report run stands with the middle value of the grid.
+    pub certain: Vec<PlannedRun>,
+    /// Runs at the control's best value, for arms whose own turns out to be another one.
+    pub likely: Vec<PlannedRun>,
+}
+
+/// What tuning chose for an arm.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Tuned {
+    /// The arm.
+    pub arm: String,
+    /// The size.
+    pub size: String,
+    /// Its best value.
+    pub value: f64,
+    /// Every value with the mean of its measure, ascending.
+    pub trials: Vec<(f64, f64)>,
+    /// Where the best value lies in the grid.
+    pub edge: Edge,
+}
+
+/// Where the best value lies in the grid.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Edge {
+    /// Inside.
+    Inside,
+    /// It is the lowest: a lower one might be better.
+    Low,
+    /// It is the highest: a higher one might be better.
+    High,
+}
+
+/// The measure of finished runs, higher is better; minus infinity for a run that failed for good.
+type Finished<'a> = &'a dyn Fn(&Fingerprint) -> Option<f64>;
+
+impl Ablation {
+    /// The runs to do now, given the measure of those that are finished (bits per parameter, or minus the loss: higher
+    /// is better; minus infinity for a run that failed for good).
+    ///
+    /// # Errors
+    /// If a data file that a plan names cannot be read.
+    pub fn next(&self, finished: Finished) -> Result<Next> {
+        let mut runs = Vec::new();
+        for size in self.sizes() {
+            runs.extend(self.next_of_size(size, finished)?);
+        }
+        let mut seen = std::collections::HashSet::new();
+        runs.retain(|run: &PlannedRun| finished(&run.fingerprint).is_none() && seen.insert(run.fingerprint));
+        Ok(if runs.is_empty() { Next::Done } else { Next::Runs(runs) })
+    }
+
+    /// What tuning chose, for the sizes where it is finished; empty when nothing is tuned.
+    ///
+    /// # Errors
+    /// If a data file that a plan names cannot be read.
+    pub fn tuned(&self, finished: Finished) -> Result<Vec<Tuned>> {
+        let mut tuned = Vec::new();
+        for size in self.sizes() {
+            if let (_, Some(of_size)) = self.tune_size(size, finished)? {
+                tuned.extend(of_size);
+            }
+        }
+        Ok(tuned)
+    }
+
+    /// The runs that are known before anything has run.
+    ///
+    /// # Errors
+    /// If a data file that a plan names cannot be read.
+    pub fn outlook(&self) -> Result<Outlook> {
+        let mut outlook = Outlook { certain: Vec::new(), likely: Vec::new() };
+        let tuning = self.tuning();
+        let middle = self.tune.as_ref().map(|tune| tune.grid[(tune.grid.len() - 1) / 2]);
+        for size in self.sizes() {
+            if let Some(tune) = tuning {
+                outlook.certain.extend(self.trials(size, tune, &tune.grid)?);
+            }
+            for arm in self.arms_of(size) {
+                outlook.certain.extend(self.reports(arm, middle, Rate::Own)?);
+            }
+            for arm in self.arms_of(size).skip(1).filter(|_| tuning.is_some()) {
+                outlook.likely.extend(self.reports(arm, middle, Rate::Control)?);
+            }
+        }
+        Ok(outlook)
+    }
+
+    /// What is tuned, if there is more than one value to choose from.
+    fn tuning(&self) -> Option<&Tune> {
+        self.tune.as_ref().filter(|tune| tune.grid.len() > 1)
+    }
+
+    fn next_of_size(&self, size: &str, finished: Finished) -> Result<Vec<PlannedRun>> {
+        let (trials, tuned) = self.tune_size(size, finished)?;
+        if trials.iter().any(|run| finished(&run.fingerprint).is_none()) {
+            return Ok(trials);
+        }
+        let only = self.tune.as_ref().map(|tune| tune.grid[0]);
+        let best = |arm: &Arm| match &tuned {
+            Some(tuned) => tuned.iter().find(|tuned| tuned.arm == arm.name).map(|tuned| tuned.value),
+            None => only,
+        };
+        let of_control = best(self.control(size));
+        let mut runs = Vec::new();
+        for arm in self.arms_of(size) {
+            runs.extend(self.reports(arm, best(arm), Rate::Own)?);
+            if best(arm) != of_control {
+                runs.extend(self.reports(arm, of_control, Rate::Control)?);
+            }
+        }
+        Ok(runs)
+    }
+
+    /// All trials of a size on the grid as far as it has grown, and what they chose once they are finished.
+    fn tune_size(&self, size: &str, finished: Finished) -> Result<(Vec<PlannedRun>, Option<Vec<Tuned>>)> {
+        let Some(tune) = self.tuning() else { return Ok((Vec::new(), None)) };
+        let mut grid = tune.grid.clone();
+        let (mut lower, mut higher) = (0, 0);
+        loop {
+            let trials = self.trials(size, tune, &grid)?;
+            let Some(tuned) = self.choose(size, &trials, &grid, finished) else { return Ok((trials, None)) };
+            let at = |edge: Edge| tuned.iter().any(|tuned| tuned.edge == edge);
+            let (low, high) = beyond(&grid);
+            if at(Edge::High) && higher < MAX_EXTENSIONS && self.is_possible(size, tune, high) {
+                grid.push(high);
+                higher += 1;
+            } else if at(Edge::Low) && lower < MAX_EXTENSIONS && self.is_possible(size, tune, low) {
+                grid.insert(0, low);
+                lower += 1;
+            } else {
+                return Ok((trials, Some(tuned)));
+            }
+        }
+    }
+
+    /// The best value of every arm, once all trials are finished; of equal ones the lowest.
+    fn choose(
+        &self,
+        size: &str,
+        trials: &[PlannedRun],
+        grid: &[f64],
+        finished: Finished,
+    ) -> Option<Vec<Tuned>> {
+        let arm_of = |arm: &Arm| {
+            let mut means = Vec::new();
+            for value in grid {
+                let of_value = trials.iter().filter(|run| run.arm == arm.name && run.value == Some(*value));
+                let measures: Option<Vec<f64>> = of_value.map(|run| finished(&run.fingerprint)).collect();
+                let measures = measures?;
+                let mean = measures.iter().sum::<f64>() / measures.len() as f64;
+                means.push((*value, if mean.is_nan() { f64::NEG_INFINITY } else { mean }));
+            }
+            let best = (0..means.len()).rev().max_by(|&i, &j| means[i].1.total_cmp(&means[j].1))?;
+            let edge = match best {
+                0 => Edge::Low,
+                last if last + 1 == means.len() => Edge::High,
+                _ => Edge::Inside,
+            };
+            let (arm, size) = (arm.name.clone(), size.to_string());
+            Some(Tuned { arm, size, value: means[best].0, trials: means, edge })
+        };
+        self.arms_of(size).map(arm_of).collect()
+    }
+
+    fn is_possible(&self, size: &str, tune: &Tune, value: f64) -> bool {
+        let path = path_of(&tune.key).unwrap_or_default();
+        self.arms_of(size).all(|arm| arm.with_value(&path, value).is_ok())
+    }
+
+    fn trials(&self, size: &str, tune: &Tune, grid: &[f64]) -> Result<Vec<PlannedRun>> {
+        let mut runs = Vec::new();
+        for arm in self.arms_of(size) {
+            for value in grid {
+                let seeds = FIRST_TUNING_SEED..FIRST_TUNING_SEED + tune.seeds;
+                runs.extend(self.runs(arm, Some(*value), seeds, Role::Tune, Rate::Own)?);
+            }
+        }
+        Ok(runs)
+    }
+
+    fn reports(&self, arm: &Arm, value: Option<f64>, rate: Rate) -> Result<Vec<PlannedRun>> {
+        self.runs(arm, value, 1..self.seeds + 1, Role::Report, rate)
+    }
+
+    fn runs(
+        &self,
+        arm: &Arm,
+        value: Option<f64>,
+        seeds: std::ops::Range<u64>,
+        role: Role,
+        rate: Rate,
+    ) -> Result<Vec<PlannedRun>> {
+        let plan = self.plan(arm, value);
+        let unseeded = Unseeded::of(&plan, Precision::F32)?;
+        let run = |seed| PlannedRun {
+            arm: arm.name.clone(),
+            size: arm.size.clone(),
+            seed,
+            role,
+            rate,
+            value,
+            plan: Plan { seed, ..plan.clone() },
+            fingerprint: unseeded.seed(seed),
+        };
+        Ok(seeds.map(run).collect())
+    }
+
+    /// The plan of an arm with a value of the tuned key.
+    fn plan(&self, arm: &Arm, value: Option<f64>) -> Plan {
+        let (Some(tune), Some(value)) = (&self.tune, value) else { return arm.resolved.plan.clone() };
+        let path = path_of(&tune.key).unwrap_or_default();
+        let trial = arm.resolved.with(&path, Value::Float(value).into());
+        trial.expect("the tuned key was checked when the ablation was loaded").plan
+    }
+}
+
+/// One step of the grid's own ratio beyond its ends, to six digits.
+fn beyond(grid: &[f64]) -> (f64, f64) {
+    let last = grid.len() - 1;
+    let round = |value: f64| format!("{value:.5e}").parse().unwrap_or(value);
+    (round(grid[0] * grid[0] / grid[1]), round(grid[last] * grid[last] / grid[last - 1]))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::HashMap;
+
+    use super::*;
+    use crate::plan::Presets;
+
+    fn mlp(sets: &[&str]) -> Ablation {
+        let sets: Vec<String> = sets.iter().map(|set| set.to_string()).collect();
+        Ablation::load(&Presets::at("/nowhere"), "mlp", Some("smoke"), &sets).unwrap()
+    }
+
+    /// Runs the ablation with an invented measure; gives the batches.
+    fn play(ablation: &Ablation, measure: impl Fn(&PlannedRun) -> f64) -> Vec<Vec<PlannedRun>> {
+        let mut finished: HashMap<Fingerprint, f64> = HashMap::new();
+        let mut batches = Vec::new();
+        while let Next::Runs(runs) = ablation.next(&|f| finished.get(f).copied()).unwrap() {
+            finished.extend(runs.iter().map(|run| (run.fingerprint, measure(run))));
+            batches.push(runs);
+            assert!(batches.len() < 20, "it never ends");
+        }
+        batches
+    }
+
+    /// Best at `optimum`, worse by the distance in octaves.
+    fn peak(run: &PlannedRun, optimum: f64) -> f64 {
+        -(run.value.unwrap() / optimum).log2().abs()
+    }
+
+    #[test]
+    fn every_arm_is_tuned_on_the_same_grid_before_anything_is_reported() {
+        let ablation = mlp(&["tune.training.peak_lr=[1e-3, 2e-3, 4e-3]"]);
+        let batches = play(&ablation, |run| peak(run, 2e-3));
+        assert_eq!(batches.len(), 2);
+        assert_eq!(batches[0].len(), 4 * 3);
+        assert!(batches[0].iter().all(|run| run.role == Role::Tune && run.seed == 1001));
+        assert_eq!(batches[1].len(), 4 * 3);
+        assert!(batches[1].iter().all(|run| run.role == Role::Report && (1..=3).contains(&run.seed)));
+        assert!(batches[1].iter().all(|run| run.plan.training.peak_lr == 2e-3));
+    }
+
+    #[test]
+    fn a_winner_at_the_edge_extends_the_grid_for_all_arms() {
+        let ablation = mlp(&["tune.training.peak_lr=[1e-3, 2e-3]"]);
+        let best = |run: &PlannedRun| peak(run, if run.arm == "none" { 4e-3 } else { 1e-3 });
+        let batches = play(&ablation, best);
+        let values = |batch: &[PlannedRun]| {
+            let mut values: Vec<f64> = batch.iter().map(|run| run.value.unwrap()).collect();
+            values.sort_by(f64::total_cmp);
+            values.dedup();
+            values
+        };
+        assert_eq!(values(&batches[0]), [1e-3, 2e-3]);
+        assert_eq!((values(&batches[1]), batches[1].len()), (vec![4e-3], 4));
+        assert_eq!((values(&batches[2]), batches[2].len()), (vec![8e-3], 4));
+        assert_eq!((values(&batches[3]), batches[3].len()), (vec![5e-4], 4));
+        let reports = &batches[4];
+        let none: Vec<_> = reports.iter().filter(|run| run.arm == "none").collect();
+        assert_eq!(none.iter().filter(|run| run.rate == Rate::Own && run.value == Some(4e-3)).count(), 3);
+        assert_eq!(none.iter().filter(|run| run.rate == Rate::Control && run.value == Some(1e-3)).count(), 3);
+        assert_eq!(reports.iter().filter(|run| run.rate == Rate::Control).count(), 3);
+    }
+
+    #[test]
+    fn the_grid_grows_at_most_twice_at_an_end_and_then_says_so() {
+        let ablation = mlp(&[]);
+        let mut finished: HashMap<Fingerprint, f64> = HashMap::new();
+        while let Next::Runs(runs) = ablation.next(&|f| finished.get(f).copied()).unwrap() {
+            finished.extend(runs.iter().map(|run| (run.fingerprint, run.value.unwrap())));
+        }
+        let tuned = ablation.tuned(&|f| finished.get(f).copied()).unwrap();
+        assert_eq!(tuned.len(), 4);
+        assert!(tuned.iter().all(|tuned| tuned.value == 8e-3 && tuned.edge == Edge::High));
+    }
+
+    #[test]
+    fn a_run_that_failed_loses_and_does_not_stop_the_rest() {
+        let ablation = mlp(&[]);
+        let fails = |run: &PlannedRun| if run.value > Some(1e-3) { f64::NEG_INFINITY } else { 1.0 };
+        let batches = play(&ablation, fails);
+        let last = batches.last().unwrap();
+        assert!(last.iter().all(|run| run.role == Role::Report && run.value <= Some(1e-3)));
+    }
+
+    #[test]
+    fn one_value_is_no_tuning() {
+        let ablation = mlp(&["tune.training.peak_lr=[3e-3]"]);
+        let batches = play(&ablation, |_| 0.0);
+        assert_eq!((batches.len(), batches[0].len()), (1, 12));
+        assert!(batches[0].iter().all(|run| run.plan.training.peak_lr == 3e-3));
+    }
+
+    #[test]
+    fn asking_again_in_the_middle_gives_what_is_left_and_fingerprints_name_the_plans() {
+        let ablation = mlp(&[]);
+        let Next::Runs(runs) = ablation.next(&|_| None).unwrap() else { panic!("nothing to do") };
+        let first = runs[0].fingerprint;
+        let Next::Runs(rest) = ablation.next(&|f| (*f == first).then_some(1.0)).unwrap() else {
+            panic!("done")
+        };
+        assert_eq!(rest.len(), runs.len() - 1);
+        for run in &runs {
+            assert_eq!(Fingerprint::of(&run.plan, Precision::F32).unwrap(), run.fingerprint);
+        }
+    }
+
+    #[test]
+    fn the_outlook_has_all_trials_and_reports() {
+        let outlook = mlp(&[]).outlook().unwrap();
+        assert_eq!(outlook.certain.len(), 4 * 2 + 4 * 3);
+        assert_eq!(outlook.likely.len(), 3 * 3);
+    }
+
+    #[test]
+    fn equal_rmax_gives_smaller_arms_fewer_people() {
+        let ablation = mlp(&["compare.equal-rmax=run"]);
+        let names: Vec<&str> = ablation.arms.iter().map(|arm| arm.name.as_str()).collect();
+        assert_eq!(names, ["control", "gated", "quarter", "none", "quarter@equal-rmax", "none@equal-rmax"]);
+        let arm = ablation.arms.last().unwrap();
+        let expected = (64.0 * arm.relative_params(&ablation.arms[0])).round() as u64;
+        assert_eq!(arm.resolved.plan.data.documents_per_exposure().unwrap(), expected);
+    }
+}

@@ -1,0 +1,117 @@
+//! What a worker does with a run: train, measure, keep the weights.
+
+use burn::module::Module;
+use burn::tensor::Device;
+use serde_json::json;
+
+use super::folder::{CHECKPOINTS, CONFIG, MODEL};
+use super::record::TrainingSummary;
+use super::worker::{Outcome, Results, Task, Watch};
+use crate::data::Dataset;
+use crate::device;
+use crate::error::{Error, Result};
+use crate::measure::record::Sample;
+use crate::measure::{MeasureConfig, Measurements, People, capacity, loss};
+use crate::model::Decoder;
+use crate::plan::Plan;
+use crate::training::{Control, Job, Metrics, Observer, Progress, fit, manifest, weights};
+
+/// People whose biographies are read for a probe during training.
+const PROBED: u64 = 256;
+
+/// Trains and measures the run of `task`; `watch` keeps metrics and checkpoints and hears requests to stop.
+///
+/// # Errors
+/// Whatever data, device and files cause; a loss that is not finite is an outcome.
+pub fn run(task: &Task, watch: &mut Watch) -> Result<Outcome> {
+    let plan = &task.plan;
+    let device = device::open(&task.device)?;
+    let job = Job { model: &plan.model, data: &plan.data, training: &plan.training, seed: plan.seed };
+    let params = plan.model.num_params(plan.data.vocab_size()?, plan.data.seq_len());
+    let mut probing = Probing { watch, params: params.total, device: device.clone() };
+    let trained = match fit(&job, &device, &task.run.file(CHECKPOINTS), &mut probing) {
+        Ok(crate::training::Outcome::Finished(trained)) => trained,
+        Ok(crate::training::Outcome::Stopped) => return Ok(Outcome::Stopped),
+        Err(error) if error.kind == crate::error::Kind::Diverged => {
+            return Ok(Outcome::Diverged { cause: error.to_string() });
+        }
+        Err(error) => return Err(error),
+    };
+    watch.measures()?;
+    let measurements = measure(&trained.model, &trained.data, plan, params.total, &device)?;
+    keep(task, &trained.model)?;
+    let training = TrainingSummary {
+        steps: trained.steps,
+        tokens: trained.meters.tokens,
+        flops: trained.meters.flops,
+        seconds: trained.meters.seconds,
+        final_loss: trained.meters.tail.value(),
+        peak_bytes: 0,
+    };
+    Ok(Outcome::Finished(Box::new(Results { params, training, measurements })))
+}
+
+/// Everything that `plan` wants measured on a trained model.
+///
+/// # Errors
+/// Whatever the data cannot render.
+pub fn measure(
+    model: &Decoder,
+    data: &Dataset,
+    plan: &Plan,
+    params: u64,
+    device: &Device,
+) -> Result<Measurements> {
+    Ok(Measurements {
+        capacity: capacity::measure(model, data, &plan.measure, params, device)?,
+        held_out: loss::measure(model, data, plan.data.seq_len(), device),
+    })
+}
+
+/// The weights, and what is needed to build a model around them.
+fn keep(task: &Task, model: &Decoder) -> Result<()> {
+    let plan = &task.plan;
+    weights::write(&task.run.file(MODEL), &weights::of(model), &[])?;
+    let config = json!({
+        "format": 1,
+        "model": plan.model,
+        "vocab_size": plan.data.vocab_size()?,
+        "seq_len": plan.data.seq_len(),
+    });
+    manifest::write_json(&task.run.file(CONFIG), &config)
+}
+
+/// The worker's watch, and a look at what the model knows so far.
+struct Probing<'a> {
+    watch: &'a mut Watch,
+    params: u64,
+    device: Device,
+}
+
+impl Observer for Probing<'_> {
+    fn starts(&mut self, step: u64, steps: u64) -> Result<()> {
+        self.watch.starts(step, steps)
+    }
+
+    fn stepped(&mut self, progress: &Progress) -> Result<Control> {
+        self.watch.stepped(progress)
+    }
+
+    fn metrics(&mut self, metrics: &Metrics) -> Result<()> {
+        self.watch.metrics(metrics)
+    }
+
+    fn looks(&mut self, model: &Decoder, data: &Dataset) -> Result<Option<f64>> {
+        let few = MeasureConfig { renderings: 1, people: People::Sample(Sample { count: PROBED }) };
+        let capacity = capacity::measure(&model.valid(), data, &few, self.params, &self.device)?;
+        Ok(capacity.map(|capacity| capacity.bits_per_param))
+    }
+
+    fn commits(&mut self, step: u64) -> Result<()> {
+        self.watch.commits(step)
+    }
+
+    fn warns(&mut self, error: &Error) {
+        self.watch.warns(error);
+    }
+}
