@@ -44,7 +44,8 @@ fn main() -> Result<()> {
     let logits = model.logits(tokens); // [b, t, v]
     let last = activation::softmax(logits, 2).narrow(1, ROW - 1, 1).flatten::<1>(0, 2); // [v]
     let (probabilities, ids) = last.sort_descending_with_indices(0);
-    let top: Vec<(i64, f32)> = ids.narrow(0, 0, 5).into_data().iter::<i64>().zip(probabilities.into_data().iter::<f32>()).collect();
+    let top: Vec<(i64, f32)> =
+        ids.narrow(0, 0, 5).into_data().iter::<i64>().zip(probabilities.into_data().iter::<f32>()).collect();
     println!("the likeliest tokens after this row:");
     for (id, probability) in top {
         println!("  token {id:>3} with {:.2} %", 100.0 * probability);

@@ -26,7 +26,12 @@ fn main() -> Result<()> {
         model.block.feed_forward = feed_forward;
         bits.push(bits_per_param(&Job { model: &model, data: &data, training: &training, seed: 1 })?);
     }
-    println!("with MLP {:.3}, without {:.3} bits per parameter: ratio {:.2}", bits[0], bits[1], bits[1] / bits[0]);
+    println!(
+        "with MLP {:.3}, without {:.3} bits per parameter: ratio {:.2}",
+        bits[0],
+        bits[1],
+        bits[1] / bits[0]
+    );
     Ok(())
 }
 
@@ -37,6 +42,7 @@ fn bits_per_param(job: &Job) -> Result<f64> {
     let outcome = fit(job, &device, &folder, &mut Silent);
     std::fs::remove_dir_all(&folder).ok();
     let Outcome::Finished(trained) = outcome? else { unreachable!("nobody asks it to stop") };
-    let capacity = capacity::measure(&trained.model, &trained.data, &MeasureConfig::default(), params, &device)?;
+    let capacity =
+        capacity::measure(&trained.model, &trained.data, &MeasureConfig::default(), params, &device)?;
     Ok(capacity.map_or(0.0, |capacity| capacity.bits_per_param))
 }

@@ -69,8 +69,15 @@ impl ModelConfig {
 mod tests {
     use super::*;
     use crate::layers::Bias;
-    use crate::layers::feed_forward::{ExpertConfig, FeedForwardConfig, MlpConfig, MoeConfig};
-    use crate::layers::mixer::{AttentionConfig, MixerConfig};
+    use crate::layers::embedding::{EmbeddingConfig, Head, TokenEmbeddingConfig};
+    use crate::layers::feed_forward::{
+        ExpertConfig, FeedForwardConfig, Gate, GatedMlpConfig, MlpConfig, MoeConfig,
+    };
+    use crate::layers::mixer::{AttentionConfig, MixerConfig, QkNormConfig};
+    use crate::layers::norm::NormConfig;
+    use crate::layers::position::PositionConfig;
+    use crate::model::BlockConfig;
+    use crate::model::arrangement::{Arrangement, ParallelConfig, ParallelNorms};
 
     /// GPT2-l-h of the knowledge capacity paper: d = 64 h, offsets everywhere, tied.
     pub(crate) fn gpt2(n_layers: usize, n_heads: usize) -> ModelConfig {
@@ -99,6 +106,47 @@ mod tests {
         let (l, d, t) = (2, 128, 512);
         let count = gpt2(2, 2).flops_per_token(V, t);
         assert_eq!(count.exact, (6 * l * 12 * d * d + 6 * l * d * t + 6 * V * d) as u64);
+    }
+
+    fn with(d_model: usize, n_layers: usize, n_heads: usize, block: BlockConfig, head: Head) -> ModelConfig {
+        let embedding = EmbeddingConfig::Token(TokenEmbeddingConfig { head, ..Default::default() });
+        let norm = NormConfig::Rms(Default::default());
+        ModelConfig { d_model, n_layers, n_heads, embedding, norm, block, ..ModelConfig::default() }
+    }
+
+    #[test]
+    fn published_models_have_their_published_parameters() {
+        let mixer = AttentionConfig { n_kv_heads: Some(8), ..AttentionConfig::default() };
+        let gated = |expansion| GatedMlpConfig { expansion, ..GatedMlpConfig::default() };
+        let expert = ExpertConfig::GatedMlp(gated(3.5));
+        let moe =
+            MoeConfig { expert, n_experts: 8, top_k: 2, gate: Gate::Normalised, ..MoeConfig::default() };
+        let llama = BlockConfig {
+            mixer: MixerConfig::Attention(mixer),
+            feed_forward: FeedForwardConfig::GatedMlp(gated(3.5)),
+            ..BlockConfig::default()
+        };
+        let mixtral = BlockConfig { feed_forward: FeedForwardConfig::Moe(moe), ..llama };
+        let joint = QkNormConfig::Joint(Default::default());
+        let olmo = BlockConfig {
+            mixer: MixerConfig::Attention(AttentionConfig { qk_norm: joint, ..AttentionConfig::default() }),
+            feed_forward: FeedForwardConfig::GatedMlp(gated(2.6875)),
+            arrangement: Arrangement::OutputNorm,
+            ..BlockConfig::default()
+        };
+        let (mut gpt2, neox) = (gpt2(12, 12), gpt2(12, 12).block);
+        let MixerConfig::Attention(attention) = &mut gpt2.block.mixer else { panic!("GPT-2 has attention") };
+        attention.position = PositionConfig::Learned;
+        let own = ParallelConfig { norms: ParallelNorms::Own };
+        let pythia = BlockConfig { arrangement: Arrangement::Parallel(own), ..neox };
+        let pythia = ModelConfig { norm: NormConfig::default(), ..with(768, 12, 12, pythia, Head::Untied) };
+
+        assert_eq!(gpt2.num_params(50257, 1024).total, 124_439_808);
+        assert_eq!(pythia.num_params(50304, 2048).total, 162_322_944);
+        assert_eq!(with(4096, 32, 32, llama, Head::Untied).num_params(128_256, 8192).total, 8_030_261_248);
+        assert_eq!(with(4096, 32, 32, olmo, Head::Untied).num_params(100_352, 4096).total, 7_298_617_344);
+        let mixtral = with(4096, 32, 32, mixtral, Head::Untied).num_params(32_000, 4096);
+        assert_eq!((mixtral.total, mixtral.active), (46_702_792_704, 12_879_925_248));
     }
 
     #[test]
