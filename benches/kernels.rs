@@ -1,10 +1,9 @@
-//! Speed of the kernels, fast form beside reference form: `RAYON_NUM_THREADS=1 cargo bench --bench kernels [-- Q P S]`.
+//! Speed of the kernels, fast form beside reference form: `RAYON_NUM_THREADS=1 cargo bench --bench kernels [-- P steps fast]`.
 //!
 //! For each shape: every kernel forward and with its backward, the rate of its products beside crate gemm's on the same
 //! product, and a whole training step of a small GPT with AdamW. Times are the best of several rounds.
 
 use std::hint::black_box;
-use std::time::Instant;
 
 use ablation_zoo::kernels::{self as fast, reference};
 use ablation_zoo::kernels::{AdamwStep, Function, Heads, Rope, level};
@@ -35,32 +34,55 @@ const SHAPES: [Shape; 5] = [
 ];
 
 fn main() {
-    let names: Vec<String> = std::env::args().skip(1).filter(|name| !name.starts_with('-')).collect();
+    let words: Vec<String> = std::env::args().skip(1).filter(|word| !word.starts_with('-')).collect();
     println!("kernels {}, threads {}", level().name(), rayon::current_num_threads());
     println!("crate gemm 1024^3: {:.0} GFLOP/s", crate_gemm(1024, 1024, 1024));
-    let wanted = |shape: &&Shape| match names.is_empty() {
-        true => ["Q", "P"].contains(&shape.name),
-        false => names.iter().any(|name| name == shape.name),
-    };
-    for shape in SHAPES.iter().filter(wanted) {
-        products(shape);
-        kernels(shape);
-        steps(shape);
+    let shapes = chosen(&words, &SHAPES.map(|shape| shape.name), &["Q", "P"]);
+    let parts = chosen(&words, &["products", "kernels", "steps"], &["products", "kernels", "steps"]);
+    let forms = chosen(&words, &["fast", "reference"], &["fast", "reference"]);
+    for s in SHAPES.iter().filter(|shape| shapes.contains(&shape.name)) {
+        println!("\n{}: d {} layers {} heads {} v {} t {} b {}", s.name, s.d, s.layers, s.h, s.v, s.t, s.b);
+        for part in &parts {
+            match *part {
+                "products" => products(s),
+                "kernels" => kernels(s),
+                _ => steps(s, &forms),
+            }
+        }
     }
+}
+
+/// Those of `all` that the command line names, or `usual` if it names none.
+fn chosen(words: &[String], all: &[&'static str], usual: &[&'static str]) -> Vec<&'static str> {
+    let named: Vec<_> = all.iter().copied().filter(|name| words.iter().any(|word| word == name)).collect();
+    if named.is_empty() { usual.to_vec() } else { named }
+}
+
+/// Seconds since some moment: of this thread's own time on a processor where there is but one thread, so that other
+/// programs disturb less; else of the clock on the wall.
+fn now() -> f64 {
+    let clock = match rayon::current_num_threads() {
+        1 => libc::CLOCK_THREAD_CPUTIME_ID,
+        _ => libc::CLOCK_MONOTONIC,
+    };
+    let mut time = libc::timespec { tv_sec: 0, tv_nsec: 0 };
+    // SAFETY: the clock writes the time that it is given.
+    unsafe { libc::clock_gettime(clock, &mut time) };
+    time.tv_sec as f64 + 1e-9 * time.tv_nsec as f64
 }
 
 /// Seconds of one call, the best of rounds of at least 20 ms, for half a second.
 fn seconds(mut call: impl FnMut()) -> f64 {
     call();
-    let start = Instant::now();
+    let start = now();
     call();
-    let calls = (0.02 / start.elapsed().as_secs_f64()).ceil().max(1.0) as usize;
-    let begin = Instant::now();
+    let calls = (0.02 / (now() - start)).ceil().max(1.0) as usize;
+    let begin = now();
     let mut best = f64::INFINITY;
-    while begin.elapsed().as_secs_f64() < 0.5 {
-        let start = Instant::now();
+    while (now() - begin) < 0.5 {
+        let start = now();
         (0..calls).for_each(|_| call());
-        best = best.min(start.elapsed().as_secs_f64() / calls as f64);
+        best = best.min((now() - start) / calls as f64);
     }
     best
 }
@@ -115,12 +137,12 @@ fn angles(t: usize, rotated: usize, device: &Device) -> Rope {
     Rope { cos: table(f64::cos), sin: table(f64::sin) }
 }
 
-/// The products of a linear layer and of the head: y = x W, then dx and dW, as rates.
+/// The rates of the products of each linear layer: y = x W alone, then with dx and dW (and the sum that begins the
+/// backward).
 fn products(s: &Shape) {
-    println!("\n{}: d {} layers {} heads {} v {} t {} b {}", s.name, s.d, s.layers, s.h, s.v, s.t, s.b);
     println!(
         "{:24} {:>22} {:>14} {:>14} {:>14}",
-        "product", "n x d_in x d_out", "crate gemm", "y = x W", "dx and dW"
+        "product", "n x d_in x d_out", "crate gemm", "y = x W", "and backward"
     );
     let (n, d) = (s.b * s.t, s.d);
     for (name, i, o) in [("qkv", d, 3 * d), ("out", d, d), ("up", d, 4 * d), ("down", 4 * d, d)] {
@@ -130,22 +152,15 @@ fn products(s: &Shape) {
         let device = device.autodiff();
         let (x, w) = (random([s.b, s.t, i], &device).require_grad(), random([i, o], &device).require_grad());
         let all = seconds(|| drop(black_box(fast::linear(x.clone(), w.clone(), None).sum().backward())));
-        let plain = seconds(|| drop(black_box(random_like(s.b, s.t, o, &device).sum().backward())));
         let work = 2e-9 * (n * i * o) as f64;
-        let back = 2.0 * work / (all - forward - plain);
         println!(
             "{name:24} {:>22} {:>14.0} {:>14.0} {:>14.0}",
             format!("{n} x {i} x {o}"),
             crate_gemm(n, o, i),
             work / forward,
-            back
+            3.0 * work / all
         );
     }
-}
-
-/// A tracked tensor that costs little to make, to measure what `sum` and `backward` cost by themselves.
-fn random_like(b: usize, t: usize, d: usize, device: &Device) -> Tensor<3> {
-    Tensor::<1>::zeros([1], device).require_grad().reshape([1, 1, 1]).expand([b, t, d])
 }
 
 /// Prints the times of one kernel in both forms.
@@ -265,7 +280,7 @@ impl Model {
 /// One training step with the kernels of `$form`: the times of forward, backward and optimizer.
 macro_rules! step {
     ($form:ident, $model:ident, $s:ident, $rope:ident, $ids:ident, $targets:ident, $ones:ident) => {{
-        let begin = Instant::now();
+        let begin = now();
         let heads = Heads { n_heads: $s.h, n_kv_heads: $s.h, d_head: $s.d / $s.h };
         let mut x = $form::embedding($model.matrix(0), $ids.clone());
         for layer in 0..$s.layers {
@@ -282,12 +297,12 @@ macro_rules! step {
         let x = $form::layer_norm(x, $model.vector(p), Some($model.vector(p + 1)), 1e-5);
         let x = x.reshape([$s.b * $s.t, $s.d]);
         let (loss, _) = $form::linear_cross_entropy(x, $model.matrix(0), $targets.clone(), $ones.clone());
-        let forward = begin.elapsed().as_secs_f64();
+        let forward = (now() - begin);
         let value: f32 = loss.clone().into_scalar();
-        let begin = Instant::now();
+        let begin = now();
         let mut gradients = loss.backward();
-        let backward = begin.elapsed().as_secs_f64();
-        let begin = Instant::now();
+        let backward = (now() - begin);
+        let begin = now();
         let step = AdamwStep {
             lr: 1e-3,
             beta1: 0.9,
@@ -316,11 +331,11 @@ macro_rules! step {
                 Value::Matrix(p) => update!(Matrix, p, parameter),
             }
         }
-        (value, [forward, backward, begin.elapsed().as_secs_f64()])
+        (value, [forward, backward, (now() - begin)])
     }};
 }
 
-fn steps(s: &Shape) {
+fn steps(s: &Shape, forms: &[&str]) {
     let device = Device::flex().autodiff();
     let n = s.b * s.t;
     let (ids, targets) = (tokens([s.b, s.t], s.v, &device), tokens([n], s.v, &device));
@@ -331,11 +346,11 @@ fn steps(s: &Shape) {
         "{:24} {:>10} {:>10} {:>10} {:>10} {:>12} {:>10} {:>10}",
         "step, ms", "forward", "backward", "optimizer", "all", "tokens/s", "GFLOP/s", "loss"
     );
-    for form in ["fast", "reference"] {
+    for &form in forms {
         let mut model = Model::new(s, &device);
         let (mut best, mut count, mut value) = ([f64::INFINITY; 3], 0, 0.0);
-        let begin = Instant::now();
-        while count < 3 || begin.elapsed().as_secs_f64() < 3.0 {
+        let begin = now();
+        while count < 3 || (now() - begin) < 3.0 {
             let (loss, times) = match form {
                 "fast" => step!(fast, model, s, rope, ids, targets, ones),
                 _ => step!(reference, model, s, rope, ids, targets, ones),
@@ -344,7 +359,7 @@ fn steps(s: &Shape) {
                 best = times;
             }
             (count, value) = (count + 1, loss);
-            if count == 3 && form == "reference" && begin.elapsed().as_secs_f64() > 1.0 {
+            if count == 3 && form == "reference" && (now() - begin) > 1.0 {
                 break;
             }
         }

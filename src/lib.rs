@@ -10,7 +10,7 @@
 //! | 1 kernels | [`kernels`]: fused operations beside their reference form |
 //! | 2 layers | [`layers`]: tensor to tensor; a folder is a slot, a file is a variant |
 //! | 3 models and data | [`model`], [`data`]: they do not know each other |
-//! | 4 work | [`training`], [`measure`] |
+//! | 4 work | [`training`], [`measure`], [`laws`] |
 //! | 5 plan | [`plan`]: TOML to a typed, checked plan |
 //! | 6 run and report | [`run`], [`report`] |
 #![recursion_limit = "256"]
@@ -20,6 +20,7 @@ pub mod data;
 pub mod device;
 pub mod error;
 pub mod kernels;
+pub mod laws;
 pub mod layers;
 pub mod measure;
 pub mod model;

@@ -1,13 +1,25 @@
 //! The command `zoo`: parse, call one function, exit code. One file per subcommand.
 
+mod bench;
 mod completions;
+mod data;
+mod devices;
 mod diff;
+mod execute;
+mod gc;
 mod list;
+mod measure;
 mod output;
 mod plan;
 mod problems;
+mod report;
+mod run;
+mod runs;
 mod show;
+mod store;
 mod subject;
+mod train;
+mod worker;
 
 use std::process::ExitCode;
 
@@ -21,6 +33,8 @@ Examples:
   zoo diff gpt2 llama                  what differs between two models
   zoo plan mlp                         what an ablation will run, and what that costs
   zoo plan mlp --profile gpu --set training.batch=24
+  zoo run mlp                          do it; the same command goes on after an interruption
+  zoo report mlp                       the answer again, with figures and a page
 
 Files: models/, datasets/ and ablations/ in the working folder win over those compiled in; a path always works.";
 
@@ -42,6 +56,26 @@ enum Command {
     Diff(diff::Diff),
     /// Show what an ablation will run and what it costs, without running it
     Plan(plan::PlanCommand),
+    /// Do what an ablation asks for: tune, train, measure; goes on where it was stopped
+    Run(run::RunCommand),
+    /// Train and measure one model on one dataset
+    Train(train::Train),
+    /// Answer: compare the arms, with intervals, figures and a page
+    Report(report::ReportCommand),
+    /// Measure the model of a finished run again
+    Measure(measure::MeasureCommand),
+    /// Describe a dataset in numbers and samples
+    Data(data::Data),
+    /// List the devices of this machine
+    Devices(devices::Devices),
+    /// Time training steps beside the machine's matrix peak
+    Bench(bench::Bench),
+    /// List runs: state, result, size
+    Runs(runs::Runs),
+    /// List, or delete, what takes room in the store and is needed by nobody
+    Gc(gc::Gc),
+    /// Do one run of the store in this process, told in JSON lines
+    Worker(worker::Worker),
     /// Print a completion script for a shell
     Completions(completions::Completions),
 }
@@ -68,7 +102,7 @@ struct Overrides {
 /// Runs the command; its exit code is that of the error, or 0.
 pub fn main() -> ExitCode {
     match run(Cli::parse().command) {
-        Ok(()) => ExitCode::SUCCESS,
+        Ok(code) => code,
         Err(error) => {
             problems::print(&error);
             ExitCode::from(error.exit_code())
@@ -76,12 +110,23 @@ pub fn main() -> ExitCode {
     }
 }
 
-fn run(command: Command) -> Result<()> {
+fn run(command: Command) -> Result<ExitCode> {
     match command {
+        Command::Worker(command) => return command.run(),
         Command::List(command) => command.run(),
         Command::Show(command) => command.run(),
         Command::Diff(command) => command.run(),
         Command::Plan(command) => command.run(),
         Command::Completions(command) => command.run::<Cli>(),
+        Command::Run(command) => command.run(),
+        Command::Train(command) => command.run(),
+        Command::Report(command) => command.run(),
+        Command::Measure(command) => command.run(),
+        Command::Data(command) => command.run(),
+        Command::Devices(command) => command.run(),
+        Command::Bench(command) => command.run(),
+        Command::Runs(command) => command.run(),
+        Command::Gc(command) => command.run(),
     }
+    .map(|()| ExitCode::SUCCESS)
 }

@@ -4,8 +4,7 @@ use std::io::Write;
 
 use ablation_zoo::Result;
 use ablation_zoo::error::Error;
-use ablation_zoo::plan::tree::{KIND, Node, Table, Value};
-use ablation_zoo::plan::writer;
+use ablation_zoo::plan::tree::{Node, Table, Value};
 use serde_json::Value as Json;
 
 /// Prints a text and a line end; a reader that has gone away (`zoo list | head`) is no error.
@@ -63,6 +62,12 @@ pub fn short(value: f64, unit: &str) -> String {
     format!("{scaled:.digits$} {}{unit}", letters[exponent]).trim_end().to_string()
 }
 
+/// 1 run, 2 runs.
+pub fn count(n: usize, noun: &str) -> String {
+    let plural = if n == 1 { "" } else { "s" };
+    format!("{} {noun}{plural}", thousands(n as u64))
+}
+
 /// 43 MiB.
 pub fn bytes(value: u64) -> String {
     let mib = value as f64 / (1024.0 * 1024.0);
@@ -74,42 +79,16 @@ pub fn duration(seconds: f64) -> String {
     let (minute, hour, day) = (60.0, 3600.0, 86400.0);
     let two = |big: f64, big_name: &str, small: f64, small_name: &str| {
         let (whole, rest) = ((seconds / big).floor(), (seconds % big / small).floor());
-        format!("{whole} {big_name} {rest} {small_name}")
+        let plural = if big_name == "day" && whole != 1.0 { "s" } else { "" };
+        format!("{whole} {big_name}{plural} {rest} {small_name}")
     };
     match seconds {
         s if s < 10.0 => format!("{s:.1} s"),
         s if s < minute => format!("{s:.0} s"),
         s if s < hour => two(minute, "min", 1.0, "s"),
         s if s < day => two(hour, "h", minute, "min"),
-        s if s < 1e4 * day => two(day, "days", hour, "h"),
+        s if s < 1e4 * day => two(day, "day", hour, "h"),
         s => format!("{:.0} years", s / (365.25 * day)),
-    }
-}
-
-/// A choice in words: `rope (theta 10000, share 0.25)`.
-pub fn phrase(node: &Node) -> String {
-    let Some(table) = node.as_table() else {
-        return node.as_str().map_or_else(|| number(node), str::to_string);
-    };
-    let settings = table.iter().filter(|entry| entry.key != KIND);
-    let settings: Vec<String> =
-        settings.map(|entry| format!("{} {}", entry.key, phrase(&entry.node))).collect();
-    match node.kind() {
-        Some(kind) if settings.is_empty() => kind.to_string(),
-        Some(kind) => format!("{kind} ({})", settings.join(", ")),
-        None => settings.join(", "),
-    }
-}
-
-/// A number as short as it can be read.
-fn number(node: &Node) -> String {
-    match node.value {
-        Value::Float(value) if value.abs() >= 1e-3 && value.abs() < 1e6 => {
-            let four = (value * 1e4).round() / 1e4;
-            if (four - value).abs() < 5e-5 * value.abs() { format!("{four}") } else { format!("{value}") }
-        }
-        Value::Float(value) => format!("{value:e}"),
-        _ => writer::inline(node),
     }
 }
 

@@ -26,7 +26,7 @@ impl PlanCommand {
     pub fn run(&self) -> Result<()> {
         let profile = self.overrides.profile.as_deref();
         let ablation = Ablation::load(&Presets::here(), &self.ablation, profile, &self.overrides.sets)?;
-        let outlook = ablation.outlook()?;
+        let outlook = ablation.outlook();
         let speed = Calibration::default();
         match self.format.json {
             true => output::print_json(&as_json(&ablation, &outlook, &speed)?),
@@ -101,7 +101,10 @@ fn runs_of(arm: &Arm, outlook: &Outlook) -> String {
 }
 
 fn tuning(ablation: &Ablation) -> String {
-    let reports = format!("  reported over seeds 1 to {}\n", ablation.seeds);
+    let reports = match ablation.seeds {
+        1 => "  reported on seed 1\n".to_string(),
+        seeds => format!("  reported over seeds 1 to {seeds}\n"),
+    };
     match &ablation.tune {
         Some(tune) if tune.grid.len() > 1 => {
             let values: Vec<String> = tune.grid.iter().map(|value| format!("{value:e}")).collect();
@@ -114,24 +117,59 @@ fn tuning(ablation: &Ablation) -> String {
     }
 }
 
+/// Runs, FLOPs and time of everything, and of everything that may be.
 fn totals(outlook: &Outlook, speed: &Calibration) -> Result<String> {
-    let certain = total(&outlook.certain, speed)?;
-    let all = certain + total(&outlook.likely, speed)?;
-    let (n, more) = (outlook.certain.len(), outlook.likely.len());
-    let time = |flops: f64| output::duration(flops / speed.flops_per_second / speed.parallel_runs as f64);
+    let certain = Total::of(&outlook.certain, speed)?;
+    let all = certain.and(&Total::of(&outlook.likely, speed)?);
     let range = |low: String, high: String| if low == high { low } else { format!("{low} to {high}") };
+    let runs = match certain.runs == all.runs {
+        true => output::count(all.runs, "run"),
+        false => format!("{} to {}", certain.runs, output::count(all.runs, "run")),
+    };
+    let rate = output::short(speed.flops_per_second, "FLOP/s");
+    let pace = match speed.parallel_runs.min(all.runs) {
+        0 | 1 => rate,
+        beside => format!("{beside} runs at a time of {rate} each"),
+    };
     Ok(format!(
-        "  in all: {} runs, {}, {} with {} runs at a time of {} each\n",
-        range(n.to_string(), (n + more).to_string()),
-        range(output::short(certain, "FLOPs"), output::short(all, "FLOPs")),
-        range(time(certain), time(all)),
-        speed.parallel_runs,
-        output::short(speed.flops_per_second, "FLOP/s"),
+        "  in all: {runs}, {}, {} at {}\n",
+        range(output::short(certain.flops, "FLOPs"), output::short(all.flops, "FLOPs")),
+        range(output::duration(certain.seconds(speed)), output::duration(all.seconds(speed))),
+        pace,
     ))
 }
 
-fn total(runs: &[PlannedRun], speed: &Calibration) -> Result<f64> {
-    runs.iter().map(|run| Ok(run.plan.cost(speed)?.flops)).sum()
+/// What several runs cost together.
+struct Total {
+    runs: usize,
+    flops: f64,
+    longest: f64,
+}
+
+impl Total {
+    fn of(runs: &[PlannedRun], speed: &Calibration) -> Result<Self> {
+        let mut total = Total { runs: runs.len(), flops: 0.0, longest: 0.0 };
+        for run in runs {
+            let cost = run.plan.cost(speed)?;
+            total.flops += cost.flops;
+            total.longest = total.longest.max(cost.seconds);
+        }
+        Ok(total)
+    }
+
+    fn and(&self, other: &Total) -> Self {
+        Total {
+            runs: self.runs + other.runs,
+            flops: self.flops + other.flops,
+            longest: self.longest.max(other.longest),
+        }
+    }
+
+    /// The time of all of them side by side, but no less than that of the longest.
+    fn seconds(&self, speed: &Calibration) -> f64 {
+        let shared = self.flops / speed.flops_per_second / speed.parallel_runs as f64;
+        shared.max(self.longest)
+    }
 }
 
 fn as_json(ablation: &Ablation, outlook: &Outlook, speed: &Calibration) -> Result<Json> {

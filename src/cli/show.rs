@@ -1,6 +1,8 @@
 //! `zoo show`: a picture, counts, and every setting with the file it comes from.
 
 use ablation_zoo::Result;
+use ablation_zoo::model::{FlopCount, ParamCount};
+use ablation_zoo::plan::difference::{self, phrase};
 use ablation_zoo::plan::tree::{Node, Table};
 use ablation_zoo::plan::{
     Ablation, Plan, Presets, Shelf, ablation, preset, resolve, resolve_dataset, resolve_model, writer,
@@ -28,11 +30,15 @@ pub struct Show {
     format: Format,
 }
 
+/// The slots of a block that add to the residual stream.
+const HALVES: [&str; 2] = ["mixer", "feed_forward"];
+
 /// What a model has at one size.
 struct Count {
     size: String,
     plan: Plan,
-    vocab_size: usize,
+    params: ParamCount,
+    flops: FlopCount,
 }
 
 impl Show {
@@ -76,14 +82,14 @@ impl Show {
     /// The sizes of a model, or the one that is asked for.
     fn counts(&self, presets: &Presets, subject: &Subject) -> Result<Vec<Count>> {
         let data = resolve_dataset(presets, &self.dataset)?.plan.data;
-        let vocab_size = data.vocab_size()?;
         let sizes = match &subject.part {
             Some(size) => vec![size.clone()],
             None => resolve::sizes(presets, &subject.name)?,
         };
         let count = |size: String| {
             let model = resolve_model(presets, &subject.name, Some(&size))?.plan.model;
-            Ok(Count { size, plan: Plan { model, data: data.clone(), ..Plan::default() }, vocab_size })
+            let plan = Plan { model, data: data.clone(), ..Plan::default() };
+            Ok(Count { size, params: plan.num_params()?, flops: plan.flops_per_token()?, plan })
         };
         sizes.into_iter().map(count).collect()
     }
@@ -93,7 +99,7 @@ impl Show {
         let Some(first) = counts.first() else { return Ok(String::new()) };
         let title = format!(
             "\nParameters and training FLOPs with the {} tokens of {} and rows of {}:\n",
-            output::thousands(first.vocab_size as u64),
+            output::thousands(first.plan.data.vocab_size()? as u64),
             self.dataset,
             first.plan.data.seq_len()
         );
@@ -105,10 +111,10 @@ impl Show {
     fn arms(&self, presets: &Presets, subject: &Subject) -> Result<String> {
         let profile = self.overrides.profile.as_deref();
         let loaded = Ablation::load(presets, &subject.name, profile, &self.overrides.sets)?;
-        let control = writer::write(&loaded.arms[0].resolved.plan);
+        let control = &loaded.arms[0].resolved.plan;
         let mut text = String::new();
         for arm in loaded.arms_of(&loaded.arms[0].size).skip(1) {
-            let differences = diff::differences(&control, &writer::write(&arm.resolved.plan));
+            let differences = difference::between(control, &arm.resolved.plan);
             text.push_str(&format!("\narm {}\n", arm.name));
             text.push_str(&diff::table(ablation::CONTROL, &arm.name, &differences));
         }
@@ -118,46 +124,36 @@ impl Show {
 
 impl Count {
     fn row(&self) -> [String; 7] {
-        let (model, seq_len) = (&self.plan.model, self.plan.data.seq_len());
-        let params = model.num_params(self.vocab_size, seq_len);
+        let model = &self.plan.model;
         [
             self.size.clone(),
             model.n_layers.to_string(),
             model.d_model.to_string(),
             model.n_heads.to_string(),
-            output::thousands(params.total),
-            output::thousands(params.non_embedding()),
-            output::short(model.flops_per_token(self.vocab_size, seq_len).exact as f64, ""),
+            output::thousands(self.params.total),
+            output::thousands(self.params.non_embedding()),
+            output::short(self.flops.exact as f64, ""),
         ]
     }
 
     fn json(&self) -> serde_json::Value {
-        let (model, seq_len) = (&self.plan.model, self.plan.data.seq_len());
-        json!({
-            "size": self.size,
-            "params": model.num_params(self.vocab_size, seq_len),
-            "flops_per_token": model.flops_per_token(self.vocab_size, seq_len),
-        })
+        json!({"size": self.size, "params": self.params, "flops_per_token": self.flops})
     }
 }
 
-/// The block as text, read from its choices: a new slot or kind appears by itself.
+/// The model from tokens to logits, read from its choices: a new kind appears by itself.
 fn picture(plan: &Plan) -> String {
     let model = writer::write(&plan.model);
-    let says = |path: &[&str]| model.get(path).map_or(String::new(), output::phrase);
-    let slots = model.get(&["block"]).and_then(Node::as_table).into_iter().flat_map(Table::iter);
-    let slots: Vec<_> = slots.filter(|slot| slot.node.kind() != Some("none")).collect();
-    let mut text = format!("\n  tokens\n    |\n  embedding          {}\n    |\n", says(&["embedding"]));
+    let says = |path: &[&str]| model.get(path).map_or(String::new(), phrase);
     let times = if plan.model.n_layers > 0 { plan.model.n_layers.to_string() } else { "n".to_string() };
-    for (index, slot) in slots.iter().enumerate() {
-        let repeat =
-            if index + 1 == slots.len() { format!("   = one block, {times} of them") } else { String::new() };
+    let mut text = format!("\n  tokens\n    |\n  embedding          {}\n    |\n", says(&["embedding"]));
+    let slots = model.get(&["block"]).and_then(Node::as_table).into_iter().flat_map(Table::iter);
+    for slot in slots.filter(|slot| HALVES.contains(&slot.key.as_str()) && slot.node.kind() != Some("none")) {
         text.push_str("    +-----.\n");
         text.push_str(&format!("    |   norm           {}\n", says(&["norm"])));
-        text.push_str(&format!("    |   {:<14} {}\n", slot.key, output::phrase(&slot.node)));
-        text.push_str(&format!("   (+)<---'{repeat}\n    |\n"));
+        text.push_str(&format!("    |   {:<14} {}\n    +<----'\n    |\n", slot.key, phrase(&slot.node)));
     }
-    text + "  norm\n    |\n  logits\n"
+    text + &format!("   ...   {times} such blocks\n    |\n  norm\n    |\n  logits\n")
 }
 
 /// The text as comments, so that all of the output is TOML.

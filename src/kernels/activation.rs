@@ -96,7 +96,7 @@ mod tests {
             for shape in [vec![2, 3, 7], vec![1, 1, 1], vec![3, 11, 33], vec![2, 8, 64]] {
                 let fast = |x: &[Leaf]| activation(x[0].get(), function);
                 let slow = |x: &[Leaf]| reference::activation(x[0].get(), function);
-                check::same(&[shape.clone()], fast, slow);
+                check::same(std::slice::from_ref(&shape), fast, slow);
                 let fast = |x: &[Leaf]| gated(x[0].get(), x[1].get(), function);
                 let slow = |x: &[Leaf]| reference::gated(x[0].get(), x[1].get(), function);
                 check::same(&[shape.clone(), shape], fast, slow);

@@ -1,4 +1,4 @@
-//! The head and its loss in one: l = logsumexp(h W^T) - (h W^T)[target], averaged with weights.
+//! The head and its loss in one: `l = logsumexp(h W^T) - (h W^T)[target]`, averaged with weights.
 
 use burn::tensor::{Int, Tensor};
 

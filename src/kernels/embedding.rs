@@ -1,4 +1,4 @@
-//! The row of each token: y = W[token].
+//! The row of each token: `y = W[token]`.
 
 use burn::tensor::{Int, Tensor};
 
@@ -63,6 +63,14 @@ mod tests {
         let slow =
             |x: &[Leaf]| reference::embedding(x[0].get::<2>().transpose(), tokens([2, 3], 5).transpose());
         check::same(&[vec![4, 5]], fast, slow);
+    }
+
+    #[test]
+    fn tokens_made_on_the_autodiff_device_are_taken_too() {
+        let weight = check::random::<2>([5, 3], 1, &check::device().autodiff()).require_grad();
+        let ids = Tensor::<2, Int>::from_ints([[4, 0]], &check::device().autodiff());
+        let y = embedding(weight.clone(), ids.clone());
+        assert_eq!(check::values(&y), check::values(&reference::embedding(weight, ids)));
     }
 
     #[test]

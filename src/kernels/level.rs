@@ -64,7 +64,7 @@ pub fn level() -> Level {
 pub fn parse_level(wanted: Option<&str>) -> Result<Level> {
     let available = || Level::ALL.into_iter().filter(|level| level.is_available());
     match wanted {
-        None | Some("") => Ok(available().last().unwrap_or(Level::Reference)),
+        None | Some("") => Ok(available().max().unwrap_or(Level::Reference)),
         Some(name) => available().find(|level| level.name() == name).ok_or_else(|| {
             let names: Vec<_> = available().map(Level::name).collect();
             Error::config(

@@ -2,11 +2,11 @@
 //!
 //! Every kernel is a plain function from tensors to tensors. On the Flex CPU backend in f32, with or without
 //! autodiff, it takes its fast form: one pass over the data, the backward written by hand, the vector width chosen
-//! at run time ([`level`]). Everywhere else it takes its reference form, ordinary tensor code whose gradient Burn
+//! at run time ([`level()`]). Everywhere else it takes its reference form, ordinary tensor code whose gradient Burn
 //! derives; that form is also the text to read. f64 always takes the reference form, so that finite differences can
 //! check it, and the fast form is checked against it.
 //!
-//! The bits of a fast form depend on its inputs and on [`level`] alone, not on the number of threads.
+//! The bits of a fast form depend on its inputs and on [`level()`] alone, not on the number of threads.
 //!
 //! Legend of shapes: b batch, t time, s key time, d model, h heads, g key-value heads, k head width, f feed-forward
 //! width, v vocabulary, n = b t tokens.

@@ -86,7 +86,7 @@ pub struct Capacity {
     pub value_nats: f64,
     /// Bits per attribute, in the data's order.
     pub attributes: Vec<AttributeBits>,
-    /// Share of people all of whose values are the likeliest token by token.
+    /// Share of people each of whose values has a probability above one half in every rendering.
     pub fully_known: f64,
     /// Standard error of `bits_per_param` from the choice of renderings (and of people, when sampled).
     pub measurement_error: f64,

@@ -1,6 +1,7 @@
 //! What is impossible about a plan, all of it at once and before anything runs.
 
 use super::Plan;
+use super::data_size::DataSize;
 use crate::error::Problem;
 use crate::measure::People;
 
@@ -17,10 +18,9 @@ const MAX_RENDERINGS: u64 = 10_000;
 pub fn check(plan: &Plan) -> Vec<Problem> {
     let mut problems = within("model", plan.model.check(plan.data.seq_len()));
     problems.extend(check_size(plan));
-    let tokens_per_exposure = plan.data.check().and_then(|()| plan.data.tokens_per_exposure());
-    match tokens_per_exposure {
-        Ok(tokens) => {
-            let training = plan.training.check(plan.data.seq_len(), tokens);
+    match plan.data.check().and_then(|()| DataSize::of(&plan.data)) {
+        Ok(size) => {
+            let training = plan.training.check(plan.data.seq_len(), size.tokens_per_exposure);
             problems.extend(within("training", training));
         }
         Err(error) => problems.extend(error.problems),
@@ -51,11 +51,10 @@ fn check_size(plan: &Plan) -> Option<Problem> {
 }
 
 fn check_params(plan: &Plan) -> Option<Problem> {
-    let vocab_size = match plan.data.vocab_size() {
-        Ok(vocab_size) => vocab_size,
+    let total = match plan.num_params() {
+        Ok(params) => params.total,
         Err(error) => return error.problems.into_iter().next(),
     };
-    let total = plan.model.num_params(vocab_size, plan.data.seq_len()).total;
     (total > MAX_PARAMS).then(|| {
         let got = format!("{total} parameters");
         Problem::new(got).key("model.d_model").expected(format!("at most {MAX_PARAMS}"))

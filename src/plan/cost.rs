@@ -3,6 +3,7 @@
 use serde::Serialize;
 
 use super::Plan;
+use super::data_size::DataSize;
 use crate::Result;
 use crate::model::{ModelConfig, ParamCount};
 
@@ -54,35 +55,32 @@ impl Plan {
     /// # Errors
     /// If a data file that the plan names cannot be read.
     pub fn cost(&self, calibration: &Calibration) -> Result<Cost> {
-        let (vocab_size, seq_len) = (self.data.vocab_size()?, self.data.seq_len());
-        let params = self.model.num_params(vocab_size, seq_len);
+        let (vocab_size, seq_len) = (DataSize::of(&self.data)?.vocab_size, self.data.seq_len());
+        let params = self.num_params()?;
         let steps = self.steps()?;
         let rows = self.training.batch as u64;
         let tokens = steps.saturating_mul(rows).saturating_mul(seq_len as u64);
-        let flops = tokens as f64 * self.model.flops_per_token(vocab_size, seq_len).exact as f64;
+        let flops = tokens as f64 * self.flops_per_token()?.exact as f64;
         Ok(Cost {
             params,
             steps,
             tokens,
             flops,
-            peak_bytes: peak_bytes(&self.model, vocab_size, seq_len, self.training.batch),
+            peak_bytes: peak_bytes(&self.model, &params, vocab_size, self.training.batch * seq_len),
             seconds: flops / calibration.flops_per_second,
         })
     }
 }
 
-/// Weights, gradients and two moments: 16 bytes a parameter. Activations: a linear map keeps its wider side, which is
-/// its parameters over `d` for all maps of a block but not for a narrow one; norms and the residual stream keep four
+/// An estimate for a step of `n` tokens. Weights, gradients and two moments: 16 bytes a parameter. Activations: a
+/// linear map keeps its wider side, which is about its parameters over `d`; norms and the residual stream keep four
 /// vectors a block. The head keeps one chunk of logits and their gradient.
-fn peak_bytes(model: &ModelConfig, vocab_size: usize, seq_len: usize, batch: usize) -> u64 {
-    let widths = model.widths(seq_len);
-    let (n, d) = (batch as f64 * seq_len as f64, model.d_model as f64);
-    let stored = |params: u64| params as f64 / d + 4.0 * d;
-    let blocks: f64 = model.blocks().iter().map(|b| stored(b.num_params(&widths, &model.norm))).sum();
-    let activations = n * (blocks + 2.0 * d);
+fn peak_bytes(model: &ModelConfig, params: &ParamCount, vocab_size: usize, n: usize) -> u64 {
+    let (n, d) = (n as f64, model.d_model as f64);
+    let in_blocks = (params.active - params.embedding) as f64;
+    let activations = n * (in_blocks / d + (4.0 * model.n_layers as f64 + 2.0) * d);
     let logits = 2.0 * n.min(LOGIT_ROWS as f64) * vocab_size as f64;
-    let params = model.num_params(vocab_size, seq_len).total as f64;
-    (BASE_BYTES + 16.0 * params + 4.0 * (IN_FLIGHT * activations + logits)) as u64
+    (BASE_BYTES + 16.0 * params.total as f64 + 4.0 * (IN_FLIGHT * activations + logits)) as u64
 }
 
 #[cfg(test)]
@@ -107,7 +105,8 @@ mod tests {
             (model(256, 6), 8192, 512, 8, 570.0, 690.0),
         ];
         for (model, vocab_size, seq_len, batch, low, high) in measured {
-            let mib = peak_bytes(&model, vocab_size, seq_len, batch) as f64 / (1024.0 * 1024.0);
+            let params = model.num_params(vocab_size, seq_len);
+            let mib = peak_bytes(&model, &params, vocab_size, batch * seq_len) as f64 / (1024.0 * 1024.0);
             assert!((low..=high).contains(&mib), "{mib} MiB, measured {low} to {high}");
         }
     }

@@ -11,6 +11,7 @@ use serde::{Deserialize, Serialize};
 use super::tree::{KIND, Node, Table, Value};
 use super::{Plan, reader, writer};
 use crate::Result;
+use crate::data::ExternalFile;
 
 /// Raised by hand when the same plan would give other numbers, for instance when a default changes.
 pub const NUMERICS: u32 = 1;
@@ -38,7 +39,7 @@ impl Fingerprint {
     /// # Errors
     /// If a data file that the plan names cannot be read.
     pub fn of(plan: &Plan, precision: Precision) -> Result<Self> {
-        Ok(Unseeded::of(plan, precision)?.seed(plan.seed))
+        Ok(Unseeded::of(plan, precision, &plan.data.external_files()?).seed(plan.seed))
     }
 
     /// All 64 hex digits.
@@ -54,19 +55,16 @@ impl fmt::Display for Fingerprint {
 }
 
 impl Unseeded {
-    /// Hashes all of the plan but its seed, and the data files that it names.
-    ///
-    /// # Errors
-    /// If a data file that the plan names cannot be read.
-    pub fn of(plan: &Plan, precision: Precision) -> Result<Self> {
+    /// Hashes all of the plan but its seed, and `files`, the data files that it names.
+    pub fn of(plan: &Plan, precision: Precision, files: &[ExternalFile]) -> Self {
         let mut hasher = blake3::Hasher::new_derive_key("ablation-zoo plan");
         let precision = writer::inline(&writer::write(&precision));
         hasher.update(format!("numerics {NUMERICS}\nprecision {precision}\n").as_bytes());
         hasher.update(canonical(&Plan { seed: 0, ..plan.clone() }).as_bytes());
-        plan.data.external_files()?.iter().for_each(|file| {
+        for file in files {
             hasher.update(format!("\nfile {}", file.blake3).as_bytes());
-        });
-        Ok(Unseeded(hasher))
+        }
+        Unseeded(hasher)
     }
 
     /// The fingerprint with a seed.
@@ -87,14 +85,17 @@ fn canonical(plan: &Plan) -> String {
 
 /// Leaves out whatever reads back the same without it: whole tables first, then what is in them.
 fn prune(tree: &mut Node, path: &mut Vec<String>, plan: &Plan) {
-    let here = tree.get(path.as_slice()).and_then(Node::as_table);
-    let keys: Vec<String> = here.into_iter().flat_map(Table::iter).map(|entry| entry.key.clone()).collect();
+    let (keys, kept): (Vec<String>, bool) = match tree.get(path.as_slice()).map(|node| &node.value) {
+        Some(Value::Table(table)) => (table.iter().map(|entry| entry.key.clone()).collect(), false),
+        Some(Value::Array(items)) => ((0..items.len()).map(|index| index.to_string()).collect(), true),
+        _ => return,
+    };
     for key in keys.into_iter().filter(|key| key != KIND) {
         path.push(key);
         let mut without = tree.clone();
         without.remove(path.as_slice());
         match reader::read::<Plan>(&without, &[]) {
-            Ok(read) if read == *plan => *tree = without,
+            Ok(read) if !kept && read == *plan => *tree = without,
             _ => prune(tree, path, plan),
         }
         path.pop();
@@ -103,6 +104,9 @@ fn prune(tree: &mut Node, path: &mut Vec<String>, plan: &Plan) {
 
 /// Keys in the order of the alphabet; a kind that lost all its settings becomes a bare string.
 fn sort(node: &mut Node) {
+    if let Value::Array(items) = &mut node.value {
+        items.iter_mut().for_each(sort);
+    }
     if let Value::Table(table) = &mut node.value {
         let mut sorted: Table = std::mem::take(table);
         sorted.sort();
@@ -179,7 +183,7 @@ mod tests {
     #[test]
     fn one_hash_serves_all_seeds() {
         let plan = gated();
-        let unseeded = Unseeded::of(&plan, Precision::F32).unwrap();
+        let unseeded = Unseeded::of(&plan, Precision::F32, &[]);
         assert_eq!(unseeded.seed(7), Fingerprint::of(&plan, Precision::F32).unwrap());
     }
 }

@@ -1,30 +1,40 @@
 //! TOML to a merged, checked, typed [`Plan`]: one run, with everything that can change its numbers.
 
 pub mod ablation;
+mod arm;
 mod check;
 pub mod cost;
+mod data_size;
+pub mod difference;
 pub mod fingerprint;
+mod keys;
 pub mod preset;
+mod question;
 pub mod reader;
 pub mod resolve;
+mod resolved;
 pub mod runs;
+mod sets;
 pub mod tree;
 pub mod writer;
 
-pub use ablation::{Ablation, About, Arm, Holds, Published, Tune, resolve_single};
+pub use ablation::{Ablation, About, Bound, Claim, Published, Tune};
+pub use arm::{Arm, Holds};
 pub use check::check;
 pub use cost::{Calibration, Cost};
 pub use fingerprint::{Fingerprint, NUMERICS, Precision};
 pub use preset::{Presets, Shelf};
-pub use resolve::{Request, Resolved, resolve_dataset, resolve_model};
+pub use resolve::{Request, resolve_dataset, resolve_model, resolve_single};
+pub use resolved::Resolved;
 pub use runs::{Edge, Next, Outlook, PlannedRun, Rate, Role, Tuned};
 
+use data_size::DataSize;
 use serde::{Deserialize, Serialize};
 
 use crate::Result;
 use crate::data::DataConfig;
 use crate::measure::MeasureConfig;
-use crate::model::ModelConfig;
+use crate::model::{FlopCount, ModelConfig, ParamCount};
 use crate::training::TrainingConfig;
 
 /// One run: a model, what it learns, how, and from which seed. Its fingerprint names the run.
@@ -58,11 +68,27 @@ impl Plan {
         reader::read(&node, &[]).map_err(resolve::config)
     }
 
+    /// Parameters of the model.
+    ///
+    /// # Errors
+    /// If the data is impossible or cannot be read.
+    pub fn num_params(&self) -> Result<ParamCount> {
+        Ok(self.model.num_params(DataSize::of(&self.data)?.vocab_size, self.data.seq_len()))
+    }
+
+    /// FLOPs of a training step per token.
+    ///
+    /// # Errors
+    /// If the data is impossible or cannot be read.
+    pub fn flops_per_token(&self) -> Result<FlopCount> {
+        Ok(self.model.flops_per_token(DataSize::of(&self.data)?.vocab_size, self.data.seq_len()))
+    }
+
     /// Optimizer steps: a function of the plan alone, the same for every seed.
     ///
     /// # Errors
     /// If the data is impossible or cannot be read.
     pub fn steps(&self) -> Result<u64> {
-        Ok(self.training.steps(self.data.seq_len(), self.data.tokens_per_exposure()?))
+        Ok(self.training.steps(self.data.seq_len(), DataSize::of(&self.data)?.tokens_per_exposure))
     }
 }

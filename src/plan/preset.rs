@@ -64,7 +64,7 @@ impl Shelf {
     pub fn built_in(self) -> &'static [(&'static str, &'static str)] {
         match self {
             Shelf::Models => built_in!("models": "gpt2" "llama" "mistral"),
-            Shelf::Datasets => built_in!("datasets": "biod" "bios"),
+            Shelf::Datasets => built_in!("datasets": "biod" "bios" "text"),
             Shelf::Ablations => built_in!("ablations": "gate" "mlp"),
         }
     }

@@ -8,10 +8,10 @@
 use serde::{Deserialize, Serialize};
 
 use super::Plan;
-use super::ablation::{Ablation, Arm, Tune};
+use super::ablation::{Ablation, Tune};
+use super::arm::Arm;
 use super::fingerprint::{Fingerprint, Precision, Unseeded};
-use super::tree::{Value, path_of};
-use crate::Result;
+use super::tree::path_of;
 
 /// The first seed that values are tried with; reported seeds count from 1.
 const FIRST_TUNING_SEED: u64 = 1001;
@@ -111,53 +111,56 @@ type Finished<'a> = &'a dyn Fn(&Fingerprint) -> Option<f64>;
 impl Ablation {
     /// The runs to do now, given the measure of those that are finished (bits per parameter, or minus the loss: higher
     /// is better; minus infinity for a run that failed for good).
-    ///
-    /// # Errors
-    /// If a data file that a plan names cannot be read.
-    pub fn next(&self, finished: Finished) -> Result<Next> {
+    pub fn next(&self, finished: Finished) -> Next {
         let mut runs = Vec::new();
         for size in self.sizes() {
-            runs.extend(self.next_of_size(size, finished)?);
+            runs.extend(self.next_of_size(size, finished));
         }
         let mut seen = std::collections::HashSet::new();
         runs.retain(|run: &PlannedRun| finished(&run.fingerprint).is_none() && seen.insert(run.fingerprint));
-        Ok(if runs.is_empty() { Next::Done } else { Next::Runs(runs) })
+        if runs.is_empty() { Next::Done } else { Next::Runs(runs) }
+    }
+
+    /// Every run that is decided so far, whether it is finished or not: all trials, and the reports once these chose.
+    pub fn decided(&self, finished: Finished) -> Vec<PlannedRun> {
+        let mut runs = Vec::new();
+        for size in self.sizes() {
+            runs.extend(self.tune_size(size, finished).0);
+            runs.extend(self.next_of_size(size, finished));
+        }
+        let mut seen = std::collections::HashSet::new();
+        runs.retain(|run: &PlannedRun| seen.insert((run.arm.clone(), run.rate, run.fingerprint)));
+        runs
     }
 
     /// What tuning chose, for the sizes where it is finished; empty when nothing is tuned.
-    ///
-    /// # Errors
-    /// If a data file that a plan names cannot be read.
-    pub fn tuned(&self, finished: Finished) -> Result<Vec<Tuned>> {
+    pub fn tuned(&self, finished: Finished) -> Vec<Tuned> {
         let mut tuned = Vec::new();
         for size in self.sizes() {
-            if let (_, Some(of_size)) = self.tune_size(size, finished)? {
+            if let (_, Some(of_size)) = self.tune_size(size, finished) {
                 tuned.extend(of_size);
             }
         }
-        Ok(tuned)
+        tuned
     }
 
     /// The runs that are known before anything has run.
-    ///
-    /// # Errors
-    /// If a data file that a plan names cannot be read.
-    pub fn outlook(&self) -> Result<Outlook> {
+    pub fn outlook(&self) -> Outlook {
         let mut outlook = Outlook { certain: Vec::new(), likely: Vec::new() };
         let tuning = self.tuning();
         let middle = self.tune.as_ref().map(|tune| tune.grid[(tune.grid.len() - 1) / 2]);
         for size in self.sizes() {
             if let Some(tune) = tuning {
-                outlook.certain.extend(self.trials(size, tune, &tune.grid)?);
+                outlook.certain.extend(self.trials(size, tune, &tune.grid));
             }
             for arm in self.arms_of(size) {
-                outlook.certain.extend(self.reports(arm, middle, Rate::Own)?);
+                outlook.certain.extend(self.reports(arm, middle, Rate::Own));
             }
             for arm in self.arms_of(size).skip(1).filter(|_| tuning.is_some()) {
-                outlook.likely.extend(self.reports(arm, middle, Rate::Control)?);
+                outlook.likely.extend(self.reports(arm, middle, Rate::Control));
             }
         }
-        Ok(outlook)
+        outlook
     }
 
     /// What is tuned, if there is more than one value to choose from.
@@ -165,10 +168,10 @@ impl Ablation {
         self.tune.as_ref().filter(|tune| tune.grid.len() > 1)
     }
 
-    fn next_of_size(&self, size: &str, finished: Finished) -> Result<Vec<PlannedRun>> {
-        let (trials, tuned) = self.tune_size(size, finished)?;
+    fn next_of_size(&self, size: &str, finished: Finished) -> Vec<PlannedRun> {
+        let (trials, tuned) = self.tune_size(size, finished);
         if trials.iter().any(|run| finished(&run.fingerprint).is_none()) {
-            return Ok(trials);
+            return trials;
         }
         let only = self.tune.as_ref().map(|tune| tune.grid[0]);
         let best = |arm: &Arm| match &tuned {
@@ -178,22 +181,22 @@ impl Ablation {
         let of_control = best(self.control(size));
         let mut runs = Vec::new();
         for arm in self.arms_of(size) {
-            runs.extend(self.reports(arm, best(arm), Rate::Own)?);
+            runs.extend(self.reports(arm, best(arm), Rate::Own));
             if best(arm) != of_control {
-                runs.extend(self.reports(arm, of_control, Rate::Control)?);
+                runs.extend(self.reports(arm, of_control, Rate::Control));
             }
         }
-        Ok(runs)
+        runs
     }
 
     /// All trials of a size on the grid as far as it has grown, and what they chose once they are finished.
-    fn tune_size(&self, size: &str, finished: Finished) -> Result<(Vec<PlannedRun>, Option<Vec<Tuned>>)> {
-        let Some(tune) = self.tuning() else { return Ok((Vec::new(), None)) };
+    fn tune_size(&self, size: &str, finished: Finished) -> (Vec<PlannedRun>, Option<Vec<Tuned>>) {
+        let Some(tune) = self.tuning() else { return (Vec::new(), None) };
         let mut grid = tune.grid.clone();
         let (mut lower, mut higher) = (0, 0);
         loop {
-            let trials = self.trials(size, tune, &grid)?;
-            let Some(tuned) = self.choose(size, &trials, &grid, finished) else { return Ok((trials, None)) };
+            let trials = self.trials(size, tune, &grid);
+            let Some(tuned) = self.choose(size, &trials, &grid, finished) else { return (trials, None) };
             let at = |edge: Edge| tuned.iter().any(|tuned| tuned.edge == edge);
             let (low, high) = beyond(&grid);
             if at(Edge::High) && higher < MAX_EXTENSIONS && self.is_possible(size, tune, high) {
@@ -203,7 +206,7 @@ impl Ablation {
                 grid.insert(0, low);
                 lower += 1;
             } else {
-                return Ok((trials, Some(tuned)));
+                return (trials, Some(tuned));
             }
         }
     }
@@ -239,21 +242,21 @@ impl Ablation {
 
     fn is_possible(&self, size: &str, tune: &Tune, value: f64) -> bool {
         let path = path_of(&tune.key).unwrap_or_default();
-        self.arms_of(size).all(|arm| arm.with_value(&path, value).is_ok())
+        self.arms_of(size).all(|arm| arm.with_value(&path, value).is_ok_and(|plan| plan.checked().is_ok()))
     }
 
-    fn trials(&self, size: &str, tune: &Tune, grid: &[f64]) -> Result<Vec<PlannedRun>> {
+    fn trials(&self, size: &str, tune: &Tune, grid: &[f64]) -> Vec<PlannedRun> {
         let mut runs = Vec::new();
         for arm in self.arms_of(size) {
             for value in grid {
                 let seeds = FIRST_TUNING_SEED..FIRST_TUNING_SEED + tune.seeds;
-                runs.extend(self.runs(arm, Some(*value), seeds, Role::Tune, Rate::Own)?);
+                runs.extend(self.runs(arm, Some(*value), seeds, Role::Tune, Rate::Own));
             }
         }
-        Ok(runs)
+        runs
     }
 
-    fn reports(&self, arm: &Arm, value: Option<f64>, rate: Rate) -> Result<Vec<PlannedRun>> {
+    fn reports(&self, arm: &Arm, value: Option<f64>, rate: Rate) -> Vec<PlannedRun> {
         self.runs(arm, value, 1..self.seeds + 1, Role::Report, rate)
     }
 
@@ -264,9 +267,9 @@ impl Ablation {
         seeds: std::ops::Range<u64>,
         role: Role,
         rate: Rate,
-    ) -> Result<Vec<PlannedRun>> {
+    ) -> Vec<PlannedRun> {
         let plan = self.plan(arm, value);
-        let unseeded = Unseeded::of(&plan, Precision::F32)?;
+        let unseeded = Unseeded::of(&plan, Precision::F32, &arm.files);
         let run = |seed| PlannedRun {
             arm: arm.name.clone(),
             size: arm.size.clone(),
@@ -277,14 +280,14 @@ impl Ablation {
             plan: Plan { seed, ..plan.clone() },
             fingerprint: unseeded.seed(seed),
         };
-        Ok(seeds.map(run).collect())
+        seeds.map(run).collect()
     }
 
     /// The plan of an arm with a value of the tuned key.
     fn plan(&self, arm: &Arm, value: Option<f64>) -> Plan {
         let (Some(tune), Some(value)) = (&self.tune, value) else { return arm.resolved.plan.clone() };
         let path = path_of(&tune.key).unwrap_or_default();
-        let trial = arm.resolved.with(&path, Value::Float(value).into());
+        let trial = arm.with_value(&path, value);
         trial.expect("the tuned key was checked when the ablation was loaded").plan
     }
 }
@@ -312,7 +315,7 @@ mod tests {
     fn play(ablation: &Ablation, measure: impl Fn(&PlannedRun) -> f64) -> Vec<Vec<PlannedRun>> {
         let mut finished: HashMap<Fingerprint, f64> = HashMap::new();
         let mut batches = Vec::new();
-        while let Next::Runs(runs) = ablation.next(&|f| finished.get(f).copied()).unwrap() {
+        while let Next::Runs(runs) = ablation.next(&|f| finished.get(f).copied()) {
             finished.extend(runs.iter().map(|run| (run.fingerprint, measure(run))));
             batches.push(runs);
             assert!(batches.len() < 20, "it never ends");
@@ -363,10 +366,10 @@ mod tests {
     fn the_grid_grows_at_most_twice_at_an_end_and_then_says_so() {
         let ablation = mlp(&[]);
         let mut finished: HashMap<Fingerprint, f64> = HashMap::new();
-        while let Next::Runs(runs) = ablation.next(&|f| finished.get(f).copied()).unwrap() {
+        while let Next::Runs(runs) = ablation.next(&|f| finished.get(f).copied()) {
             finished.extend(runs.iter().map(|run| (run.fingerprint, run.value.unwrap())));
         }
-        let tuned = ablation.tuned(&|f| finished.get(f).copied()).unwrap();
+        let tuned = ablation.tuned(&|f| finished.get(f).copied());
         assert_eq!(tuned.len(), 4);
         assert!(tuned.iter().all(|tuned| tuned.value == 8e-3 && tuned.edge == Edge::High));
     }
@@ -391,11 +394,9 @@ mod tests {
     #[test]
     fn asking_again_in_the_middle_gives_what_is_left_and_fingerprints_name_the_plans() {
         let ablation = mlp(&[]);
-        let Next::Runs(runs) = ablation.next(&|_| None).unwrap() else { panic!("nothing to do") };
+        let Next::Runs(runs) = ablation.next(&|_| None) else { panic!("nothing to do") };
         let first = runs[0].fingerprint;
-        let Next::Runs(rest) = ablation.next(&|f| (*f == first).then_some(1.0)).unwrap() else {
-            panic!("done")
-        };
+        let Next::Runs(rest) = ablation.next(&|f| (*f == first).then_some(1.0)) else { panic!("done") };
         assert_eq!(rest.len(), runs.len() - 1);
         for run in &runs {
             assert_eq!(Fingerprint::of(&run.plan, Precision::F32).unwrap(), run.fingerprint);
@@ -404,7 +405,7 @@ mod tests {
 
     #[test]
     fn the_outlook_has_all_trials_and_reports() {
-        let outlook = mlp(&[]).outlook().unwrap();
+        let outlook = mlp(&[]).outlook();
         assert_eq!(outlook.certain.len(), 4 * 2 + 4 * 3);
         assert_eq!(outlook.likely.len(), 3 * 3);
     }

@@ -159,9 +159,13 @@ impl Node {
         }
     }
 
-    /// The value under a path of keys.
+    /// The value under a path of keys; an item of an array stands under its number.
     pub fn get(&self, path: &[impl AsRef<str>]) -> Option<&Node> {
-        path.iter().try_fold(self, |node, key| node.as_table()?.get(key.as_ref()))
+        path.iter().try_fold(self, |node, key| match &node.value {
+            Value::Table(table) => table.get(key.as_ref()),
+            Value::Array(items) => items.get(key.as_ref().parse::<usize>().ok()?),
+            _ => None,
+        })
     }
 
     /// Puts a value under a path of keys; tables on the way are made, and what is no table is replaced by one.

@@ -1,1 +1,28 @@
 //! Comparing arms: statistics, tables, figures, one HTML page.
+//!
+//! The caller gathers [`Evidence`] from plan and store. [`compare()`] makes a [`Comparison`] of it, [`summary`] writes
+//! that for a terminal, [`json`] for programs, and [`write()`] puts the whole report into a folder.
+
+pub mod answer;
+pub mod caution;
+pub mod compare;
+pub mod comparison;
+pub mod evidence;
+#[cfg(test)]
+mod fake;
+pub mod figure;
+pub mod files;
+pub mod gather;
+pub mod number;
+pub mod page;
+pub mod statistics;
+pub mod table;
+
+pub use compare::compare;
+pub use comparison::{ArmResult, Comparison, Measure, Verdict};
+pub use evidence::{
+    ArmEvidence, Basis, Claim, CurvePoint, Evidence, MissingRun, Published, RunEvidence, TuningTrial,
+};
+pub use gather::gather;
+pub use files::{Written, json, write};
+pub use table::{Look, Style, markdown, summary};

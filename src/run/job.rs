@@ -68,6 +68,22 @@ pub fn measure(
     })
 }
 
+/// Measures the model of a finished run from the weights in its folder, as `task.plan` wants it.
+///
+/// # Errors
+/// The run is not finished or damaged, or its weights do not fit its plan.
+pub fn measure_again(task: &Task, device: &Device) -> Result<Measurements> {
+    task.run.verify()?;
+    let plan = &task.plan;
+    let job = Job { model: &plan.model, data: &plan.data, training: &plan.training, seed: plan.seed };
+    let vocab_size = plan.data.vocab_size()?;
+    let path = task.run.file(MODEL);
+    let empty = plan.model.init(vocab_size, plan.data.seq_len(), plan.seed, device);
+    let model = weights::put(empty, weights::read(&path)?.0, &path.display().to_string())?;
+    let params = plan.model.num_params(vocab_size, plan.data.seq_len()).total;
+    measure(&model, &job.open_data()?, plan, params, device)
+}
+
 /// The weights, and what is needed to build a model around them.
 fn keep(task: &Task, model: &Decoder) -> Result<()> {
     let plan = &task.plan;

@@ -1,5 +1,25 @@
 //! Doing the plan: store, lease, resume, executors.
 
+pub mod ablation;
+pub mod environment;
+pub mod executor;
+pub mod folder;
+pub mod gc;
+pub mod job;
+pub mod lease;
+pub mod metrics;
+pub mod progress;
 pub mod record;
+pub mod stop;
+pub mod store;
+pub mod worker;
 
-pub use record::{Environment, Role, RunRecord, TrainingSummary};
+pub use crate::plan::Role;
+pub use ablation::Answers;
+pub use executor::{Executor, Summary};
+pub use folder::{Run, Site, State};
+pub use lease::{Claim, Lease};
+pub use record::{Environment, RunRecord, TrainingSummary};
+pub use stop::Stop;
+pub use store::{Store, WantedRun};
+pub use worker::work;

@@ -25,16 +25,6 @@ pub struct RunRecord {
     pub measurements: Measurements,
 }
 
-/// What a run is for.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum Role {
-    /// Chooses a learning rate; never reported.
-    Tune,
-    /// Reported.
-    Report,
-}
-
 /// Where a run ran.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Environment {

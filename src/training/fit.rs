@@ -222,7 +222,9 @@ impl<'a> Run<'a> {
             return Ok(());
         }
         let probe = match &self.model {
-            Some(model) if self.step.is_multiple_of(stretch * LINES_PER_LOOK) => observer.looks(model, &self.data)?,
+            Some(model) if self.step.is_multiple_of(stretch * LINES_PER_LOOK) => {
+                observer.looks(model, &self.data)?
+            }
             _ => None,
         };
         let Meters { tokens, flops, seconds, stretch, .. } = self.meters;

@@ -82,6 +82,18 @@ pub fn verify(folder: &Path) -> Result<()> {
     if problems.is_empty() { Ok(()) } else { Err(Error { kind: crate::error::Kind::Data, problems }) }
 }
 
+/// Whether one file of a finished folder is there and unchanged.
+///
+/// # Errors
+/// It is not in the manifest, missing, of another size, or changed; or the folder was never finished.
+pub fn verify_file(folder: &Path, name: &str) -> Result<()> {
+    let manifest = read(folder)?;
+    let Some(entry) = manifest.files.iter().find(|entry| entry.name == name) else {
+        return Err(damaged(&folder.join(MANIFEST), format!("it does not name {name}")));
+    };
+    entry.differs(folder).map_or(Ok(()), |problem| Err(Error::data(problem)))
+}
+
 /// The manifest of a finished folder, without looking at the files.
 ///
 /// # Errors

@@ -1,14 +1,14 @@
 //! The loop, optimizer, schedule, checkpoints, meters and observers.
 
-pub mod config;
-pub mod schedule;
-pub mod optimizer;
-pub mod weights;
-pub mod manifest;
 pub mod checkpoint;
+pub mod config;
+pub mod fit;
+pub mod manifest;
 pub mod meters;
 pub mod observer;
-pub mod fit;
+pub mod optimizer;
+pub mod schedule;
+pub mod weights;
 
 pub use config::{Clip, Count, Decay, Length, OptimizerConfig, ScheduleConfig, TrainingConfig};
 pub use fit::{Job, Outcome, fit, loss};

@@ -9,7 +9,7 @@ use super::tensor::{contiguous, in_place, numbers, output};
 use super::{Operation, call_one, call_two, parallel};
 use crate::kernels::Function;
 
-/// [`crate::kernels::activation`].
+/// [`crate::kernels::activation()`].
 pub fn activation(x: Tensor<3>, function: Function) -> Tensor<3> {
     call_one(Activation(function), x)
 }
@@ -270,7 +270,7 @@ impl Curve for GeluTanh {
     /// (1 + tanh u) / 2 = sigmoid(2 u).
     #[inline(always)]
     fn at<S: Simd>(self, s: S, x: S::V) -> (S::V, S::V) {
-        const TWICE: f32 = 1.595_769_1; // 2 sqrt(2 / pi)
+        const TWICE: f32 = 1.595_769; // 2 sqrt(2 / pi)
         let square = s.mul(x, x);
         let u = s.mul(x, s.fma(square, s.splat(TWICE * 0.044715), s.splat(TWICE)));
         let du = s.fma(square, s.splat(3.0 * TWICE * 0.044715), s.splat(TWICE));

@@ -16,7 +16,7 @@ const WORTH_A_THREAD: usize = 1 << 16;
 /// Numbers of a part of a sum: fixed, so that the bits do not depend on the threads.
 const PART: usize = 1 << 14;
 
-/// [`crate::kernels::adamw`].
+/// [`crate::kernels::adamw()`].
 pub fn adamw<const D: usize>(
     p: Tensor<D>,
     g: Tensor<D>,

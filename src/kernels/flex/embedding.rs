@@ -9,7 +9,7 @@ use super::simd::simd;
 use super::tensor::{contiguous, indices, integers, last, numbers, output};
 use super::{Operation, call_one};
 
-/// [`crate::kernels::embedding`].
+/// [`crate::kernels::embedding()`].
 pub fn embedding(weight: Tensor<2>, tokens: Tensor<2, Int>) -> Tensor<3> {
     let [v, _] = weight.dims();
     let shape = tokens.dims();

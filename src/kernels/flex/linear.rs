@@ -9,7 +9,7 @@ use super::simd::simd;
 use super::tensor::{contiguous, last, numbers, output};
 use super::{Fused, Operation, call_two, parallel};
 
-/// [`crate::kernels::linear`] and [`crate::kernels::linear_add`].
+/// [`crate::kernels::linear()`] and [`crate::kernels::linear_add`].
 pub fn linear(x: Tensor<3>, w: Tensor<2>, bias: Option<Tensor<1>>, residual: Option<Tensor<3>>) -> Tensor<3> {
     let operation = Linear { with_bias: bias.is_some(), with_residual: residual.is_some() };
     let third = match (bias, residual) {

@@ -49,19 +49,33 @@ pub fn scratch_pieces<const N: usize, T>(sizes: [usize; N], work: impl FnOnce([&
     })
 }
 
-/// A pointer to an output of which each thread writes its own part.
+/// An output of which each thread writes its own part.
 #[derive(Clone, Copy)]
-pub struct Shared(*mut f32);
+pub struct Shared {
+    start: *mut f32,
+    n: usize,
+}
 
-// SAFETY: only a pointer; whoever writes through it answers for the parts being disjoint.
+// SAFETY: only an address; whoever writes through it answers for the parts being disjoint.
 unsafe impl Send for Shared {}
 // SAFETY: as above.
 unsafe impl Sync for Shared {}
 
 impl Shared {
-    /// The start of `x`.
+    /// All of `x`, which must not be touched otherwise until the threads are done.
     pub fn new(x: &mut [f32]) -> Self {
-        Shared(x.as_mut_ptr())
+        Shared { start: x.as_mut_ptr(), n: x.len() }
+    }
+
+    /// How many numbers there are.
+    pub fn len(self) -> usize {
+        self.n
+    }
+
+    /// The output from element `i` on.
+    pub fn from(self, i: usize) -> Self {
+        assert!(i <= self.n, "a part begins within its output");
+        Shared { start: self.start.wrapping_add(i), n: self.n - i }
     }
 
     /// The address of element `i`.
@@ -71,25 +85,18 @@ impl Shared {
     #[inline(always)]
     pub unsafe fn at(self, i: usize) -> *mut f32 {
         // SAFETY: as promised by the caller.
-        unsafe { self.0.add(i) }
-    }
-
-    /// The output from element `i` on.
-    ///
-    /// # Safety
-    /// `i` must lie within the output.
-    pub unsafe fn from(self, i: usize) -> Self {
-        // SAFETY: as promised by the caller.
-        Shared(unsafe { self.at(i) })
+        unsafe { self.start.add(i) }
     }
 
     /// The `n` numbers from `i`.
     ///
     /// # Safety
-    /// They must lie within the output, and nobody else may touch them meanwhile.
+    /// Nobody else may touch them meanwhile.
     #[inline(always)]
     pub unsafe fn part<'a>(self, i: usize, n: usize) -> &'a mut [f32] {
-        // SAFETY: as promised by the caller.
-        unsafe { std::slice::from_raw_parts_mut(self.at(i), n) }
+        let part = self.from(i);
+        assert!(n <= part.n, "a part ends within its output");
+        // SAFETY: within the output; the rest as promised by the caller.
+        unsafe { std::slice::from_raw_parts_mut(part.start, n) }
     }
 }

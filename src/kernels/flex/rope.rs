@@ -9,7 +9,7 @@ use super::tensor::{constant, contiguous, last, numbers, output};
 use super::{Operation, call_one};
 use crate::kernels::Rope;
 
-/// [`crate::kernels::rope`].
+/// [`crate::kernels::rope()`].
 pub fn rope(x: Tensor<4>, rope: &Rope) -> Tensor<4> {
     call_one(Turn(Angles::new(rope, x.dims()[2])), x)
 }

@@ -1,0 +1,74 @@
+//! The options that say how runs are done, and doing them: for `zoo run` and `zoo train`.
+
+use ablation_zoo::Result;
+use ablation_zoo::run::executor::{Diverged, Executor, OnFailure, Share, Summary};
+use ablation_zoo::run::progress::Show;
+use ablation_zoo::run::{Stop, Store, WantedRun};
+use clap::Args;
+
+use super::output;
+use super::store::StoreArgs;
+
+/// The only dtype that is trained in so far.
+pub const DTYPE: &str = "f32";
+
+/// How runs are done.
+#[derive(Debug, Clone, Args)]
+pub struct ExecuteArgs {
+    #[command(flatten)]
+    pub store: StoreArgs,
+    /// Where to compute
+    #[arg(long, value_name = "DEVICE", default_value = "cpu")]
+    pub device: String,
+    /// Runs at a time [default: one per core, on a GPU one]
+    #[arg(long, short, value_name = "N")]
+    jobs: Option<usize>,
+    /// Threads of each run [default: one; all cores for a run that is alone]
+    #[arg(long, value_name = "N")]
+    threads_per_run: Option<usize>,
+    /// Stop everything, with checkpoints, when a run fails
+    #[arg(long)]
+    fail_fast: bool,
+    /// Do runs again that diverged before
+    #[arg(long)]
+    retry_diverged: bool,
+    /// Show no progress
+    #[arg(long, short)]
+    quiet: bool,
+}
+
+impl ExecuteArgs {
+    /// Does what `next` wants until it wants nothing new, here and in as many processes as there is room for.
+    ///
+    /// INT and TERM stop with checkpoints; the second one at once.
+    pub fn run_all(&self, next: impl FnMut(&Store) -> Result<Vec<WantedRun>>) -> Result<Summary> {
+        let store = self.store.create()?;
+        let new = Executor::new(&self.device, DTYPE)?;
+        let executor = Executor {
+            share: Share { jobs: self.jobs, threads: self.threads_per_run },
+            on_failure: if self.fail_fast { OnFailure::Stop } else { OnFailure::GoOn },
+            diverged: if self.retry_diverged { Diverged::Retry } else { Diverged::Keep },
+            show: if self.quiet { Show::Nothing } else { new.show },
+            ..new
+        };
+        executor.run_all(&store, &Stop::on_signals()?, next)
+    }
+}
+
+/// What came of the runs, in one line.
+pub fn report(summary: &Summary) -> String {
+    let mut parts = vec![format!("{} finished", runs(summary.finished))];
+    for (n, how) in
+        [(summary.skipped, "finished before"), (summary.failures.len(), "failed"), (summary.stopped, "left")]
+    {
+        if n > 0 {
+            parts.push(format!("{} {how}", output::thousands(n as u64)));
+        }
+    }
+    parts.join(", ")
+}
+
+/// `1 run`, `2 runs`.
+pub fn runs(n: usize) -> String {
+    format!("{} run{}", output::thousands(n as u64), if n == 1 { "" } else { "s" })
+}

@@ -1,0 +1,55 @@
+//! `zoo gc`: what takes room in the store and is needed by nobody.
+
+use ablation_zoo::Result;
+use ablation_zoo::run::gc::{self, Garbage};
+use clap::Args;
+use serde_json::json;
+
+use super::store::{StoreArgs, size};
+use super::{Format, output};
+
+/// Arguments of `zoo gc`.
+#[derive(Debug, Args)]
+#[command(after_help = "Examples:\n  zoo gc\n  zoo gc --delete")]
+pub struct Gc {
+    #[command(flatten)]
+    store: StoreArgs,
+    /// Delete what is listed
+    #[arg(long)]
+    delete: bool,
+    #[command(flatten)]
+    format: Format,
+}
+
+impl Gc {
+    /// Lists, and deletes if asked to.
+    pub fn run(&self) -> Result<()> {
+        let garbage = gc::find(&self.store.open()?)?;
+        let deleted = self.delete.then(|| gc::delete(&garbage)).transpose()?;
+        if self.format.json {
+            let pieces = garbage
+                .iter()
+                .map(|piece| json!({"path": piece.path, "bytes": piece.bytes, "why": piece.why.text()}));
+            return output::print_json(
+                &json!({"garbage": pieces.collect::<Vec<_>>(), "deleted_bytes": deleted}),
+            );
+        }
+        output::print(&text(&garbage, deleted))
+    }
+}
+
+fn text(garbage: &[Garbage], deleted: Option<u64>) -> String {
+    if garbage.is_empty() {
+        return "nothing to delete".to_string();
+    }
+    let row =
+        |piece: &Garbage| [piece.path.display().to_string(), piece.why.text().to_string(), size(piece.bytes)];
+    let table = output::table(["path", "why", "size"], 2, garbage.iter().map(row));
+    match deleted {
+        Some(bytes) => format!("{table}\n  deleted {}", size(bytes)),
+        None => {
+            let bytes = garbage.iter().map(|piece| piece.bytes).sum();
+            format!("{table}\n  in all: {}; `zoo gc --delete` deletes it", size(bytes))
+        }
+    }
+}

@@ -1,0 +1,94 @@
+//! `zoo train`: one model on one dataset, trained and measured.
+
+use ablation_zoo::Result;
+use ablation_zoo::plan::{Calibration, Fingerprint, Precision, Presets, Request, resolve_single};
+use ablation_zoo::run::store::fit_name;
+use ablation_zoo::run::{Role, RunRecord, Site, WantedRun};
+use clap::Args;
+
+use super::execute::{DTYPE, ExecuteArgs};
+use super::{Format, output};
+
+/// Arguments of `zoo train`.
+#[derive(Debug, Args)]
+#[command(
+    after_help = "Examples:\n  zoo train llama:micro biod --set data.people=64\n  zoo train gpt2:tiny biod --seed 2"
+)]
+pub struct Train {
+    /// A model, by name or path, and one of its sizes: llama:tiny
+    model: String,
+    /// A dataset, by name or path
+    dataset: String,
+    /// Decides people, order and starting weights
+    #[arg(long, default_value_t = 1)]
+    seed: u64,
+    /// Set one key, last word over all files; a value that is no TOML is taken for a word
+    #[arg(long = "set", value_name = "KEY=VALUE")]
+    sets: Vec<String>,
+    #[command(flatten)]
+    execute: ExecuteArgs,
+    #[command(flatten)]
+    format: Format,
+}
+
+impl Train {
+    /// Trains, unless that is done already, and prints what was measured.
+    pub fn run(&self) -> Result<()> {
+        let wanted = self.wanted()?;
+        self.execute.run_all(|_| Ok(vec![wanted.clone()]))?.check()?;
+        let site = Site::of(&self.execute.device, DTYPE);
+        let Some(run) = self.execute.store.open()?.find(&wanted.fingerprint, &site)? else { return Ok(()) };
+        let record = run.record()?;
+        match self.format.json {
+            true => output::print_json(&serde_json::json!({"run": run.folder(), "record": record})),
+            false => output::print(&text(&record, &run.path().display().to_string())),
+        }
+    }
+
+    fn wanted(&self) -> Result<WantedRun> {
+        let (model, size) = match self.model.split_once(':') {
+            Some((model, size)) if !size.contains(['/', '\\']) => (model, Some(size)),
+            _ => (self.model.as_str(), None),
+        };
+        let dataset = Some(self.dataset.as_str());
+        let (sets, seed) = (self.sets.as_slice(), self.seed);
+        let request = Request { model: Some(model), size, dataset, sets, seed, ..Request::default() };
+        let plan = resolve_single(&Presets::here(), &request)?.plan;
+        let label = format!("{} on {} seed {}", self.model, self.dataset, self.seed);
+        Ok(WantedRun {
+            name: fit_name(&label.replace(" on ", "-").replace(" seed ", "-s").replace(':', "-")),
+            arm: model.to_string(),
+            label,
+            role: Role::Report,
+            fingerprint: Fingerprint::of(&plan, Precision::F32)?.full(),
+            flops: plan.cost(&Calibration::default())?.flops,
+            plan,
+        })
+    }
+}
+
+fn text(record: &RunRecord, folder: &str) -> String {
+    let training = &record.training;
+    let mut rows = vec![("loss", format!("{:.4} nats per token, last 5 % of steps", training.final_loss))];
+    if let Some(capacity) = &record.measurements.capacity {
+        let (bits, error) = (capacity.bits_per_param, capacity.measurement_error);
+        rows.push(("capacity", format!("{bits:.3} bits per parameter, +- {error:.3} from measuring")));
+        let most = capacity.max_bits_per_param;
+        rows.push((
+            "",
+            format!(
+                "{most:.3} would be everything; {:.1} % of people are fully known",
+                100.0 * capacity.fully_known
+            ),
+        ));
+    }
+    if let Some(loss) = &record.measurements.held_out {
+        rows.push(("held out", format!("{:.4} nats per token", loss.nats_per_token)));
+    }
+    let (params, flops) = (output::thousands(record.params.total), output::short(training.flops, "FLOPs"));
+    rows.push(("model", format!("{params} parameters")));
+    let (tokens, time) = (output::short(training.tokens as f64, ""), output::duration(training.seconds));
+    rows.push(("cost", format!("{tokens} tokens, {flops}, {time}, {}", output::bytes(training.peak_bytes))));
+    rows.push(("folder", folder.to_string()));
+    rows.iter().map(|(name, value)| format!("  {name:<10}{value}\n")).collect()
+}

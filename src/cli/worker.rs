@@ -1,0 +1,35 @@
+//! `zoo worker`: one run in this process; what `zoo run` starts for each run, and what a cluster's job starts.
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use ablation_zoo::Result;
+use ablation_zoo::run::worker::{Order, Supervision, work};
+use ablation_zoo::run::{Stop, job, store};
+use clap::Args;
+
+/// Arguments of `zoo worker`.
+#[derive(Debug, Args)]
+pub struct Worker {
+    /// Folder of runs
+    #[arg(long, value_name = "DIR", env = store::VARIABLE, default_value = store::DEFAULT)]
+    store: PathBuf,
+    /// Name of the run's folder, as `zoo runs` prints it
+    #[arg(long, value_name = "NAME")]
+    run: String,
+    /// Where to compute
+    #[arg(long, value_name = "DEVICE", default_value = "cpu")]
+    device: String,
+    /// Heed "stop" on standard input, and stop when it ends
+    #[arg(long)]
+    supervised: bool,
+}
+
+impl Worker {
+    /// Does the run and says on standard output, in JSON lines, how it goes.
+    pub fn run(self) -> Result<ExitCode> {
+        let supervision = if self.supervised { Supervision::Pipe } else { Supervision::Alone };
+        let order = Order { store: self.store, run: self.run, device: self.device, supervision };
+        Ok(ExitCode::from(work(&order, &Stop::on_signals()?, job::run)))
+    }
+}

@@ -1,0 +1,134 @@
+//! One arm of an ablation at one size, and whether it holds what it says.
+
+use serde::{Deserialize, Serialize};
+
+use super::question::Change;
+use super::resolved::Resolved;
+use super::tree::{Node, Value, dotted};
+use super::writer;
+use crate::Result;
+use crate::data::ExternalFile;
+use crate::error::Problem;
+use crate::model::ParamCount;
+
+/// How far apart two arms may be that hold something fixed.
+const TOLERANCE: f64 = 0.02;
+
+/// One arm at one size.
+#[derive(Debug, Clone)]
+pub struct Arm {
+    /// Its name; the control's is [`CONTROL`].
+    pub name: String,
+    /// The row of the model's sizes; empty when no size is named.
+    pub size: String,
+    /// What it has in common with the control besides the rest of the plan.
+    pub holds: Holds,
+    /// The plan and where its keys come from; its seed is not set.
+    pub resolved: Resolved,
+    /// Parameters.
+    pub params: ParamCount,
+    /// Training FLOPs per token, exact counting.
+    pub flops_per_token: u64,
+    /// Data files outside the program, read once for all runs.
+    pub(super) files: Vec<ExternalFile>,
+}
+
+/// What an arm keeps equal to the control, within 2 %.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Holds {
+    /// All parameters.
+    Parameters,
+    /// FLOPs per token.
+    ActiveFlops,
+    /// Neither; it is the difference that is asked about.
+    #[default]
+    Nothing,
+}
+
+impl Arm {
+    pub(super) fn new(
+        name: &str,
+        size: Option<&str>,
+        holds: Holds,
+        resolved: Result<Resolved, Vec<Problem>>,
+    ) -> Result<Self, Vec<Problem>> {
+        let resolved = resolved?;
+        let counts =
+            resolved.plan.num_params().and_then(|params| Ok((params, resolved.plan.flops_per_token()?)));
+        let (params, flops) = counts.map_err(|error| error.problems)?;
+        Ok(Arm {
+            name: name.to_string(),
+            size: size.unwrap_or_default().to_string(),
+            holds,
+            params,
+            flops_per_token: flops.exact,
+            files: Vec::new(),
+            resolved,
+        })
+    }
+
+    /// The plan with a value of the tuned key, read but not checked.
+    pub(super) fn with_value(&self, path: &[String], value: f64) -> Result<Resolved, Vec<Problem>> {
+        let whole = value.fract() == 0.0 && value.abs() < 1e15;
+        let value = if whole { Value::Integer(value as i128) } else { Value::Float(value) };
+        self.resolved.with(path, value.into())
+    }
+
+    /// Parameters over those of `control`.
+    pub fn relative_params(&self, control: &Arm) -> f64 {
+        self.params.total as f64 / control.params.total as f64
+    }
+
+    /// FLOPs per token over those of `control`.
+    pub fn relative_flops(&self, control: &Arm) -> f64 {
+        self.flops_per_token as f64 / control.flops_per_token as f64
+    }
+}
+
+/// Whether the arm holds what it says.
+pub(super) fn verify(control: &Arm, arm: &Arm, change: &Change) -> Result<(), Vec<Problem>> {
+    let (what, ours, theirs, ratio) = match arm.holds {
+        Holds::Parameters => {
+            ("parameters", arm.params.total, control.params.total, arm.relative_params(control))
+        }
+        Holds::ActiveFlops => {
+            ("FLOPs per token", arm.flops_per_token, control.flops_per_token, arm.relative_flops(control))
+        }
+        Holds::Nothing => return Ok(()),
+    };
+    if (ratio - 1.0).abs() <= TOLERANCE {
+        return Ok(());
+    }
+    let at_size = if arm.size.is_empty() { String::new() } else { format!(" at size {}", arm.size) };
+    let got =
+        format!("{ours} {what} against {theirs} of the control{at_size}, {:+.1} %", (ratio - 1.0) * 100.0);
+    let problem = Problem::new(got).key(format!("arms.{}.holds", dotted(&[&arm.name])));
+    let problem = problem.at_origin(change.said.as_ref()).expected("a difference of at most 2 %");
+    Err(vec![problem.remedy("change the arm's widths, or say holds = \"nothing\"")])
+}
+
+/// Adds each arm of other size than the control once more, with people in proportion to its parameters.
+pub(super) fn equal_rmax(arms: &mut Vec<Arm>, said: Option<&Node>, problems: &mut Vec<Problem>) {
+    let people = ["data".to_string(), "people".to_string()];
+    for index in 1..arms.len() {
+        let (control, arm) = (&arms[0], &arms[index]);
+        let ratio = arm.relative_params(control);
+        if (ratio - 1.0).abs() <= TOLERANCE {
+            continue;
+        }
+        let written = writer::write(&arm.resolved.plan);
+        let Some(Value::Integer(count)) = written.get(&people).map(|node| &node.value) else {
+            let problem = Problem::new("the dataset has no people").key("compare.equal-rmax");
+            problems.push(problem.at_origin(said.and_then(|node| node.origin.as_ref())));
+            return;
+        };
+        let count = ((*count as f64 * ratio).round() as i128).max(1);
+        let resolved = arm.resolved.with(&people, Value::Integer(count).into()).and_then(Resolved::checked);
+        let size = (!arm.size.is_empty()).then_some(arm.size.as_str());
+        match Arm::new(&format!("{}@equal-rmax", arm.name), size, Holds::Nothing, resolved) {
+            Ok(arm) => arms.push(arm),
+            Err(wrong) => problems.extend(wrong),
+        }
+    }
+}

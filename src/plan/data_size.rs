@@ -1,0 +1,41 @@
+//! The two numbers that a plan must know of its data, remembered per config: tokenizing all pools of words takes a
+//! tenth of a second, and an ablation asks for every arm.
+
+use std::collections::HashMap;
+use std::sync::Mutex;
+
+use super::writer;
+use crate::Result;
+use crate::data::DataConfig;
+
+/// How large the data is for the model and for the schedule.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(super) struct DataSize {
+    /// Tokens that the tokenizer knows.
+    pub vocab_size: usize,
+    /// Expected tokens in which each document appears once.
+    pub tokens_per_exposure: f64,
+}
+
+impl DataSize {
+    /// The size of `data`, read once per process.
+    pub fn of(data: &DataConfig) -> Result<Self> {
+        static KNOWN: Mutex<Option<HashMap<String, DataSize>>> = Mutex::new(None);
+        let key = writer::inline(&writer::write(data));
+        let known = |size: Option<DataSize>| {
+            let mut sizes = KNOWN.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
+            let sizes = sizes.get_or_insert_default();
+            match size {
+                Some(size) => sizes.insert(key.clone(), size).or(Some(size)),
+                None => sizes.get(&key).copied(),
+            }
+        };
+        if let Some(size) = known(None) {
+            return Ok(size);
+        }
+        let size =
+            DataSize { vocab_size: data.vocab_size()?, tokens_per_exposure: data.tokens_per_exposure()? };
+        known(Some(size));
+        Ok(size)
+    }
+}

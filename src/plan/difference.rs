@@ -1,0 +1,98 @@
+//! What differs between two plans, as choices: a choice of another kind is one difference, whatever its settings.
+
+use super::tree::{KIND, Node, Table, Value, dotted};
+use super::{Plan, writer};
+
+/// One choice or setting that differs.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Difference {
+    /// Its key.
+    pub key: String,
+    /// What it is in the first; absent if the key is not there.
+    pub a: Option<Node>,
+    /// What it is in the second.
+    pub b: Option<Node>,
+}
+
+/// What differs between two plans.
+pub fn between(a: &Plan, b: &Plan) -> Vec<Difference> {
+    between_trees(&writer::write(a), &writer::write(b))
+}
+
+/// What differs between two trees.
+pub fn between_trees(a: &Node, b: &Node) -> Vec<Difference> {
+    let mut found = Vec::new();
+    compare(Some(a), Some(b), &mut Vec::new(), &mut found);
+    found
+}
+
+fn compare<'a>(
+    a: Option<&'a Node>,
+    b: Option<&'a Node>,
+    path: &mut Vec<&'a str>,
+    found: &mut Vec<Difference>,
+) {
+    match (a.and_then(Node::as_table), b.and_then(Node::as_table)) {
+        (Some(left), Some(right)) if a.and_then(Node::kind) == b.and_then(Node::kind) => {
+            let only_right = right.iter().filter(|entry| left.get(&entry.key).is_none());
+            for entry in left.iter().chain(only_right).filter(|entry| entry.key != KIND) {
+                path.push(&entry.key);
+                compare(left.get(&entry.key), right.get(&entry.key), path, found);
+                path.pop();
+            }
+        }
+        _ if a == b => {}
+        _ => found.push(Difference { key: dotted(path), a: a.cloned(), b: b.cloned() }),
+    }
+}
+
+/// A choice in words: `rope (theta 10000, share 0.25)`.
+pub fn phrase(node: &Node) -> String {
+    let settings = |table: &Table| {
+        let settings = table.iter().filter(|entry| entry.key != KIND);
+        settings.map(|entry| format!("{} {}", entry.key, phrase(&entry.node))).collect::<Vec<_>>().join(", ")
+    };
+    match (&node.value, node.kind()) {
+        (Value::Table(table), Some(kind)) => format!("{kind} ({})", settings(table)),
+        (Value::Table(table), None) => settings(table),
+        (Value::String(text), _) => text.clone(),
+        (Value::Float(value), _) => short(*value),
+        (Value::Array(items), _) => {
+            format!("[{}]", items.iter().map(phrase).collect::<Vec<_>>().join("; "))
+        }
+        (Value::Integer(_) | Value::Boolean(_) | Value::Datetime(_), _) => writer::inline(node),
+    }
+}
+
+/// A number to four decimals, unless it is far from one.
+fn short(value: f64) -> String {
+    let plain = value == 0.0 || (1e-3..1e6).contains(&value.abs());
+    if plain { format!("{}", (value * 1e4).round() / 1e4) } else { format!("{value:e}") }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::layers::feed_forward::{FeedForwardConfig, MlpConfig};
+
+    #[test]
+    fn another_kind_is_one_difference_and_another_setting_names_its_key() {
+        let plan = Plan::default();
+        let mut none = plan.clone();
+        none.model.block.feed_forward = FeedForwardConfig::None;
+        none.training.batch = 3;
+        let found = between(&plan, &none);
+        let keys: Vec<&str> = found.iter().map(|difference| difference.key.as_str()).collect();
+        assert_eq!(keys, ["model.block.feed_forward", "training.batch"]);
+        let phrases = |d: &Difference| [d.a.as_ref().map(phrase), d.b.as_ref().map(phrase)];
+        let mlp = "mlp (activation gelu, expansion 4, bias without)".to_string();
+        assert_eq!(phrases(&found[0]), [Some(mlp), Some("none".to_string())]);
+        let mut wide = plan.clone();
+        wide.model.block.feed_forward =
+            FeedForwardConfig::Mlp(MlpConfig { expansion: 8.0 / 3.0, ..MlpConfig::default() });
+        let found = between(&plan, &wide);
+        assert_eq!((found.len(), found[0].key.as_str()), (1, "model.block.feed_forward.expansion"));
+        assert_eq!(found[0].b.as_ref().map(phrase).as_deref(), Some("2.6667"));
+        assert!(between(&plan, &plan).is_empty());
+    }
+}

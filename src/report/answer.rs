@@ -1,0 +1,181 @@
+//! The answer in sentences, made from the numbers and never beyond them.
+
+use super::comparison::{ArmResult, Comparison, Measure};
+use super::evidence::Basis;
+use super::number::{self, list, plural};
+use super::statistics::{Contrast, Effect, MIN_SEEDS};
+
+/// What an effect amounts to.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Finding {
+    More,
+    Less,
+    NotShown,
+    TooFew,
+    NoNumber,
+}
+
+impl Finding {
+    fn of(effect: Option<(Contrast, &Effect)>) -> Finding {
+        let Some((contrast, effect)) = effect else { return Finding::NoNumber };
+        match effect.estimate.excludes(contrast.none()) {
+            None => Finding::TooFew,
+            Some(false) => Finding::NotShown,
+            Some(true) if effect.estimate.mean > contrast.none() => Finding::More,
+            Some(true) => Finding::Less,
+        }
+    }
+}
+
+/// The headline, a few sentences per arm, and the scale at which all of it holds.
+pub fn answer(comparison: &Comparison) -> Vec<String> {
+    let others: Vec<&ArmResult> =
+        comparison.primary_arms().filter(|arm| arm.arm != comparison.control).collect();
+    let mut sentences = vec![headline(comparison, &others)];
+    sentences.extend(others.iter().map(|arm| about(comparison, arm)));
+    sentences.push(scale(comparison));
+    sentences
+}
+
+fn headline(comparison: &Comparison, others: &[&ArmResult]) -> String {
+    let control = quoted(&comparison.control);
+    let (more, less) = match comparison.measure {
+        Measure::BitsPerParam => ("more bits per parameter", "fewer bits per parameter"),
+        Measure::HeldOutLoss => ("a higher held-out loss", "a lower held-out loss"),
+    };
+    let verb = match comparison.measure {
+        Measure::BitsPerParam => ["stores", "store"],
+        Measure::HeldOutLoss => ["has", "have"],
+    };
+    let part = |finding: Finding, [one, many]: [&str; 2], rest: String| {
+        let found = others.iter().filter(|arm| Finding::of(arm.effect(comparison.measure)) == finding);
+        let names: Vec<String> = found.map(|arm| quoted(&arm.arm)).collect();
+        let verb = if names.len() == 1 { one } else { many };
+        (!names.is_empty()).then(|| format!("{} {verb} {rest}", list(&names)))
+    };
+    let parts = [
+        part(Finding::Less, verb, format!("{less} than {control}")),
+        part(Finding::More, verb, format!("{more} than {control}")),
+        part(Finding::NotShown, ["is", "are"], format!("not shown to differ from {control}")),
+        part(Finding::TooFew, ["has", "have"], "too few seeds for an answer".to_string()),
+        part(Finding::NoNumber, ["has", "have"], "no ratio to it".to_string()),
+    ];
+    let parts: Vec<String> = parts.into_iter().flatten().collect();
+    match parts.is_empty() {
+        true => format!("There is nothing to compare yet: {control} is the only arm."),
+        false => format!("{}.", parts.join("; ")),
+    }
+}
+
+/// One arm: what was found, how sure it is, and how it stands to what was published.
+fn about(comparison: &Comparison, arm: &ArmResult) -> String {
+    let (name, control) = (quoted(&arm.arm), quoted(&comparison.control));
+    let Some((contrast, effect)) = arm.effect(comparison.measure) else {
+        let why = arm.no_ratio.as_deref().unwrap_or("it has no finished run");
+        return format!("{name} has no ratio to {control}: {why}.");
+    };
+    let numbers = numbers(contrast, effect);
+    let found = match Finding::of(Some((contrast, effect))) {
+        Finding::More | Finding::Less => {
+            let found = size(comparison.measure, effect.estimate.mean, &control);
+            format!(
+                "{name} {found} ({numbers}). The interval excludes {}{}.",
+                contrast.none(),
+                holm_note(effect)
+            )
+        }
+        Finding::NotShown => format!(
+            "{name} is not shown to differ from {control} ({numbers}): the interval includes {}.{}",
+            contrast.none(),
+            power_note(contrast, effect)
+        ),
+        Finding::TooFew | Finding::NoNumber => format!(
+            "{name} against {control}: {numbers}; fewer than {MIN_SEEDS} seeds give no interval, so this is no \
+             answer yet."
+        ),
+    };
+    found + &published_note(arm)
+}
+
+fn numbers(contrast: Contrast, effect: &Effect) -> String {
+    let what = match contrast {
+        Contrast::Ratio => "ratio",
+        Contrast::Difference => "difference",
+    };
+    let mean = number::three(effect.estimate.mean);
+    let seeds = plural(effect.estimate.n, "seed");
+    match number::range(&effect.estimate) {
+        Some(range) => format!("{what} {mean}, 95 % interval {range}, {seeds}"),
+        None => format!("{what} {mean}, {seeds}"),
+    }
+}
+
+fn size(measure: Measure, mean: f64, control: &str) -> String {
+    match measure {
+        Measure::BitsPerParam if mean < 1.0 => {
+            format!("stores {} times fewer bits per parameter than {control}", number::three(1.0 / mean))
+        }
+        Measure::BitsPerParam => {
+            format!("stores {} times as many bits per parameter as {control}", number::three(mean))
+        }
+        Measure::HeldOutLoss => {
+            let direction = if mean < 0.0 { "lower" } else { "higher" };
+            format!(
+                "has a held-out loss {} nats per token {direction} than {control}",
+                number::three(mean.abs())
+            )
+        }
+    }
+}
+
+/// Several arms tested at once find something by chance; silent where the correction changes nothing.
+fn holm_note(effect: &Effect) -> String {
+    match effect.p_holm {
+        Some(p) if p > 0.05 => {
+            format!(", but not after Holm's correction for several arms (p = {})", number::p(p))
+        }
+        Some(_) | None => String::new(),
+    }
+}
+
+fn power_note(contrast: Contrast, effect: &Effect) -> String {
+    let Some(detectable) = effect.detectable else { return String::new() };
+    let least = match contrast {
+        Contrast::Ratio => format!("factor below {}", number::three(detectable)),
+        Contrast::Difference => format!("difference below {}", number::three(detectable)),
+    };
+    format!(" A {least} would usually be missed with {} of this spread.", plural(effect.estimate.n, "seed"))
+}
+
+fn published_note(arm: &ArmResult) -> String {
+    match (&arm.published, &arm.verdict) {
+        (Some(published), Some(verdict)) => format!(" Published: {}; {verdict}.", published.text),
+        (None, _) | (_, None) => String::new(),
+    }
+}
+
+fn scale(comparison: &Comparison) -> String {
+    let sizes: Vec<u64> = comparison.primary_arms().filter_map(|arm| arm.params).collect();
+    let least = sizes.iter().min().map_or(String::new(), |&n| number::millions(n as f64));
+    let most = sizes.iter().max().map_or(String::new(), |&n| number::millions(n as f64));
+    let size = if least == most { least } else { format!("{least} to {most}") };
+    let devices: Vec<&str> = comparison.environments.iter().take(1).map(|e| e.device.as_str()).collect();
+    format!(
+        "This was measured at {size} parameters (profile {}, {}); it says nothing about other sizes.",
+        comparison.profile,
+        list(&devices)
+    )
+}
+
+/// A name of an arm inside a sentence, where a bare `none` would be read as a word.
+pub fn quoted(name: &str) -> String {
+    format!("“{name}”")
+}
+
+/// The name of an arm with its basis, inside a sentence.
+pub fn quoted_label(arm: &ArmResult) -> String {
+    match arm.basis {
+        Basis::Primary => quoted(&arm.arm),
+        basis @ (Basis::EqualRate | Basis::EqualRmax) => format!("{} at {}", quoted(&arm.arm), basis.label()),
+    }
+}

@@ -1,0 +1,111 @@
+//! What weakens an answer: missing runs, unequal seeds, unequal fullness, rates that were not searched far enough.
+
+use super::answer::{quoted, quoted_label};
+use super::comparison::{ArmResult, Comparison, Measure};
+use super::evidence::TuningTrial;
+use super::number::{self, list, plural};
+use super::statistics::median;
+
+/// A mean this close to `R_max` measures the data more than the model.
+const NEARLY_FULL: f64 = 0.9;
+
+/// Arms whose `R_max` differ by more than this factor are not equally full.
+const EQUALLY_FULL: f64 = 1.02;
+
+/// Everything that a reader should know before believing the answer, a sentence each.
+pub fn cautions(comparison: &Comparison) -> Vec<String> {
+    let mut cautions = Vec::new();
+    cautions.extend(missing(comparison));
+    cautions.extend(comparison.arms.iter().filter_map(|arm| unpaired(comparison, arm)));
+    cautions.extend(unequally_full(comparison));
+    cautions.extend(nearly_full(comparison));
+    cautions.extend(tuning(comparison));
+    cautions
+}
+
+fn missing(comparison: &Comparison) -> Option<String> {
+    let n = comparison.missing.len();
+    let done: usize = comparison.arms.iter().map(|arm| arm.n_runs).sum();
+    let verb = if n == 1 { "is" } else { "are" };
+    (n > 0)
+        .then(|| format!("{n} of {} {verb} missing; they are named below.", plural(n + done, "planned run")))
+}
+
+fn unpaired(comparison: &Comparison, arm: &ArmResult) -> Option<String> {
+    let (_, effect) = arm.effect(comparison.measure)?;
+    let control = comparison.control_arm().n_runs;
+    let seeds: Vec<String> = effect.seeds.iter().map(u64::to_string).collect();
+    (seeds.len() < arm.n_runs.max(control)).then(|| {
+        let noun = if seeds.len() == 1 { "seed" } else { "seeds" };
+        let (name, control) = (quoted_label(arm), quoted(&comparison.control));
+        format!("{name} is compared with {control} on {noun} {} only, which both have.", list(&seeds))
+    })
+}
+
+/// A fuller model stores more bits per parameter, so arms of different `R_max` differ by that as well.
+fn unequally_full(comparison: &Comparison) -> Option<String> {
+    let full: Vec<f64> = comparison.primary_arms().filter_map(|arm| arm.max_bits_per_param).collect();
+    let least = full.iter().copied().reduce(f64::min)?;
+    let most = full.iter().copied().reduce(f64::max)?;
+    (most / least > EQUALLY_FULL).then(|| {
+        format!(
+            "R_max differs between the arms ({} to {}): a model offered more facts per parameter stores more bits \
+             per parameter, so part of a difference may come from that.",
+            number::three(least),
+            number::three(most)
+        )
+    })
+}
+
+fn nearly_full(comparison: &Comparison) -> Option<String> {
+    let full = |arm: &&ArmResult| {
+        let share = arm.bits_per_param.as_ref().zip(arm.max_bits_per_param);
+        share.is_some_and(|(bits, max)| bits.mean > NEARLY_FULL * max)
+    };
+    let names: Vec<String> = comparison.primary_arms().filter(full).map(|arm| quoted(&arm.arm)).collect();
+    let verb = if names.len() == 1 { "knows" } else { "know" };
+    (!names.is_empty()).then(|| {
+        let names = list(&names);
+        format!(
+            "{names} {verb} nearly everything there is to know; more people would show more of the capacity."
+        )
+    })
+}
+
+fn tuning(comparison: &Comparison) -> Vec<String> {
+    if comparison.tuning.is_empty() {
+        return vec!["Learning rates were not tuned for each arm.".to_string()];
+    }
+    comparison.primary_arms().filter_map(|arm| at_edge(comparison, &arm.arm)).collect()
+}
+
+fn at_edge(comparison: &Comparison, arm: &str) -> Option<String> {
+    let tried = tuning_curve(&comparison.tuning, arm);
+    let best = best_rate(&tried, comparison.measure)?;
+    let (slowest, fastest) = (tried.first()?.0, tried.last()?.0);
+    (best == slowest || best == fastest).then(|| {
+        let best = number::rate(best);
+        format!("The best learning rate of {} lies at the edge of what was tried ({best}).", quoted(arm))
+    })
+}
+
+/// For each rate that was tried for `arm`, in rising order, the median over seeds.
+pub fn tuning_curve(trials: &[TuningTrial], arm: &str) -> Vec<(f64, f64)> {
+    let of_arm: Vec<&TuningTrial> = trials.iter().filter(|trial| trial.arm == arm).collect();
+    let mut rates: Vec<f64> = of_arm.iter().map(|trial| trial.rate).collect();
+    rates.sort_by(f64::total_cmp);
+    rates.dedup();
+    let values = |rate: f64| -> Vec<f64> {
+        of_arm.iter().filter(|trial| trial.rate == rate).map(|trial| trial.value).collect()
+    };
+    rates.iter().filter_map(|&rate| Some((rate, median(&values(rate))?))).collect()
+}
+
+/// The rate with the best median.
+pub fn best_rate(curve: &[(f64, f64)], measure: Measure) -> Option<f64> {
+    let best = match measure {
+        Measure::BitsPerParam => curve.iter().max_by(|a, b| a.1.total_cmp(&b.1)),
+        Measure::HeldOutLoss => curve.iter().min_by(|a, b| a.1.total_cmp(&b.1)),
+    };
+    best.map(|&(rate, _)| rate)
+}

@@ -1,0 +1,356 @@
+//! From evidence to a comparison: intervals over seeds, effects paired by seed, verdicts on what was published.
+
+use super::comparison::{ArmResult, AttributeResult, Comparison, FORMAT, Measure, RunResult, Verdict};
+use super::evidence::{ArmEvidence, Basis, Claim, Evidence, MissingRun, Published, RunEvidence};
+use super::number;
+use super::statistics::{Contrast, Effect, Estimate, holm, root_mean_square};
+use super::{answer, caution};
+use crate::error::Result;
+use crate::measure::Capacity;
+use crate::run::Environment;
+
+/// Published ratios are given with two digits or read from plots: so far from one still agrees with it.
+const PUBLISHED_ROUNDING: f64 = 1.05;
+
+/// Compares every arm with its control.
+///
+/// # Errors
+/// If nothing is finished, the control is no arm, a seed comes twice in an arm, or kinds of device are mixed.
+pub fn compare(evidence: &Evidence) -> Result<Comparison> {
+    evidence.check()?;
+    let measure = choose_measure(evidence);
+    let (measured, missing) = measured(evidence, measure);
+    let control = |arm: &ArmEvidence| control_of(&measured, &evidence.control, arm);
+    let mut arms: Vec<ArmResult> = measured.iter().map(|arm| result(arm, control(arm), measure)).collect();
+    correct_for_many(&mut arms);
+    let mut comparison = Comparison {
+        format: FORMAT,
+        name: evidence.name.clone(),
+        profile: evidence.profile.clone(),
+        command: evidence.command.clone(),
+        question: evidence.question.clone(),
+        source: evidence.source.clone(),
+        notes: evidence.notes.clone(),
+        control: evidence.control.clone(),
+        measure,
+        answer: Vec::new(),
+        cautions: Vec::new(),
+        arms,
+        tuning: evidence.tuning.clone(),
+        missing,
+        environments: environments(evidence),
+    };
+    comparison.answer = answer::answer(&comparison);
+    comparison.cautions = caution::cautions(&comparison);
+    Ok(comparison)
+}
+
+/// Facts measure knowledge; text without facts has a loss only.
+fn choose_measure(evidence: &Evidence) -> Measure {
+    let mut runs = evidence.arms.iter().flat_map(|arm| &arm.runs);
+    let has_facts = runs.any(|run| run.record.measurements.capacity.is_some());
+    if has_facts { Measure::BitsPerParam } else { Measure::HeldOutLoss }
+}
+
+/// The arms with only the runs that have a number, and the list of those that have none.
+fn measured(evidence: &Evidence, measure: Measure) -> (Vec<ArmEvidence>, Vec<MissingRun>) {
+    let (mut arms, mut missing) = (evidence.arms.clone(), evidence.missing.clone());
+    for arm in &mut arms {
+        let unmeasured = arm.runs.extract_if(.., |run| measure.of(&run.record.measurements).is_none());
+        missing.extend(unmeasured.map(|run| MissingRun {
+            arm: arm.name.clone(),
+            seed: run.seed,
+            cause: format!("finished, but its {} was not measured", measure.label()),
+        }));
+    }
+    (arms, missing)
+}
+
+/// The control on the same basis, or else the primary one; none for the control itself.
+fn control_of<'a>(arms: &'a [ArmEvidence], control: &str, arm: &ArmEvidence) -> Option<&'a ArmEvidence> {
+    let on = |basis| arms.iter().find(|other| other.name == control && other.basis == basis);
+    if arm.name == control { None } else { on(arm.basis).or_else(|| on(Basis::Primary)) }
+}
+
+fn result(arm: &ArmEvidence, control: Option<&ArmEvidence>, measure: Measure) -> ArmResult {
+    let first = arm.runs.first().map(|run| run.record.params);
+    let compared = |contrast| {
+        control.map(|control| Effect::of(contrast, &values(arm, measure), &values(control, measure)))
+    };
+    let (ratio, difference) = (compared(Contrast::Ratio), compared(Contrast::Difference));
+    let no_ratio = ratio.as_ref().and_then(|ratio| ratio.as_ref().err().cloned());
+    let ratio = ratio.and_then(Result::ok);
+    ArmResult {
+        arm: arm.name.clone(),
+        basis: arm.basis,
+        differs: arm.differs.clone(),
+        holds: arm.holds.clone(),
+        rate: arm.rate,
+        n_runs: arm.runs.len(),
+        runs: arm.runs.iter().filter_map(|run| run_result(run, measure)).collect(),
+        params: first.map(|params| params.total),
+        non_embedding_params: first.map(|params| params.non_embedding()),
+        active_params: first.map(|params| params.active),
+        bits_per_param: over_capacity(arm, |capacity| capacity.bits_per_param),
+        max_bits_per_param: over_capacity(arm, |capacity| capacity.max_bits_per_param).map(|max| max.mean),
+        held_out_loss: over_runs(arm, |run| Some(run.record.measurements.held_out?.nats_per_token)),
+        verdict: verdict(arm.published.as_ref(), first.map(|params| params.total), ratio.as_ref()),
+        published: arm.published.clone(),
+        ratio_to_control: ratio,
+        difference_to_control: difference.and_then(Result::ok),
+        no_ratio,
+        attributes: attributes(arm),
+        fully_known: over_capacity(arm, |capacity| capacity.fully_known),
+        final_loss: over_runs(arm, |run| Some(run.record.training.final_loss)),
+        seconds: over_runs(arm, |run| Some(run.record.training.seconds)),
+        tokens: over_runs(arm, |run| Some(run.record.training.tokens as f64)).map(|tokens| tokens.mean),
+        flops: over_runs(arm, |run| Some(run.record.training.flops)).map(|flops| flops.mean),
+        measurement_error: measurement_error(arm),
+    }
+}
+
+fn run_result(run: &RunEvidence, measure: Measure) -> Option<RunResult> {
+    Some(RunResult {
+        seed: run.seed,
+        fingerprint: run.record.fingerprint.clone(),
+        value: measure.of(&run.record.measurements)?,
+        seconds: run.record.training.seconds,
+        finished: run.record.environment.finished.clone(),
+    })
+}
+
+fn values(arm: &ArmEvidence, measure: Measure) -> Vec<(u64, f64)> {
+    arm.runs.iter().filter_map(|run| Some((run.seed, measure.of(&run.record.measurements)?))).collect()
+}
+
+fn over_runs(arm: &ArmEvidence, number: impl Fn(&RunEvidence) -> Option<f64>) -> Option<Estimate> {
+    Estimate::of(&arm.runs.iter().filter_map(number).collect::<Vec<f64>>())
+}
+
+fn over_capacity(arm: &ArmEvidence, number: impl Fn(&Capacity) -> f64) -> Option<Estimate> {
+    over_runs(arm, |run| run.record.measurements.capacity.as_ref().map(&number))
+}
+
+fn measurement_error(arm: &ArmEvidence) -> Option<f64> {
+    let capacities = arm.runs.iter().filter_map(|run| run.record.measurements.capacity.as_ref());
+    root_mean_square(&capacities.map(|capacity| capacity.measurement_error).collect::<Vec<f64>>())
+}
+
+fn attributes(arm: &ArmEvidence) -> Vec<AttributeResult> {
+    let first = arm.runs.iter().find_map(|run| run.record.measurements.capacity.as_ref());
+    let of_first = first.map_or(&[][..], |capacity| &capacity.attributes);
+    let named = |run: &RunEvidence, name: &str| {
+        let capacity = run.record.measurements.capacity.as_ref()?;
+        Some(capacity.attributes.iter().find(|attribute| attribute.name == name)?.bits)
+    };
+    of_first
+        .iter()
+        .filter_map(|attribute| {
+            let bits = over_runs(arm, |run| named(run, &attribute.name))?;
+            Some(AttributeResult { name: attribute.name.clone(), bits, max_bits: attribute.max_bits })
+        })
+        .collect()
+}
+
+fn verdict(published: Option<&Published>, params: Option<u64>, ratio: Option<&Effect>) -> Option<Verdict> {
+    let published = published?;
+    let Some(claim) = published.ratio else {
+        return Some(Verdict::NotComparable("no ratio was published".to_string()));
+    };
+    let (Some(params), Some(ratio)) = (params, ratio) else {
+        return Some(Verdict::Undecided("no ratio was measured".to_string()));
+    };
+    if published.min_params.is_none_or(|least| params < least) {
+        let here = number::millions(params as f64);
+        return Some(Verdict::NotComparable(format!(
+            "{here} parameters here, published at {}",
+            published.scale
+        )));
+    }
+    let Some((low, high)) = ratio.estimate.low.zip(ratio.estimate.high) else {
+        return Some(Verdict::Undecided("too few seeds".to_string()));
+    };
+    Some(claim.against(low, high))
+}
+
+impl Claim {
+    /// The verdict of an interval on this claim.
+    fn against(self, low: f64, high: f64) -> Verdict {
+        let (agrees, disagrees) = match self {
+            Claim::About(value) => {
+                let near = low <= value * PUBLISHED_ROUNDING && high >= value / PUBLISHED_ROUNDING;
+                (near, !near)
+            }
+            Claim::AtMost(value) => (high <= value, low > value),
+            Claim::AtLeast(value) => (low >= value, high < value),
+        };
+        match (agrees, disagrees) {
+            (true, _) => Verdict::Agrees,
+            (_, true) => Verdict::Disagrees,
+            (false, false) => Verdict::Undecided("the interval holds the published bound".to_string()),
+        }
+    }
+}
+
+/// Corrects the p values of each basis for its number of arms.
+fn correct_for_many(arms: &mut [ArmResult]) {
+    for basis in [Basis::Primary, Basis::EqualRate, Basis::EqualRmax] {
+        let family = arms.iter_mut().filter(|arm| arm.basis == basis);
+        let (mut ratios, mut differences): (Vec<_>, Vec<_>) =
+            family.map(|arm| (arm.ratio_to_control.as_mut(), arm.difference_to_control.as_mut())).unzip();
+        correct(ratios.iter_mut().flatten());
+        correct(differences.iter_mut().flatten());
+    }
+}
+
+fn correct<'a, 'b: 'a>(effects: impl Iterator<Item = &'a mut &'b mut Effect>) {
+    let (mut tested, p): (Vec<_>, Vec<f64>) =
+        effects.filter_map(|effect| effect.p.map(|p| (effect, p))).unzip();
+    for (effect, corrected) in tested.iter_mut().zip(holm(&p)) {
+        effect.p_holm = Some(corrected);
+    }
+}
+
+/// Each machine and version once, with the time of its last run.
+fn environments(evidence: &Evidence) -> Vec<Environment> {
+    let mut distinct: Vec<Environment> = Vec::new();
+    for run in evidence.arms.iter().flat_map(|arm| &arm.runs) {
+        let here = &run.record.environment;
+        let same = |other: &&mut Environment| {
+            Environment { finished: here.finished.clone(), ..(**other).clone() } == *here
+        };
+        match distinct.iter_mut().find(same) {
+            Some(known) => known.finished = known.finished.clone().max(here.finished.clone()),
+            None => distinct.push(here.clone()),
+        }
+    }
+    distinct
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::fake;
+    use super::*;
+    use crate::error::Kind;
+
+    fn arm<'a>(comparison: &'a Comparison, name: &str, basis: Basis) -> &'a ArmResult {
+        comparison.arms.iter().find(|arm| arm.arm == name && arm.basis == basis).unwrap()
+    }
+
+    #[test]
+    fn every_arm_has_its_interval_and_its_ratio_to_the_control() {
+        let comparison = compare(&fake::evidence()).unwrap();
+        let none = arm(&comparison, "none", Basis::Primary);
+        let ratio = none.ratio_to_control.as_ref().unwrap();
+        let by_hand = (0.57f64 / 1.20 * 0.55 / 1.17 * 0.58 / 1.23).cbrt();
+        assert!((ratio.estimate.mean - by_hand).abs() < 1e-12);
+        assert_eq!(ratio.estimate.excludes(1.0), Some(true));
+        assert!(ratio.p_holm.unwrap() >= ratio.p.unwrap());
+        assert!((none.bits_per_param.as_ref().unwrap().mean - 0.5667).abs() < 1e-4);
+        assert_eq!((none.n_runs, none.params, none.measurement_error), (3, Some(49_900), Some(0.004)));
+        assert_eq!(comparison.control_arm().ratio_to_control, None);
+    }
+
+    #[test]
+    fn sentences_say_what_the_numbers_say() {
+        let answer = compare(&fake::evidence()).unwrap().answer;
+        assert_eq!(
+            answer[0],
+            "“none” stores fewer bits per parameter than “gpt2”; “gated” stores more bits per parameter than \
+             “gpt2”; “quarter” is not shown to differ from “gpt2”."
+        );
+        let none =
+            answer.iter().find(|sentence| sentence.starts_with("“none” stores 2.12 times fewer")).unwrap();
+        assert!(
+            none.contains("95 % interval") && none.contains("3 seeds). The interval excludes 1."),
+            "{none}"
+        );
+        assert!(none.ends_with(
+            "not comparable: 0.050 M parameters here, published at ≥ 1 M parameters, 100 exposures."
+        ));
+        assert!(answer[2].contains("includes 1. A factor below"), "{}", answer[2]);
+        assert!(answer[4].ends_with("it says nothing about other sizes."));
+    }
+
+    #[test]
+    fn gaps_are_named_and_nothing_is_claimed_from_two_seeds() {
+        let comparison = compare(&fake::evidence_with_gaps()).unwrap();
+        let gated = arm(&comparison, "gated", Basis::Primary).ratio_to_control.as_ref().unwrap();
+        assert_eq!((gated.estimate.n, gated.estimate.low, gated.p_holm), (2, None, None));
+        assert!(comparison.answer[1].contains("this is no answer yet"), "{}", comparison.answer[1]);
+        assert_eq!(arm(&comparison, "quarter", Basis::Primary).n_runs, 0);
+        assert!(comparison.answer[2].contains("“quarter” has no ratio"), "{}", comparison.answer[2]);
+        assert_eq!(comparison.missing.len(), 3);
+        assert!(comparison.missing[2].cause.starts_with("finished, but its bits per parameter"));
+        assert!(comparison.cautions.iter().any(|caution| caution.contains("on seeds 2 and 3 only")));
+        let equal_rate = arm(&comparison, "none", Basis::EqualRate);
+        assert_eq!(equal_rate.ratio_to_control.as_ref().unwrap().seeds, [1, 2, 3]);
+    }
+
+    #[test]
+    fn text_without_facts_is_compared_by_held_out_loss() {
+        let comparison = compare(&fake::evidence_of_text()).unwrap();
+        assert_eq!(comparison.measure, Measure::HeldOutLoss);
+        let none = arm(&comparison, "none", Basis::Primary);
+        let difference = none.difference_to_control.as_ref().unwrap();
+        assert!((difference.estimate.mean - (1.2 - 0.5667)).abs() < 1e-4);
+        assert_eq!(none.bits_per_param, None);
+        assert!(comparison.answer[3].contains("loss 0.633 nats per token higher than “gpt2”"));
+    }
+
+    #[test]
+    fn a_published_ratio_is_judged_only_at_its_own_scale() {
+        let published = |claim, min_params| Published {
+            text: String::new(),
+            ratio: claim,
+            scale: "≥ 1 M".to_string(),
+            min_params,
+        };
+        let ratio =
+            Effect::of(Contrast::Ratio, &[(1, 0.5), (2, 0.52), (3, 0.48)], &[(1, 1.0), (2, 1.0), (3, 1.0)])
+                .unwrap();
+        let judged =
+            |claim, params| verdict(Some(&published(claim, Some(1000))), Some(params), Some(&ratio)).unwrap();
+        assert_eq!(judged(Some(Claim::About(0.5)), 1000), Verdict::Agrees);
+        assert_eq!(judged(Some(Claim::About(0.8)), 1000), Verdict::Disagrees);
+        assert_eq!(judged(Some(Claim::AtMost(0.667)), 1000), Verdict::Agrees);
+        assert_eq!(judged(Some(Claim::AtLeast(0.667)), 1000), Verdict::Disagrees);
+        assert!(matches!(judged(Some(Claim::AtMost(0.5)), 1000), Verdict::Undecided(_)));
+        assert!(matches!(judged(Some(Claim::About(0.5)), 999), Verdict::NotComparable(_)));
+        assert!(matches!(judged(None, 1000), Verdict::NotComparable(_)));
+        let unknown = published(Some(Claim::About(0.5)), None);
+        assert!(matches!(verdict(Some(&unknown), Some(1000), Some(&ratio)), Some(Verdict::NotComparable(_))));
+    }
+
+    #[test]
+    fn evidence_that_cannot_be_compared_is_an_error_with_a_remedy() {
+        let mut nothing = fake::evidence();
+        nothing.arms.iter_mut().for_each(|arm| arm.runs.clear());
+        let error = compare(&nothing).unwrap_err();
+        assert_eq!(
+            error.to_string(),
+            "no finished run of mlp in profile quick, expected at least one; run `zoo run mlp` first"
+        );
+        let mut broken = fake::evidence();
+        broken.control = "gtp2".to_string();
+        broken.arms[1].runs[2].seed = 1;
+        broken.arms[2].runs[0].record.environment.device = "cuda".to_string();
+        let error = compare(&broken).unwrap_err();
+        assert_eq!((error.kind, error.problems.len()), (Kind::Data, 3));
+    }
+
+    #[test]
+    fn a_comparison_survives_its_json() {
+        for evidence in [fake::evidence(), fake::evidence_with_gaps(), fake::evidence_of_text()] {
+            let comparison = compare(&evidence).unwrap();
+            let json = serde_json::to_string(&comparison).unwrap();
+            assert!(serde_json::from_str::<Comparison>(&json).unwrap() == comparison);
+        }
+    }
+
+    #[test]
+    fn a_machine_is_listed_once_with_its_last_run() {
+        let environments = compare(&fake::evidence()).unwrap().environments;
+        assert_eq!((environments.len(), environments[0].finished.as_str()), (1, "2026-11-21T13:00:00Z"));
+    }
+}

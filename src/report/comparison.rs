@@ -1,0 +1,220 @@
+//! What a comparison says: every arm with its interval and its ratio to the control. `report.json` holds it.
+
+use serde::{Deserialize, Serialize};
+
+use super::evidence::{Basis, MissingRun, Published, TuningTrial};
+use super::statistics::{Contrast, Effect, Estimate};
+use crate::measure::Measurements;
+use crate::run::Environment;
+
+/// Version of the format of `report.json`.
+pub const FORMAT: u32 = 1;
+
+/// The answer of an ablation in numbers and sentences; what `report.json` holds.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Comparison {
+    /// Version of this format.
+    pub format: u32,
+    /// The ablation.
+    pub name: String,
+    /// The profile it was run in.
+    pub profile: String,
+    /// The command that makes it again.
+    pub command: String,
+    /// What is asked.
+    pub question: String,
+    /// Where the question comes from.
+    pub source: String,
+    /// What is held fixed, and whatever else a reader must know.
+    pub notes: Vec<String>,
+    /// The arm that the others are compared with.
+    pub control: String,
+    /// What the arms are compared by.
+    pub measure: Measure,
+    /// The answer: the headline, then a few sentences.
+    pub answer: Vec<String>,
+    /// What weakens the answer, a sentence each.
+    pub cautions: Vec<String>,
+    /// The arms in the order of the evidence.
+    pub arms: Vec<ArmResult>,
+    /// Runs that chose learning rates.
+    pub tuning: Vec<TuningTrial>,
+    /// Planned runs that gave no number.
+    pub missing: Vec<MissingRun>,
+    /// The machines and versions, each once, in the order of the runs.
+    pub environments: Vec<Environment>,
+}
+
+/// What arms are compared by.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Measure {
+    /// Bits of knowledge per parameter, of all parameters; more is better.
+    BitsPerParam,
+    /// Loss on held-out text in nats per token; less is better.
+    HeldOutLoss,
+}
+
+/// One arm.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct ArmResult {
+    /// Its name.
+    pub arm: String,
+    /// What is made equal before it is compared.
+    pub basis: Basis,
+    /// What differs from the control.
+    pub differs: String,
+    /// What it holds equal to the control.
+    pub holds: String,
+    /// The peak learning rate.
+    pub rate: f64,
+    /// How many runs were measured.
+    pub n_runs: usize,
+    /// Those runs.
+    pub runs: Vec<RunResult>,
+    /// All parameters of the model; none without a run.
+    pub params: Option<u64>,
+    /// Parameters but for the token tables.
+    pub non_embedding_params: Option<u64>,
+    /// Parameters that work on any one token.
+    pub active_params: Option<u64>,
+    /// Bits per parameter, if the data is made of facts.
+    pub bits_per_param: Option<Estimate>,
+    /// `R_max`: bits per parameter of a model of this size that knows everything.
+    pub max_bits_per_param: Option<f64>,
+    /// Loss on held-out text in nats per token, if there is any.
+    pub held_out_loss: Option<Estimate>,
+    /// The measure of the comparison as a ratio to the control, paired by seed; none for the control.
+    pub ratio_to_control: Option<Effect>,
+    /// The measure of the comparison as a difference from the control, paired by seed; none for the control.
+    pub difference_to_control: Option<Effect>,
+    /// Why there is no ratio, if there is none.
+    pub no_ratio: Option<String>,
+    /// What the source found.
+    pub published: Option<Published>,
+    /// Whether that agrees.
+    pub verdict: Option<Verdict>,
+    /// Bits per attribute.
+    pub attributes: Vec<AttributeResult>,
+    /// Share of people all of whose values are known.
+    pub fully_known: Option<Estimate>,
+    /// Mean training loss of the last 5 % of steps, in nats per token.
+    pub final_loss: Option<Estimate>,
+    /// Seconds of training of a run.
+    pub seconds: Option<Estimate>,
+    /// Tokens read in a run, mean over seeds.
+    pub tokens: Option<f64>,
+    /// FLOPs of training of a run, mean over seeds.
+    pub flops: Option<f64>,
+    /// Typical standard error of one run's bits per parameter from the choice of renderings; not part of the
+    /// interval over seeds, which contains it already.
+    pub measurement_error: Option<f64>,
+}
+
+/// One run of an arm.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct RunResult {
+    /// Its seed.
+    pub seed: u64,
+    /// Hash of its plan.
+    pub fingerprint: String,
+    /// The measure of the comparison.
+    pub value: f64,
+    /// Seconds of training.
+    pub seconds: f64,
+    /// When it ended, UTC.
+    pub finished: String,
+}
+
+/// Bits stored of one attribute.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct AttributeResult {
+    /// For instance `birth city`.
+    pub name: String,
+    /// Bits stored per person.
+    pub bits: Estimate,
+    /// Bits per person of a model that knows it.
+    pub max_bits: f64,
+}
+
+/// How a result stands to the published one.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Verdict {
+    /// The interval holds the published ratio.
+    Agrees,
+    /// The interval excludes it.
+    Disagrees,
+    /// The interval does not decide, and why.
+    Undecided(String),
+    /// It was found elsewhere, and where.
+    NotComparable(String),
+}
+
+impl std::fmt::Display for Verdict {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Verdict::Agrees => f.write_str("agrees"),
+            Verdict::Disagrees => f.write_str("disagrees"),
+            Verdict::Undecided(why) => write!(f, "undecided: {why}"),
+            Verdict::NotComparable(why) => write!(f, "not comparable: {why}"),
+        }
+    }
+}
+
+impl Measure {
+    /// The number of one run.
+    pub fn of(self, measurements: &Measurements) -> Option<f64> {
+        let value = match self {
+            Measure::BitsPerParam => measurements.capacity.as_ref()?.bits_per_param,
+            Measure::HeldOutLoss => measurements.held_out?.nats_per_token,
+        };
+        value.is_finite().then_some(value)
+    }
+
+    /// What stands on an axis or over a column.
+    pub fn label(self) -> &'static str {
+        match self {
+            Measure::BitsPerParam => "bits per parameter",
+            Measure::HeldOutLoss => "held-out loss (nats per token)",
+        }
+    }
+}
+
+impl ArmResult {
+    /// The number that the comparison is about.
+    pub fn primary(&self, measure: Measure) -> Option<&Estimate> {
+        match measure {
+            Measure::BitsPerParam => self.bits_per_param.as_ref(),
+            Measure::HeldOutLoss => self.held_out_loss.as_ref(),
+        }
+    }
+
+    /// Against the control in the way of the measure: capacities as a ratio, losses as a difference.
+    pub fn effect(&self, measure: Measure) -> Option<(Contrast, &Effect)> {
+        match measure {
+            Measure::BitsPerParam => Some((Contrast::Ratio, self.ratio_to_control.as_ref()?)),
+            Measure::HeldOutLoss => Some((Contrast::Difference, self.difference_to_control.as_ref()?)),
+        }
+    }
+
+    /// The name, with the basis in parentheses where it is not the primary one.
+    pub fn label(&self) -> String {
+        match self.basis {
+            Basis::Primary => self.arm.clone(),
+            basis @ (Basis::EqualRate | Basis::EqualRmax) => format!("{} ({})", self.arm, basis.label()),
+        }
+    }
+}
+
+impl Comparison {
+    /// The control of the primary comparison.
+    pub fn control_arm(&self) -> &ArmResult {
+        self.primary_arms().find(|arm| arm.arm == self.control).expect("the control was checked to be an arm")
+    }
+
+    /// The arms of the primary comparison.
+    pub fn primary_arms(&self) -> impl Iterator<Item = &ArmResult> {
+        self.arms.iter().filter(|arm| arm.basis == Basis::Primary)
+    }
+}

@@ -1,0 +1,206 @@
+//! The answer at a glance: each arm with its mean, interval and single seeds.
+
+use super::super::comparison::{ArmResult, Comparison, Measure, Verdict};
+use super::super::evidence::Claim;
+use super::super::number;
+use super::super::statistics::Estimate;
+use super::axis::{Scale, Spacing};
+use super::frame::{self, Mark};
+use super::svg::{Anchor, Canvas, Ink, LABEL, SMALL, STRONG, Stroke};
+use super::{Figure, NARROW, ink};
+
+/// `R_max` is shown at its place up to so many times the largest value; beyond, an arrow points to it.
+const FAR: f64 = 1.6;
+
+/// Bits per parameter (or held-out loss) of every arm; nothing when no arm has a number.
+pub fn figure(comparison: &Comparison) -> Option<Figure> {
+    let rows: Vec<Row> = comparison.arms.iter().filter_map(|arm| Row::of(comparison, arm)).collect();
+    (!rows.is_empty())
+        .then(|| Figure::new("arms", caption(comparison), |width| draw(comparison, &rows, width)))
+}
+
+fn caption(comparison: &Comparison) -> String {
+    let what = match comparison.measure {
+        Measure::BitsPerParam => {
+            "Bits of knowledge per parameter, of all parameters. R_max is what a model of that size would reach if it \
+             knew everything."
+        }
+        Measure::HeldOutLoss => "Loss on held-out text in nats per token; less is better.",
+    };
+    format!("{what} Dots are means over seeds, bars 95 % Student t intervals, small dots single seeds.")
+}
+
+struct Row<'a> {
+    arm: &'a ArmResult,
+    estimate: &'a Estimate,
+    published: Option<f64>,
+}
+
+impl<'a> Row<'a> {
+    fn of(comparison: &'a Comparison, arm: &'a ArmResult) -> Option<Row<'a>> {
+        let estimate = arm.primary(comparison.measure)?;
+        Some(Row { arm, estimate, published: published(comparison, arm) })
+    }
+
+    /// Everything that must be inside the axis.
+    fn values(&self) -> impl Iterator<Item = f64> {
+        let ends = [Some(self.estimate.mean), self.estimate.low, self.estimate.high, self.published];
+        ends.into_iter().flatten().chain(self.arm.runs.iter().map(|run| run.value))
+    }
+}
+
+/// Where the published ratio would put this arm, given the control of this comparison; only where it is comparable.
+fn published(comparison: &Comparison, arm: &ArmResult) -> Option<f64> {
+    let comparable = match arm.verdict.as_ref()? {
+        Verdict::Agrees | Verdict::Disagrees | Verdict::Undecided(_) => true,
+        Verdict::NotComparable(_) => false,
+    };
+    let (Claim::About(ratio) | Claim::AtMost(ratio) | Claim::AtLeast(ratio)) =
+        arm.published.as_ref()?.ratio?;
+    let control = comparison.control_arm().primary(comparison.measure)?.mean;
+    comparable.then_some(ratio * control)
+}
+
+/// Where things stand: names beside the marks with numbers to their right, or, on a phone, both above the marks.
+struct Layout {
+    width: f64,
+    left: f64,
+    right: f64,
+    pitch: f64,
+    columns: Columns,
+}
+
+#[derive(PartialEq)]
+enum Columns {
+    Beside,
+    Above,
+}
+
+impl Layout {
+    fn of(rows: &[Row], width: f64) -> Layout {
+        if width <= NARROW {
+            return Layout { width, left: 6.0, right: width - 6.0, pitch: 50.0, columns: Columns::Above };
+        }
+        let names: Vec<String> = rows.iter().map(|row| row.arm.label()).collect();
+        let left = frame::widest(names.iter().map(String::as_str)) + 18.0;
+        Layout { width, left, right: width - 250.0, pitch: 36.0, columns: Columns::Beside }
+    }
+}
+
+fn draw(comparison: &Comparison, rows: &[Row], width: f64) -> String {
+    let layout = Layout::of(rows, width);
+    let largest = rows.iter().flat_map(Row::values).fold(f64::MIN, f64::max);
+    let smallest = rows.iter().flat_map(Row::values).fold(f64::MAX, f64::min);
+    let near = |max: &f64| *max <= FAR * largest;
+    let most = rows.iter().filter_map(|row| row.arm.max_bits_per_param).filter(near).fold(largest, f64::max);
+    let low = if comparison.measure == Measure::BitsPerParam { smallest.min(0.0) } else { smallest };
+    let room = (most - low).max(most.abs() * 0.02) * 0.05;
+    let low = if low == 0.0 { 0.0 } else { low - room };
+    let scale = Scale::new(Spacing::Linear, (low, most + room), (layout.left, layout.right));
+
+    let top = 12.0 + frame::LINE * 3.0;
+    let bottom = top + layout.pitch * rows.len() as f64;
+    let mut canvas = Canvas::new(width, bottom + 46.0);
+    let under = frame::legend(&mut canvas, width, &entries(rows));
+    if layout.columns == Columns::Beside {
+        heads(&mut canvas, comparison, &layout, under + 16.0);
+    }
+    let ticks = frame::ticks_for(low, most + room, layout.right - layout.left);
+    frame::x_axis(&mut canvas, &scale, (top, bottom), &ticks, comparison.measure.label());
+    for (index, row) in rows.iter().enumerate() {
+        let y =
+            top + layout.pitch * (index as f64 + if layout.columns == Columns::Beside { 0.45 } else { 0.62 });
+        row.words(&mut canvas, comparison, &layout, y);
+        row.marks(&mut canvas, &scale, ink(comparison, &row.arm.arm), y);
+    }
+    canvas.finish(&format!("{} of each arm", comparison.measure.label()))
+}
+
+fn entries(rows: &[Row]) -> Vec<(Mark, String)> {
+    let mut entries = vec![
+        (Mark::Dot(Ink::Control), "mean".to_string()),
+        (Mark::Bar(Ink::Control), "95 % interval".to_string()),
+        (Mark::Seed(Ink::Control), "one seed".to_string()),
+    ];
+    if rows.iter().any(|row| row.arm.max_bits_per_param.is_some()) {
+        entries.push((Mark::Tick(Ink::Muted), "R_max".to_string()));
+    }
+    if rows.iter().any(|row| row.published.is_some()) {
+        entries.push((Mark::Diamond(Ink::Muted), "published ratio × control".to_string()));
+    }
+    entries
+}
+
+fn heads(canvas: &mut Canvas, comparison: &Comparison, layout: &Layout, y: f64) {
+    canvas.text(Ink::Muted, SMALL, Anchor::End, (layout.right + 135.0, y), "mean (95 % interval)");
+    let (contrast, control) = match comparison.measure {
+        Measure::BitsPerParam => ("ratio to", &comparison.control),
+        Measure::HeldOutLoss => ("minus", &comparison.control),
+    };
+    let head = frame::fit(&format!("{contrast} {control}"), SMALL);
+    canvas.text(Ink::Muted, SMALL, Anchor::End, (layout.width, y), &head);
+}
+
+impl Row<'_> {
+    fn words(&self, canvas: &mut Canvas, comparison: &Comparison, layout: &Layout, y: f64) {
+        let kind = if self.arm.arm == comparison.control { STRONG } else { LABEL };
+        let name = frame::fit(&self.arm.label(), kind);
+        let mean = numbers(self.estimate);
+        let effect = self.arm.effect(comparison.measure).map(|(_, effect)| &effect.estimate);
+        match layout.columns {
+            Columns::Beside => {
+                let effect = effect.map_or("—".to_string(), numbers);
+                canvas.text(Ink::Text, kind, Anchor::End, (layout.left - 12.0, y + 4.5), &name);
+                canvas.text(Ink::Text, SMALL, Anchor::End, (layout.right + 135.0, y + 4.0), &mean);
+                canvas.text(Ink::Text, SMALL, Anchor::End, (layout.width, y + 4.0), &effect);
+            }
+            Columns::Above => {
+                let mean = number::three(self.estimate.mean);
+                let effect =
+                    effect.map_or(String::new(), |effect| format!(" · × {}", number::three(effect.mean)));
+                canvas.text(Ink::Text, kind, Anchor::Start, (0.0, y - 14.0), &name);
+                canvas.text(
+                    Ink::Text,
+                    SMALL,
+                    Anchor::End,
+                    (layout.width, y - 14.0),
+                    &format!("{mean}{effect}"),
+                );
+            }
+        }
+    }
+
+    fn marks(&self, canvas: &mut Canvas, scale: &Scale, ink: Ink, y: f64) {
+        if let Some(max) = self.arm.max_bits_per_param {
+            full(canvas, scale, max, y);
+        }
+        if let Some((low, high)) = self.estimate.low.zip(self.estimate.high) {
+            let (left, right) = (scale.at(low), scale.at(high));
+            canvas.rect(ink, (left, y - 1.75), ((right - left).max(1.0), 3.5), 1.75);
+        }
+        for run in &self.arm.runs {
+            canvas.dot(ink, 0.5, (scale.at(run.value), y + 11.0), 2.5);
+        }
+        canvas.dot(ink, 1.0, (scale.at(self.estimate.mean), y), 5.0);
+        if let Some(published) = self.published {
+            frame::diamond(canvas, Ink::Muted, (scale.at(published), y));
+        }
+    }
+}
+
+/// `R_max` of an arm: a tick, or an arrow with its value when it is far outside.
+fn full(canvas: &mut Canvas, scale: &Scale, max: f64, y: f64) {
+    if max <= scale.end() {
+        let x = scale.at(max);
+        return canvas.line(Ink::Muted, Stroke::Solid(1.5), (x, y - 7.0), (x, y + 7.0));
+    }
+    let text = format!("R_max {} →", number::three(max));
+    canvas.text(Ink::Muted, SMALL, Anchor::End, (scale.pixels().1, y + 4.0), &text);
+}
+
+fn numbers(estimate: &Estimate) -> String {
+    match number::range(estimate) {
+        Some(range) => format!("{} ({})", number::three(estimate.mean), range.replace(" to ", "–")),
+        None => number::three(estimate.mean),
+    }
+}

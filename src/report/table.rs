@@ -1,0 +1,256 @@
+//! The table of a comparison: for a terminal, in Markdown, and as the cells that the page uses.
+
+use std::io::IsTerminal;
+
+use comfy_table::{Attribute, Cell, CellAlignment, ContentArrangement, Table, presets};
+
+use super::comparison::{ArmResult, Comparison, Measure};
+use super::number;
+use super::statistics::Effect;
+
+/// One column: its head, how it is aligned, and whether a narrow terminal still shows it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Column {
+    /// What stands over it.
+    pub head: &'static str,
+    /// Numbers stand to the right.
+    pub side: Side,
+    /// Who sees it.
+    pub need: Need,
+}
+
+/// How a column is aligned.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Side {
+    /// Words.
+    Left,
+    /// Numbers.
+    Right,
+}
+
+/// Whether a column stays when there is little room.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Need {
+    /// Always shown.
+    Always,
+    /// Shown where there is room.
+    WithRoom,
+}
+
+/// How a table is written to a terminal.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Look {
+    /// Columns of the terminal; unlimited when the output is piped.
+    pub width: Option<u16>,
+    /// Whether escape codes may be used.
+    pub style: Style,
+}
+
+/// Whether escape codes may be used.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Style {
+    /// Letters and lines only.
+    Plain,
+    /// The head and the control in bold.
+    Bold,
+}
+
+/// Below this width a terminal shows only the columns that are needed.
+const ROOMY: u16 = 118;
+
+impl Look {
+    /// What standard output can show: plain and as wide as need be when piped, plain when `NO_COLOR` is set.
+    pub fn of_stdout() -> Look {
+        let terminal = std::io::stdout().is_terminal();
+        let no_color = std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty());
+        let width = if terminal { Table::new().width() } else { None };
+        Look { width, style: if terminal && !no_color { Style::Bold } else { Style::Plain } }
+    }
+}
+
+/// The columns of a comparison.
+pub fn columns(comparison: &Comparison) -> Vec<Column> {
+    let column = |head, side, need| Column { head, side, need };
+    let (mean, effect) = match comparison.measure {
+        Measure::BitsPerParam => ("bits/param (95 %)", "ratio to control (95 %)"),
+        Measure::HeldOutLoss => ("held-out loss (95 %)", "minus control (95 %)"),
+    };
+    let mut columns = vec![
+        column("arm", Side::Left, Need::Always),
+        column("runs", Side::Right, Need::Always),
+        column("parameters", Side::Right, Need::Always),
+        column(mean, Side::Right, Need::Always),
+        column(effect, Side::Right, Need::Always),
+        column("p (Holm)", Side::Right, Need::WithRoom),
+    ];
+    if comparison.measure == Measure::BitsPerParam {
+        columns.push(column("R_max", Side::Right, Need::WithRoom));
+        columns.push(column("fully known", Side::Right, Need::WithRoom));
+    }
+    columns.push(column("peak rate", Side::Right, Need::WithRoom));
+    columns.push(column("time per run", Side::Right, Need::WithRoom));
+    columns
+}
+
+/// The cells of one arm, in the order of [`columns`]; a dash where there is no number.
+pub fn cells(comparison: &Comparison, arm: &ArmResult) -> Vec<String> {
+    let dash = || "—".to_string();
+    let effect = arm.effect(comparison.measure).map(|(_, effect)| effect);
+    let mut cells = vec![
+        arm.label(),
+        arm.n_runs.to_string(),
+        arm.params.map_or_else(dash, |params| number::count(params as f64)),
+        arm.primary(comparison.measure).map_or_else(dash, number::estimate),
+        effect.map_or_else(dash, |effect| number::estimate(&effect.estimate)),
+        effect.and_then(|effect: &Effect| effect.p_holm).map_or_else(dash, number::p),
+    ];
+    if comparison.measure == Measure::BitsPerParam {
+        cells.push(arm.max_bits_per_param.map_or_else(dash, number::three));
+        let percent = |share: f64| format!("{} %", number::three(100.0 * share));
+        cells.push(arm.fully_known.as_ref().map_or_else(dash, |share| percent(share.mean)));
+    }
+    cells.push(number::rate(arm.rate));
+    cells.push(arm.seconds.as_ref().map_or_else(dash, |seconds| number::seconds(seconds.mean)));
+    cells
+}
+
+/// The table for a terminal, fitted to its width; ends with a line break.
+pub fn terminal(comparison: &Comparison, look: Look) -> String {
+    let columns = columns(comparison);
+    let roomy = look.width.is_none_or(|width| width >= ROOMY);
+    let kept = |index: usize| roomy || columns[index].need == Need::Always;
+    let mut table = Table::new();
+    table.load_style(presets::UTF8_HORIZONTAL_ONLY).set_content_arrangement(ContentArrangement::Dynamic);
+    match look.style {
+        Style::Plain => table.force_no_tty(),
+        Style::Bold => table.enforce_styling(),
+    };
+    if let Some(width) = look.width {
+        table.set_width(width);
+    }
+    let row = |texts: Vec<String>, bold: bool| -> Vec<Cell> {
+        let kept = texts.into_iter().enumerate().filter(|(index, _)| kept(*index));
+        kept.map(|(index, text)| cell(&text, columns[index].side, bold)).collect()
+    };
+    table.set_header(row(columns.iter().map(|column| column.head.to_string()).collect(), true));
+    for arm in &comparison.arms {
+        table.add_row(row(cells(comparison, arm), arm.arm == comparison.control));
+    }
+    format!("{}\n", table.trim_fmt())
+}
+
+fn cell(text: &str, side: Side, bold: bool) -> Cell {
+    let alignment = match side {
+        Side::Left => CellAlignment::Left,
+        Side::Right => CellAlignment::Right,
+    };
+    let cell = Cell::new(printable(text)).set_alignment(alignment);
+    if bold { cell.add_attribute(Attribute::Bold) } else { cell }
+}
+
+/// The whole answer for a terminal: the question, the table, the sentences and what weakens them.
+pub fn summary(comparison: &Comparison, look: Look) -> String {
+    let mut text = format!("{}\n\n{}\n", printable(&comparison.question), terminal(comparison, look));
+    for sentence in &comparison.answer {
+        text += &format!("{}\n", printable(sentence));
+    }
+    for caution in &comparison.cautions {
+        text += &format!("caution: {}\n", printable(caution));
+    }
+    for run in &comparison.missing {
+        text += &format!("missing: {} seed {}: {}\n", printable(&run.arm), run.seed, printable(&run.cause));
+    }
+    text
+}
+
+/// The table in Markdown with the answer above and the command below, for docs/results.
+pub fn markdown(comparison: &Comparison) -> String {
+    let columns = columns(comparison);
+    let line = |cells: Vec<String>| format!("| {} |\n", cells.join(" | "));
+    let mut text = format!("{}\n\n", literal(&comparison.question));
+    for sentence in &comparison.answer {
+        text += &format!("{}\n", literal(sentence));
+    }
+    text += "\n";
+    text += &line(columns.iter().map(|column| literal(column.head)).collect());
+    let rule = |column: &Column| if column.side == Side::Right { "---:" } else { "---" }.to_string();
+    text += &line(columns.iter().map(rule).collect());
+    for arm in &comparison.arms {
+        text += &line(cells(comparison, arm).iter().map(|cell| literal(cell)).collect());
+    }
+    for caution in &comparison.cautions {
+        text += &format!("\nCaution: {}\n", literal(caution));
+    }
+    for run in &comparison.missing {
+        text += &format!("\nMissing: {} seed {}: {}\n", literal(&run.arm), run.seed, literal(&run.cause));
+    }
+    text + &format!("\nMade by `{}`.\n", printable(&comparison.command).replace('`', "'"))
+}
+
+/// Text in which nothing is a command to the terminal.
+pub fn printable(text: &str) -> String {
+    text.chars().map(|c| if c.is_control() { ' ' } else { c }).collect()
+}
+
+/// Text in which nothing is Markdown or HTML.
+fn literal(text: &str) -> String {
+    let mut safe = String::with_capacity(text.len());
+    for c in printable(text).chars() {
+        if matches!(c, '|' | '*' | '_' | '`' | '<' | '>' | '[' | ']' | '\\' | '#') {
+            safe.push('\\');
+        }
+        safe.push(c);
+    }
+    safe
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::compare::compare;
+    use super::super::fake;
+    use super::*;
+
+    const PIPED: Look = Look { width: None, style: Style::Plain };
+
+    #[test]
+    fn a_piped_table_is_plain_and_has_every_column() {
+        let comparison = compare(&fake::evidence()).unwrap();
+        let table = terminal(&comparison, PIPED);
+        assert!(!table.contains('\u{1b}') && table.contains("time per run"), "{table}");
+        assert!(
+            table.contains("0.567 (0.529 to 0.605)") && table.contains("0.472 (0.466 to 0.479)"),
+            "{table}"
+        );
+        assert_eq!(table.lines().filter(|line| line.contains(" (")).count(), 5);
+    }
+
+    #[test]
+    fn a_narrow_terminal_keeps_to_its_width_and_shows_what_matters() {
+        let comparison = compare(&fake::evidence()).unwrap();
+        let table = terminal(&comparison, Look { width: Some(80), style: Style::Plain });
+        assert!(table.lines().all(|line| line.chars().count() <= 80), "{table}");
+        assert!(table.contains("ratio to control") && !table.contains("R_max"), "{table}");
+        let bold = terminal(&comparison, Look { width: Some(80), style: Style::Bold });
+        assert!(bold.contains("\u{1b}[1m"));
+    }
+
+    #[test]
+    fn names_cannot_command_the_terminal_or_break_markdown() {
+        let mut evidence = fake::evidence();
+        evidence.arms[3].name = "no|ne\u{1b}[2J<b>".to_string();
+        let comparison = compare(&evidence).unwrap();
+        assert!(!summary(&comparison, PIPED).contains('\u{1b}'));
+        let markdown = markdown(&comparison);
+        assert!(markdown.contains("| no\\|ne \\[2J\\<b\\> |"), "{markdown}");
+        let pipes = |line: &str| line.replace("\\|", "").matches('|').count();
+        let rows: Vec<usize> = markdown.lines().filter(|line| line.starts_with('|')).map(pipes).collect();
+        assert_eq!(rows, [columns(&comparison).len() + 1; 6]);
+    }
+
+    #[test]
+    fn missing_runs_and_cautions_are_part_of_the_summary() {
+        let text = summary(&compare(&fake::evidence_with_gaps()).unwrap(), PIPED);
+        assert!(text.contains("missing: gated seed 3: loss is not a number at step 812\n"), "{text}");
+        assert!(text.contains("caution: 3 of 13 planned runs are missing"), "{text}");
+    }
+}

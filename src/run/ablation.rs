@@ -1,0 +1,87 @@
+//! An ablation as runs of a store: what it wants next, given what is finished there.
+
+use std::cell::RefCell;
+use std::collections::HashMap;
+use std::path::Path;
+
+use super::folder::{Run, Site, State};
+use super::record::RunRecord;
+use super::store::{Store, WantedRun, fit_name};
+use crate::error::Result;
+use crate::plan::{Ablation, Calibration, Fingerprint, Next, PlannedRun};
+
+/// What an ablation knows of its runs in a store; each record is read once.
+#[derive(Debug)]
+pub struct Answers<'a> {
+    ablation: &'a Ablation,
+    site: Site,
+    measures: RefCell<HashMap<Fingerprint, f64>>,
+}
+
+impl<'a> Answers<'a> {
+    /// Nothing is known yet.
+    pub fn new(ablation: &'a Ablation, site: Site) -> Self {
+        Answers { ablation, site, measures: RefCell::default() }
+    }
+
+    /// The runs to do now; none when everything is finished.
+    ///
+    /// # Errors
+    /// A finished run is damaged, or the store cannot be read.
+    pub fn next(&self, store: &Store) -> Result<Vec<WantedRun>> {
+        let index = store.index(&self.site)?;
+        let damage = RefCell::new(None);
+        let measure = |fingerprint: &Fingerprint| {
+            self.measure(&index, fingerprint).unwrap_or_else(|error| {
+                damage.borrow_mut().get_or_insert(error);
+                None
+            })
+        };
+        let next = self.ablation.next(&measure)?;
+        match (damage.into_inner(), next) {
+            (Some(error), _) => Err(error),
+            (None, Next::Done) => Ok(Vec::new()),
+            (None, Next::Runs(runs)) => runs.iter().map(|run| self.want(run)).collect(),
+        }
+    }
+
+    fn measure(&self, index: &HashMap<String, Run>, fingerprint: &Fingerprint) -> Result<Option<f64>> {
+        if let Some(&measure) = self.measures.borrow().get(fingerprint) {
+            return Ok(Some(measure));
+        }
+        let Some(run) = index.get(&fingerprint.to_string()) else { return Ok(None) };
+        let measure = match run.state()? {
+            State::Finished => measure_of(&run.record()?),
+            State::Diverged { .. } => f64::NEG_INFINITY,
+            State::Waiting | State::Running | State::Stopped | State::Failed { .. } => return Ok(None),
+        };
+        self.measures.borrow_mut().insert(*fingerprint, measure);
+        Ok(Some(measure))
+    }
+
+    fn want(&self, run: &PlannedRun) -> Result<WantedRun> {
+        let question = Path::new(&self.ablation.name).file_stem().unwrap_or_default().to_string_lossy();
+        let value = run.value.map(|value| format!("{value:e}")).unwrap_or_default();
+        let seed = format!("s{}", run.seed);
+        let words = |words: &[&str], between: &str| {
+            words.iter().filter(|word| !word.is_empty()).copied().collect::<Vec<_>>().join(between)
+        };
+        Ok(WantedRun {
+            name: fit_name(&words(&[&question, &run.arm, &run.size, &value, &seed], "-")),
+            arm: run.arm.clone(),
+            label: words(&[&run.arm, &run.size, &value, &format!("seed {}", run.seed)], " "),
+            role: run.role,
+            plan: run.plan.clone(),
+            fingerprint: run.fingerprint.full(),
+            flops: run.plan.cost(&Calibration::default())?.flops,
+        })
+    }
+}
+
+/// What a run is judged by, higher is better: bits per parameter, or minus the loss.
+pub fn measure_of(record: &RunRecord) -> f64 {
+    let measured = &record.measurements;
+    let bits = measured.capacity.as_ref().map(|capacity| capacity.bits_per_param);
+    let loss = measured.held_out.as_ref().map_or(record.training.final_loss, |loss| loss.nats_per_token);
+    bits.unwrap_or(-loss)
+}

@@ -1,0 +1,92 @@
+//! Where a run runs, and what it takes of the machine.
+
+use std::path::Path;
+
+use sysinfo::{CpuRefreshKind, Disks, RefreshKind, System};
+
+use super::record::Environment;
+use crate::kernels;
+
+/// Variable that says how many threads the kernels of a process use.
+pub const THREADS: &str = "RAYON_NUM_THREADS";
+
+impl Environment {
+    /// This process on `device` (`cpu`, `cuda:0`, ...), now.
+    pub fn here(device: &str) -> Self {
+        let kind = device.split(':').next().unwrap_or(device);
+        Environment {
+            version: env!("CARGO_PKG_VERSION").to_string(),
+            commit: option_env!("ZOO_COMMIT").map(str::to_string),
+            device: kind.to_string(),
+            kernels: kernels::level().name().to_string(),
+            processor: processor(),
+            platform: format!("{} {}", std::env::consts::OS, std::env::consts::ARCH),
+            threads: threads(),
+            finished: now(),
+        }
+    }
+}
+
+/// The time in UTC, to the second, RFC 3339.
+pub fn now() -> String {
+    let now = jiff::Timestamp::now();
+    now.round(jiff::Unit::Second).unwrap_or(now).to_string()
+}
+
+/// Cores that this process may use.
+pub fn cores() -> usize {
+    std::thread::available_parallelism().map_or(1, usize::from)
+}
+
+/// Threads of the kernels of this process.
+pub fn threads() -> usize {
+    let set = std::env::var(THREADS).ok().and_then(|threads| threads.parse().ok());
+    set.filter(|&threads| threads > 0).unwrap_or_else(cores)
+}
+
+/// Largest resident memory of this process so far in bytes, where the system tells (Linux).
+pub fn peak_bytes() -> Option<u64> {
+    let status = std::fs::read_to_string("/proc/self/status").ok()?;
+    let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"))?;
+    line.trim().strip_suffix("kB")?.trim().parse::<u64>().ok().map(|kib| kib * 1024)
+}
+
+/// Bytes that can still be written to the disk of `path`, if that is known.
+pub fn free_disk(path: &Path) -> Option<u64> {
+    let path = path.canonicalize().ok()?;
+    let disks = Disks::new_with_refreshed_list().ok()?;
+    let below = disks.iter().filter(|disk| path.starts_with(disk.mount_point()));
+    below.max_by_key(|disk| disk.mount_point().as_os_str().len()).map(sysinfo::Disk::available_space)
+}
+
+fn processor() -> String {
+    let system = System::new_with_specifics(RefreshKind::nothing().with_cpu(CpuRefreshKind::nothing()));
+    let brand = system.ok().and_then(|system| Some(system.cpus().first()?.brand().trim().to_string()));
+    brand.filter(|brand| !brand.is_empty()).unwrap_or_else(|| "unknown".to_string())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_environment_says_what_it_can() {
+        let here = Environment::here("cuda:1");
+        assert_eq!((here.device.as_str(), here.version.as_str()), ("cuda", env!("CARGO_PKG_VERSION")));
+        assert!(here.finished.ends_with('Z') && here.finished.len() == 20, "{}", here.finished);
+        assert!(here.threads >= 1);
+    }
+
+    #[test]
+    fn peak_memory_grows_with_what_is_touched() {
+        let Some(before) = peak_bytes() else { return };
+        let touched = vec![1u8; before as usize + (64 << 20)];
+        assert!(peak_bytes().unwrap() > before + (32 << 20), "{}", touched.len());
+    }
+
+    #[test]
+    fn the_disk_of_a_folder_has_some_room() {
+        let folder = tempfile::tempdir().unwrap();
+        assert!(free_disk(folder.path()).is_some_and(|bytes| bytes > 0));
+    }
+}

@@ -1,0 +1,550 @@
+//! Does wanted runs on this machine: each in a process of its own, so many at a time, asking for more when one ends.
+//!
+//! The executor keeps no state of its own: what is finished is finished in the store, what somebody else works on is
+//! waited for, and after any interruption the same call goes on. It restarts nothing by itself.
+
+use std::collections::{HashMap, HashSet, VecDeque};
+use std::ffi::OsString;
+use std::fs::OpenOptions;
+use std::io::{BufRead, BufReader, Read, Seek, SeekFrom, Write};
+use std::path::Path;
+use std::process::{Child, ChildStdin, Command, ExitStatus, Stdio};
+use std::sync::mpsc::{Receiver, Sender, channel};
+use std::time::{Duration, Instant};
+
+use super::environment::{THREADS, cores, free_disk};
+use super::folder::{LOG, Run, Site, State};
+use super::lease::{Standing, Watchman};
+use super::progress::{Display, Show};
+use super::stop::Stop;
+use super::store::{Store, WantedRun, check_name};
+use super::worker::{Event, STOP};
+use crate::error::{Error, Kind, Problem, Result};
+use crate::plan::Role;
+
+/// Time between two looks at signals and at runs that others work on.
+const TICK: Duration = Duration::from_millis(200);
+/// Time between two looks at runs that others work on.
+const LOOK: Duration = Duration::from_secs(1);
+/// With less room on the disk a word is due.
+const LITTLE_ROOM: u64 = 1 << 30;
+/// So much of the end of a log is searched for its last line.
+const LOG_TAIL: i64 = 4096;
+
+/// How wanted runs are done.
+#[derive(Debug, Clone)]
+pub struct Executor {
+    /// `cpu`, `cuda:0`, ...: handed to the workers.
+    pub device: String,
+    /// Where the numbers come from.
+    pub site: Site,
+    /// How many at a time, and with how many threads each.
+    pub share: Share,
+    /// What the failure of one means for the others.
+    pub on_failure: OnFailure,
+    /// Whether runs that diverged before are done again.
+    pub diverged: Diverged,
+    /// Program and first arguments of a worker; the order follows.
+    pub worker: Vec<OsString>,
+    /// What is shown meanwhile.
+    pub show: Show,
+}
+
+/// How the cores of this machine are shared out.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Share {
+    /// Runs at a time; by default as many as there are cores for, on a GPU one.
+    pub jobs: Option<usize>,
+    /// Threads of each; by default one, or all cores for a run that is alone.
+    pub threads: Option<usize>,
+}
+
+/// What the failure of one run means for the others.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum OnFailure {
+    /// They go on.
+    #[default]
+    GoOn,
+    /// They stop, with checkpoints.
+    Stop,
+}
+
+/// What becomes of runs that diverged in an earlier call.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Diverged {
+    /// They stay as they are: the same plan would diverge again.
+    #[default]
+    Keep,
+    /// They are done again.
+    Retry,
+}
+
+/// What came of the wanted runs.
+#[derive(Debug, Default)]
+pub struct Summary {
+    /// Finished in this call, or by somebody else during it.
+    pub finished: usize,
+    /// Had been finished before.
+    pub skipped: usize,
+    /// Not finished, in the order in which they ended.
+    pub failures: Vec<Failure>,
+    /// Stopped on request, or not begun because of it.
+    pub stopped: usize,
+}
+
+/// A run that is not finished and why.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Failure {
+    /// What progress called it.
+    pub label: String,
+    /// Its folder, if it got one.
+    pub folder: Option<String>,
+    /// What it was for.
+    pub role: Role,
+    /// Where it stands now.
+    pub state: State,
+}
+
+impl Share {
+    /// Runs at a time and threads of each, on a machine with so many cores.
+    pub fn resolve(self, site: &Site, cores: usize) -> (usize, usize) {
+        let threads = self.threads.map(|threads| threads.max(1));
+        let jobs = self.jobs.map(|jobs| jobs.max(1)).unwrap_or_else(|| match site.device.as_str() {
+            "cpu" => (cores / threads.unwrap_or(1)).max(1),
+            _ => 1,
+        });
+        (jobs, threads.unwrap_or_else(|| (cores / jobs).max(1)))
+    }
+}
+
+impl Summary {
+    /// The error that this summary amounts to, if any: a tuning run that diverged is an answer, not a failure.
+    ///
+    /// # Errors
+    /// [`Kind::Stopped`] when something was stopped, [`Kind::RunsFailed`] when something failed.
+    pub fn check(&self) -> Result<()> {
+        let answer = |failure: &&Failure| {
+            failure.role == Role::Tune && matches!(failure.state, State::Diverged { .. })
+        };
+        let problems: Vec<_> =
+            self.failures.iter().filter(|failure| !answer(failure)).map(Failure::problem).collect();
+        if self.stopped > 0 {
+            let noun = if self.stopped == 1 { "run" } else { "runs" };
+            let left = format!("stopped with {} {noun} left", self.stopped);
+            let stopped = Problem::new(left).remedy("the same command continues");
+            let problems = std::iter::once(stopped).chain(problems).collect();
+            return Err(Error { kind: Kind::Stopped, problems });
+        }
+        if problems.is_empty() { Ok(()) } else { Err(Error { kind: Kind::RunsFailed, problems }) }
+    }
+}
+
+impl Failure {
+    fn problem(&self) -> Problem {
+        let cause = self.state.cause().map_or_else(String::new, |cause| format!(": {cause}"));
+        let problem = Problem::new(format!("{} {}{cause}", self.label, self.state.name()));
+        match &self.folder {
+            Some(folder) => problem.remedy(format!("its log is {folder}/{LOG}")),
+            None => problem,
+        }
+    }
+}
+
+impl Executor {
+    /// One run per core of this machine, each in a process of this program.
+    ///
+    /// # Errors
+    /// The path of this program is unknown.
+    pub fn new(device: &str, dtype: &str) -> Result<Self> {
+        let program = std::env::current_exe().map_err(|e| Error::io("find", "this program", e))?;
+        Ok(Executor {
+            device: device.to_string(),
+            site: Site::of(device, dtype),
+            share: Share::default(),
+            on_failure: OnFailure::default(),
+            diverged: Diverged::default(),
+            worker: vec![program.into(), "worker".into()],
+            show: Show::for_stderr(),
+        })
+    }
+
+    /// Does what `next` plans, until it plans nothing new and everything is done.
+    ///
+    /// `next` is asked at the start and whenever a run has ended; it may name runs that it has named before.
+    ///
+    /// # Errors
+    /// `next` fails, a name is not allowed, or the store cannot be read. Runs that fail are told in the summary.
+    pub fn run_all(
+        &self,
+        store: &Store,
+        stop: &Stop,
+        next: impl FnMut(&Store) -> Result<Vec<WantedRun>>,
+    ) -> Result<Summary> {
+        let mut schedule = Schedule::new(self, store, stop)?;
+        schedule.warn_of_little_room();
+        let done = schedule.run(next);
+        if done.is_err() {
+            schedule.halt();
+            schedule.drain();
+        }
+        schedule.display.end();
+        done.map(|()| schedule.summary)
+    }
+}
+
+/// The runs of one call.
+struct Schedule<'a> {
+    executor: &'a Executor,
+    store: &'a Store,
+    stop: &'a Stop,
+    jobs: usize,
+    threads: usize,
+    /// What was in the store at the start.
+    index: HashMap<String, Run>,
+    known: HashSet<String>,
+    queue: VecDeque<WantedRun>,
+    active: HashMap<usize, Active>,
+    elsewhere: Vec<Elsewhere>,
+    looked: Instant,
+    halted: bool,
+    /// A run has ended since `next` was asked.
+    ask: bool,
+    started: usize,
+    words: (Sender<Word>, Receiver<Word>),
+    display: Display,
+    summary: Summary,
+}
+
+/// A run in a child of this process.
+struct Active {
+    wanted: WantedRun,
+    run: Run,
+    child: Child,
+    input: Option<ChildStdin>,
+    last: Option<Event>,
+}
+
+/// A run that somebody else works on.
+struct Elsewhere {
+    wanted: WantedRun,
+    run: Run,
+    watchman: Watchman,
+}
+
+/// What a child says; nothing more when its output has ended.
+type Word = (usize, Option<Event>);
+
+impl<'a> Schedule<'a> {
+    fn new(executor: &'a Executor, store: &'a Store, stop: &'a Stop) -> Result<Self> {
+        let (jobs, threads) = executor.share.resolve(&executor.site, cores());
+        Ok(Schedule {
+            executor,
+            store,
+            stop,
+            jobs,
+            threads,
+            index: store.index(&executor.site)?,
+            known: HashSet::new(),
+            queue: VecDeque::new(),
+            active: HashMap::new(),
+            elsewhere: Vec::new(),
+            looked: Instant::now(),
+            halted: false,
+            ask: true,
+            started: 0,
+            words: channel(),
+            display: Display::new(executor.show, jobs),
+            summary: Summary::default(),
+        })
+    }
+
+    fn warn_of_little_room(&mut self) {
+        if let Some(free) = free_disk(self.store.path()).filter(|&free| free < LITTLE_ROOM) {
+            let path = self.store.path().display();
+            self.display.says(&format!("{} left on the disk of {path}", indicatif::HumanBytes(free)));
+        }
+    }
+
+    fn run(&mut self, mut next: impl FnMut(&Store) -> Result<Vec<WantedRun>>) -> Result<()> {
+        loop {
+            if self.stop.is_requested() {
+                self.halt();
+            }
+            while self.ask && !self.halted {
+                self.take_in(next(self.store)?)?;
+            }
+            while !self.halted && self.active.len() < self.jobs && self.start_next() {}
+            let waiting = !self.queue.is_empty() || !self.elsewhere.is_empty() || self.ask;
+            if self.active.is_empty() && (self.halted || !waiting) {
+                self.summary.stopped += self.queue.len() + self.elsewhere.len();
+                return Ok(());
+            }
+            self.listen();
+            self.look_elsewhere()?;
+            self.display.tick();
+        }
+    }
+
+    /// Queues what is new and not done; asks again at once if nothing of what is new is left to do.
+    fn take_in(&mut self, wanted: Vec<WantedRun>) -> Result<()> {
+        let known = self.known.len();
+        wanted.into_iter().try_for_each(|wanted| self.enqueue(wanted))?;
+        self.ask = self.known.len() > known && self.queue.is_empty();
+        Ok(())
+    }
+
+    fn enqueue(&mut self, wanted: WantedRun) -> Result<()> {
+        check_name(&wanted.name)?;
+        if !self.known.insert(wanted.fingerprint.clone()) {
+            return Ok(());
+        }
+        let before = wanted.fingerprint.get(..16).and_then(|short| self.index.get(short));
+        match before.map(Run::state).transpose() {
+            Ok(Some(State::Finished)) => self.summary.skipped += 1,
+            Ok(Some(state @ State::Diverged { .. })) if self.executor.diverged == Diverged::Keep => {
+                let folder = before.map(|run| run.path().display().to_string());
+                self.fail(&wanted, folder, state);
+            }
+            // A status that cannot be read is made anew when the run starts.
+            Ok(_) | Err(_) => {
+                self.display.plans(wanted.flops);
+                self.queue.push_back(wanted);
+            }
+        }
+        Ok(())
+    }
+
+    /// Starts a run; false when there is none to start.
+    fn start_next(&mut self) -> bool {
+        let Some(wanted) = self.queue.pop_front() else { return false };
+        let alone = self.queue.is_empty() && self.active.is_empty();
+        if let Err(error) = self.start(&wanted, alone) {
+            self.display.ends(&wanted, "failed", Some(&error.to_string()));
+            self.fail(&wanted, None, State::Failed { cause: error.to_string() });
+        }
+        true
+    }
+
+    fn start(&mut self, wanted: &WantedRun, alone: bool) -> Result<()> {
+        let run = self.store.prepare(wanted, &self.executor.site)?;
+        let mut watchman = Watchman::default();
+        if let Standing::Held(holder) = watchman.look(run.path())? {
+            self.display.says(&format!("{}: {} works on it", wanted.label, holder.name()));
+            self.elsewhere.push(Elsewhere { wanted: wanted.clone(), run, watchman });
+            return Ok(());
+        }
+        let own_threads =
+            if alone && self.executor.share == Share::default() { cores() } else { self.threads };
+        let mut child =
+            self.command(&run, own_threads)?.spawn().map_err(|e| Error::io("start", "a worker", e))?;
+        let (input, output) = (child.stdin.take(), child.stdout.take());
+        let (id, words) = (self.started, self.words.0.clone());
+        self.started += 1;
+        std::thread::spawn(move || {
+            for line in
+                output.map(BufReader::new).into_iter().flat_map(BufRead::lines).map_while(|line| line.ok())
+            {
+                // What is not an event was printed by something below us.
+                if let Ok(event) = serde_json::from_str(&line) {
+                    let _ = words.send((id, Some(event)));
+                }
+            }
+            let _ = words.send((id, None));
+        });
+        self.display.starts(id, wanted);
+        self.active.insert(id, Active { wanted: wanted.clone(), run, child, input, last: None });
+        Ok(())
+    }
+
+    fn command(&self, run: &Run, threads: usize) -> Result<Command> {
+        let log = run.file(LOG);
+        let log = OpenOptions::new()
+            .create(true)
+            .append(true)
+            .open(&log)
+            .map_err(|e| Error::io("open", &log, e))?;
+        let mut command = Command::new(&self.executor.worker[0]);
+        command.args(&self.executor.worker[1..]);
+        command.arg("--store").arg(self.store.path()).args(["--run", run.folder(), "--supervised"]);
+        command.args(["--device", &self.executor.device]).env(THREADS, threads.to_string());
+        command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(log);
+        Ok(command)
+    }
+
+    /// Waits a little for words of children.
+    fn listen(&mut self) {
+        let mut word = self.words.1.recv_timeout(TICK).ok();
+        while let Some((id, event)) = word {
+            match event {
+                Some(event) => self.hear(id, event),
+                None => self.conclude(id),
+            }
+            word = self.words.1.try_recv().ok();
+        }
+    }
+
+    fn hear(&mut self, id: usize, event: Event) {
+        if let Some(active) = self.active.get_mut(&id) {
+            self.display.hears(id, &event);
+            active.last = Some(event);
+        }
+    }
+
+    /// A child has closed its output: what has become of its run?
+    fn conclude(&mut self, id: usize) {
+        let Some(Active { wanted, run, mut child, input, last }) = self.active.remove(&id) else { return };
+        drop(input);
+        let status = child.wait();
+        self.display.leaves(id);
+        self.ask = true;
+        if run.is_finished() {
+            self.summary.finished += 1;
+            return self.display.ends(&wanted, "finished", None);
+        }
+        match last {
+            Some(Event::Held { by }) => {
+                self.display.says(&format!("{}: {by} works on it", wanted.label));
+                self.elsewhere.push(Elsewhere { wanted, run, watchman: Watchman::default() });
+            }
+            Some(Event::Stopped) => {
+                self.summary.stopped += 1;
+                self.display.ends(&wanted, "stopped", None);
+            }
+            Some(Event::Diverged { cause }) => self.ended_badly(&wanted, &run, State::Diverged { cause }),
+            Some(Event::Failed { cause }) => self.ended_badly(&wanted, &run, State::Failed { cause }),
+            _ => {
+                let cause = describe(status.as_ref().ok(), &run.file(LOG));
+                self.ended_badly(&wanted, &run, State::Failed { cause });
+            }
+        }
+    }
+
+    fn ended_badly(&mut self, wanted: &WantedRun, run: &Run, state: State) {
+        self.display.ends(wanted, state.name(), state.cause());
+        self.fail(wanted, Some(run.path().display().to_string()), state);
+    }
+
+    fn fail(&mut self, wanted: &WantedRun, folder: Option<String>, state: State) {
+        let failure = Failure { label: wanted.label.clone(), folder, role: wanted.role, state };
+        self.summary.failures.push(failure);
+        self.ask = true;
+        if self.executor.on_failure == OnFailure::Stop {
+            self.halt();
+        }
+    }
+
+    /// Looks after runs that others work on.
+    fn look_elsewhere(&mut self) -> Result<()> {
+        if self.elsewhere.is_empty() || self.looked.elapsed() < LOOK {
+            return Ok(());
+        }
+        self.looked = Instant::now();
+        for mut other in std::mem::take(&mut self.elsewhere) {
+            if other.run.is_finished() {
+                self.summary.finished += 1;
+                self.ask = true;
+                self.display.ends(&other.wanted, "finished elsewhere", None);
+            } else if matches!(other.watchman.look(other.run.path())?, Standing::Held(_)) {
+                self.elsewhere.push(other);
+            } else {
+                match other.run.state()? {
+                    state @ (State::Failed { .. } | State::Diverged { .. }) => {
+                        self.ended_badly(&other.wanted, &other.run, state);
+                    }
+                    State::Waiting | State::Running | State::Stopped | State::Finished => {
+                        self.queue.push_back(other.wanted);
+                    }
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Starts nothing more, and asks the children to stop.
+    fn halt(&mut self) {
+        if std::mem::replace(&mut self.halted, true) {
+            return;
+        }
+        if !self.active.is_empty() {
+            self.display.says("stopping: waiting for checkpoints (once more to end at once)");
+        }
+        for active in self.active.values_mut() {
+            if let Some(input) = &mut active.input {
+                // A child that hears no more has ended.
+                let _ = writeln!(input, "{STOP}").and_then(|()| input.flush());
+            }
+        }
+    }
+
+    /// Waits for all children.
+    fn drain(&mut self) {
+        while !self.active.is_empty() {
+            self.listen();
+        }
+    }
+}
+
+/// Why a child ended without a word.
+fn describe(status: Option<&ExitStatus>, log: &Path) -> String {
+    let how = status.map_or_else(|| "its end is unknown".to_string(), ended);
+    match last_line(log) {
+        Some(line) => format!("{how}; its log ends with: {line}"),
+        None => how,
+    }
+}
+
+#[cfg(unix)]
+fn ended(status: &ExitStatus) -> String {
+    use std::os::unix::process::ExitStatusExt;
+    match status.signal() {
+        Some(9) => "killed (signal 9; out of memory?)".to_string(),
+        Some(signal) => format!("killed (signal {signal})"),
+        None => status.to_string(),
+    }
+}
+
+#[cfg(not(unix))]
+fn ended(status: &ExitStatus) -> String {
+    status.to_string()
+}
+
+fn last_line(log: &Path) -> Option<String> {
+    let mut file = std::fs::File::open(log).ok()?;
+    let length = i64::try_from(file.metadata().ok()?.len()).ok()?;
+    file.seek(SeekFrom::End(-length.min(LOG_TAIL))).ok()?;
+    let mut tail = Vec::new();
+    file.read_to_end(&mut tail).ok()?;
+    let tail = String::from_utf8_lossy(&tail).into_owned();
+    tail.lines().rev().find(|line| !line.trim().is_empty()).map(|line| line.trim().to_string())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn cores_are_shared_out() {
+        let (cpu, gpu) = (Site::of("cpu", "f32"), Site::of("cuda:0", "f32"));
+        let share = |jobs, threads| Share { jobs, threads };
+        assert_eq!(share(None, None).resolve(&cpu, 8), (8, 1));
+        assert_eq!(share(None, Some(3)).resolve(&cpu, 8), (2, 3));
+        assert_eq!(share(Some(2), None).resolve(&cpu, 8), (2, 4));
+        assert_eq!(share(Some(16), None).resolve(&cpu, 8), (16, 1));
+        assert_eq!(share(None, Some(9)).resolve(&cpu, 8), (1, 9));
+        assert_eq!(share(None, None).resolve(&gpu, 8), (1, 8));
+    }
+
+    #[test]
+    fn a_summary_is_an_error_only_if_a_report_is_missing_something() {
+        let failure = |role, state| Failure { label: "gated seed 1".to_string(), folder: None, role, state };
+        let diverged = || State::Diverged { cause: "step 3: the loss is inf".to_string() };
+        let mut summary = Summary { failures: vec![failure(Role::Tune, diverged())], ..Summary::default() };
+        summary.check().unwrap();
+        summary.failures.push(failure(Role::Report, diverged()));
+        let error = summary.check().unwrap_err();
+        assert_eq!(error.exit_code(), 1);
+        assert_eq!(error.to_string(), "gated seed 1 diverged: step 3: the loss is inf");
+        summary.stopped = 2;
+        assert_eq!(summary.check().unwrap_err().exit_code(), 75);
+    }
+}

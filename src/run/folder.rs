@@ -1,0 +1,395 @@
+//! One run folder: what is in it, and in which state it is.
+
+use std::fmt;
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use serde::{Deserialize, Serialize};
+
+use super::lease::{Standing, Watchman};
+use super::metrics::{self, History};
+use super::record::{Environment, RunRecord};
+use super::store::{WantedRun, check_name};
+use crate::error::{Error, Problem, Result};
+use crate::plan::{Plan, Role};
+use crate::training::manifest::{self, MANIFEST};
+
+/// The resolved plan.
+pub const PLAN: &str = "plan.toml";
+/// Where and with what it ran.
+pub const ENVIRONMENT: &str = "environment.toml";
+/// One line per stretch of steps.
+pub const METRICS: &str = "metrics.jsonl";
+/// Folder of checkpoints.
+pub const CHECKPOINTS: &str = "checkpoints";
+/// The [`RunRecord`] of a finished run.
+pub const MEASUREMENTS: &str = "measurements.json";
+/// What the worker said on its error stream.
+pub const LOG: &str = "log.txt";
+/// Trained weights.
+pub const MODEL: &str = "model.safetensors";
+/// How to build the model that the weights belong to.
+pub const CONFIG: &str = "config.json";
+const NAMES: &str = "run.toml";
+const STATUS: &str = "status.json";
+/// Version of the format of the files that are written here.
+const FORMAT: u32 = 1;
+
+/// A kind of device and a dtype: numbers of different sites are never mixed.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct Site {
+    /// `cpu`, `cuda`, ...
+    pub device: String,
+    /// `f32`, ...
+    pub dtype: String,
+}
+
+/// A run folder.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Run {
+    path: PathBuf,
+    folder: String,
+    fingerprint: String,
+    site: Site,
+}
+
+/// Where a run stands.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "state", rename_all = "kebab-case")]
+pub enum State {
+    /// Planned, not begun.
+    Waiting,
+    /// A worker is on it.
+    Running,
+    /// Ended before its end, by request or by a kill; goes on from its last checkpoint.
+    Stopped,
+    /// A worker gave up.
+    Failed {
+        /// Why.
+        cause: String,
+    },
+    /// Loss or gradients were not finite; the same plan would do it again.
+    Diverged {
+        /// Where and what.
+        cause: String,
+    },
+    /// Done, measured and sealed.
+    Finished,
+}
+
+/// The names of a run: `run.toml`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Header {
+    /// Version of the format of the run folder.
+    pub format: u32,
+    /// Hash of the plan (hex).
+    pub fingerprint: String,
+    /// Name it was planned under.
+    pub name: String,
+    /// The arm it was planned for.
+    pub arm: String,
+    /// What progress calls it.
+    pub label: String,
+    /// What it is for.
+    pub role: Role,
+}
+
+/// Bytes on disk.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize)]
+pub struct Sizes {
+    /// Checkpoints.
+    pub checkpoints: u64,
+    /// Everything else.
+    pub rest: u64,
+}
+
+#[derive(Serialize, Deserialize)]
+struct Status {
+    format: u32,
+    #[serde(flatten)]
+    state: State,
+}
+
+#[derive(Serialize, Deserialize)]
+struct EnvironmentFile {
+    format: u32,
+    #[serde(flatten)]
+    environment: Environment,
+}
+
+impl Site {
+    /// The site of a device such as `cpu` or `cuda:0`.
+    pub fn of(device: &str, dtype: &str) -> Self {
+        let kind = device.split(':').next().unwrap_or(device);
+        Site { device: kind.to_string(), dtype: dtype.to_string() }
+    }
+
+    /// Whether it can be part of the name of a folder.
+    pub(super) fn check(&self) -> Result<()> {
+        let plain = |s: &str| !s.is_empty() && s.chars().all(|c| c.is_ascii_alphanumeric());
+        if plain(&self.device) && plain(&self.dtype) && self.device.len() + self.dtype.len() <= 32 {
+            return Ok(());
+        }
+        Err(Error::config(
+            Problem::new(format!("{self}")).key("device").expected("a kind such as cpu and a dtype"),
+        ))
+    }
+}
+
+impl fmt::Display for Site {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}-{}", self.device, self.dtype)
+    }
+}
+
+impl State {
+    /// In one word.
+    pub fn name(&self) -> &'static str {
+        match self {
+            State::Waiting => "waiting",
+            State::Running => "running",
+            State::Stopped => "stopped",
+            State::Failed { .. } => "failed",
+            State::Diverged { .. } => "diverged",
+            State::Finished => "finished",
+        }
+    }
+
+    /// Why it is so, where there is a why.
+    pub fn cause(&self) -> Option<&str> {
+        match self {
+            State::Failed { cause } | State::Diverged { cause } => Some(cause),
+            State::Waiting | State::Running | State::Stopped | State::Finished => None,
+        }
+    }
+}
+
+impl Header {
+    pub(super) fn of(wanted: &WantedRun) -> Self {
+        Header {
+            format: FORMAT,
+            fingerprint: wanted.fingerprint.clone(),
+            name: wanted.name.clone(),
+            arm: wanted.arm.clone(),
+            label: wanted.label.clone(),
+            role: wanted.role,
+        }
+    }
+}
+
+/// Puts plan and names into a new folder.
+pub(super) fn found(folder: &Path, wanted: &WantedRun) -> Result<()> {
+    let names = toml::to_string(&Header::of(wanted)).expect("names are strings and numbers");
+    manifest::write_atomically(&folder.join(PLAN), wanted.plan.to_toml().as_bytes())?;
+    manifest::write_atomically(&folder.join(NAMES), names.as_bytes())
+}
+
+impl Run {
+    /// The run that a folder of this name would be; `None` if it is not such a name.
+    pub(super) fn at(root: &Path, folder: &str) -> Option<Self> {
+        let mut parts = folder.rsplitn(4, '-');
+        let (dtype, device) = (parts.next()?, parts.next()?);
+        let (fingerprint, name) = (parts.next()?, parts.next()?);
+        let site = Site { device: device.to_string(), dtype: dtype.to_string() };
+        let hex = fingerprint.len() == 16 && fingerprint.bytes().all(|b| b.is_ascii_hexdigit());
+        (hex && site.check().is_ok() && check_name(name).is_ok()).then(|| Run {
+            path: root.join(folder),
+            folder: folder.to_string(),
+            fingerprint: fingerprint.to_string(),
+            site,
+        })
+    }
+
+    /// Where it is.
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// Name of the folder.
+    pub fn folder(&self) -> &str {
+        &self.folder
+    }
+
+    /// First 16 digits of the fingerprint.
+    pub fn fingerprint(&self) -> &str {
+        &self.fingerprint
+    }
+
+    /// Where its numbers come from.
+    pub fn site(&self) -> &Site {
+        &self.site
+    }
+
+    /// Path of a file in it.
+    pub fn file(&self, name: &str) -> PathBuf {
+        self.path.join(name)
+    }
+
+    /// Whether it is done, measured and sealed.
+    pub fn is_finished(&self) -> bool {
+        self.file(MANIFEST).exists()
+    }
+
+    /// A folder, not a link to one.
+    pub(super) fn is_real(&self) -> bool {
+        fs::symlink_metadata(&self.path).is_ok_and(|meta| meta.is_dir())
+    }
+
+    pub(super) fn refuse_link(&self) -> Result<()> {
+        if self.is_real() {
+            return Ok(());
+        }
+        let got = format!("{} is not a plain folder", self.path.display());
+        Err(Error::config(
+            Problem::new(got).key("run").remedy("links are not followed; move the folder itself here"),
+        ))
+    }
+
+    pub(super) fn refuse_other_plan(&self, fingerprint: &str) -> Result<()> {
+        let found = self.header()?.fingerprint;
+        if found == fingerprint {
+            return Ok(());
+        }
+        let got = format!("{} is of the plan {found}", self.path.display());
+        Err(Error::data(Problem::new(got).expected(fingerprint).remedy("move that folder away")))
+    }
+
+    /// Its names.
+    ///
+    /// # Errors
+    /// `run.toml` cannot be read, or a newer version wrote it.
+    pub fn header(&self) -> Result<Header> {
+        let path = self.file(NAMES);
+        let text = fs::read_to_string(&path).map_err(|e| Error::io("read", &path, e))?;
+        let names: toml::Table = toml::from_str(&text).map_err(|e| self.damaged(NAMES, e.message()))?;
+        let format = names.get("format").and_then(toml::Value::as_integer).unwrap_or(0);
+        if format > i64::from(FORMAT) {
+            let got = format!("{} has format {format}", path.display());
+            let problem = Problem::new(got).expected(format!("at most {FORMAT}"));
+            return Err(Error::data(problem.remedy("a newer version of zoo wrote it; use that one")));
+        }
+        names.try_into().map_err(|e: toml::de::Error| self.damaged(NAMES, e.message()))
+    }
+
+    /// Its plan.
+    ///
+    /// # Errors
+    /// `plan.toml` cannot be read, or says what this version does not know.
+    pub fn plan(&self) -> Result<Plan> {
+        let path = self.file(PLAN);
+        let text = fs::read_to_string(&path).map_err(|e| Error::io("read", &path, e))?;
+        Plan::from_toml(&path.display().to_string(), &text)
+    }
+
+    /// Where it stands. A run whose worker died without a word is [`State::Stopped`].
+    ///
+    /// # Errors
+    /// Its files cannot be read.
+    pub fn state(&self) -> Result<State> {
+        if self.is_finished() {
+            return Ok(State::Finished);
+        }
+        let path = self.file(STATUS);
+        if !path.exists() {
+            return Ok(State::Waiting);
+        }
+        let status: Status = manifest::read_json(&path, FORMAT)?;
+        Ok(match status.state {
+            State::Running if matches!(Watchman::default().look(&self.path)?, Standing::Free(_)) => {
+                State::Stopped
+            }
+            // The manifest alone says that it is finished.
+            State::Finished => State::Stopped,
+            state => state,
+        })
+    }
+
+    /// Notes where it stands.
+    ///
+    /// # Errors
+    /// The file cannot be written.
+    pub fn set_state(&self, state: &State) -> Result<()> {
+        manifest::write_json(&self.file(STATUS), &Status { format: FORMAT, state: state.clone() })
+    }
+
+    /// Notes where it runs.
+    ///
+    /// # Errors
+    /// The file cannot be written.
+    pub fn set_environment(&self, environment: &Environment) -> Result<()> {
+        let file = EnvironmentFile { format: FORMAT, environment: environment.clone() };
+        let text = toml::to_string(&file).expect("an environment is strings and numbers");
+        manifest::write_atomically(&self.file(ENVIRONMENT), text.as_bytes())
+    }
+
+    /// Writes what was measured, and seals the run: from here on it is finished.
+    ///
+    /// # Errors
+    /// A file cannot be written, or the record holds a number that JSON has no word for.
+    pub fn finish(&self, record: &RunRecord) -> Result<()> {
+        self.set_environment(&record.environment)?;
+        manifest::write_json(&self.file(MEASUREMENTS), record)?;
+        // Read back, because JSON writes what is not finite as null.
+        let _: RunRecord = manifest::read_json(&self.file(MEASUREMENTS), FORMAT)?;
+        let names = [CONFIG, ENVIRONMENT, MEASUREMENTS, METRICS, MODEL, PLAN, NAMES];
+        let names: Vec<_> = names.into_iter().filter(|name| self.file(name).exists()).collect();
+        self.set_state(&State::Finished)?;
+        manifest::seal_files(&self.path, &names)
+    }
+
+    /// What was measured.
+    ///
+    /// # Errors
+    /// The run is not finished, or the file is not the one that was sealed.
+    pub fn record(&self) -> Result<RunRecord> {
+        manifest::verify_file(&self.path, MEASUREMENTS)?;
+        manifest::read_json(&self.file(MEASUREMENTS), FORMAT)
+    }
+
+    /// Its metrics so far.
+    ///
+    /// # Errors
+    /// The file cannot be read or is damaged before its last line.
+    pub fn history(&self) -> Result<History> {
+        metrics::read(&self.file(METRICS))
+    }
+
+    /// Reads all its sealed files.
+    ///
+    /// # Errors
+    /// Names what is missing or was changed; or the run is not finished.
+    pub fn verify(&self) -> Result<()> {
+        manifest::verify(&self.path)
+    }
+
+    /// Bytes on disk.
+    ///
+    /// # Errors
+    /// A folder cannot be listed.
+    pub fn sizes(&self) -> Result<Sizes> {
+        let checkpoints = bytes_below(&self.file(CHECKPOINTS))?;
+        Ok(Sizes { checkpoints, rest: bytes_below(&self.path)? - checkpoints })
+    }
+
+    fn damaged(&self, file: &str, how: &str) -> Error {
+        Error::data(Problem::new(format!("{} is damaged: {how}", self.file(file).display())))
+    }
+}
+
+/// Bytes of all files below a folder; what vanishes meanwhile counts as nothing, and links are not followed.
+pub(super) fn bytes_below(folder: &Path) -> Result<u64> {
+    let entries = match fs::read_dir(folder) {
+        Err(e) if e.kind() == std::io::ErrorKind::NotFound => return Ok(0),
+        entries => entries.map_err(|e| Error::io("list", folder, e))?,
+    };
+    let mut bytes = 0;
+    for entry in entries {
+        let entry = entry.map_err(|e| Error::io("list", folder, e))?;
+        bytes += match entry.metadata() {
+            Ok(meta) if meta.is_dir() => bytes_below(&entry.path())?,
+            Ok(meta) => meta.len(),
+            Err(_) => 0,
+        };
+    }
+    Ok(bytes)
+}

@@ -1,0 +1,127 @@
+//! What takes room and is needed by nobody: checkpoints of finished runs, and what kills left half made.
+//!
+//! Only what this program has written is looked at: folders of our own names, inside run folders that hold a plan.
+//! Everything else stays where it is.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use super::folder::{CHECKPOINTS, Run, State, bytes_below};
+use super::lease::{BEAT, Claim, Lease};
+use super::store::{Store, entries};
+use crate::error::{Error, Result};
+
+/// Half made run folders younger than this may belong to somebody who is making one.
+const FRESH: Duration = Duration::from_secs(3600);
+
+/// Something that can go.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Garbage {
+    /// The folder.
+    pub path: PathBuf,
+    /// Bytes on disk.
+    pub bytes: u64,
+    /// Why nobody needs it.
+    pub why: Why,
+    run: Option<Run>,
+}
+
+/// Why something is garbage.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Why {
+    /// A checkpoint of a run that is finished.
+    Finished,
+    /// A checkpoint or run folder that a kill left half made.
+    HalfMade,
+}
+
+impl Why {
+    /// In a few words.
+    pub fn text(self) -> &'static str {
+        match self {
+            Why::Finished => "checkpoint of a finished run",
+            Why::HalfMade => "half made when a process was killed",
+        }
+    }
+}
+
+/// Lists what can go; touches nothing.
+///
+/// # Errors
+/// A folder cannot be listed.
+pub fn find(store: &Store) -> Result<Vec<Garbage>> {
+    let mut garbage = Vec::new();
+    for name in entries(store.path())? {
+        let path = store.path().join(&name);
+        if is_aside(store.path(), &name) && is_old(&path) && is_folder(&path) {
+            garbage.push(Garbage { bytes: bytes_below(&path)?, path, why: Why::HalfMade, run: None });
+        }
+    }
+    for run in store.runs()?.into_iter().filter(|run| run.header().is_ok()) {
+        in_run(&run, &mut garbage)?;
+    }
+    Ok(garbage)
+}
+
+/// Removes garbage and returns the bytes that are free now; what a worker has taken up meanwhile stays.
+///
+/// # Errors
+/// Something cannot be removed.
+pub fn delete(garbage: &[Garbage]) -> Result<u64> {
+    let mut bytes = 0;
+    for piece in garbage {
+        let unfinished = piece.run.as_ref().filter(|run| !run.is_finished());
+        let claim = unfinished.map(|run| Lease::try_claim(run.path(), BEAT)).transpose()?;
+        if matches!(claim, Some(Claim::Held(_))) {
+            continue;
+        }
+        fs::remove_dir_all(&piece.path).map_err(|e| Error::io("remove", &piece.path, e))?;
+        bytes += piece.bytes;
+        if let Some(run) = &piece.run {
+            // Fails while there is something in it, which is as it should be.
+            let _ = fs::remove_dir(run.file(CHECKPOINTS));
+        }
+    }
+    Ok(bytes)
+}
+
+fn in_run(run: &Run, garbage: &mut Vec<Garbage>) -> Result<()> {
+    let state = run.state()?;
+    let checkpoints = run.file(CHECKPOINTS);
+    let names = if is_folder(&checkpoints) { entries(&checkpoints)? } else { Vec::new() };
+    for name in names {
+        let path = checkpoints.join(&name);
+        let why = match name.strip_prefix('.').and_then(|name| name.strip_suffix(".partial")) {
+            Some(name) if is_checkpoint(name) && state != State::Running => Why::HalfMade,
+            None if is_checkpoint(&name) && state == State::Finished => Why::Finished,
+            Some(_) | None => continue,
+        };
+        if is_folder(&path) {
+            garbage.push(Garbage { bytes: bytes_below(&path)?, path, why, run: Some(run.clone()) });
+        }
+    }
+    Ok(())
+}
+
+/// `step-` and digits.
+fn is_checkpoint(name: &str) -> bool {
+    name.strip_prefix("step-")
+        .is_some_and(|step| !step.is_empty() && step.bytes().all(|b| b.is_ascii_digit()))
+}
+
+/// A run folder that was being made: a dot, its name, a dot, the process.
+fn is_aside(root: &Path, name: &str) -> bool {
+    let parts = name.strip_prefix('.').and_then(|name| name.rsplit_once('.'));
+    parts.is_some_and(|(run, process)| process.parse::<u32>().is_ok() && Run::at(root, run).is_some())
+}
+
+fn is_old(path: &Path) -> bool {
+    let age = fs::symlink_metadata(path).and_then(|meta| meta.modified()).map(|time| time.elapsed());
+    age.is_ok_and(|age| age.is_ok_and(|age| age >= FRESH))
+}
+
+/// A folder, not a link to one.
+fn is_folder(path: &Path) -> bool {
+    fs::symlink_metadata(path).is_ok_and(|meta| meta.is_dir())
+}

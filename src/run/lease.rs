@@ -1,0 +1,505 @@
+//! One owner per run: numbered lease files, a heartbeat in the newest, and a check before anything is committed.
+//!
+//! The owner of a run is whoever made its newest `lease.N`: a file is made with `create_new`, which one process alone
+//! can win, so neither hard links nor locks are needed. The number is the fencing token: as soon as `lease.N+1`
+//! exists, the owner of `N` may write nothing more, and [`Lease::check`] says so.
+//!
+//! A lease is free when its owner gave it back, or is dead (same boot of the same machine, and the lock that it held
+//! on its file is gone), or is silent: its file did not change for three beats *by the clock of the watcher*, so that
+//! clocks of different machines are never compared. Locks are only a short cut; where there are none, beats decide.
+
+use std::fs::{self, File, OpenOptions, TryLockError};
+use std::io::{self, Seek, Write};
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, OnceLock};
+use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
+
+use serde::{Deserialize, Serialize};
+
+use crate::error::{Error, Kind, Problem, Result};
+
+/// Time between two beats of an owner.
+pub const BEAT: Duration = Duration::from_secs(5);
+/// So many beats without a change, and the owner is taken for gone.
+const SILENT_BEATS: u32 = 3;
+/// After so many beats without a beat of its own, an owner asks whether it still is one.
+const DOUBTFUL_BEATS: u32 = 2;
+/// Version of the lease's format.
+const FORMAT: u32 = 1;
+/// Every record fills so many bytes, so that it is replaced in place by one write.
+const RECORD_BYTES: usize = 512;
+
+/// The right to work on a run, until it is dropped or taken over.
+#[derive(Debug)]
+pub struct Lease {
+    owned: Arc<Owned>,
+    heart: Option<JoinHandle<()>>,
+}
+
+/// What came of asking for a run.
+#[derive(Debug)]
+pub enum Claim {
+    /// It is ours.
+    Mine(Lease),
+    /// Somebody else works on it.
+    Held(Holder),
+}
+
+/// Who holds a lease.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Holder {
+    /// Version of this file's format.
+    pub format: u32,
+    /// Name of the machine.
+    pub host: String,
+    /// Tells two boots, and two machines of one name, apart.
+    pub boot: String,
+    /// Process on that machine.
+    pub pid: u32,
+    /// Beats so far.
+    pub beat: u64,
+    /// Milliseconds between beats.
+    pub beat_ms: u64,
+    /// How death shows.
+    pub grip: Grip,
+}
+
+/// How the end of an owner shows.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Grip {
+    /// It holds a lock on the lease file; on the same machine, no lock means dead.
+    Lock,
+    /// The file system has no locks; only its beats show that it lives.
+    Beats,
+    /// It gave the lease back.
+    Released,
+}
+
+/// Watches a lease over time and decides by its own clock whether the owner is gone.
+#[derive(Debug, Default)]
+pub struct Watchman {
+    seen: Option<Sighting>,
+}
+
+#[derive(Debug)]
+struct Sighting {
+    number: u64,
+    content: Vec<u8>,
+    since: Instant,
+    alive: bool,
+}
+
+/// What a watchman sees.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Standing {
+    /// Nobody works on the run; the next lease has this number.
+    Free(u64),
+    /// Somebody does, or may.
+    Held(Holder),
+}
+
+impl Watchman {
+    /// Who works on the run in `folder`, as far as can be told by now.
+    ///
+    /// # Errors
+    /// The folder cannot be read.
+    pub fn look(&mut self, folder: &Path) -> Result<Standing> {
+        loop {
+            let Some(number) = newest(folder)? else { return Ok(Standing::Free(1)) };
+            let path = file_of(folder, number);
+            match fs::read(&path) {
+                Ok(content) => return Ok(self.judge(&path, number, content)),
+                // Replaced by a newer one between the two calls.
+                Err(e) if e.kind() == io::ErrorKind::NotFound => {}
+                Err(e) => return Err(Error::io("read", &path, e)),
+            }
+        }
+    }
+
+    /// Takes the lease if it is free by now.
+    ///
+    /// # Errors
+    /// The folder cannot be read or written.
+    pub fn claim(&mut self, folder: &Path, beat: Duration) -> Result<Claim> {
+        loop {
+            match self.look(folder)? {
+                Standing::Held(holder) => return Ok(Claim::Held(holder)),
+                Standing::Free(next) => {
+                    if let Some(lease) = Lease::create(folder, next, beat)? {
+                        return Ok(Claim::Mine(lease));
+                    }
+                }
+            }
+        }
+    }
+
+    fn judge(&mut self, path: &Path, number: u64, content: Vec<u8>) -> Standing {
+        // Empty while its owner is about to write it: held by a stranger, until it stays so for three beats.
+        let holder = serde_json::from_slice(&content).unwrap_or_else(|_| Holder::stranger());
+        let dead = holder.grip == Grip::Lock && holder.boot == boot() && lock_is_free(path);
+        if dead || holder.grip == Grip::Released || self.silent(number, content, holder.beat()) {
+            return Standing::Free(number + 1);
+        }
+        Standing::Held(holder)
+    }
+
+    fn silent(&mut self, number: u64, content: Vec<u8>, beat: Duration) -> bool {
+        match &mut self.seen {
+            Some(seen) if seen.number == number && seen.content == content => {
+                seen.since.elapsed() >= beat * SILENT_BEATS
+            }
+            seen => {
+                let alive = seen.is_some();
+                *seen = Some(Sighting { number, content, since: Instant::now(), alive });
+                false
+            }
+        }
+    }
+}
+
+impl Lease {
+    /// Takes the lease of the run in `folder`, if it is given back or its owner is known to be dead.
+    ///
+    /// # Errors
+    /// The folder cannot be read or written.
+    pub fn try_claim(folder: &Path, beat: Duration) -> Result<Claim> {
+        Watchman::default().claim(folder, beat)
+    }
+
+    /// As [`Lease::try_claim`], but waits for a beat of the owner, and takes over when three are missed.
+    ///
+    /// # Errors
+    /// The folder cannot be read or written.
+    pub fn claim(folder: &Path, beat: Duration) -> Result<Claim> {
+        let mut watchman = Watchman::default();
+        loop {
+            match watchman.claim(folder, beat)? {
+                Claim::Held(holder) if !watchman.seen.as_ref().is_some_and(|seen| seen.alive) => {
+                    std::thread::sleep(holder.beat() / 5);
+                }
+                claim => return Ok(claim),
+            }
+        }
+    }
+
+    /// Whether the run is still ours; asked before anything is committed.
+    ///
+    /// # Errors
+    /// [`Kind::Stopped`] when somebody has taken it over; or the folder cannot be read.
+    pub fn check(&self) -> Result<()> {
+        self.owned.check()
+    }
+
+    /// As [`Lease::check`], at no cost while the own heart beats: for every step.
+    ///
+    /// # Errors
+    /// As [`Lease::check`].
+    pub fn check_when_doubtful(&self) -> Result<()> {
+        let beats = self.owned.lock();
+        let doubtful = beats.lost || beats.last.elapsed() >= self.owned.beat * DOUBTFUL_BEATS;
+        drop(beats);
+        if doubtful { self.check() } else { Ok(()) }
+    }
+
+    /// The fencing token: grows with every owner of the run.
+    pub fn token(&self) -> u64 {
+        self.owned.number
+    }
+
+    /// `None` when somebody else was quicker.
+    fn create(folder: &Path, number: u64, beat: Duration) -> Result<Option<Self>> {
+        let path = file_of(folder, number);
+        let file = match OpenOptions::new().write(true).create_new(true).open(&path) {
+            Ok(file) => file,
+            Err(e) if e.kind() == io::ErrorKind::AlreadyExists => return Ok(None),
+            Err(e) => return Err(Error::io("create", &path, e)),
+        };
+        if newest(folder)? != Some(number) {
+            // We were so slow that this number has been used, and removed, before.
+            fs::remove_file(&path).map_err(|e| Error::io("remove", &path, e))?;
+            return Ok(None);
+        }
+        // On Windows a lock would keep others from reading the beats.
+        let grip = if cfg!(unix) && file.try_lock().is_ok() { Grip::Lock } else { Grip::Beats };
+        let beats =
+            Mutex::new(Beats { file, count: 0, grip, last: Instant::now(), lost: false, over: false });
+        let owned =
+            Arc::new(Owned { folder: folder.to_path_buf(), number, beat, beats, wake: Condvar::new() });
+        owned.write(&mut owned.lock()).map_err(|e| Error::io("write", &path, e))?;
+        (1..number).rev().map_while(|old| fs::remove_file(file_of(folder, old)).ok()).for_each(drop);
+        let heart = std::thread::spawn({
+            let owned = owned.clone();
+            move || owned.beat_on()
+        });
+        Ok(Some(Lease { owned, heart: Some(heart) }))
+    }
+}
+
+impl Drop for Lease {
+    fn drop(&mut self) {
+        let mut beats = self.owned.lock();
+        beats.over = true;
+        beats.grip = Grip::Released;
+        // If it cannot be written, beats stop and the lease becomes free all the same.
+        let _ = self.owned.write(&mut beats);
+        drop(beats);
+        self.owned.wake.notify_all();
+        if let Some(heart) = self.heart.take() {
+            let _ = heart.join();
+        }
+    }
+}
+
+impl Holder {
+    /// `pid 7 on host`.
+    pub fn name(&self) -> String {
+        format!("process {} on {}", self.pid, self.host)
+    }
+
+    fn beat(&self) -> Duration {
+        Duration::from_millis(self.beat_ms)
+    }
+
+    fn stranger() -> Self {
+        let (host, boot) = ("an unknown machine".to_string(), String::new());
+        Holder {
+            format: FORMAT,
+            host,
+            boot,
+            pid: 0,
+            beat: 0,
+            beat_ms: BEAT.as_millis() as u64,
+            grip: Grip::Beats,
+        }
+    }
+}
+
+/// What the owner's threads share.
+#[derive(Debug)]
+struct Owned {
+    folder: PathBuf,
+    number: u64,
+    beat: Duration,
+    beats: Mutex<Beats>,
+    wake: Condvar,
+}
+
+#[derive(Debug)]
+struct Beats {
+    file: File,
+    count: u64,
+    grip: Grip,
+    last: Instant,
+    lost: bool,
+    over: bool,
+}
+
+impl Owned {
+    fn lock(&self) -> MutexGuard<'_, Beats> {
+        self.beats.lock().expect("no thread panics while it holds the beats")
+    }
+
+    fn beat_on(&self) {
+        let mut beats = self.lock();
+        loop {
+            let on = |beats: &mut Beats| !beats.over && !beats.lost;
+            let waited = self.wake.wait_timeout_while(beats, self.beat, on);
+            beats = waited.expect("no thread panics while it holds the beats").0;
+            if !on(&mut beats) {
+                return;
+            }
+            match newest(&self.folder) {
+                Ok(newest) if newest != Some(self.number) => beats.lost = true,
+                Ok(_) => {
+                    beats.count += 1;
+                    // Flushed, so that other machines see it on a network file system.
+                    if self.write(&mut beats).and_then(|()| beats.file.sync_data()).is_ok() {
+                        beats.last = Instant::now();
+                    }
+                }
+                // A disk that does not answer for a while: `last` grows old, and the next step asks again.
+                Err(_) => {}
+            }
+        }
+    }
+
+    fn check(&self) -> Result<()> {
+        if newest(&self.folder)? == Some(self.number) {
+            return Ok(());
+        }
+        self.lock().lost = true;
+        let got = format!("{} was taken over by another process", self.folder.display());
+        Err(Error::new(
+            Kind::Stopped,
+            Problem::new(got).remedy("this one was silent for too long and writes no more"),
+        ))
+    }
+
+    fn write(&self, beats: &mut Beats) -> io::Result<()> {
+        let holder = Holder {
+            format: FORMAT,
+            host: host().to_string(),
+            boot: boot().to_string(),
+            pid: std::process::id(),
+            beat: beats.count,
+            beat_ms: self.beat.as_millis() as u64,
+            grip: beats.grip,
+        };
+        let mut record = serde_json::to_vec(&holder)?;
+        record.resize(RECORD_BYTES.max(record.len() + 1), b' ');
+        beats.file.rewind()?;
+        beats.file.write_all(&record)
+    }
+}
+
+/// The number of the newest lease.
+fn newest(folder: &Path) -> Result<Option<u64>> {
+    let cannot_list = |e| Error::io("list", folder, e);
+    let mut newest = None;
+    for entry in fs::read_dir(folder).map_err(cannot_list)? {
+        let name = entry.map_err(cannot_list)?.file_name();
+        let number =
+            name.to_str().and_then(|name| name.strip_prefix("lease.")).and_then(|n| n.parse::<u64>().ok());
+        newest = newest.max(number);
+    }
+    Ok(newest)
+}
+
+fn file_of(folder: &Path, number: u64) -> PathBuf {
+    folder.join(format!("lease.{number}"))
+}
+
+fn lock_is_free(path: &Path) -> bool {
+    let Ok(file) = File::open(path) else { return false };
+    match file.try_lock_shared() {
+        Ok(()) => true,
+        Err(TryLockError::WouldBlock | TryLockError::Error(_)) => false,
+    }
+}
+
+fn host() -> &'static str {
+    static HOST: OnceLock<String> = OnceLock::new();
+    HOST.get_or_init(|| sysinfo::System::host_name().unwrap_or_else(|_| "this machine".to_string()))
+}
+
+fn boot() -> &'static str {
+    static BOOT: OnceLock<String> = OnceLock::new();
+    BOOT.get_or_init(|| {
+        let id = fs::read_to_string("/proc/sys/kernel/random/boot_id");
+        id.map_or_else(|_| host().to_string(), |id| id.trim().to_string())
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::sync::atomic::{AtomicUsize, Ordering};
+
+    /// Short for a test, long for a machine that is busy with other tests.
+    const QUICK: Duration = Duration::from_millis(200);
+
+    fn mine(claim: Claim) -> Lease {
+        match claim {
+            Claim::Mine(lease) => lease,
+            Claim::Held(holder) => panic!("held by {}", holder.name()),
+        }
+    }
+
+    /// An owner that neither beats nor lets go, like a stopped process.
+    fn freeze(lease: Lease) -> Lease {
+        lease.owned.lock().over = true;
+        lease.owned.wake.notify_all();
+        lease
+    }
+
+    #[test]
+    fn a_run_has_one_owner_until_it_is_given_back() {
+        let folder = tempfile::tempdir().unwrap();
+        let first = mine(Lease::try_claim(folder.path(), BEAT).unwrap());
+        let Claim::Held(holder) = Lease::try_claim(folder.path(), BEAT).unwrap() else {
+            panic!("two owners")
+        };
+        assert_eq!((holder.pid, holder.host.as_str()), (std::process::id(), host()));
+        first.check().unwrap();
+        drop(first);
+        assert_eq!(mine(Lease::try_claim(folder.path(), BEAT).unwrap()).token(), 2);
+    }
+
+    #[test]
+    fn an_owner_that_beats_keeps_its_run() {
+        let folder = tempfile::tempdir().unwrap();
+        let lease = mine(Lease::try_claim(folder.path(), QUICK).unwrap());
+        assert!(matches!(Lease::claim(folder.path(), QUICK).unwrap(), Claim::Held(_)));
+        lease.check().unwrap();
+    }
+
+    #[test]
+    fn a_silent_owner_is_taken_over_and_may_write_no_more() {
+        let folder = tempfile::tempdir().unwrap();
+        let stopped = freeze(mine(Lease::try_claim(folder.path(), QUICK).unwrap()));
+        let start = Instant::now();
+        let second = mine(Lease::claim(folder.path(), QUICK).unwrap());
+        assert!(start.elapsed() >= QUICK * SILENT_BEATS);
+        assert_eq!(second.token(), 2);
+        assert_eq!(stopped.check_when_doubtful().unwrap_err().kind, Kind::Stopped);
+        assert!(stopped.check().unwrap_err().to_string().contains("was taken over"));
+        drop(stopped);
+        second.check().unwrap();
+        assert!(matches!(Lease::try_claim(folder.path(), QUICK).unwrap(), Claim::Held(_)));
+    }
+
+    #[test]
+    fn a_dead_owner_is_seen_at_once_where_locks_work() {
+        let folder = tempfile::tempdir().unwrap();
+        let lease = freeze(mine(Lease::try_claim(folder.path(), BEAT).unwrap()));
+        assert_eq!(lease.owned.lock().grip, Grip::Lock);
+        lease.owned.lock().file.unlock().unwrap();
+        assert_eq!(mine(Lease::try_claim(folder.path(), BEAT).unwrap()).token(), 2);
+    }
+
+    #[test]
+    fn a_lock_that_is_not_seen_from_another_machine_says_nothing() {
+        let folder = tempfile::tempdir().unwrap();
+        let elsewhere = Holder { grip: Grip::Lock, boot: "another".to_string(), ..Holder::stranger() };
+        fs::write(folder.path().join("lease.1"), serde_json::to_vec(&elsewhere).unwrap()).unwrap();
+        assert!(matches!(Lease::try_claim(folder.path(), BEAT).unwrap(), Claim::Held(_)));
+    }
+
+    #[test]
+    fn a_number_that_was_used_before_is_withdrawn() {
+        let folder = tempfile::tempdir().unwrap();
+        fs::write(folder.path().join("lease.7"), b"").unwrap();
+        assert!(Lease::create(folder.path(), 6, BEAT).unwrap().is_none());
+        assert_eq!(newest(folder.path()).unwrap(), Some(7));
+        assert!(!file_of(folder.path(), 6).exists());
+    }
+
+    #[test]
+    fn sixteen_workers_do_a_hundred_runs_once_each() {
+        let store = tempfile::tempdir().unwrap();
+        let folders: Vec<_> = (0..100).map(|i| store.path().join(format!("run-{i}"))).collect();
+        folders.iter().for_each(|folder| fs::create_dir(folder).unwrap());
+        let (working, done) = (AtomicUsize::new(0), AtomicUsize::new(0));
+        let work = |folder: &PathBuf| {
+            let Claim::Mine(lease) = Lease::try_claim(folder, BEAT).unwrap() else { return };
+            if folder.join("done").exists() {
+                return;
+            }
+            // `create_new` fails if another owner is in here, or was.
+            OpenOptions::new().write(true).create_new(true).open(folder.join("working")).unwrap();
+            working.fetch_add(1, Ordering::Relaxed);
+            lease.check().unwrap();
+            fs::write(folder.join("done"), b"").unwrap();
+            done.fetch_add(1, Ordering::Relaxed);
+        };
+        std::thread::scope(|scope| {
+            for start in 0..16 {
+                let (folders, work) = (&folders, &work);
+                scope.spawn(move || (0..100).for_each(|i| work(&folders[(start * 6 + i) % 100])));
+            }
+        });
+        assert_eq!((working.into_inner(), done.into_inner()), (100, 100));
+    }
+}

@@ -1,0 +1,211 @@
+//! `metrics.jsonl`: the format in the first line, then one line per stretch of steps.
+
+use std::fs::{self, File, OpenOptions};
+use std::io::Write;
+use std::path::{Path, PathBuf};
+
+use serde::{Deserialize, Serialize};
+
+use crate::error::{Error, Problem, Result};
+use crate::training::{Metrics, manifest};
+
+/// Version of the format.
+const FORMAT: u32 = 1;
+
+/// The metrics of a run, by growing step.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub struct History {
+    /// One per stretch.
+    pub lines: Vec<Metrics>,
+    /// What is wrong with the last line, if the writer was cut off in it.
+    pub torn: Option<Problem>,
+}
+
+#[derive(Serialize, Deserialize)]
+struct First {
+    format: u32,
+}
+
+/// Adds lines to `metrics.jsonl`.
+#[derive(Debug)]
+pub struct Writer {
+    path: PathBuf,
+    file: File,
+}
+
+/// Reads the metrics of a run; a run without any has none.
+///
+/// A last line that is cut off is left out and told; when a resumed run has told a step twice, the later word counts.
+///
+/// # Errors
+/// The file cannot be read, a newer version wrote it, or a line before the last is damaged.
+pub fn read(path: &Path) -> Result<History> {
+    let text = match fs::read(path) {
+        Err(e) if e.kind() == std::io::ErrorKind::NotFound => return Ok(History::default()),
+        text => text.map_err(|e| Error::io("read", path, e))?,
+    };
+    let mut history = History::default();
+    let (whole, tail) = text.split_at(text.iter().rposition(|&byte| byte == b'\n').map_or(0, |end| end + 1));
+    let lines = whole.split_inclusive(|&byte| byte == b'\n').count();
+    for (i, line) in whole.split_inclusive(|&byte| byte == b'\n').enumerate() {
+        match parse(path, i, line) {
+            Ok(None) => {}
+            Ok(Some(line)) => history.push(line),
+            // After a power cut the last block may be of zeros, line end and all.
+            Err(error) if i + 1 == lines && i > 0 && tail.is_empty() => {
+                history.torn = error.problems.into_iter().next()
+            }
+            Err(error) => return Err(error),
+        }
+    }
+    if !tail.is_empty() {
+        history.torn =
+            Some(Problem::new(format!("{}:{}: the last line is cut off", path.display(), lines + 1)));
+    }
+    Ok(history)
+}
+
+fn parse(path: &Path, index: usize, line: &[u8]) -> Result<Option<Metrics>> {
+    let bad = |what: String| Error::data(Problem::new(format!("{}:{}: {what}", path.display(), index + 1)));
+    if index > 0 {
+        return serde_json::from_slice(line).map(Some).map_err(|e| bad(e.to_string()));
+    }
+    let First { format } = serde_json::from_slice(line).map_err(|e| bad(e.to_string()))?;
+    if format > FORMAT {
+        return Err(bad(format!("format {format} of a newer version of zoo, this one reads up to {FORMAT}")));
+    }
+    Ok(None)
+}
+
+impl History {
+    fn push(&mut self, line: Metrics) {
+        self.lines.truncate(self.lines.partition_point(|kept| kept.step < line.step));
+        self.lines.push(line);
+    }
+}
+
+impl Writer {
+    /// Goes on after `step`: what was written of later steps, or half written, is dropped.
+    ///
+    /// # Errors
+    /// The file cannot be read or written.
+    pub fn resume(path: &Path, step: u64) -> Result<Self> {
+        let lines = read(path)?.lines;
+        let kept = lines.iter().filter(|line| line.step <= step);
+        let mut text = line(path, &First { format: FORMAT })?;
+        for metrics in kept {
+            text.extend(line(path, metrics)?);
+        }
+        manifest::write_atomically(path, &text)?;
+        let file = OpenOptions::new().append(true).open(path).map_err(|e| Error::io("open", path, e))?;
+        Ok(Writer { path: path.to_path_buf(), file })
+    }
+
+    /// Adds a line, in one write.
+    ///
+    /// # Errors
+    /// The file cannot be written.
+    pub fn add(&mut self, metrics: &Metrics) -> Result<()> {
+        let line = line(&self.path, metrics)?;
+        self.file.write_all(&line).map_err(|e| Error::io("write", &self.path, e))
+    }
+
+    /// Makes all lines so far outlive a power cut.
+    ///
+    /// # Errors
+    /// The disk refuses.
+    pub fn sync(&self) -> Result<()> {
+        self.file.sync_data().map_err(|e| Error::io("write", &self.path, e))
+    }
+}
+
+fn line(path: &Path, value: &impl Serialize) -> Result<Vec<u8>> {
+    let mut line = serde_json::to_vec(value).map_err(|e| Error::io("write", path, e.into()))?;
+    line.push(b'\n');
+    Ok(line)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn at(step: u64) -> Metrics {
+        Metrics {
+            step,
+            tokens: step * 7,
+            flops: 1.5,
+            seconds: 0.25,
+            lr: 1e-3,
+            loss: 2.5,
+            grad_norm: 1.0,
+            probe: None,
+        }
+    }
+
+    fn steps(history: &History) -> Vec<u64> {
+        history.lines.iter().map(|line| line.step).collect()
+    }
+
+    fn written(name: &str) -> (tempfile::TempDir, PathBuf, Vec<u8>) {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join(name);
+        let mut writer = Writer::resume(&path, 0).unwrap();
+        (1..=3).for_each(|step| writer.add(&at(step * 10)).unwrap());
+        writer.sync().unwrap();
+        let text = fs::read(&path).unwrap();
+        (folder, path, text)
+    }
+
+    #[test]
+    fn a_last_line_cut_at_any_byte_is_dropped_and_told() {
+        let (_folder, path, text) = written("metrics.jsonl");
+        assert_eq!(read(&path).unwrap(), History { lines: vec![at(10), at(20), at(30)], torn: None });
+        let last = text[..text.len() - 1].iter().rposition(|&byte| byte == b'\n').unwrap() + 1;
+        for end in last + 1..text.len() {
+            fs::write(&path, &text[..end]).unwrap();
+            let history = read(&path).unwrap();
+            assert_eq!(steps(&history), [10, 20]);
+            assert!(history.torn.unwrap().got.ends_with("metrics.jsonl:4: the last line is cut off"));
+        }
+        fs::write(&path, [&text[..last], &[0; 9], b"\n"].concat()).unwrap();
+        assert_eq!(steps(&read(&path).unwrap()), [10, 20]);
+        assert!(read(&path).unwrap().torn.is_some());
+    }
+
+    #[test]
+    fn a_damaged_line_in_the_middle_is_an_error_with_its_number() {
+        let (_folder, path, mut text) = written("metrics.jsonl");
+        let second = text.iter().position(|&byte| byte == b'\n').unwrap() + 1;
+        text[second] = b'#';
+        fs::write(&path, text).unwrap();
+        assert!(read(&path).unwrap_err().to_string().contains("metrics.jsonl:2: "));
+    }
+
+    #[test]
+    fn a_resumed_run_drops_what_came_after_its_checkpoint() {
+        let (_folder, path, text) = written("metrics.jsonl");
+        fs::write(&path, &text[..text.len() - 4]).unwrap();
+        let mut writer = Writer::resume(&path, 10).unwrap();
+        writer.add(&at(15)).unwrap();
+        assert_eq!(steps(&read(&path).unwrap()), [10, 15]);
+        assert_eq!(read(&path).unwrap().torn, None);
+    }
+
+    #[test]
+    fn of_a_step_told_twice_the_later_word_counts() {
+        let (_folder, path, _) = written("metrics.jsonl");
+        let mut writer = Writer::resume(&path, 30).unwrap();
+        writer.add(&Metrics { loss: 1.0, ..at(20) }).unwrap();
+        let history = read(&path).unwrap();
+        assert_eq!(steps(&history), [10, 20]);
+        assert_eq!(history.lines[1].loss, 1.0);
+    }
+
+    #[test]
+    fn a_newer_format_is_refused_and_no_file_is_no_history() {
+        let (folder, path, _) = written("metrics.jsonl");
+        fs::write(&path, "{\"format\": 9}\n").unwrap();
+        assert!(read(&path).unwrap_err().to_string().contains("format 9 of a newer version"));
+        assert_eq!(read(&folder.path().join("none")).unwrap(), History::default());
+    }
+}

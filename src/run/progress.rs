@@ -1,0 +1,368 @@
+//! What is shown while runs run: one line per run and one for the whole on a terminal, plain lines elsewhere.
+
+use std::collections::HashMap;
+use std::fmt::Write;
+use std::io::IsTerminal;
+use std::time::{Duration, Instant};
+
+use indicatif::{MultiProgress, ProgressBar, ProgressStyle};
+
+use super::store::WantedRun;
+use super::worker::Event;
+
+/// Time between two plain lines about the whole.
+const PLAIN: Duration = Duration::from_secs(10);
+/// One style for all lines: what matters most comes first, and narrow terminals cut the rest.
+const STYLE: &str = "{percent:>3} % {bar:12.cyan/dim} {wide_msg}";
+/// Steps of the line of the whole.
+const PARTS: f64 = 1000.0;
+
+/// Where progress goes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Show {
+    /// Lines that are redrawn.
+    Bars,
+    /// A plain line now and then.
+    Lines,
+    /// Nothing.
+    Nothing,
+}
+
+impl Show {
+    /// Bars on a terminal, else lines.
+    pub fn for_stderr() -> Self {
+        if std::io::stderr().is_terminal() { Show::Bars } else { Show::Lines }
+    }
+}
+
+/// The state of all runs of one call, and its picture.
+pub(super) struct Display {
+    show: Show,
+    board: Board,
+    screen: MultiProgress,
+    total: Option<ProgressBar>,
+    bars: HashMap<usize, ProgressBar>,
+    told: Instant,
+}
+
+impl Display {
+    pub(super) fn new(show: Show, jobs: usize) -> Self {
+        let (board, screen) = (Board::new(jobs, Instant::now()), MultiProgress::new());
+        Display { show, board, screen, total: None, bars: HashMap::new(), told: Instant::now() }
+    }
+
+    pub(super) fn plans(&mut self, flops: f64) {
+        self.board.wanted += 1;
+        self.board.work += weight(flops);
+    }
+
+    pub(super) fn starts(&mut self, id: usize, wanted: &WantedRun) {
+        self.board.lines.insert(id, Line::new(wanted));
+        match self.show {
+            Show::Bars => {
+                let total = self.total.get_or_insert_with(|| self.screen.add(bar(PARTS as u64)));
+                self.bars.insert(id, self.screen.insert_before(total, bar(1)));
+            }
+            Show::Lines => eprintln!("started  {}", wanted.label),
+            Show::Nothing => {}
+        }
+        self.draw(id);
+    }
+
+    pub(super) fn hears(&mut self, id: usize, event: &Event) {
+        if let Event::Warning { message } = event {
+            let label = self.board.lines.get(&id).map_or_else(String::new, |line| line.label.clone());
+            self.says(&format!("{label}: {message}"));
+        }
+        if let Some(line) = self.board.lines.get_mut(&id) {
+            line.hears(event);
+        }
+        self.draw(id);
+    }
+
+    /// A run is no longer on this machine.
+    pub(super) fn leaves(&mut self, id: usize) {
+        if let Some(line) = self.board.lines.remove(&id) {
+            self.board.past += line.done_here();
+        }
+        if let Some(bar) = self.bars.remove(&id) {
+            bar.finish_and_clear();
+            self.screen.remove(&bar);
+        }
+    }
+
+    pub(super) fn ends(&mut self, wanted: &WantedRun, how: &str, cause: Option<&str>) {
+        self.board.ended += 1;
+        self.board.ended_work += weight(wanted.flops);
+        let cause = cause.map_or_else(String::new, |cause| format!(": {cause}"));
+        self.says(&format!("{how:<8} {}{cause}", wanted.label));
+    }
+
+    pub(super) fn says(&mut self, text: &str) {
+        match self.show {
+            Show::Bars => self.screen.suspend(|| eprintln!("{text}")),
+            Show::Lines => eprintln!("{text}"),
+            Show::Nothing => {}
+        }
+    }
+
+    pub(super) fn tick(&mut self) {
+        match self.show {
+            Show::Bars => {
+                if let Some(total) = &self.total {
+                    total.set_position((self.board.share() * PARTS) as u64);
+                    total.set_message(self.board.text(Instant::now()));
+                }
+            }
+            Show::Lines if self.told.elapsed() >= PLAIN && !self.board.lines.is_empty() => {
+                self.told = Instant::now();
+                eprintln!("{}", self.board.text(self.told));
+                let mut lines: Vec<_> = self.board.lines.iter().collect();
+                lines.sort_unstable_by_key(|(id, _)| **id);
+                lines
+                    .iter()
+                    .for_each(|(_, line)| eprintln!("  {:>3.0} % {}", 100.0 * line.share(), line.text()));
+            }
+            Show::Lines | Show::Nothing => {}
+        }
+    }
+
+    pub(super) fn end(&mut self) {
+        self.total.take().into_iter().for_each(|total| total.finish_and_clear());
+    }
+
+    fn draw(&self, id: usize) {
+        if let (Some(bar), Some(line)) = (self.bars.get(&id), self.board.lines.get(&id)) {
+            bar.set_length(line.steps.max(1));
+            bar.set_position(line.step);
+            bar.set_message(line.text());
+        }
+    }
+}
+
+fn bar(length: u64) -> ProgressBar {
+    let style = ProgressStyle::with_template(STYLE).expect("the template is ours");
+    ProgressBar::new(length).with_style(style.progress_chars("━╸─"))
+}
+
+/// How much a run counts in the whole.
+fn weight(flops: f64) -> f64 {
+    if flops.is_finite() && flops > 0.0 { flops } else { 1.0 }
+}
+
+/// The runs of one call, as numbers.
+#[derive(Debug)]
+struct Board {
+    jobs: usize,
+    since: Instant,
+    wanted: usize,
+    ended: usize,
+    /// FLOPs of all wanted runs.
+    work: f64,
+    /// FLOPs of those that have ended.
+    ended_work: f64,
+    /// FLOPs that were done in this call, in runs that have left.
+    past: f64,
+    lines: HashMap<usize, Line>,
+}
+
+impl Board {
+    fn new(jobs: usize, since: Instant) -> Self {
+        Board {
+            jobs,
+            since,
+            wanted: 0,
+            ended: 0,
+            work: 0.0,
+            ended_work: 0.0,
+            past: 0.0,
+            lines: HashMap::new(),
+        }
+    }
+
+    fn done(&self) -> f64 {
+        self.ended_work + self.lines.values().map(|line| line.share() * line.work).sum::<f64>()
+    }
+
+    fn share(&self) -> f64 {
+        if self.work > 0.0 { (self.done() / self.work).min(1.0) } else { 0.0 }
+    }
+
+    /// Seconds left, from the FLOPs per second of this call; what earlier calls did counts as done, not as speed.
+    fn left(&self, now: Instant) -> Option<f64> {
+        let here = self.past + self.lines.values().map(Line::done_here).sum::<f64>();
+        let seconds = (now - self.since).as_secs_f64();
+        (here > 0.0 && seconds > 0.0).then(|| (self.work - self.done()).max(0.0) * seconds / here)
+    }
+
+    fn text(&self, now: Instant) -> String {
+        let mut text = format!("{} of {} runs", self.ended, self.wanted);
+        let running = self.lines.len();
+        let _ = write!(text, ", {running} running of {} at a time", self.jobs);
+        if let Some(left) = self.left(now) {
+            let _ = write!(text, ", about {} left", duration(left));
+        }
+        text
+    }
+}
+
+/// A running run, as numbers.
+#[derive(Debug)]
+struct Line {
+    label: String,
+    work: f64,
+    /// Steps done before this session.
+    begun: u64,
+    step: u64,
+    steps: u64,
+    tokens: u64,
+    seconds: f64,
+    loss: Option<f64>,
+    phase: &'static str,
+}
+
+impl Line {
+    fn new(wanted: &WantedRun) -> Self {
+        Line {
+            label: wanted.label.clone(),
+            work: weight(wanted.flops),
+            begun: 0,
+            step: 0,
+            steps: 0,
+            tokens: 0,
+            seconds: 0.0,
+            loss: None,
+            phase: "starting",
+        }
+    }
+
+    fn hears(&mut self, event: &Event) {
+        match event {
+            Event::Started { step, steps } => {
+                (self.step, self.steps, self.phase) = (*step, *steps, "training");
+                self.begun = *step;
+            }
+            Event::Progress { step, steps, tokens, seconds, loss } => {
+                (self.step, self.steps, self.tokens, self.seconds, self.loss) =
+                    (*step, *steps, *tokens, *seconds, *loss);
+            }
+            Event::Measuring => self.phase = "measuring",
+            Event::Checkpoint { .. } | Event::Warning { .. } => {}
+            Event::Finished | Event::Stopped | Event::Held { .. } => {}
+            Event::Diverged { .. } | Event::Failed { .. } => {}
+        }
+    }
+
+    fn share(&self) -> f64 {
+        if self.steps > 0 { (self.step as f64 / self.steps as f64).min(1.0) } else { 0.0 }
+    }
+
+    /// FLOPs done since this session began.
+    fn done_here(&self) -> f64 {
+        self.work * self.step.saturating_sub(self.begun) as f64 / self.steps.max(1) as f64
+    }
+
+    /// Seconds left: `seconds` counts every session, so that the first word after a resume has an answer.
+    fn left(&self) -> Option<f64> {
+        let known = self.step > 0 && self.seconds > 0.0 && self.step < self.steps;
+        known.then(|| self.seconds / self.step as f64 * (self.steps - self.step) as f64)
+    }
+
+    fn text(&self) -> String {
+        let mut text = self.label.clone();
+        if self.phase != "training" || self.seconds == 0.0 {
+            let _ = write!(text, "  {}", self.phase);
+            return text;
+        }
+        if let Some(left) = self.left() {
+            let _ = write!(text, "  {} left", duration(left));
+        }
+        if let Some(loss) = self.loss {
+            let _ = write!(text, "  loss {loss:.3}");
+        }
+        let _ = write!(text, "  {} tokens/s", count(self.tokens as f64 / self.seconds));
+        text
+    }
+}
+
+/// `7s`, `1m 20s`, `2h 05m`, `3d 04h`.
+pub fn duration(seconds: f64) -> String {
+    let s = seconds.clamp(0.0, 1e12).round() as u64;
+    match s {
+        0..60 => format!("{s}s"),
+        60..3600 => format!("{}m {:02}s", s / 60, s % 60),
+        3600..86400 => format!("{}h {:02}m", s / 3600, s % 3600 / 60),
+        _ => format!("{}d {:02}h", s / 86400, s % 86400 / 3600),
+    }
+}
+
+/// `950`, `12.3k`, `4.56M`: three digits.
+pub fn count(value: f64) -> String {
+    let (mut scaled, mut unit) = (value, 0);
+    while scaled >= 999.5 && unit < 4 {
+        (scaled, unit) = (scaled / 1000.0, unit + 1);
+    }
+    let digits = if unit == 0 || scaled >= 99.95 { 0 } else { usize::from(scaled < 9.995) + 1 };
+    format!("{scaled:.digits$}{}", ["", "k", "M", "G", "T"][unit])
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::plan::Plan;
+    use crate::run::Role;
+
+    fn line(flops: f64) -> Line {
+        let name = "gated".to_string();
+        let (arm, label, fingerprint) = (name.clone(), name.clone(), "0".repeat(16));
+        Line::new(&WantedRun {
+            name,
+            arm,
+            label,
+            role: Role::Report,
+            plan: Plan::default(),
+            fingerprint,
+            flops,
+        })
+    }
+
+    fn progress(step: u64, seconds: f64) -> Event {
+        Event::Progress { step, steps: 100, tokens: step * 1000, seconds, loss: Some(2.5) }
+    }
+
+    #[test]
+    fn a_resumed_run_has_an_eta_at_its_first_word() {
+        let mut line = line(1e9);
+        line.hears(&Event::Started { step: 75, steps: 100 });
+        assert_eq!(line.text(), "gated  training");
+        line.hears(&progress(76, 152.0));
+        assert_eq!(line.text(), "gated  48s left  loss 2.500  500 tokens/s");
+    }
+
+    #[test]
+    fn the_eta_of_the_whole_counts_only_what_this_call_did_as_speed() {
+        let start = Instant::now();
+        let mut board = Board::new(2, start);
+        (board.wanted, board.work) = (4, 400.0);
+        let mut resumed = line(100.0);
+        resumed.hears(&Event::Started { step: 50, steps: 100 });
+        resumed.hears(&progress(75, 9.0));
+        board.lines.insert(0, resumed);
+        // 25 of 100 FLOPs in 10 s; 325 are left.
+        let text = board.text(start + Duration::from_secs(10));
+        assert_eq!(text, "0 of 4 runs, 1 running of 2 at a time, about 2m 10s left");
+        assert_eq!(board.share(), 75.0 / 400.0);
+    }
+
+    #[test]
+    fn numbers_are_short() {
+        assert_eq!(
+            [0.4, 59.6, 80.0, 7500.0, 1e5].map(duration),
+            ["0s", "1m 00s", "1m 20s", "2h 05m", "1d 03h"]
+        );
+        assert_eq!(
+            [7.0, 999.4, 999.6, 12_340.0, 123_456.0, 4.56e6].map(count),
+            ["7", "999", "1.00k", "12.3k", "123k", "4.56M"]
+        );
+    }
+}

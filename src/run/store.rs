@@ -1,0 +1,275 @@
+//! The store: a folder of run folders. The folders are the only truth; there is no database beside them.
+//!
+//! ```text
+//! runs/store.json                                   format version
+//! runs/<name>-<fingerprint, 16 digits>-cpu-f32/     one run on one kind of device and dtype
+//!     plan.toml  run.toml  environment.toml  metrics.jsonl  checkpoints/  status.json  log.txt  lease.3
+//!     measurements.json  model.safetensors  config.json  manifest.json (written last: finished)
+//! ```
+//!
+//! The same plan on another kind of device or in another dtype is a sibling folder, never mixed with this one.
+
+use std::collections::HashMap;
+use std::fs;
+use std::io;
+use std::path::{Path, PathBuf};
+
+use serde::{Deserialize, Serialize};
+
+use super::folder::{Run, Site, State, found};
+use super::record::RunRecord;
+use crate::error::{Error, Problem, Result};
+use crate::plan::{Plan, Role};
+use crate::training::manifest;
+
+/// Where runs are kept if nothing else is said.
+pub const DEFAULT: &str = "runs";
+/// Environment variable that says where.
+pub const VARIABLE: &str = "ZOO_STORE";
+/// The file that makes a folder a store.
+const STORE: &str = "store.json";
+/// Version of the layout.
+const FORMAT: u32 = 1;
+/// The longest name of a run.
+const MAX_NAME: usize = 100;
+/// Digits of the fingerprint in the name of a folder.
+const DIGITS: usize = 16;
+
+/// A folder of runs.
+#[derive(Debug, Clone)]
+pub struct Store {
+    root: PathBuf,
+}
+
+/// A run that somebody wants done.
+#[derive(Debug, Clone, PartialEq)]
+pub struct WantedRun {
+    /// Begins the name of its folder; `[A-Za-z0-9._-]`, 1 to 100 characters.
+    pub name: String,
+    /// The arm it was planned for.
+    pub arm: String,
+    /// What progress calls it.
+    pub label: String,
+    /// What it is for.
+    pub role: Role,
+    /// What is done.
+    pub plan: Plan,
+    /// Hash of the plan (hex, at least 16 digits).
+    pub fingerprint: String,
+    /// Expected FLOPs of training, for the ETA; 0 when unknown.
+    pub flops: f64,
+}
+
+/// What the finished runs of a store say.
+#[derive(Debug, Default)]
+pub struct Finished {
+    /// Readable runs, in the order of their folders.
+    pub records: Vec<(Run, RunRecord)>,
+    /// What is wrong with the others.
+    pub damaged: Vec<Error>,
+}
+
+#[derive(Serialize, Deserialize)]
+struct Layout {
+    format: u32,
+}
+
+impl Store {
+    /// Opens a store that exists.
+    ///
+    /// # Errors
+    /// There is none, it cannot be read, or a newer version made it.
+    pub fn open(root: impl Into<PathBuf>) -> Result<Self> {
+        let root = root.into();
+        let path = root.join(STORE);
+        if let Err(e) = fs::symlink_metadata(&path) {
+            let found = e.kind() == io::ErrorKind::NotFound && root.is_dir();
+            let got = if found { "a folder without runs".to_string() } else { e.to_string() };
+            let problem = Problem::new(format!("{} is not a store of runs: {got}", root.display()));
+            let remedy = format!("name another with --store or {VARIABLE}");
+            return Err(Error::new(crate::error::Kind::Io, problem.remedy(remedy)));
+        }
+        let _: Layout = manifest::read_json(&path, FORMAT)?;
+        Ok(Store { root })
+    }
+
+    /// Opens a store, and makes it first if there is nothing, or an empty folder.
+    ///
+    /// # Errors
+    /// It cannot be made or read, or the folder holds something else.
+    pub fn create(root: impl Into<PathBuf>) -> Result<Self> {
+        let root = root.into();
+        fs::create_dir_all(&root).map_err(|e| Error::io("create", &root, e))?;
+        if root.join(STORE).exists() {
+            return Store::open(root);
+        }
+        if let Some(stranger) = entries(&root)?.into_iter().find(|name| !name.starts_with('.')) {
+            let got = format!("{} holds {stranger} and is not a store of runs", root.display());
+            let remedy = format!("name an empty or new folder with --store or {VARIABLE}");
+            return Err(Error::config(Problem::new(got).key("--store").remedy(remedy)));
+        }
+        manifest::write_json(&root.join(STORE), &Layout { format: FORMAT })?;
+        Ok(Store { root })
+    }
+
+    /// Where it is.
+    pub fn path(&self) -> &Path {
+        &self.root
+    }
+
+    /// All runs, in the order of their folders' names; links and other things are not runs.
+    ///
+    /// # Errors
+    /// The folder cannot be listed.
+    pub fn runs(&self) -> Result<Vec<Run>> {
+        let mut names = entries(&self.root)?;
+        names.sort_unstable();
+        Ok(names.iter().filter_map(|name| Run::at(&self.root, name)).filter(Run::is_real).collect())
+    }
+
+    /// The run in the folder of this name.
+    ///
+    /// # Errors
+    /// The name is not one of a run, there is no such folder, or it is a link.
+    pub fn run(&self, name: &str) -> Result<Run> {
+        let not_a_run =
+            |got: String| Error::config(Problem::new(got).key("run").remedy("`zoo runs` lists them"));
+        let run = Run::at(&self.root, name)
+            .ok_or_else(|| not_a_run(format!("{name:?} is not the name of a run")))?;
+        match fs::symlink_metadata(run.path()) {
+            Ok(_) => run.refuse_link().map(|()| run),
+            Err(_) => Err(not_a_run(format!("no run {name} in {}", self.root.display()))),
+        }
+    }
+
+    /// The run of a plan on one kind of device, whatever its name.
+    ///
+    /// # Errors
+    /// The folder cannot be listed.
+    pub fn find(&self, fingerprint: &str, site: &Site) -> Result<Option<Run>> {
+        let short = short(fingerprint)?;
+        let same = |run: &Run| run.fingerprint() == short && run.site() == site;
+        Ok(self.runs()?.into_iter().find(same))
+    }
+
+    /// The runs of a site by the first 16 digits of their fingerprints: to look many up.
+    ///
+    /// # Errors
+    /// The folder cannot be listed.
+    pub fn index(&self, site: &Site) -> Result<HashMap<String, Run>> {
+        let runs = self.runs()?.into_iter().filter(|run| run.site() == site);
+        Ok(runs.map(|run| (run.fingerprint().to_string(), run)).collect())
+    }
+
+    /// The folder of a wanted run, made if need be with the plan in it.
+    ///
+    /// # Errors
+    /// The name is not allowed, the folder is a link or of another plan, or the disk refuses.
+    pub fn prepare(&self, wanted: &WantedRun, site: &Site) -> Result<Run> {
+        check_name(&wanted.name)?;
+        site.check()?;
+        if let Some(run) = self.find(&wanted.fingerprint, site)? {
+            return run.refuse_link().and_then(|()| run.refuse_other_plan(&wanted.fingerprint)).map(|()| run);
+        }
+        let name = format!("{}-{}-{}-{}", wanted.name, short(&wanted.fingerprint)?, site.device, site.dtype);
+        let run = Run::at(&self.root, &name).expect("made of checked parts");
+        if fs::symlink_metadata(run.path()).is_ok() {
+            run.refuse_link()?;
+        }
+        // Made aside and renamed, so that nobody sees a run without a plan.
+        let aside = self.root.join(format!(".{name}.{}", std::process::id()));
+        fs::create_dir_all(&aside).map_err(|e| Error::io("create", &aside, e))?;
+        found(&aside, wanted)?;
+        match fs::rename(&aside, run.path()) {
+            Ok(()) => run.set_state(&State::Waiting)?,
+            // Somebody else was quicker.
+            Err(_) if run.path().is_dir() => {
+                let _ = fs::remove_dir_all(&aside);
+                run.refuse_other_plan(&wanted.fingerprint)?;
+            }
+            Err(e) => return Err(Error::io("create", run.path(), e)),
+        }
+        Ok(run)
+    }
+
+    /// Reads what was measured in every finished run.
+    ///
+    /// # Errors
+    /// The folder cannot be listed; a damaged run is named in the result and does not hide the others.
+    pub fn finished(&self) -> Result<Finished> {
+        let mut finished = Finished::default();
+        for run in self.runs()?.into_iter().filter(Run::is_finished) {
+            match run.record() {
+                Ok(record) => finished.records.push((run, record)),
+                Err(error) => finished.damaged.push(error),
+            }
+        }
+        Ok(finished)
+    }
+
+    /// Reads every file of every finished run and names what is missing or was changed.
+    ///
+    /// # Errors
+    /// The folder cannot be listed.
+    pub fn verify(&self) -> Result<Vec<Error>> {
+        let finished = self.runs()?.into_iter().filter(Run::is_finished);
+        Ok(finished.filter_map(|run| run.verify().err()).collect())
+    }
+}
+
+/// Whether `name` may begin the name of a folder.
+///
+/// # Errors
+/// It is empty, too long, starts with a dot, or holds a character that some file system or shell takes ill.
+pub fn check_name(name: &str) -> Result<()> {
+    if (1..=MAX_NAME).contains(&name.len()) && name.chars().all(is_plain) && !name.starts_with(['.', '-']) {
+        return Ok(());
+    }
+    let expected = format!("1 to {MAX_NAME} of A-Z a-z 0-9 . _ -, not starting with . or -");
+    Err(Error::config(Problem::new(format!("{name:?}")).key("name of a run").expected(expected)))
+}
+
+fn is_plain(c: char) -> bool {
+    c.is_ascii_alphanumeric() || matches!(c, '.' | '_' | '-')
+}
+
+/// The nearest name that [`check_name`] allows.
+pub fn fit_name(wish: &str) -> String {
+    let name: String = wish.chars().map(|c| if is_plain(c) { c } else { '_' }).take(MAX_NAME).collect();
+    let name = name.trim_start_matches(['.', '-']);
+    if name.is_empty() { "run".to_string() } else { name.to_string() }
+}
+
+/// The part of a fingerprint that names a folder.
+fn short(fingerprint: &str) -> Result<&str> {
+    match fingerprint.get(..DIGITS) {
+        Some(short) if short.bytes().all(|b| matches!(b, b'0'..=b'9' | b'a'..=b'f')) => Ok(short),
+        _ => {
+            let problem = Problem::new(format!("{fingerprint:?}")).key("fingerprint");
+            Err(Error::config(problem.expected(format!("at least {DIGITS} digits of 0-9 a-f"))))
+        }
+    }
+}
+
+pub(super) fn entries(folder: &Path) -> Result<Vec<String>> {
+    let cannot_list = |e| Error::io("list", folder, e);
+    let entries = fs::read_dir(folder).map_err(cannot_list)?;
+    let name =
+        |entry: io::Result<fs::DirEntry>| entry.map(|entry| entry.file_name().to_string_lossy().into_owned());
+    entries.map(name).collect::<io::Result<_>>().map_err(cannot_list)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn any_wish_becomes_a_name_that_is_allowed() {
+        let long = "x".repeat(300);
+        for wish in ["", "..", "../x y", "-", "mlp-gated-5e-4-s1", "ä/b\0", long.as_str()] {
+            check_name(&fit_name(wish)).unwrap();
+        }
+        assert_eq!(fit_name("mlp-gated-5e-4-s1"), "mlp-gated-5e-4-s1");
+        assert_eq!(fit_name("../x y"), "_x_y");
+    }
+}

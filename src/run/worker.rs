@@ -1,0 +1,419 @@
+//! One run in one process: claim it, do it, say how it goes on standard output, leave it in a state that is true.
+//!
+//! What is said is one JSON object per line, an [`Event`]. What is heard, when somebody supervises, comes on standard
+//! input: `stop` asks for a checkpoint and an end; the end of the input means that the supervisor is gone, which asks
+//! for the same, or, after `stop`, for an end at once.
+
+use std::any::Any;
+use std::io::{self, Write};
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::path::PathBuf;
+use std::time::{Duration, Instant};
+
+use serde::{Deserialize, Serialize};
+
+use super::environment::peak_bytes;
+use super::folder::{METRICS, Run, State};
+use super::lease::{BEAT, Claim, Lease};
+use super::metrics::Writer;
+use super::record::{Environment, RunRecord, TrainingSummary};
+use super::stop::{INTERRUPTED, Stop};
+use super::store::Store;
+use crate::error::{Error, Kind, Result};
+use crate::measure::Measurements;
+use crate::model::ParamCount;
+use crate::plan::Plan;
+use crate::training::{Control, Metrics, Observer, Progress};
+
+/// The word on standard input that asks for a checkpoint and an end.
+pub const STOP: &str = "stop";
+/// Time between two words about progress.
+const TELL: Duration = Duration::from_millis(500);
+/// Checkpoints are at least so far apart.
+const CHECKPOINT: Duration = Duration::from_secs(60);
+/// And so far apart that saving takes at most one part in so many.
+const SAVING_SHARE: u32 = 50;
+/// Version of the format of a [`RunRecord`].
+const FORMAT: u32 = 1;
+
+/// What a worker is told to do.
+#[derive(Debug, Clone)]
+pub struct Order {
+    /// The store.
+    pub store: PathBuf,
+    /// Name of the run's folder in it.
+    pub run: String,
+    /// `cpu`, `cuda:0`, ...
+    pub device: String,
+    /// Who looks after it.
+    pub supervision: Supervision,
+}
+
+/// Who looks after a worker.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Supervision {
+    /// Nobody: standard input says nothing.
+    Alone,
+    /// Whoever holds the other end of standard input.
+    Pipe,
+}
+
+/// What the job of a worker gets.
+#[derive(Debug)]
+pub struct Task {
+    /// The folder to work in.
+    pub run: Run,
+    /// What to do.
+    pub plan: Plan,
+    /// `cpu`, `cuda:0`, ...
+    pub device: String,
+}
+
+/// How a job ended, if not in an error.
+#[derive(Debug)]
+pub enum Outcome {
+    /// Trained and measured; the weights are in the folder.
+    Finished(Box<Results>),
+    /// Stopped on request, with a checkpoint.
+    Stopped,
+    /// Loss or gradients were not finite.
+    Diverged {
+        /// Where and what.
+        cause: String,
+    },
+}
+
+/// What a finished job knows.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Results {
+    /// Counts of the model.
+    pub params: ParamCount,
+    /// What training cost; `peak_bytes` may be left 0, the worker looks it up.
+    pub training: TrainingSummary,
+    /// What was measured.
+    pub measurements: Measurements,
+}
+
+/// One line of what a worker says.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "event", rename_all = "kebab-case")]
+pub enum Event {
+    /// Training starts, or goes on after a checkpoint.
+    Started {
+        /// Steps done before.
+        step: u64,
+        /// Steps in all.
+        steps: u64,
+    },
+    /// Training goes on.
+    Progress {
+        /// Steps done.
+        step: u64,
+        /// Steps in all.
+        steps: u64,
+        /// Tokens read.
+        tokens: u64,
+        /// Seconds of training so far, of all sessions.
+        seconds: f64,
+        /// Loss of the last step in nats per token; absent if it is not finite.
+        loss: Option<f64>,
+    },
+    /// A checkpoint was made.
+    Checkpoint {
+        /// Steps done.
+        step: u64,
+    },
+    /// Training is over, the measurements begin.
+    Measuring,
+    /// Something is wrong that does not end the run.
+    Warning {
+        /// What.
+        message: String,
+    },
+    /// Done, measured and sealed.
+    Finished,
+    /// Stopped on request.
+    Stopped,
+    /// Somebody else works on it.
+    Held {
+        /// Who.
+        by: String,
+    },
+    /// Loss or gradients were not finite.
+    Diverged {
+        /// Where and what.
+        cause: String,
+    },
+    /// It cannot be done.
+    Failed {
+        /// Why.
+        cause: String,
+    },
+}
+
+/// Does the run that `order` names with `job`, and returns the exit code of the process.
+///
+/// The code is 0 for a run that is finished, 75 for one that can be resumed, and else the code of what went wrong.
+pub fn work(order: &Order, stop: &Stop, job: impl FnOnce(&Task, &mut Watch) -> Result<Outcome>) -> u8 {
+    let voice = Voice { stop: stop.clone() };
+    if order.supervision == Supervision::Pipe {
+        listen(stop.clone());
+    }
+    match claimed(order, &voice, job) {
+        Ok((event, code)) => {
+            voice.say(&event);
+            code
+        }
+        Err(error) => {
+            eprintln!("{error}");
+            match error.kind {
+                Kind::Stopped => voice.say(&Event::Stopped),
+                _ => voice.say(&Event::Failed { cause: error.to_string() }),
+            }
+            error.exit_code()
+        }
+    }
+}
+
+/// Claims the run, does it, and notes in the folder how it ended.
+fn claimed(
+    order: &Order,
+    voice: &Voice,
+    job: impl FnOnce(&Task, &mut Watch) -> Result<Outcome>,
+) -> Result<(Event, u8)> {
+    let store = Store::open(&order.store)?;
+    let run = store.run(&order.run)?;
+    if run.is_finished() {
+        return Ok((Event::Finished, 0));
+    }
+    let lease = match Lease::claim(run.path(), BEAT)? {
+        Claim::Mine(lease) => lease,
+        Claim::Held(holder) => return Ok((Event::Held { by: holder.name() }, RESUMABLE)),
+    };
+    if run.is_finished() {
+        return Ok((Event::Finished, 0));
+    }
+    let task = Task { plan: run.plan()?, run, device: order.device.clone() };
+    task.run.set_state(&State::Running)?;
+    task.run.set_environment(&Environment::here(&order.device))?;
+    let mut watch = Watch::new(&task.run, lease, voice.clone());
+    let outcome = catch_unwind(AssertUnwindSafe(|| job(&task, &mut watch)));
+    // Whoever lost the run says nothing about it any more.
+    watch.lease.check()?;
+    let (state, event, code) = conclude(&task, outcome);
+    if state != State::Finished {
+        task.run.set_state(&state)?;
+    }
+    Ok((event, code))
+}
+
+const RESUMABLE: u8 = 75;
+
+/// What is said and noted of a job that ended in this way.
+fn conclude(task: &Task, outcome: std::thread::Result<Result<Outcome>>) -> (State, Event, u8) {
+    let failed =
+        |cause: String, code| (State::Failed { cause: cause.clone() }, Event::Failed { cause }, code);
+    match outcome {
+        Ok(Ok(Outcome::Finished(results))) => match finish(task, *results) {
+            Ok(()) => (State::Finished, Event::Finished, 0),
+            Err(error) => failed(error.to_string(), error.exit_code()),
+        },
+        Ok(Ok(Outcome::Stopped)) => (State::Stopped, Event::Stopped, RESUMABLE),
+        Ok(Ok(Outcome::Diverged { cause })) => {
+            (State::Diverged { cause: cause.clone() }, Event::Diverged { cause }, 1)
+        }
+        Ok(Err(error)) if error.kind == Kind::Stopped => (State::Stopped, Event::Stopped, RESUMABLE),
+        Ok(Err(error)) => failed(error.to_string(), error.exit_code()),
+        Err(panic) => failed(format!("panic: {}", message_of(panic.as_ref())), 1),
+    }
+}
+
+fn finish(task: &Task, results: Results) -> Result<()> {
+    let mut training = results.training;
+    training.peak_bytes = training.peak_bytes.max(peak_bytes().unwrap_or(0));
+    task.run.finish(&RunRecord {
+        format: FORMAT,
+        fingerprint: task.run.header()?.fingerprint,
+        plan: task.plan.clone(),
+        environment: Environment::here(&task.device),
+        params: results.params,
+        training,
+        measurements: results.measurements,
+    })
+}
+
+fn message_of(panic: &(dyn Any + Send)) -> &str {
+    let text = panic.downcast_ref::<&str>().copied();
+    text.or_else(|| panic.downcast_ref::<String>().map(String::as_str)).unwrap_or("no message")
+}
+
+/// Heeds the supervisor.
+fn listen(stop: Stop) {
+    std::thread::spawn(move || {
+        let mut asked = false;
+        for line in io::stdin().lines() {
+            if line.is_ok_and(|line| line == STOP) {
+                asked = true;
+                stop.request();
+            }
+        }
+        if asked {
+            std::process::exit(INTERRUPTED.into());
+        }
+        stop.request();
+    });
+}
+
+/// Says events.
+#[derive(Debug, Clone)]
+struct Voice {
+    stop: Stop,
+}
+
+impl Voice {
+    /// A worker that nobody hears stops.
+    fn say(&self, event: &Event) {
+        let line = serde_json::to_string(event).expect("an event is strings and finite numbers");
+        let mut out = io::stdout().lock();
+        if writeln!(out, "{line}").and_then(|()| out.flush()).is_err() {
+            self.stop.request();
+        }
+    }
+}
+
+/// Watches training for the worker: metrics, events, checkpoints in good time, and the lease before anything is kept.
+#[derive(Debug)]
+pub struct Watch {
+    metrics: PathBuf,
+    lease: Lease,
+    voice: Voice,
+    writer: Option<Writer>,
+    told: Option<Instant>,
+    pace: Pace,
+}
+
+impl Watch {
+    fn new(run: &Run, lease: Lease, voice: Voice) -> Self {
+        let metrics = run.file(METRICS);
+        Watch { metrics, lease, voice, writer: None, told: None, pace: Pace::new(Instant::now()) }
+    }
+
+    /// Says that training is over; the run must still be ours.
+    ///
+    /// # Errors
+    /// Somebody has taken the run over.
+    pub fn measures(&mut self) -> Result<()> {
+        self.voice.say(&Event::Measuring);
+        self.lease.check()
+    }
+
+    /// Whether somebody asked to stop: for long work outside the training loop.
+    pub fn is_stopping(&self) -> bool {
+        self.voice.stop.is_requested()
+    }
+}
+
+impl Observer for Watch {
+    fn starts(&mut self, step: u64, steps: u64) -> Result<()> {
+        self.lease.check()?;
+        self.writer = Some(Writer::resume(&self.metrics, step)?);
+        self.pace = Pace::new(Instant::now());
+        self.voice.say(&Event::Started { step, steps });
+        Ok(())
+    }
+
+    fn stepped(&mut self, progress: &Progress) -> Result<Control> {
+        self.lease.check_when_doubtful()?;
+        let now = Instant::now();
+        if self.told.is_none_or(|told| now - told >= TELL) || progress.step == progress.steps {
+            self.told = Some(now);
+            self.voice.say(&Event::from(progress));
+        }
+        Ok(if self.voice.stop.is_requested() {
+            Control::Stop
+        } else if progress.step < progress.steps && self.pace.is_due(now) {
+            Control::Checkpoint
+        } else {
+            Control::Continue
+        })
+    }
+
+    fn metrics(&mut self, metrics: &Metrics) -> Result<()> {
+        self.lease.check_when_doubtful()?;
+        self.writer.as_mut().map_or(Ok(()), |writer| writer.add(metrics))
+    }
+
+    fn commits(&mut self, step: u64) -> Result<()> {
+        self.writer.as_ref().map_or(Ok(()), Writer::sync)?;
+        self.lease.check()?;
+        self.pace.saved(Instant::now());
+        self.voice.say(&Event::Checkpoint { step });
+        Ok(())
+    }
+
+    fn warns(&mut self, error: &Error) {
+        eprintln!("{error}");
+        self.voice.say(&Event::Warning { message: error.to_string() });
+    }
+}
+
+impl From<&Progress> for Event {
+    fn from(progress: &Progress) -> Self {
+        let &Progress { step, steps, tokens, seconds, loss } = progress;
+        Event::Progress { step, steps, tokens, seconds, loss: Some(loss).filter(|loss| loss.is_finite()) }
+    }
+}
+
+/// When the next checkpoint is due: never so often that saving takes more than its share.
+#[derive(Debug)]
+struct Pace {
+    due: Instant,
+    asked: Option<Instant>,
+}
+
+impl Pace {
+    fn new(now: Instant) -> Self {
+        Pace { due: now + CHECKPOINT, asked: None }
+    }
+
+    fn is_due(&mut self, now: Instant) -> bool {
+        let due = now >= self.due;
+        if due {
+            self.asked = Some(now);
+        }
+        due
+    }
+
+    fn saved(&mut self, now: Instant) {
+        let cost = self.asked.take().map_or(Duration::ZERO, |asked| now - asked);
+        self.due = now + CHECKPOINT.max(cost * SAVING_SHARE);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn checkpoints_take_at_most_a_fiftieth_of_the_time() {
+        let start = Instant::now();
+        let mut pace = Pace::new(start);
+        assert!(!pace.is_due(start + CHECKPOINT / 2));
+        assert!(pace.is_due(start + CHECKPOINT));
+        let saved = start + CHECKPOINT + Duration::from_secs(3);
+        pace.saved(saved);
+        assert!(!pace.is_due(saved + Duration::from_secs(149)));
+        assert!(pace.is_due(saved + Duration::from_secs(150)));
+    }
+
+    #[test]
+    fn an_event_is_one_line_that_reads_back() {
+        let progress = Progress { step: 3, steps: 7, tokens: 11, seconds: 0.5, loss: f64::NAN };
+        let event = Event::from(&progress);
+        let line = serde_json::to_string(&event).unwrap();
+        assert!(line.starts_with("{\"event\":\"progress\",\"step\":3") && !line.contains('\n'), "{line}");
+        assert_eq!(serde_json::from_str::<Event>(&line).unwrap(), event);
+        let cause = "two\nlines".to_string();
+        assert!(!serde_json::to_string(&Event::Failed { cause }).unwrap().contains('\n'));
+    }
+}

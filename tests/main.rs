@@ -1,0 +1,8 @@
+//! Everything that is tested from outside: the library's promises and the program `zoo` as users meet it.
+
+mod docs;
+mod golden;
+mod messages;
+mod plan;
+mod program;
+mod run;

@@ -1,0 +1,346 @@
+//! What the program says when it cannot do what is asked, word for word.
+
+use crate::program::Folder;
+
+fn expect(folder: &Folder, args: &[&str], message: &str) {
+    let said = folder.zoo(args);
+    assert_eq!(said.err.trim_end(), message.trim_matches('\n'), "zoo {args:?}");
+    assert_eq!(said.code, 2, "zoo {args:?}");
+    assert_eq!(said.out, "", "zoo {args:?}");
+}
+
+#[test]
+fn a_misspelt_key_is_shown_with_its_line_and_the_nearest_key() {
+    let folder = Folder::new();
+    folder.write("models/mine.toml", "# mine\n[model]\nd_modl = 64\nn_layers = 2\n");
+    expect(
+        &folder,
+        &["show", "mine"],
+        r#"
+error: model.d_modl: unknown key "d_modl"
+ --> models/mine.toml:3:1
+  |
+3 | d_modl = 64
+  | ^^^^^^ expected one of d_model, n_layers, n_heads, embedding, norm, block, init
+  |
+  = help: did you mean "d_model"?
+"#,
+    );
+}
+
+#[test]
+fn a_wrong_type_and_an_unknown_kind_are_shown_together() {
+    let folder = Folder::new();
+    folder.write("models/mine.toml", "[model]\nd_model = \"wide\"\nnorm = \"rsm\"\nblock.mixer.bias = 1\n");
+    expect(
+        &folder,
+        &["show", "mine"],
+        r#"
+error: model.d_model: the string "wide"
+ --> models/mine.toml:2:11
+  |
+2 | d_model = "wide"
+  |           ^^^^^^ expected a whole number from 0 up
+
+error: model.norm: unknown kind "rsm"
+ --> models/mine.toml:3:8
+  |
+3 | norm = "rsm"
+  |        ^^^^^ expected one of layer, rms
+  |
+  = help: did you mean "rms"?
+
+error: model.block.mixer.bias: the number 1
+ --> models/mine.toml:4:20
+  |
+4 | block.mixer.bias = 1
+  |                    ^ expected one of "with", "without"
+"#,
+    );
+}
+
+#[test]
+fn errors_in_two_files_and_a_flag_are_shown_together() {
+    let folder = Folder::new();
+    folder.write("models/mine.toml", "[model]\nd_model = 8\nn_layers = 1\nn_heads = 2\nnorm.epss = 1e-6\n");
+    folder.write("datasets/mine.toml", "[data]\nkind = \"bio-d\"\npeople = -1\n");
+    folder.write("ablations/mine.toml", "[control]\nmodel = \"mine\"\ndataset = \"mine\"\n");
+    expect(
+        &folder,
+        &["plan", "mine", "--set", "trainin.batch=3", "--set", "training.batch=many"],
+        r#"
+error: trainin: unknown key "trainin"
+ --> --set:1:1
+  |
+1 | trainin.batch=3
+  | ^^^^^^^ expected one of expect, size, dataset, arms, repeat, tune, compare, model, data, training, measure
+  |
+  = help: did you mean "training"?
+
+error: training.batch: the string "many"
+ --> --set:1:16
+  |
+1 | training.batch=many
+  |                ^^^^ expected a whole number from 0 up
+
+error: data.people: the number -1
+ --> datasets/mine.toml:3:10
+  |
+3 | people = -1
+  |          ^^ expected a whole number from 0 up
+
+error: model.norm.epss: unknown key "epss"
+ --> models/mine.toml:5:6
+  |
+5 | norm.epss = 1e-6
+  |      ^^^^ expected one of eps, bias
+  |
+  = help: did you mean "eps"?
+"#,
+    );
+}
+
+#[test]
+fn a_choice_without_kind_lists_the_kinds() {
+    let folder = Folder::new();
+    folder.write("ablations/mine.toml", "[control]\nmodel = \"gpt2\"\ndataset = \"biod\"\nsize = \"tiny\"\n[about.published.x]\nratio = { value = 1.0 }\n[arms.x]\nholds = \"nothing\"\n");
+    expect(
+        &folder,
+        &["plan", "mine"],
+        r#"
+error: about.published.x.ratio: a table without kind
+ --> ablations/mine.toml:6:9
+  |
+6 | ratio = { value = 1.0 }
+  |         ^^^^^^^^^^^^^^^ expected kind = one of "about", "at-most", "at-least"
+"#,
+    );
+}
+
+#[test]
+fn widths_and_depths_that_nobody_means_are_refused_before_anything_is_built() {
+    let folder = Folder::new();
+    expect(
+        &folder,
+        &["plan", "mlp", "--set", "model.d_model=1099511627776", "--set", "model.n_layers=1000000000"],
+        r#"
+error: model.d_model: 1099511627776
+ --> --set:1:15
+  |
+1 | model.d_model=1099511627776
+  |               ^^^^^^^^^^^^^ expected 1 to 1048576
+
+error: model.n_layers: 1000000000
+ --> --set:1:16
+  |
+1 | model.n_layers=1000000000
+  |                ^^^^^^^^^^ expected 1 to 10000
+"#,
+    );
+    expect(
+        &folder,
+        &["plan", "mlp", "--set", "model.d_model=1048576", "--set", "model.n_layers=10000"],
+        r#"
+error: model.d_model: 10000 layers of width 1048576
+ --> --set:1:15
+  |
+1 | model.d_model=1048576
+  |               ^^^^^^^ expected n_layers * d_model^2 up to 1e15
+"#,
+    );
+}
+
+#[test]
+fn heads_that_do_not_divide_the_width_are_refused() {
+    expect(
+        &Folder::new(),
+        &["plan", "mlp", "--set", "model.n_heads=7"],
+        r#"
+error: model.n_heads: 7
+ --> --set:1:15
+  |
+1 | model.n_heads=7
+  |               ^ expected a divisor of d_model = 64
+"#,
+    );
+}
+
+#[test]
+fn a_trillion_runs_are_refused_at_once() {
+    expect(
+        &Folder::new(),
+        &["plan", "mlp", "--set", "repeat.seeds=1000000000000"],
+        r#"
+error: 8000000000012 runs
+ --> --set:1:14
+  |
+1 | repeat.seeds=1000000000000
+  |              ^^^^^^^^^^^^^ expected at most 10000
+  |
+  = help: ask for fewer seeds, sizes or values
+"#,
+    );
+}
+
+#[test]
+fn tables_nested_without_end_are_refused() {
+    let folder = Folder::new();
+    folder.write("deep.toml", &format!("[model]\n{} = 1\n", vec!["a"; 40].join(".")));
+    let said = folder.zoo(&["show", "./deep.toml"]);
+    assert_eq!(said.code, 2);
+    assert!(
+        said.err.contains("tables within tables") && said.err.contains("at most 32 deep"),
+        "{}",
+        said.err
+    );
+    folder.write("deeper.toml", &format!("x = {}", "[".repeat(50_000)));
+    assert_eq!(folder.zoo(&["show", "./deeper.toml"]).code, 2);
+}
+
+#[test]
+fn a_set_without_a_value_and_a_set_that_is_no_toml_are_refused() {
+    expect(
+        &Folder::new(),
+        &["plan", "mlp", "--set", "training.batch"],
+        r#"
+error: "training.batch"
+ --> --set:1:1
+  |
+1 | training.batch
+  | ^^^^^^^^^^^^^^ expected key=value
+  |
+  = help: for instance training.batch=32
+"#,
+    );
+    let said = Folder::new().zoo(&["plan", "mlp", "--set", "model.norm=[1"]);
+    assert!(said.code == 2 && said.err.contains("unclosed array"), "{}", said.err);
+}
+
+#[test]
+fn a_key_of_another_table_is_found() {
+    expect(
+        &Folder::new(),
+        &["plan", "mlp", "--set", "peak_lr=0.1"],
+        r#"
+error: peak_lr: unknown key "peak_lr"
+ --> --set:1:1
+  |
+1 | peak_lr=0.1
+  | ^^^^^^^ expected one of expect, size, dataset, arms, repeat, tune, compare, model, data, training, measure
+  |
+  = help: did you mean training.peak_lr?
+"#,
+    );
+}
+
+#[test]
+fn unknown_names_list_what_there_is() {
+    expect(
+        &Folder::new(),
+        &["plan", "mpl"],
+        r#"
+error: unknown ablation "mpl"
+ |
+ = note: expected one of gate, mlp
+ = help: did you mean "mlp"?
+"#,
+    );
+    let profile = Folder::new().zoo(&["plan", "mlp", "--profile", "gpus"]);
+    assert!(profile.code == 2 && profile.err.contains("did you mean \"gpu\"?"), "{}", profile.err);
+    let size = Folder::new().zoo(&["plan", "mlp", "--set", "size=tinny"]);
+    assert!(
+        size.err.contains("control.size: unknown size \"tinny\"") && size.err.contains("\"tiny\"?"),
+        "{}",
+        size.err
+    );
+}
+
+#[test]
+fn an_arm_that_does_not_hold_what_it_says_is_shown_with_both_numbers() {
+    let folder = Folder::new();
+    let arm = "[arms.wide]\nholds = \"parameters\"\nmodel.block.feed_forward.expansion = 5.0\n";
+    let text = format!("[control]\nmodel = \"gpt2\"\ndataset = \"biod\"\nsize = \"tiny\"\n{arm}");
+    folder.write("ablations/mine.toml", &text);
+    expect(
+        &folder,
+        &["plan", "mine"],
+        r#"
+error: arms.wide.holds: 133312 parameters against 116800 of the control at size tiny, +14.1 %
+ --> ablations/mine.toml:6:9
+  |
+6 | holds = "parameters"
+  |         ^^^^^^^^^^^^ expected a difference of at most 2 %
+  |
+  = help: change the arm's widths, or say holds = "nothing"
+"#,
+    );
+}
+
+#[test]
+fn a_tuned_key_that_is_none_is_shown_where_it_was_written() {
+    let folder = Folder::new();
+    let text = "[control]\nmodel = \"gpt2\"\ndataset = \"biod\"\nsize = \"tiny\"\n[tune]\n\"training.peek_lr\" = [1e-3, 2e-3]\n";
+    folder.write("ablations/mine.toml", text);
+    let said = folder.zoo(&["plan", "mine"]);
+    assert!(said.code == 2 && said.err.contains("training.peek_lr: unknown key"), "{}", said.err);
+    assert!(said.err.contains("ablations/mine.toml:6:"), "{}", said.err);
+}
+
+#[test]
+fn an_unknown_flag_is_an_error_of_usage() {
+    assert_eq!(Folder::new().zoo(&["plan", "mlp", "--profil", "gpu"]).code, 2);
+}
+
+#[test]
+fn a_file_that_cannot_be_read_has_its_own_exit_code() {
+    assert_eq!(Folder::new().zoo(&["show", "./nowhere.toml"]).code, 74);
+}
+
+#[test]
+fn values_where_tables_belong_are_refused() {
+    let folder = Folder::new();
+    let control = "[control]\nmodel = \"gpt2\"\ndataset = \"biod\"\nsize = [\"tiny\", \"tiny\"]\n";
+    folder.write("ablations/mine.toml", &format!("arms = 3\n{control}"));
+    expect(
+        &folder,
+        &["plan", "mine", "--set", "tune=4"],
+        r#"
+error: tune: 4
+ --> --set:1:6
+  |
+1 | tune=4
+  |      ^ expected a table
+
+error: arms: 3
+ --> ablations/mine.toml:1:8
+  |
+1 | arms = 3
+  |        ^ expected a table
+"#,
+    );
+}
+
+#[test]
+fn a_control_without_model_is_refused() {
+    let folder = Folder::new();
+    folder.write("ablations/mine.toml", "[control]\ndataset = \"biod\"\n");
+    expect(
+        &folder,
+        &["plan", "mine"],
+        r#"
+error: control.model: no model
+ --> ablations/mine.toml:1:1
+  |
+1 | [control]
+  | ^^^^^^^^^ expected the name of a model
+"#,
+    );
+}
+
+#[test]
+fn a_model_without_a_size_asks_for_one() {
+    let folder = Folder::new();
+    folder.write("ablations/mine.toml", "[control]\nmodel = \"gpt2\"\ndataset = \"biod\"\n");
+    let said = folder.zoo(&["plan", "mine"]);
+    assert!(said.code == 2 && said.err.contains("name a size row with `size`"), "{}", said.err);
+}

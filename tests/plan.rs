@@ -1,0 +1,224 @@
+//! The reading commands in an empty folder, and laws of plans.
+
+use ablation_zoo::plan::{
+    Ablation, Fingerprint, Plan, Precision, Presets, Request, Shelf, resolve_model, resolve_single,
+};
+use ablation_zoo::training::ScheduleConfig;
+use ablation_zoo::training::config::ConstantConfig;
+use proptest::prelude::*;
+
+use crate::program::Folder;
+
+#[test]
+fn an_empty_folder_has_every_preset() {
+    let folder = Folder::new();
+    let items = folder.json(&["list", "--json"]);
+    for shelf in Shelf::ALL {
+        for (name, _) in shelf.built_in() {
+            let found = items.as_array().unwrap().iter().find(|item| item["name"] == *name).unwrap();
+            assert_eq!(found["kind"], shelf.noun());
+            assert!(found["note"].as_str().unwrap().len() > 10, "{name}");
+        }
+    }
+    let text = folder.ask(&["list"]);
+    assert!(text.contains("gpt2") && text.contains("What does the MLP do for knowledge?"));
+    assert!(!text.contains("[this folder]"));
+}
+
+#[test]
+fn a_file_of_the_folder_wins_and_is_marked() {
+    let folder = Folder::new();
+    folder.write("models/gpt2.toml", "# mine\n[model]\nd_model = 8\n");
+    assert!(folder.ask(&["list"]).contains("mine  [this folder]"));
+    assert!(folder.ask(&["show", "gpt2"]).contains("models/gpt2.toml:3"));
+}
+
+#[test]
+fn show_says_where_each_key_comes_from_and_is_toml() {
+    let folder = Folder::new();
+    let text = folder.ask(&["show", "mlp:gated", "--set", "training.batch=8"]);
+    assert!(text.lines().any(|line| line.starts_with("batch = 8") && line.ends_with("# --set:1")), "{text}");
+    assert!(
+        text.lines().any(|l| l.starts_with("d_model = 64") && l.contains("models/gpt2.toml (built in)")),
+        "{text}"
+    );
+    assert!(text.lines().any(|line| line.starts_with("renderings") && line.ends_with("# default")), "{text}");
+    let read = Plan::from_toml("shown", &text).unwrap();
+    assert_eq!(read.training.batch, 8);
+    let sizes = folder.json(&["show", "gpt2", "--json"]);
+    let row = sizes["sizes"].as_array().unwrap().iter().find(|row| row["size"] == "2-2").unwrap();
+    assert_eq!(
+        row["params"]["total"].as_u64().unwrap() - row["params"]["embedding"].as_u64().unwrap(),
+        396_800
+    );
+}
+
+#[test]
+fn diff_names_choices() {
+    let found = Folder::new().json(&["diff", "gpt2", "llama", "--json"]);
+    let keys: Vec<&str> =
+        found["differences"].as_array().unwrap().iter().map(|d| d["key"].as_str().unwrap()).collect();
+    assert!(keys.contains(&"model.norm") && keys.contains(&"model.block.feed_forward"), "{keys:?}");
+    let same = Folder::new().ask(&["diff", "mlp", "mlp:control"]);
+    assert_eq!(same, "mlp and mlp:control are the same\n");
+}
+
+#[test]
+fn plan_lists_every_run_with_its_cost() {
+    let plan = Folder::new().json(&["plan", "mlp", "--profile", "smoke", "--json"]);
+    let runs = plan["runs"].as_array().unwrap();
+    assert_eq!(runs.len(), 4 * 2 + 4 * 3 + 3 * 3);
+    for run in runs {
+        for key in
+            ["arm", "size", "seed", "params", "tokens", "flops", "peak_bytes", "seconds", "fingerprint"]
+        {
+            assert!(!run[key].is_null(), "{key}");
+        }
+        let flops = run["tokens"].as_f64().unwrap() * run["params"]["active"].as_f64().unwrap() * 6.0;
+        let ratio = run["flops"].as_f64().unwrap() / flops;
+        assert!((0.8..1.6).contains(&ratio), "{ratio} of 6 N D");
+    }
+    let text = Folder::new().ask(&["plan", "mlp"]);
+    assert!(text.contains("24 to 33 runs"), "{text}");
+}
+
+#[test]
+fn completions_know_the_subcommands() {
+    assert!(Folder::new().ask(&["completions", "bash"]).contains("diff"));
+}
+
+#[test]
+fn sizes_have_the_parameters_that_the_paper_plots() {
+    let published =
+        [("2-2", 816_000), ("4-2", 1_212_544), ("2-3", 1_518_912), ("6-4", 5_577_472), ("12-12", 87_571_200)];
+    for (size, params) in published {
+        let model = resolve_model(&Presets::at("/nowhere"), "gpt2", Some(size)).unwrap().plan.model;
+        assert_eq!(model.num_params(3275, 512).total, params, "gpt2 {size}");
+    }
+}
+
+#[test]
+fn key_value_heads_of_mistral_follow_the_paper() {
+    for (size, heads) in [("2-2", 2), ("2-3", 1), ("4-4", 4), ("4-6", 2), ("20-16", 4)] {
+        let plan = resolve_model(&Presets::at("/nowhere"), "mistral", Some(size)).unwrap().plan;
+        let text = plan.to_toml();
+        assert!(text.contains(&format!("n_kv_heads = {heads}")), "{size}: {text}");
+    }
+}
+
+#[test]
+fn every_dataset_and_model_go_together() {
+    let presets = Presets::at("/nowhere");
+    for (model, _) in Shelf::Models.built_in() {
+        for dataset in ["bios", "biod"] {
+            let request = Request {
+                model: Some(model),
+                dataset: Some(dataset),
+                size: Some("tiny"),
+                seed: 3,
+                ..Request::default()
+            };
+            let plan = resolve_single(&presets, &request).unwrap().plan;
+            assert_eq!(plan.seed, 3);
+            assert!(plan.steps().unwrap() > 1000);
+        }
+    }
+}
+
+#[test]
+fn the_last_word_has_set_then_profile_then_arm_then_common() {
+    let folder = Folder::new();
+    let file = "[control]\nmodel = \"gpt2\"\ndataset = \"biod\"\nsize = \"tiny\"\n[common.training]\nbatch = 2\npeak_lr = 0.02\n\
+                [arms.x]\nholds = \"parameters\"\ntraining = { batch = 3, peak_lr = 0.03 }\n\
+                [profiles.quick.training]\nbatch = 4\n";
+    folder.write("ablations/mine.toml", file);
+    let presets = Presets::at(folder.path());
+    let batches = |sets: &[&str]| {
+        let sets: Vec<String> = sets.iter().map(|set| set.to_string()).collect();
+        let ablation = Ablation::load(&presets, "mine", None, &sets).unwrap();
+        let training = |i: usize| ablation.arms[i].resolved.plan.training;
+        [(training(0).batch, training(0).peak_lr), (training(1).batch, training(1).peak_lr)]
+    };
+    assert_eq!(batches(&[]), [(4, 0.02), (4, 0.03)]);
+    assert_eq!(batches(&["training.batch=5", "training.batch=6"]), [(6, 0.02), (6, 0.03)]);
+}
+
+#[test]
+fn a_kind_replaces_what_was_set_before_it() {
+    let sets = ["training.schedule.floor=0.5".to_string(), "training.schedule=constant".to_string()];
+    let request = Request {
+        model: Some("gpt2"),
+        dataset: Some("biod"),
+        size: Some("tiny"),
+        sets: &sets,
+        ..Request::default()
+    };
+    let plan = resolve_single(&Presets::at("/nowhere"), &request).unwrap().plan;
+    assert_eq!(plan.training.schedule, ScheduleConfig::Constant(ConstantConfig { warmup_steps: 1000 }));
+}
+
+#[test]
+fn defaults_written_out_do_not_change_the_fingerprint() {
+    let folder = Folder::new();
+    let file =
+        |more: &str| format!("[control]\nmodel = \"gpt2\"\ndataset = \"biod\"\nsize = \"tiny\"\n{more}");
+    folder.write("ablations/short.toml", &file(""));
+    folder.write(
+        "ablations/long.toml",
+        &file("[common.training]\nschedule = { kind = \"cosine\", warmup_steps = 1000 }\n"),
+    );
+    let presets = Presets::at(folder.path());
+    let of = |name: &str| {
+        let ablation = Ablation::load(&presets, name, None, &[]).unwrap();
+        Fingerprint::of(&ablation.arms[0].resolved.plan, Precision::F32).unwrap()
+    };
+    assert_eq!(of("short"), of("long"));
+}
+
+/// Overrides that make many different plans.
+fn overrides() -> impl Strategy<Value = Vec<String>> {
+    let number =
+        |key: &'static str, range: std::ops::Range<u32>| range.prop_map(move |n| format!("{key}={n}"));
+    let one = prop_oneof![
+        number("model.n_layers", 1..5),
+        number("training.batch", 1..99),
+        number("data.people", 100..9999),
+        number("measure.renderings", 1..9),
+        (1e-5..1.0).prop_map(|lr| format!("training.peak_lr={lr:?}")),
+        (0.001..0.999).prop_map(|share| format!("training.schedule={{ kind = \"cosine\", floor = {share:?} }}")),
+        prop::sample::select(vec![
+            "model.norm=rms",
+            "model.norm={ kind = \"layer\", eps = 1e-6, bias = \"without\" }",
+            "model.block.feed_forward=none",
+            "model.block.feed_forward={ kind = \"gated-mlp\", multiple_of = 8, activation = \"relu-squared\" }",
+            "model.block.mixer.position=none",
+            "model.block.mixer.n_kv_heads=1",
+            "model.embedding.head=untied",
+            "model.init=gpt2",
+            "training.clip=none",
+            "training.length={ kind = \"steps\", count = 2000 }",
+            "training.schedule={ kind = \"constant\" }",
+            "measure.people={ kind = \"sample\", count = 7 }",
+            "data={ kind = \"bio-d\", attributes = 2, chunks = 1, diversity = 8, alphabet = 9 }",
+        ])
+        .prop_map(str::to_string),
+    ];
+    prop::collection::vec(one, 0..6)
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 64, failure_persistence: None, ..ProptestConfig::default() })]
+
+    #[test]
+    fn a_plan_written_as_toml_is_read_back_the_same(sets in overrides(), seed in any::<u64>()) {
+        let presets = Presets::at("/nowhere");
+        let request = Request {
+            model: Some("gpt2"), dataset: Some("biod"), size: Some("tiny"), sets: &sets, seed, ..Request::default()
+        };
+        let plan = resolve_single(&presets, &request).unwrap().plan;
+        let read = Plan::from_toml("written", &plan.to_toml()).unwrap();
+        prop_assert_eq!(&read, &plan);
+        let of = |plan: &Plan| Fingerprint::of(plan, Precision::F32).unwrap();
+        prop_assert_eq!(of(&read), of(&plan));
+    }
+}

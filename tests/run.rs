@@ -1,0 +1,649 @@
+//! Runs in processes of their own: resume after kills, signals, failures, two executors on one store, damage.
+//!
+//! The processes are this very test binary, started again at [`worker_entry`] or [`executor_entry`]: everything around
+//! training is the real thing, and training itself is a sum that is quick, and wrong if a step is lost or done twice.
+
+use std::collections::HashSet;
+use std::ffi::OsString;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, ExitStatus, Stdio};
+use std::time::{Duration, Instant};
+
+use ablation_zoo::Result;
+use ablation_zoo::measure::Measurements;
+use ablation_zoo::model::ParamCount;
+use ablation_zoo::plan::Plan;
+use ablation_zoo::run::executor::{Diverged, OnFailure, Share, Summary};
+use ablation_zoo::run::folder::{CHECKPOINTS, MEASUREMENTS, MODEL};
+use ablation_zoo::run::gc;
+use ablation_zoo::run::progress::Show;
+use ablation_zoo::run::worker::{Order, Outcome, Results, Supervision, Task, Watch};
+use ablation_zoo::run::{
+    Environment, Executor, Role, RunRecord, Site, State, Stop, Store, TrainingSummary, WantedRun,
+};
+use ablation_zoo::training::{Control, Metrics, Observer, Progress, manifest};
+
+/// Steps of a run that is cut; enough for several checkpoints.
+const STEPS: u64 = 60;
+/// Longer than any process here needs, even on a machine that is busy.
+const PATIENCE: Duration = Duration::from_secs(120);
+
+// ---- the job ------------------------------------------------------------------------------------------------------
+
+/// What a run does beside counting; its arm says so.
+const KINDS: [&str; 7] = ["plain", "slow", "panics", "diverges", "aborts", "fails", "hangs"];
+
+/// Sums up `steps` hashed numbers, with a checkpoint every seven steps and whenever it is asked for.
+fn job(task: &Task, watch: &mut Watch) -> Result<Outcome> {
+    let kind = task.run.header()?.arm;
+    let checkpoints = task.run.file(CHECKPOINTS);
+    fs::create_dir_all(&checkpoints).unwrap();
+    let (mut step, mut sum) = newest(&checkpoints).unwrap_or((0, task.plan.seed));
+    watch.starts(step, STEPS)?;
+    while step < STEPS {
+        match kind.as_str() {
+            "slow" => std::thread::sleep(Duration::from_millis(40)),
+            "panics" if step == 20 => panic!("the sum is tired"),
+            "aborts" if step == 20 => std::process::abort(),
+            "diverges" if step == 20 => {
+                return Ok(Outcome::Diverged { cause: "step 21: the loss is inf".into() });
+            }
+            "fails" if step == 20 => fs::read(task.run.file("absent"))
+                .map(drop)
+                .map_err(|e| ablation_zoo::Error::io("read", task.run.file("absent"), e))?,
+            "hangs" if step == 20 => loop {
+                std::thread::sleep(Duration::from_secs(1));
+            },
+            _ => std::thread::sleep(Duration::from_millis(1)),
+        }
+        step += 1;
+        sum = sum.wrapping_mul(6364136223846793005).wrapping_add(step);
+        let loss = 1.0 / step as f64;
+        watch.metrics(&Metrics {
+            step,
+            tokens: step,
+            flops: 1.0,
+            seconds: 0.1,
+            lr: 0.1,
+            loss,
+            grad_norm: 1.0,
+            probe: None,
+        })?;
+        let progress = Progress { step, steps: STEPS, tokens: step, seconds: step as f64, loss };
+        let control = watch.stepped(&progress)?;
+        if control != Control::Continue || step.is_multiple_of(7) {
+            save(&checkpoints, step, sum, watch)?;
+        }
+        if control == Control::Stop {
+            return Ok(Outcome::Stopped);
+        }
+    }
+    watch.measures()?;
+    fs::write(task.run.file(MODEL), sum.to_string()).unwrap();
+    let training = TrainingSummary {
+        steps: STEPS,
+        tokens: STEPS,
+        flops: 1.0,
+        seconds: 1.0,
+        final_loss: 0.1,
+        peak_bytes: 0,
+    };
+    Ok(Outcome::Finished(Box::new(Results {
+        params: params(),
+        training,
+        measurements: Measurements::default(),
+    })))
+}
+
+fn save(checkpoints: &Path, step: u64, sum: u64, watch: &mut Watch) -> Result<()> {
+    let (hidden, visible) =
+        (checkpoints.join(format!(".step-{step:012}.partial")), checkpoints.join(format!("step-{step:012}")));
+    let _ = fs::remove_dir_all(&hidden);
+    fs::create_dir_all(&hidden).unwrap();
+    fs::write(hidden.join("state"), format!("{step} {sum}")).unwrap();
+    manifest::seal(&hidden)?;
+    watch.commits(step)?;
+    let _ = fs::remove_dir_all(&visible);
+    fs::rename(hidden, visible).unwrap();
+    Ok(())
+}
+
+fn newest(checkpoints: &Path) -> Option<(u64, u64)> {
+    let folders = fs::read_dir(checkpoints).ok()?.map(|entry| entry.unwrap().path());
+    let mut whole: Vec<_> = folders.filter(|path| manifest::verify(path).is_ok()).collect();
+    whole.retain(|path| !path.file_name().unwrap().to_str().unwrap().starts_with('.'));
+    whole.sort();
+    let text = fs::read_to_string(whole.pop()?.join("state")).unwrap();
+    let (step, sum) = text.split_once(' ').unwrap();
+    Some((step.parse().unwrap(), sum.parse().unwrap()))
+}
+
+/// The sum that a run of this seed ends with if each step is done once.
+fn expected(seed: u64) -> String {
+    (1..=STEPS).fold(seed, |sum, step| sum.wrapping_mul(6364136223846793005).wrapping_add(step)).to_string()
+}
+
+fn params() -> ParamCount {
+    ParamCount { total: 11, embedding: 3, active: 7 }
+}
+
+// ---- the processes ------------------------------------------------------------------------------------------------
+
+/// Not a test of its own: the process that [`worker`] starts. Without an order it has nothing to do.
+#[test]
+fn worker_entry() {
+    let args: Vec<String> = std::env::args().collect();
+    let value = |name: &str| args.iter().position(|arg| arg == name).map(|at| args[at + 1].clone());
+    let (Some(store), Some(run)) = (value("--store"), value("--run")) else { return };
+    let supervision =
+        if args.iter().any(|arg| arg == "--supervised") { Supervision::Pipe } else { Supervision::Alone };
+    let order = Order { store: store.into(), run, device: "cpu".to_string(), supervision };
+    let code = ablation_zoo::run::work(&order, &Stop::on_signals().unwrap(), job);
+    std::process::exit(code.into());
+}
+
+/// Not a test of its own: an executor in a process, which does ten slow runs of the store in `--executor`.
+#[test]
+fn executor_entry() {
+    let args: Vec<String> = std::env::args().collect();
+    let Some(at) = args.iter().position(|arg| arg == "--executor") else { return };
+    let store = Store::create(&args[at + 1]).unwrap();
+    let summary = executor().run_all(
+        &store,
+        &Stop::on_signals().unwrap(),
+        all((0..10).map(|seed| planned("slow", seed)).collect()),
+    );
+    let code = summary.and_then(|summary| summary.check()).map_or_else(|error| error.exit_code(), |()| 0);
+    std::process::exit(code.into());
+}
+
+/// This binary, up to where arguments begin that the test harness does not understand.
+fn entry(name: &str) -> Vec<OsString> {
+    let program = std::env::current_exe().unwrap();
+    let args = ["--exact", name, "--nocapture", "--test-threads=2", "--"].map(OsString::from);
+    std::iter::once(program.into()).chain(args).collect()
+}
+
+fn executor() -> Executor {
+    let share = Share { jobs: Some(4), threads: Some(1) };
+    Executor {
+        worker: entry("run::worker_entry"),
+        show: Show::Nothing,
+        share,
+        ..Executor::new("cpu", "f32").unwrap()
+    }
+}
+
+/// A worker that nobody supervises.
+fn worker(store: &Store, run: &str) -> Child {
+    let entry = entry("run::worker_entry");
+    let mut command = Command::new(&entry[0]);
+    command.args(&entry[1..]).arg("--store").arg(store.path()).args(["--run", run]);
+    command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap()
+}
+
+fn signal(child: &Child, name: &str) {
+    let sent = Command::new("sh").args(["-c", &format!("kill -{name} {}", child.id())]).status().unwrap();
+    assert!(sent.success());
+}
+
+fn wait(child: &mut Child) -> ExitStatus {
+    let start = Instant::now();
+    until(|| child.try_wait().unwrap().is_some() || start.elapsed() > PATIENCE);
+    child.try_wait().unwrap().unwrap_or_else(|| {
+        child.kill().unwrap();
+        panic!("process {} does not end", child.id())
+    })
+}
+
+fn until(mut true_now: impl FnMut() -> bool) {
+    let start = Instant::now();
+    while !true_now() {
+        assert!(start.elapsed() < PATIENCE, "waited for too long");
+        std::thread::sleep(Duration::from_millis(5));
+    }
+}
+
+// ---- the store ----------------------------------------------------------------------------------------------------
+
+fn planned(kind: &str, seed: u64) -> WantedRun {
+    let plan = Plan { seed, ..Plan::default() };
+    let kind_number = KINDS.iter().position(|known| *known == kind).unwrap();
+    let fingerprint = format!("{kind_number:04x}{:012x}{:016x}", seed, 7);
+    let (name, label) = (format!("{kind}-{seed}"), format!("{kind} seed {seed}"));
+    WantedRun { name, arm: kind.to_string(), label, role: Role::Report, plan, fingerprint, flops: 1e6 }
+}
+
+/// Plans all at once, and nothing later.
+fn all(runs: Vec<WantedRun>) -> impl FnMut(&Store) -> Result<Vec<WantedRun>> {
+    move |_| Ok(runs.clone())
+}
+
+fn store() -> (tempfile::TempDir, Store) {
+    let folder = tempfile::tempdir().unwrap();
+    let store = Store::create(folder.path().join("runs")).unwrap();
+    (folder, store)
+}
+
+fn cpu() -> Site {
+    Site::of("cpu", "f32")
+}
+
+fn do_all(store: &Store, runs: Vec<WantedRun>) -> Summary {
+    executor().run_all(store, &Stop::default(), all(runs)).unwrap()
+}
+
+fn assert_done_once(store: &Store, planned: &WantedRun) {
+    let run = store.find(&planned.fingerprint, &cpu()).unwrap().unwrap();
+    run.verify().unwrap();
+    assert_eq!(fs::read_to_string(run.file(MODEL)).unwrap(), expected(planned.plan.seed));
+    let history = run.history().unwrap();
+    assert_eq!(
+        history.lines.iter().map(|line| line.step).collect::<Vec<_>>(),
+        (1..=STEPS).collect::<Vec<_>>()
+    );
+    let record = run.record().unwrap();
+    assert_eq!((record.fingerprint, record.plan), (planned.fingerprint.clone(), planned.plan.clone()));
+}
+
+// ---- doing runs ---------------------------------------------------------------------------------------------------
+
+#[test]
+fn planned_runs_are_done_once_and_not_again() {
+    let (_folder, store) = store();
+    let runs: Vec<_> = (0..6).map(|seed| planned("plain", seed)).collect();
+    let summary = do_all(&store, runs.clone());
+    summary.check().unwrap();
+    assert_eq!((summary.finished, summary.skipped), (6, 0));
+    runs.iter().for_each(|planned| assert_done_once(&store, planned));
+    let again = do_all(&store, runs);
+    assert_eq!((again.finished, again.skipped), (0, 6));
+    assert_eq!(store.finished().unwrap().records.len(), 6);
+}
+
+#[test]
+fn what_is_planned_may_depend_on_what_is_finished() {
+    let (_folder, store) = store();
+    let next = |store: &Store| {
+        let done = store.finished()?.records.len() as u64;
+        Ok((0..(done + 2).min(5)).map(|seed| planned("plain", seed)).collect())
+    };
+    let summary = executor().run_all(&store, &Stop::default(), next).unwrap();
+    assert_eq!(summary.finished, 5);
+    // A plan whose first answers are all done goes on to the next.
+    let mut batches = vec![vec![planned("plain", 7)], vec![planned("plain", 1)], vec![planned("plain", 0)]];
+    let next = |_: &Store| Ok(batches.pop().unwrap_or_default());
+    let summary = executor().run_all(&store, &Stop::default(), next).unwrap();
+    assert_eq!((summary.finished, summary.skipped), (1, 2));
+}
+
+#[test]
+fn failures_are_told_apart_and_do_not_stop_the_others() {
+    let (_folder, store) = store();
+    let runs: Vec<_> = ["panics", "diverges", "aborts", "fails", "plain"].map(|kind| planned(kind, 3)).into();
+    let summary = do_all(&store, runs.clone());
+    assert_eq!((summary.finished, summary.stopped), (1, 0));
+    let error = summary.check().unwrap_err();
+    assert_eq!(error.exit_code(), 1);
+    let text = error.to_string();
+    assert!(text.contains("panics seed 3 failed: panic: the sum is tired"), "{text}");
+    assert!(text.contains("diverges seed 3 diverged: step 21: the loss is inf"), "{text}");
+    assert!(text.contains("aborts seed 3 failed: killed (signal 6)"), "{text}");
+    assert!(text.contains("fails seed 3 failed: cannot read"), "{text}");
+    let states: Vec<_> = runs
+        .iter()
+        .map(|planned| store.find(&planned.fingerprint, &cpu()).unwrap().unwrap().state().unwrap())
+        .collect();
+    assert_eq!(
+        states.iter().map(State::name).collect::<Vec<_>>(),
+        ["failed", "diverged", "stopped", "failed", "finished"]
+    );
+
+    // Once more: what diverged is not repeated unless asked for.
+    let again = do_all(&store, vec![planned("diverges", 3)]);
+    assert_eq!(again.failures[0].state.name(), "diverged");
+    let before = store.find(&planned("diverges", 3).fingerprint, &cpu()).unwrap().unwrap();
+    fs::remove_file(before.file("status.json")).unwrap();
+    before.set_state(&State::Diverged { cause: "long ago".to_string() }).unwrap();
+    let retry = Executor { diverged: Diverged::Retry, ..executor() };
+    let retried = retry.run_all(&store, &Stop::default(), all(vec![planned("diverges", 3)])).unwrap();
+    assert_eq!(retried.failures[0].state.cause(), Some("step 21: the loss is inf"));
+}
+
+#[test]
+fn a_failure_stops_the_others_if_that_is_asked_for() {
+    let (_folder, store) = store();
+    let fast = Executor { on_failure: OnFailure::Stop, ..executor() };
+    let mut runs: Vec<_> = (0..8).map(|seed| planned("slow", seed)).collect();
+    runs.insert(0, planned("panics", 0));
+    let summary = fast.run_all(&store, &Stop::default(), all(runs)).unwrap();
+    assert_eq!((summary.failures.len(), summary.finished, summary.stopped), (1, 0, 8));
+}
+
+#[test]
+fn one_run_and_two_workers_make_one_result() {
+    let (_folder, store) = store();
+    let planned = planned("slow", 5);
+    let run = store.prepare(&planned, &cpu()).unwrap();
+    let mut workers = [worker(&store, run.folder()), worker(&store, run.folder())];
+    let codes: HashSet<_> = workers.each_mut().map(|worker| wait(worker).code().unwrap()).into();
+    // The slower one is told that the run is held, or that it is finished.
+    assert!(codes.contains(&0) && codes.is_subset(&HashSet::from([0, 75])), "{codes:?}");
+    assert_done_once(&store, &planned);
+}
+
+#[test]
+fn two_executors_share_a_store_and_both_wait_for_everything() {
+    let (_folder, store) = store();
+    let runs: Vec<_> = (0..12).map(|seed| planned("plain", seed)).collect();
+    let work = || do_all(&store, runs.clone());
+    let [one, two] = std::thread::scope(|scope| {
+        [scope.spawn(work), scope.spawn(work)].map(|thread| thread.join().unwrap())
+    });
+    for summary in [&one, &two] {
+        summary.check().unwrap();
+        assert_eq!(summary.finished + summary.skipped, 12);
+    }
+    runs.iter().for_each(|planned| assert_done_once(&store, planned));
+}
+
+// ---- kills and signals --------------------------------------------------------------------------------------------
+
+#[test]
+fn a_run_that_is_killed_at_any_moment_ends_as_if_it_had_not_been() {
+    let (_folder, store) = store();
+    let planned = planned("slow", 11);
+    let run = store.prepare(&planned, &cpu()).unwrap();
+    let mut kills = 0;
+    for round in 0..40 {
+        let mut child = worker(&store, run.folder());
+        // Moments spread over start, steps and checkpoints; later rounds live longer, so that the run ends.
+        std::thread::sleep(Duration::from_millis(40 + round * 37 % 400 + round * 10));
+        if child.try_wait().unwrap().is_some() {
+            break;
+        }
+        signal(&child, "KILL");
+        wait(&mut child);
+        kills += 1;
+        assert!(matches!(run.state().unwrap(), State::Waiting | State::Stopped | State::Finished));
+    }
+    assert!(kills > 3, "{kills}");
+    assert_eq!(wait(&mut worker(&store, run.folder())).code(), Some(0));
+    assert_done_once(&store, &planned);
+}
+
+#[test]
+fn the_first_signal_saves_and_the_second_ends_at_once() {
+    let (_folder, store) = store();
+    for (kind, name) in [("slow", "INT"), ("slow", "TERM"), ("slow", "USR1"), ("hangs", "INT")] {
+        let planned = WantedRun { name: format!("{kind}-{name}"), ..planned(kind, name.len() as u64) };
+        let planned = WantedRun { fingerprint: blake3_of(&planned.name), ..planned };
+        let run = store.prepare(&planned, &cpu()).unwrap();
+        let mut child = worker(&store, run.folder());
+        let wanted = if kind == "hangs" { 20 } else { 1 };
+        until(|| run.history().is_ok_and(|history| history.lines.len() >= wanted));
+        signal(&child, name);
+        if kind == "hangs" {
+            std::thread::sleep(Duration::from_millis(300));
+            assert!(child.try_wait().unwrap().is_none());
+            signal(&child, name);
+            assert_eq!(wait(&mut child).code(), Some(130));
+        } else {
+            assert_eq!(wait(&mut child).code(), Some(75));
+            let (step, _) = newest(&run.file(CHECKPOINTS)).unwrap();
+            assert_eq!(step, run.history().unwrap().lines.last().unwrap().step);
+            assert!(step < STEPS);
+        }
+        assert_eq!(run.state().unwrap(), State::Stopped);
+    }
+}
+
+#[test]
+fn an_executor_hands_a_signal_on_and_the_next_call_continues() {
+    let (_folder, store) = store();
+    let entry = entry("run::executor_entry");
+    let start = || {
+        let mut command = Command::new(&entry[0]);
+        command.args(&entry[1..]).arg("--executor").arg(store.path());
+        command.stdin(Stdio::null()).stdout(Stdio::null()).spawn().unwrap()
+    };
+    let stepping = || {
+        store.runs().unwrap().iter().filter(|run| run.history().is_ok_and(|h| h.lines.len() > 2)).count() >= 2
+    };
+    let mut child = start();
+    until(stepping);
+    signal(&child, "INT");
+    assert_eq!(wait(&mut child).code(), Some(75));
+    let states: HashSet<_> = store.runs().unwrap().iter().map(|run| run.state().unwrap().name()).collect();
+    assert!(states.contains("stopped") && !states.contains("running"), "{states:?}");
+
+    // The children of an executor that is killed save and end.
+    let mut child = start();
+    until(|| store.runs().unwrap().iter().any(|run| run.state().is_ok_and(|state| state == State::Running)));
+    child.kill().unwrap();
+    wait(&mut child);
+    until(|| store.runs().unwrap().iter().all(|run| run.state().is_ok_and(|state| state != State::Running)));
+
+    assert_eq!(wait(&mut start()).code(), Some(0));
+    (0..10).for_each(|seed| assert_done_once(&store, &planned("slow", seed)));
+}
+
+#[test]
+fn a_worker_that_was_frozen_past_its_lease_writes_no_more() {
+    let (_folder, store) = store();
+    let planned = planned("slow", 2);
+    let run = store.prepare(&planned, &cpu()).unwrap();
+    let mut frozen = worker(&store, run.folder());
+    until(|| run.history().is_ok_and(|history| history.lines.len() > 2));
+    signal(&frozen, "STOP");
+    assert_eq!(wait(&mut worker(&store, run.folder())).code(), Some(0));
+    assert_done_once(&store, &planned);
+    signal(&frozen, "CONT");
+    assert_eq!(wait(&mut frozen).code(), Some(75));
+    assert_done_once(&store, &planned);
+    assert_eq!(run.state().unwrap(), State::Finished);
+}
+
+/// `zoo train` of a small model in `store`, seconds of work on one thread.
+#[allow(clippy::zombie_processes)]
+fn train(store: &Path) -> Child {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_zoo"));
+    command.args(["train", "gpt2:micro", "biod", "--quiet", "--threads-per-run", "1", "--store"]).arg(store);
+    command.args(["--set", "data.people=64", "--set", "training.length.count=400"]);
+    command.args(["--set", "training.schedule.warmup_steps=10", "--set", "measure.renderings=1"]);
+    command.stdin(Stdio::null()).stdout(Stdio::null()).spawn().unwrap()
+}
+
+#[test]
+fn a_training_that_was_stopped_and_killed_ends_with_the_same_bits() {
+    let folder = tempfile::tempdir().unwrap();
+    let (whole, cut) = (folder.path().join("whole"), folder.path().join("cut"));
+    assert!(wait(&mut train(&whole)).success());
+    let steps = |store: &Path| {
+        let runs = Store::open(store).and_then(|store| store.runs()).unwrap_or_default();
+        runs.first()
+            .and_then(|run| run.history().ok())
+            .and_then(|history| Some(history.lines.last()?.step))
+            .unwrap_or(0)
+    };
+    let mut codes = Vec::new();
+    for name in ["INT", "KILL", "TERM"] {
+        let before = steps(&cut);
+        let mut child = train(&cut);
+        until(|| steps(&cut) > before + 30);
+        signal(&child, name);
+        codes.push(wait(&mut child).code());
+        let run = || Store::open(&cut).unwrap().runs().unwrap().remove(0);
+        until(|| run().state().unwrap() != State::Running);
+        assert_eq!(run().state().unwrap(), State::Stopped);
+    }
+    assert_eq!(codes, [Some(75), None, Some(75)]);
+    assert!(wait(&mut train(&cut)).success());
+    let [whole, cut] = [whole, cut].map(|store| Store::open(store).unwrap().runs().unwrap().remove(0));
+    assert_eq!(fs::read(whole.file(MODEL)).unwrap(), fs::read(cut.file(MODEL)).unwrap());
+    assert_eq!(whole.record().unwrap().measurements, cut.record().unwrap().measurements);
+    let losses = |run: &ablation_zoo::run::Run| {
+        run.history().unwrap().lines.iter().map(|line| (line.step, line.loss.to_bits())).collect::<Vec<_>>()
+    };
+    assert_eq!(losses(&whole), losses(&cut));
+}
+
+// ---- damage -------------------------------------------------------------------------------------------------------
+
+fn blake3_of(text: &str) -> String {
+    // Any hexadecimal digits that differ by name.
+    text.bytes().map(|byte| format!("{byte:02x}")).chain(std::iter::once("0".repeat(16))).collect()
+}
+
+#[test]
+fn damage_is_named_and_does_not_hide_the_other_runs() {
+    let (_folder, store) = store();
+    let runs: Vec<_> = (0..3).map(|seed| planned("plain", seed)).collect();
+    do_all(&store, runs.clone()).check().unwrap();
+    assert!(store.verify().unwrap().is_empty());
+    let run = |i: usize| store.find(&runs[i].fingerprint, &cpu()).unwrap().unwrap();
+    fs::write(run(0).file(MODEL), "another sum").unwrap();
+    fs::write(run(1).file(manifest::MANIFEST), "{\"format\": 1, \"fi").unwrap();
+    let damaged: Vec<_> = store.verify().unwrap().iter().map(ToString::to_string).collect();
+    assert!(damaged[0].contains(&run(0).file(MODEL).display().to_string()), "{damaged:?}");
+    assert!(damaged[1].contains("manifest.json is damaged"), "{damaged:?}");
+    let finished = store.finished().unwrap();
+    assert_eq!((finished.records.len(), finished.damaged.len()), (2, 1));
+    fs::remove_file(run(2).file(MEASUREMENTS)).unwrap();
+    assert!(run(2).record().unwrap_err().to_string().ends_with("measurements.json is missing"));
+}
+
+#[test]
+fn what_is_not_a_store_is_refused_with_a_way_out() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("file");
+    fs::write(&file, "").unwrap();
+    assert_eq!(Store::create(&file).unwrap_err().exit_code(), 74);
+    assert_eq!(Store::open(&file).unwrap_err().exit_code(), 74);
+    assert!(
+        Store::open(folder.path().join("absent")).unwrap_err().to_string().contains("--store or ZOO_STORE")
+    );
+    let error = Store::create(folder.path()).unwrap_err();
+    assert!(error.to_string().contains("holds file and is not a store"), "{error}");
+    assert_eq!(error.exit_code(), 2);
+    let store = Store::create(folder.path().join("runs")).unwrap();
+    fs::write(store.path().join("store.json"), "{\"format\": 2}").unwrap();
+    assert!(Store::open(store.path()).unwrap_err().to_string().contains("a newer version of zoo wrote it"));
+}
+
+#[test]
+fn names_cannot_leave_the_store() {
+    let (folder, store) = store();
+    let long = "x".repeat(101);
+    for name in
+        ["", "..", "../x", "/x", "a/b", "a\\b", "a\0b", "a b", ".x", "-x", "ä", "..%252f", long.as_str()]
+    {
+        let planned = WantedRun { name: name.to_string(), ..planned("plain", 0) };
+        let error = store.prepare(&planned, &cpu()).unwrap_err();
+        assert_eq!(error.exit_code(), 2, "{name}");
+        assert!(store.run(name).is_err(), "{name}");
+    }
+    let odd = WantedRun { fingerprint: "../../../../../x".to_string(), ..planned("plain", 0) };
+    assert_eq!(store.prepare(&odd, &cpu()).unwrap_err().exit_code(), 2);
+    assert!(store.prepare(&planned("plain", 0), &Site::of("../cpu", "f32")).is_err());
+    assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 1);
+    assert!(store.runs().unwrap().is_empty());
+}
+
+#[cfg(unix)]
+#[test]
+fn a_run_folder_that_is_a_link_is_refused() {
+    let (folder, store) = store();
+    let target = folder.path().join("elsewhere");
+    fs::create_dir(&target).unwrap();
+    let planned = planned("plain", 0);
+    let run = store.prepare(&planned, &cpu()).unwrap();
+    fs::remove_dir_all(run.path()).unwrap();
+    std::os::unix::fs::symlink(&target, run.path()).unwrap();
+    assert!(store.prepare(&planned, &cpu()).unwrap_err().to_string().contains("is not a plain folder"));
+    assert!(store.run(run.folder()).unwrap_err().to_string().contains("links are not followed"));
+    assert_eq!(fs::read_dir(target).unwrap().count(), 0);
+}
+
+#[test]
+fn a_plan_is_stored_apart_for_each_kind_of_device() {
+    let (_folder, store) = store();
+    let planned = planned("plain", 0);
+    let cpu_run = store.prepare(&planned, &cpu()).unwrap();
+    let gpu_run = store.prepare(&planned, &Site::of("cuda:1", "f32")).unwrap();
+    assert_ne!(cpu_run.path(), gpu_run.path());
+    assert_eq!(
+        store.prepare(&WantedRun { name: "other-name".to_string(), ..planned.clone() }, &cpu()).unwrap(),
+        cpu_run
+    );
+    assert_eq!(store.find(&planned.fingerprint, gpu_run.site()).unwrap(), Some(gpu_run));
+    assert_eq!(store.find(&planned.fingerprint, &Site::of("cpu", "bf16")).unwrap(), None);
+    let other = WantedRun { fingerprint: format!("{}f", planned.fingerprint), ..planned };
+    assert!(store.prepare(&other, &cpu()).unwrap_err().to_string().contains("is of the plan"));
+    assert_eq!(cpu_run.plan().unwrap(), Plan { seed: 0, ..Plan::default() });
+}
+
+#[test]
+fn garbage_is_what_finished_runs_and_kills_left_and_nothing_else() {
+    let (_folder, store) = store();
+    let (done, waiting) = (planned("plain", 0), planned("plain", 1));
+    do_all(&store, vec![done.clone()]);
+    let done_run = store.find(&done.fingerprint, &cpu()).unwrap().unwrap();
+    let waiting_run = store.prepare(&waiting, &cpu()).unwrap();
+    for path in ["step-000000000007", "step-my-own", ".step-000000000009.partial"] {
+        fs::create_dir_all(waiting_run.file(CHECKPOINTS).join(path)).unwrap();
+        fs::create_dir_all(done_run.file(CHECKPOINTS).join(path)).unwrap();
+    }
+    fs::write(done_run.file(CHECKPOINTS).join("notes.txt"), "mine").unwrap();
+    let before = fs::read(done_run.file(MODEL)).unwrap();
+    let garbage = gc::find(&store).unwrap();
+    assert!(garbage.iter().any(|piece| piece.bytes > 0));
+    gc::delete(&garbage).unwrap();
+    let left = |run: &ablation_zoo::run::Run| {
+        let names = fs::read_dir(run.file(CHECKPOINTS))
+            .unwrap()
+            .map(|entry| entry.unwrap().file_name().into_string().unwrap());
+        names.collect::<HashSet<_>>()
+    };
+    assert_eq!(left(&done_run), ["step-my-own", "notes.txt"].map(String::from).into());
+    assert_eq!(left(&waiting_run), ["step-my-own", "step-000000000007"].map(String::from).into());
+    assert!(gc::find(&store).unwrap().is_empty());
+    assert_eq!(fs::read(done_run.file(MODEL)).unwrap(), before);
+    done_run.verify().unwrap();
+}
+
+#[test]
+fn a_store_of_ten_thousand_finished_runs_is_listed_completely() {
+    let (folder, store) = store();
+    let record = RunRecord {
+        format: 1,
+        fingerprint: String::new(),
+        plan: Plan::default(),
+        environment: Environment::here("cpu"),
+        params: params(),
+        training: TrainingSummary {
+            steps: 1,
+            tokens: 1,
+            flops: 1.0,
+            seconds: 1.0,
+            final_loss: 1.0,
+            peak_bytes: 1,
+        },
+        measurements: Measurements::default(),
+    };
+    let first = store.prepare(&planned("plain", 0), &cpu()).unwrap();
+    first.finish(&record).unwrap();
+    let copied = [manifest::MANIFEST, MEASUREMENTS];
+    let contents = copied.map(|name| fs::read(first.file(name)).unwrap());
+    for i in 1..10_000 {
+        let path: PathBuf = store.path().join(format!("run-{i:016x}-cpu-f32"));
+        fs::create_dir(&path).unwrap();
+        copied.iter().zip(&contents).for_each(|(name, content)| fs::write(path.join(name), content).unwrap());
+    }
+    let start = Instant::now();
+    let finished = store.finished().unwrap();
+    println!("10,000 finished runs listed in {:.2} s", start.elapsed().as_secs_f64());
+    assert_eq!((finished.records.len(), finished.damaged.len()), (10_000, 0));
+    drop(folder);
+}
