@@ -58,7 +58,7 @@ fn headline(comparison: &Comparison, others: &[&ArmResult]) -> String {
         part(Finding::More, verb, format!("{more} than {control}")),
         part(Finding::NotShown, ["is", "are"], format!("not shown to differ from {control}")),
         part(Finding::TooFew, ["has", "have"], "too few seeds for an answer".to_string()),
-        part(Finding::NoNumber, ["has", "have"], "no ratio to it".to_string()),
+        part(Finding::NoNumber, ["has", "have"], format!("no ratio to {control}")),
     ];
     let parts: Vec<String> = parts.into_iter().flatten().collect();
     match parts.is_empty() {
@@ -71,7 +71,7 @@ fn headline(comparison: &Comparison, others: &[&ArmResult]) -> String {
 fn about(comparison: &Comparison, arm: &ArmResult) -> String {
     let (name, control) = (quoted(&arm.arm), quoted(&comparison.control));
     let Some((contrast, effect)) = arm.effect(comparison.measure) else {
-        let why = arm.no_ratio.as_deref().unwrap_or("it has no finished run");
+        let why = arm.no_ratio.as_deref().unwrap_or("it was not measured");
         return format!("{name} has no ratio to {control}: {why}.");
     };
     let numbers = numbers(contrast, effect);

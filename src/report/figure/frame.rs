@@ -56,15 +56,30 @@ pub fn y_axis(canvas: &mut Canvas, scale: &Scale, (x, right): (f64, f64), values
 
 /// Ticks of a value axis: more of them where there is room.
 pub fn ticks_for(low: f64, high: f64, pixels: f64) -> Vec<f64> {
-    ticks(low, high, ((pixels / 80.0).round() as usize).clamp(3, 8))
+    ticks(low, high, ((pixels / 65.0).round() as usize).clamp(3, 8))
 }
 
-/// Names at the right ends of lines, moved apart, each in the colour of its line.
-pub fn end_labels(canvas: &mut Canvas, ends: &[(f64, &str, Ink)], x: f64, (top, bottom): (f64, f64)) {
-    let wanted: Vec<f64> = ends.iter().map(|(y, _, _)| *y).collect();
-    let placed = spread(&wanted, LINE - 1.0, top, bottom);
-    for (y, (_, name, ink)) in placed.into_iter().zip(ends) {
-        canvas.text(*ink, LABEL, Anchor::Start, (x, y + 4.5), &fit(name, LABEL));
+/// A name at the right end of a line, in the colour of the line.
+pub struct End<'a> {
+    /// Where the line ends.
+    pub at: (f64, f64),
+    /// Whose line.
+    pub name: &'a str,
+    /// Its colour.
+    pub ink: Ink,
+}
+
+/// Writes the names at the ends of lines, moved apart; a name that stands among other lines gets a ground of its own.
+pub fn end_labels(canvas: &mut Canvas, ends: &[End], (top, bottom): (f64, f64)) {
+    let wanted: Vec<f64> = ends.iter().map(|end| end.at.1).collect();
+    let right = ends.iter().map(|end| end.at.0).fold(0.0, f64::max);
+    for (y, end) in spread(&wanted, LINE - 1.0, top, bottom).into_iter().zip(ends) {
+        let (name, x) = (fit(end.name, LABEL), end.at.0 + 9.0);
+        if end.at.0 < right - 1.0 {
+            let wide = font::width(&name, LABEL.size, LABEL.weight);
+            canvas.rect(Ink::Paper, (x - 3.0, y - 8.0), (wide + 6.0, LINE - 1.0), 3.0);
+        }
+        canvas.text(end.ink, LABEL, Anchor::Start, (x, y + 4.5), &name);
     }
 }
 

@@ -43,11 +43,15 @@ impl Figure {
 
 /// Every figure that there are numbers for, in reading order.
 pub fn all(evidence: &Evidence, comparison: &Comparison) -> Vec<Figure> {
-    let curves = curves::axes(comparison).into_iter().filter_map(|x| curves::figure(evidence, comparison, x));
+    let loss = curves::axes(comparison)
+        .into_iter()
+        .filter_map(|x| curves::figure(evidence, comparison, x, curves::Quantity::Loss));
+    let bits = curves::figure(evidence, comparison, curves::Progress::Tokens, curves::Quantity::Bits);
     arms::figure(comparison)
         .into_iter()
         .chain(attributes::figure(comparison))
-        .chain(curves)
+        .chain(bits)
+        .chain(loss)
         .chain(tuning::figure(comparison))
         .collect()
 }

@@ -4,7 +4,7 @@ use super::super::caution::{best_rate, tuning_curve};
 use super::super::comparison::Comparison;
 use super::super::number;
 use super::axis::{Scale, Spacing};
-use super::frame;
+use super::frame::{self, End};
 use super::svg::{Canvas, Ink, Stroke};
 use super::{Figure, NARROW, ink};
 
@@ -41,7 +41,7 @@ impl<'a> Line<'a> {
 fn draw(comparison: &Comparison, lines: &[Line], width: f64) -> String {
     let height = if width <= NARROW { 250.0 } else { 340.0 };
     let (left, top, bottom) = (44.0, 32.0, height - 46.0);
-    let right = width - frame::widest(lines.iter().map(|line| line.name)) - 24.0;
+    let right = width - frame::widest(lines.iter().map(|line| line.name)) - 12.0;
     let trials = || lines.iter().flat_map(|line| &line.trials).copied();
     let mut rates: Vec<f64> = trials().map(|trial| trial.0).collect();
     rates.sort_by(f64::total_cmp);
@@ -54,7 +54,7 @@ fn draw(comparison: &Comparison, lines: &[Line], width: f64) -> String {
 
     let mut canvas = Canvas::new(width, height);
     let values = frame::ticks_for(lowest - room, highest + room, bottom - top);
-    frame::y_axis(&mut canvas, &y, (left, right + 14.0), &values, comparison.measure.label());
+    frame::y_axis(&mut canvas, &y, (left, right), &values, comparison.measure.label());
     let labels: Vec<String> = rates.iter().map(|&rate| number::rate(rate)).collect();
     frame::labelled_x_axis(&mut canvas, &x, (top, bottom), &rates, &labels, "peak learning rate");
     for line in lines {
@@ -70,8 +70,10 @@ fn draw(comparison: &Comparison, lines: &[Line], width: f64) -> String {
             }
         }
     }
-    let end = |line: &Line| line.curve.last().map_or(bottom, |point| y.at(point.1));
-    let ends: Vec<(f64, &str, Ink)> = lines.iter().map(|line| (end(line), line.name, line.ink)).collect();
-    frame::end_labels(&mut canvas, &ends, right + 22.0, (top, bottom));
+    let end =
+        |line: &Line| line.curve.last().map_or((right, bottom), |&(rate, value)| (x.at(rate), y.at(value)));
+    let ends: Vec<End> =
+        lines.iter().map(|line| End { at: end(line), name: line.name, ink: line.ink }).collect();
+    frame::end_labels(&mut canvas, &ends, (top, bottom));
     canvas.finish("choice of the learning rate")
 }
