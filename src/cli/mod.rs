@@ -23,7 +23,7 @@ mod worker;
 
 use std::process::ExitCode;
 
-use ablation_zoo::Result;
+use ablation_zoo::{Result, kernels};
 use clap::{Args, Parser, Subcommand};
 
 const EXAMPLES: &str = "\
@@ -111,6 +111,7 @@ pub fn main() -> ExitCode {
 }
 
 fn run(command: Command) -> Result<ExitCode> {
+    kernels::parse_level(std::env::var(kernels::VARIABLE).ok().as_deref())?;
     match command {
         Command::Worker(command) => return command.run(),
         Command::List(command) => command.run(),

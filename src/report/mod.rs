@@ -26,5 +26,3 @@ pub use evidence::{
 pub use gather::gather;
 pub use files::{Written, json, write};
 pub use table::{Look, Style, markdown, summary};
-#[cfg(test)]
-mod look;
