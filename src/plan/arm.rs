@@ -47,6 +47,16 @@ pub enum Holds {
 }
 
 impl Arm {
+    /// The arm that this one asks the same question as: of `none@equal-rmax` it is `none`.
+    pub fn question(&self) -> &str {
+        self.name.split('@').next().unwrap_or(&self.name)
+    }
+
+    /// Whether it has trials of its own; an arm at another basis takes the value of the arm it repeats.
+    pub fn is_tuned(&self) -> bool {
+        self.question() == self.name
+    }
+
     pub(super) fn new(
         name: &str,
         size: Option<&str>,

@@ -156,7 +156,7 @@ impl Ablation {
             for arm in self.arms_of(size) {
                 outlook.certain.extend(self.reports(arm, middle, Rate::Own));
             }
-            for arm in self.arms_of(size).skip(1).filter(|_| tuning.is_some()) {
+            for arm in self.arms_of(size).skip(1).filter(|arm| tuning.is_some() && arm.is_tuned()) {
                 outlook.likely.extend(self.reports(arm, middle, Rate::Control));
             }
         }
@@ -175,14 +175,14 @@ impl Ablation {
         }
         let only = self.tune.as_ref().map(|tune| tune.grid[0]);
         let best = |arm: &Arm| match &tuned {
-            Some(tuned) => tuned.iter().find(|tuned| tuned.arm == arm.name).map(|tuned| tuned.value),
+            Some(tuned) => tuned.iter().find(|tuned| tuned.arm == arm.question()).map(|tuned| tuned.value),
             None => only,
         };
         let of_control = best(self.control(size));
         let mut runs = Vec::new();
         for arm in self.arms_of(size) {
             runs.extend(self.reports(arm, best(arm), Rate::Own));
-            if best(arm) != of_control {
+            if best(arm) != of_control && arm.is_tuned() {
                 runs.extend(self.reports(arm, of_control, Rate::Control));
             }
         }
@@ -237,7 +237,7 @@ impl Ablation {
             let (arm, size) = (arm.name.clone(), size.to_string());
             Some(Tuned { arm, size, value: means[best].0, trials: means, edge })
         };
-        self.arms_of(size).map(arm_of).collect()
+        self.arms_of(size).filter(|arm| arm.is_tuned()).map(arm_of).collect()
     }
 
     fn is_possible(&self, size: &str, tune: &Tune, value: f64) -> bool {
@@ -247,7 +247,7 @@ impl Ablation {
 
     fn trials(&self, size: &str, tune: &Tune, grid: &[f64]) -> Vec<PlannedRun> {
         let mut runs = Vec::new();
-        for arm in self.arms_of(size) {
+        for arm in self.arms_of(size).filter(|arm| arm.is_tuned()) {
             for value in grid {
                 let seeds = FIRST_TUNING_SEED..FIRST_TUNING_SEED + tune.seeds;
                 runs.extend(self.runs(arm, Some(*value), seeds, Role::Tune, Rate::Own));
