@@ -14,7 +14,9 @@ use super::{Format, output};
 
 /// Arguments of `zoo bench`.
 #[derive(Debug, Args)]
-#[command(after_help = "Examples:\n  zoo bench\n  zoo bench --shape P --json\n\nbenches/README.md compares with PyTorch.")]
+#[command(
+    after_help = "Examples:\n  zoo bench\n  zoo bench --shape P --json\n\nbenches/README.md compares with PyTorch."
+)]
 pub struct Bench {
     /// Only this shape: Q, S, P, M or L
     #[arg(long)]
@@ -36,7 +38,8 @@ impl Bench {
     /// Measures and prints.
     pub fn run(&self) -> Result<()> {
         if !(self.seconds > 0.0 && self.seconds <= 3600.0) {
-            let problem = Problem::new(self.seconds.to_string()).key("--seconds").expected("above 0, at most 3600");
+            let problem =
+                Problem::new(self.seconds.to_string()).key("--seconds").expected("above 0, at most 3600");
             return Err(Error::config(problem));
         }
         let shapes = match &self.shape {
@@ -73,7 +76,8 @@ impl Bench {
         let one = self.children(shape, 1, 1)?;
         let all = self.children(shape, cores, 1)?;
         let each = self.children(shape, 1, cores)?;
-        let tokens = |speeds: &[(Speed, Json)]| speeds.iter().map(|(speed, _)| speed.tokens_per_second).sum::<f64>();
+        let tokens =
+            |speeds: &[(Speed, Json)]| speeds.iter().map(|(speed, _)| speed.tokens_per_second).sum::<f64>();
         let (speed, json) = &one[0];
         Ok(json!({
             "shape": shape,
@@ -131,6 +135,7 @@ fn as_text(rows: &[Json]) -> String {
             output::bytes(number(row, "peak_bytes") as u64),
         ]
     };
-    let header = ["shape", "tokens/s, 1 core", "GFLOP/s", "of peak", "1 run, all cores", "1 run per core", "memory"];
+    let header =
+        ["shape", "tokens/s, 1 core", "GFLOP/s", "of peak", "1 run, all cores", "1 run per core", "memory"];
     output::table(header, 1, rows.iter().map(cells))
 }

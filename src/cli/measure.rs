@@ -43,15 +43,28 @@ impl MeasureCommand {
             let (bits, most) = (capacity.bits_per_param, capacity.max_bits_per_param);
             text.push_str(&format!("bits per parameter  {bits:.4} of {most:.4}\n"));
             let parts = (capacity.name_bits, capacity.value_bits, capacity.diversity_bits);
-            text.push_str(&format!("bits                {:.0} (names {:.0}, values {:.0}, diversity {:.0})\n", capacity.bits, parts.0, parts.1, parts.2));
+            text.push_str(&format!(
+                "bits                {:.0} (names {:.0}, values {:.0}, diversity {:.0})\n",
+                capacity.bits, parts.0, parts.1, parts.2
+            ));
             text.push_str(&format!("parameters          {}\n", output::thousands(capacity.params)));
-            text.push_str(&format!("fully known         {:.1} % of {} people\n", 100.0 * capacity.fully_known, output::thousands(capacity.people)));
+            text.push_str(&format!(
+                "fully known         {:.1} % of {} people\n",
+                100.0 * capacity.fully_known,
+                output::thousands(capacity.people)
+            ));
             for attribute in &capacity.attributes {
-                text.push_str(&format!("  {:<18}{:.2} of {:.2} bits a person\n", attribute.name, attribute.bits, attribute.max_bits));
+                text.push_str(&format!(
+                    "  {:<18}{:.2} of {:.2} bits a person\n",
+                    attribute.name, attribute.bits, attribute.max_bits
+                ));
             }
         }
         if let Some(loss) = &measured.held_out {
-            text.push_str(&format!("held-out loss       {:.4} nats per token over {} tokens\n", loss.nats_per_token, loss.tokens));
+            text.push_str(&format!(
+                "held-out loss       {:.4} nats per token over {} tokens\n",
+                loss.nats_per_token, loss.tokens
+            ));
         }
         output::print(&text)
     }

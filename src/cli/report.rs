@@ -14,7 +14,9 @@ use super::{Format, Overrides, output};
 
 /// Arguments of `zoo report`.
 #[derive(Debug, Args)]
-#[command(after_help = "Examples:\n  zoo report mlp\n  zoo report mlp --profile smoke --json\n  zoo report mlp --out docs/results/mlp")]
+#[command(
+    after_help = "Examples:\n  zoo report mlp\n  zoo report mlp --profile smoke --json\n  zoo report mlp --out docs/results/mlp"
+)]
 pub struct ReportCommand {
     /// An ablation, by name or path
     ablation: String,
@@ -38,7 +40,8 @@ impl ReportCommand {
         let profile = self.overrides.profile.as_deref();
         let ablation = Ablation::load(&Presets::here(), &self.ablation, profile, &self.overrides.sets)?;
         let command = command(&self.ablation, &self.overrides);
-        let evidence = report::gather(&ablation, &self.store.open()?, &Site::of(&self.device, DTYPE), command)?;
+        let evidence =
+            report::gather(&ablation, &self.store.open()?, &Site::of(&self.device, DTYPE), command)?;
         if self.format.json {
             return output::print(&report::json(&report::compare(&evidence)?));
         }

@@ -167,8 +167,11 @@ fn curve(run: &Run) -> Result<Vec<CurvePoint>> {
 
 /// What is held fixed, in sentences.
 fn notes(ablation: &Ablation) -> Vec<String> {
-    let mut notes = vec![format!("All arms start from the model {} and learn {}.", ablation.model, ablation.dataset)];
-    notes.push("Arms of one seed share people, order and every starting weight that they have in common.".into());
+    let mut notes =
+        vec![format!("All arms start from the model {} and learn {}.", ablation.model, ablation.dataset)];
+    notes.push(
+        "Arms of one seed share people, order and every starting weight that they have in common.".into(),
+    );
     for size in ablation.sizes() {
         let control = ablation.control(size);
         for arm in ablation.arms_of(size).skip(1) {
