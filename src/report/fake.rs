@@ -189,7 +189,7 @@ fn curve(params: f64, bits_per_param: f64, seed: u64) -> Vec<CurvePoint> {
                 seconds: share * params / 1000.0,
                 loss: floor + (3.3 - floor) * fall + 2.2 * (-share * 60.0).exp() + noise,
                 lr: 1e-3 * (1.0 - 0.9 * share),
-                bits_per_param: index.is_multiple_of(10).then(|| 1.2 * (1.0 - fall) - 0.2),
+                bits_per_param: index.is_multiple_of(10).then_some(1.2 * (1.0 - fall) - 0.2),
             }
         })
         .collect()
