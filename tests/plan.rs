@@ -203,7 +203,11 @@ fn overrides() -> impl Strategy<Value = Vec<String>> {
         ])
         .prop_map(str::to_string),
     ];
-    prop::collection::vec(one, 0..6)
+    let short_warm_up = |mut sets: Vec<String>| {
+        sets.push("training.schedule.warmup_steps=1".to_string());
+        sets
+    };
+    prop::collection::vec(one, 0..6).prop_map(short_warm_up)
 }
 
 proptest! {
