@@ -137,11 +137,12 @@ fn angles(t: usize, rotated: usize, device: &Device) -> Rope {
     Rope { cos: table(f64::cos), sin: table(f64::sin) }
 }
 
-/// The products of a linear layer and of the head: y = x W, then dx and dW, as rates.
+/// The rates of the products of each linear layer: y = x W alone, then with dx and dW (and the sum that begins the
+/// backward).
 fn products(s: &Shape) {
     println!(
         "{:24} {:>22} {:>14} {:>14} {:>14}",
-        "product", "n x d_in x d_out", "crate gemm", "y = x W", "dx and dW"
+        "product", "n x d_in x d_out", "crate gemm", "y = x W", "and backward"
     );
     let (n, d) = (s.b * s.t, s.d);
     for (name, i, o) in [("qkv", d, 3 * d), ("out", d, d), ("up", d, 4 * d), ("down", 4 * d, d)] {
@@ -151,22 +152,15 @@ fn products(s: &Shape) {
         let device = device.autodiff();
         let (x, w) = (random([s.b, s.t, i], &device).require_grad(), random([i, o], &device).require_grad());
         let all = seconds(|| drop(black_box(fast::linear(x.clone(), w.clone(), None).sum().backward())));
-        let plain = seconds(|| drop(black_box(random_like(s.b, s.t, o, &device).sum().backward())));
         let work = 2e-9 * (n * i * o) as f64;
-        let back = 2.0 * work / (all - forward - plain);
         println!(
             "{name:24} {:>22} {:>14.0} {:>14.0} {:>14.0}",
             format!("{n} x {i} x {o}"),
             crate_gemm(n, o, i),
             work / forward,
-            back
+            3.0 * work / all
         );
     }
-}
-
-/// A tracked tensor that costs little to make, to measure what `sum` and `backward` cost by themselves.
-fn random_like(b: usize, t: usize, d: usize, device: &Device) -> Tensor<3> {
-    Tensor::<1>::zeros([1], device).require_grad().reshape([1, 1, 1]).expand([b, t, d])
 }
 
 /// Prints the times of one kernel in both forms.

@@ -30,7 +30,7 @@ const ROW: usize = 16;
 
 fn main() -> Result<()> {
     let config = Plan::from_toml("lesson 1", MODEL)?.model;
-    let count = config.num_params(VOCABULARY);
+    let count = config.num_params(VOCABULARY, ROW);
     println!("{} parameters, {} of them in the token table", count.total, count.embedding);
 
     let device = device::open("cpu")?;

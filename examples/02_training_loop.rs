@@ -30,7 +30,7 @@ fn main() -> Result<()> {
     let device = device::open("cpu")?.autodiff();
     let config = ModelConfig { d_model: 48, n_layers: 2, n_heads: 2, ..ModelConfig::default() };
     let mut model = config.init(data.vocab_size(), data_config.seq_len(), 0, &device);
-    println!("{} parameters", config.num_params(data.vocab_size()).total);
+    println!("{} parameters", config.num_params(data.vocab_size(), data_config.seq_len()).total);
 
     // How: AdamW, a cosine with warm-up, gradients clipped by their joint norm.
     let TrainingConfig { optimizer, clip, .. } = TrainingConfig::default();

@@ -39,7 +39,7 @@ fn main() -> Result<()> {
     };
     let job = Job { model: &model, data: &data, training: &training, seed: 0 };
     let device = device::open("cpu")?;
-    let params = model.num_params(data.vocab_size()?).total;
+    let params = model.num_params(data.vocab_size()?, data.seq_len()).total;
     let measure = MeasureConfig::default();
 
     let untrained = model.init(data.vocab_size()?, data.seq_len(), 0, &device);

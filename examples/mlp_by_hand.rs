@@ -38,7 +38,7 @@ fn main() -> Result<()> {
 fn bits_per_param(job: &Job) -> Result<f64> {
     let device = device::open("cpu")?;
     let folder = std::env::temp_dir().join(format!("ablation-zoo-{}", std::process::id()));
-    let params = job.model.num_params(job.data.vocab_size()?).total;
+    let params = job.model.num_params(job.data.vocab_size()?, job.data.seq_len()).total;
     let outcome = fit(job, &device, &folder, &mut Silent);
     std::fs::remove_dir_all(&folder).ok();
     let Outcome::Finished(trained) = outcome? else { unreachable!("nobody asks it to stop") };

@@ -93,7 +93,7 @@ fn sizes_have_the_parameters_that_the_paper_plots() {
         [("2-2", 816_000), ("4-2", 1_212_544), ("2-3", 1_518_912), ("6-4", 5_577_472), ("12-12", 87_571_200)];
     for (size, params) in published {
         let model = resolve_model(&Presets::at("/nowhere"), "gpt2", Some(size)).unwrap().plan.model;
-        assert_eq!(model.num_params(3275).total, params, "gpt2 {size}");
+        assert_eq!(model.num_params(3275, 512).total, params, "gpt2 {size}");
     }
 }
 

@@ -445,6 +445,50 @@ fn a_worker_that_was_frozen_past_its_lease_writes_no_more() {
     assert_eq!(run.state().unwrap(), State::Finished);
 }
 
+/// `zoo train` of a small model in `store`, seconds of work on one thread.
+#[allow(clippy::zombie_processes)]
+fn train(store: &Path) -> Child {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_zoo"));
+    command.args(["train", "gpt2:micro", "biod", "--quiet", "--threads-per-run", "1", "--store"]).arg(store);
+    command.args(["--set", "data.people=64", "--set", "training.length.count=400"]);
+    command.args(["--set", "training.schedule.warmup_steps=10", "--set", "measure.renderings=1"]);
+    command.stdin(Stdio::null()).stdout(Stdio::null()).spawn().unwrap()
+}
+
+#[test]
+fn a_training_that_was_stopped_and_killed_ends_with_the_same_bits() {
+    let folder = tempfile::tempdir().unwrap();
+    let (whole, cut) = (folder.path().join("whole"), folder.path().join("cut"));
+    assert!(wait(&mut train(&whole)).success());
+    let steps = |store: &Path| {
+        let runs = Store::open(store).and_then(|store| store.runs()).unwrap_or_default();
+        runs.first()
+            .and_then(|run| run.history().ok())
+            .and_then(|history| Some(history.lines.last()?.step))
+            .unwrap_or(0)
+    };
+    let mut codes = Vec::new();
+    for name in ["INT", "KILL", "TERM"] {
+        let before = steps(&cut);
+        let mut child = train(&cut);
+        until(|| steps(&cut) > before + 30);
+        signal(&child, name);
+        codes.push(wait(&mut child).code());
+        let run = || Store::open(&cut).unwrap().runs().unwrap().remove(0);
+        until(|| run().state().unwrap() != State::Running);
+        assert_eq!(run().state().unwrap(), State::Stopped);
+    }
+    assert_eq!(codes, [Some(75), None, Some(75)]);
+    assert!(wait(&mut train(&cut)).success());
+    let [whole, cut] = [whole, cut].map(|store| Store::open(store).unwrap().runs().unwrap().remove(0));
+    assert_eq!(fs::read(whole.file(MODEL)).unwrap(), fs::read(cut.file(MODEL)).unwrap());
+    assert_eq!(whole.record().unwrap().measurements, cut.record().unwrap().measurements);
+    let losses = |run: &ablation_zoo::run::Run| {
+        run.history().unwrap().lines.iter().map(|line| (line.step, line.loss.to_bits())).collect::<Vec<_>>()
+    };
+    assert_eq!(losses(&whole), losses(&cut));
+}
+
 // ---- damage -------------------------------------------------------------------------------------------------------
 
 fn blake3_of(text: &str) -> String {
@@ -505,6 +549,20 @@ fn names_cannot_leave_the_store() {
     assert!(store.prepare(&planned("plain", 0), &Site::of("../cpu", "f32")).is_err());
     assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 1);
     assert!(store.runs().unwrap().is_empty());
+}
+
+#[test]
+fn a_plan_that_is_wanted_under_many_names_at_once_gets_one_folder() {
+    let (_folder, store) = store();
+    let prepare = &|i: usize| {
+        let wanted = WantedRun { name: format!("name-{i}"), ..planned("plain", 0) };
+        store.prepare(&wanted, &cpu()).unwrap()
+    };
+    let runs: HashSet<_> = std::thread::scope(|scope| {
+        let threads: Vec<_> = (0..16).map(|i| scope.spawn(move || prepare(i).folder().to_string())).collect();
+        threads.into_iter().map(|thread| thread.join().unwrap()).collect()
+    });
+    assert_eq!((runs.len(), store.runs().unwrap().len()), (1, 1));
 }
 
 #[cfg(unix)]

@@ -3,7 +3,8 @@
 use ablation_zoo::Result;
 use ablation_zoo::data::{Description, describe};
 use ablation_zoo::error::Error;
-use ablation_zoo::plan::{Presets, resolve_dataset_with};
+use ablation_zoo::plan::Presets;
+use ablation_zoo::plan::resolve::resolve_dataset_with;
 use clap::Args;
 
 use super::{Format, output};

@@ -57,7 +57,7 @@ impl ExecuteArgs {
 
 /// What came of the runs, in one line.
 pub fn report(summary: &Summary) -> String {
-    let mut parts = vec![format!("{} finished", output::count(summary.finished, "run"))];
+    let mut parts = vec![format!("{} finished", runs(summary.finished))];
     for (n, how) in
         [(summary.skipped, "finished before"), (summary.failures.len(), "failed"), (summary.stopped, "left")]
     {
@@ -66,4 +66,9 @@ pub fn report(summary: &Summary) -> String {
         }
     }
     parts.join(", ")
+}
+
+/// `1 run`, `2 runs`.
+pub fn runs(n: usize) -> String {
+    format!("{} run{}", output::thousands(n as u64), if n == 1 { "" } else { "s" })
 }

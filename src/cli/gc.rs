@@ -5,7 +5,7 @@ use ablation_zoo::run::gc::{self, Garbage};
 use clap::Args;
 use serde_json::json;
 
-use super::store::StoreArgs;
+use super::store::{StoreArgs, size};
 use super::{Format, output};
 
 /// Arguments of `zoo gc`.
@@ -42,15 +42,14 @@ fn text(garbage: &[Garbage], deleted: Option<u64>) -> String {
     if garbage.is_empty() {
         return "nothing to delete".to_string();
     }
-    let row = |piece: &Garbage| {
-        [piece.path.display().to_string(), piece.why.text().to_string(), output::bytes(piece.bytes)]
-    };
+    let row =
+        |piece: &Garbage| [piece.path.display().to_string(), piece.why.text().to_string(), size(piece.bytes)];
     let table = output::table(["path", "why", "size"], 2, garbage.iter().map(row));
     match deleted {
-        Some(bytes) => format!("{table}\n  deleted {}", output::bytes(bytes)),
+        Some(bytes) => format!("{table}\n  deleted {}", size(bytes)),
         None => {
             let bytes = garbage.iter().map(|piece| piece.bytes).sum();
-            format!("{table}\n  in all: {}; `zoo gc --delete` deletes it", output::bytes(bytes))
+            format!("{table}\n  in all: {}; `zoo gc --delete` deletes it", size(bytes))
         }
     }
 }

@@ -1,13 +1,18 @@
 //! The command `zoo`: parse, call one function, exit code. One file per subcommand.
 
+mod bench;
 mod completions;
+mod data;
+mod devices;
 mod diff;
 mod execute;
 mod gc;
 mod list;
+mod measure;
 mod output;
 mod plan;
 mod problems;
+mod report;
 mod run;
 mod runs;
 mod show;
@@ -18,7 +23,7 @@ mod worker;
 
 use std::process::ExitCode;
 
-use ablation_zoo::Result;
+use ablation_zoo::{Result, kernels};
 use clap::{Args, Parser, Subcommand};
 
 const EXAMPLES: &str = "\
@@ -29,6 +34,7 @@ Examples:
   zoo plan mlp                         what an ablation will run, and what that costs
   zoo plan mlp --profile gpu --set training.batch=24
   zoo run mlp                          do it; the same command goes on after an interruption
+  zoo report mlp                       the answer again, with figures and a page
 
 Files: models/, datasets/ and ablations/ in the working folder win over those compiled in; a path always works.";
 
@@ -54,6 +60,16 @@ enum Command {
     Run(run::RunCommand),
     /// Train and measure one model on one dataset
     Train(train::Train),
+    /// Answer: compare the arms, with intervals, figures and a page
+    Report(report::ReportCommand),
+    /// Measure the model of a finished run again
+    Measure(measure::MeasureCommand),
+    /// Describe a dataset in numbers and samples
+    Data(data::Data),
+    /// List the devices of this machine
+    Devices(devices::Devices),
+    /// Time training steps beside the machine's matrix peak
+    Bench(bench::Bench),
     /// List runs: state, result, size
     Runs(runs::Runs),
     /// List, or delete, what takes room in the store and is needed by nobody
@@ -95,6 +111,7 @@ pub fn main() -> ExitCode {
 }
 
 fn run(command: Command) -> Result<ExitCode> {
+    kernels::parse_level(std::env::var(kernels::VARIABLE).ok().as_deref())?;
     match command {
         Command::Worker(command) => return command.run(),
         Command::List(command) => command.run(),
@@ -104,6 +121,11 @@ fn run(command: Command) -> Result<ExitCode> {
         Command::Completions(command) => command.run::<Cli>(),
         Command::Run(command) => command.run(),
         Command::Train(command) => command.run(),
+        Command::Report(command) => command.run(),
+        Command::Measure(command) => command.run(),
+        Command::Data(command) => command.run(),
+        Command::Devices(command) => command.run(),
+        Command::Bench(command) => command.run(),
         Command::Runs(command) => command.run(),
         Command::Gc(command) => command.run(),
     }

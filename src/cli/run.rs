@@ -23,13 +23,28 @@ pub struct RunCommand {
 }
 
 impl RunCommand {
-    /// Runs what is not finished yet.
+    /// Runs what is not finished yet, then answers.
     pub fn run(&self) -> Result<()> {
         let profile = self.overrides.profile.as_deref();
         let ablation = Ablation::load(&Presets::here(), &self.ablation, profile, &self.overrides.sets)?;
         let answers = Answers::new(&ablation, Site::of(&self.execute.device, DTYPE));
         let summary = self.execute.run_all(|store| answers.next(store))?;
         output::print(&report(&summary))?;
+        if summary.stopped == 0 {
+            self.answer(&ablation)?;
+        }
         summary.check()
+    }
+
+    /// What the finished runs say; a report without a single run of the control has nothing to say yet.
+    fn answer(&self, ablation: &Ablation) -> Result<()> {
+        let command = super::report::command(&self.ablation, &self.overrides);
+        let store = self.execute.store.open()?;
+        let site = Site::of(&self.execute.device, DTYPE);
+        let evidence = ablation_zoo::report::gather(ablation, &store, &site, command)?;
+        match evidence.arms.is_empty() {
+            true => Ok(()),
+            false => super::report::answer(&evidence, None),
+        }
     }
 }

@@ -6,7 +6,8 @@ use ablation_zoo::run::{Run, State, Store};
 use clap::{Args, ValueEnum};
 use serde_json::{Value as Json, json};
 
-use super::store::StoreArgs;
+use super::execute::runs;
+use super::store::{StoreArgs, size};
 use super::{Format, output};
 
 /// Arguments of `zoo runs`.
@@ -143,7 +144,7 @@ fn text(rows: &[Row]) -> String {
     let lines = rows.iter().map(|row| {
         let (run, arm, role) = (row.run.folder().to_string(), row.arm.clone(), row.role.to_string());
         let (bits, loss) = (number(row.bits_per_param), number(row.final_loss));
-        [run, arm, role, row.state.name().to_string(), bits, loss, output::bytes(row.bytes)]
+        [run, arm, role, row.state.name().to_string(), bits, loss, size(row.bytes)]
     });
     let mut text = output::table(header, 4, lines);
     for row in rows {
@@ -152,7 +153,7 @@ fn text(rows: &[Row]) -> String {
         }
     }
     let bytes = rows.iter().map(|row| row.bytes).sum();
-    format!("{}\n\n  in all: {}, {}", text.trim_end(), output::count(rows.len(), "run"), output::bytes(bytes))
+    format!("{}\n\n  in all: {}, {}", text.trim_end(), runs(rows.len()), size(bytes))
 }
 
 fn verify(store: &Store) -> Result<()> {

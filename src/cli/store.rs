@@ -25,3 +25,8 @@ impl StoreArgs {
         Store::create(&self.store)
     }
 }
+
+/// `137.24 KiB`.
+pub fn size(bytes: u64) -> String {
+    indicatif::HumanBytes(bytes).to_string()
+}

@@ -5,7 +5,7 @@ use std::sync::OnceLock;
 use crate::error::{Error, Problem, Result};
 
 /// Environment variable that forces a [`Level`]; read once.
-const VARIABLE: &str = "ABLATION_ZOO_KERNELS";
+pub const VARIABLE: &str = "ABLATION_ZOO_KERNELS";
 
 /// The form of the kernels on the CPU; results may differ in the last bits between levels.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]

@@ -30,7 +30,7 @@ pub use adamw::{AdamwStep, adamw, square_sum};
 pub use attention::{Heads, causal_attention};
 pub use cross_entropy::linear_cross_entropy;
 pub use embedding::embedding;
-pub use level::{Level, level, parse_level};
+pub use level::{Level, VARIABLE, level, parse_level};
 pub use linear::{linear, linear_add};
 pub use norm::{layer_norm, rms_norm};
 pub use rope::{Rope, rope};

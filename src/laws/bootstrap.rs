@@ -1,7 +1,7 @@
 //! `[q((1 - c) / 2), q((1 + c) / 2)]` of what resampled data give: intervals without a formula for the error.
 //!
-//! Efron 1979, percentile intervals. Replicate `k` draws from stream `k` of ChaCha8 under the seed, so that the same
-//! seed gives the same interval on every machine and number of threads.
+//! Efron 1979, percentile intervals. Replicate `k` draws from stream `k` of ChaCha8 under the seed, so that
+//! the same seed gives the same interval on every machine and number of threads.
 
 use std::fmt;
 
@@ -109,8 +109,8 @@ impl Bootstrap {
         (0..self.replicates).into_par_iter().map(replicate).collect()
     }
 
-    /// The interval that `values` give to `estimate`. A value that is not a number is a replicate that could not
-    /// decide: it counts at both ends, so that enough of them leave the interval open.
+    /// The interval that `values` give to `estimate`. A value that is not a number is a replicate that could
+    /// not decide: it counts at both ends, so that enough of them leave the interval open.
     pub(super) fn interval(&self, estimate: f64, values: impl IntoIterator<Item = f64>) -> Interval {
         let (mut values, undecided): (Vec<f64>, Vec<f64>) = values.into_iter().partition(|v| !v.is_nan());
         values.sort_by(f64::total_cmp);

@@ -1,8 +1,9 @@
-//! `H = -sum p ln p`: entropies of a corpus in nats, and shares of domains made of them, `r_i = exp(H_i) / sum_j exp(H_j)`.
+//! `H = -sum p ln p`: entropies of a corpus in nats, and shares of domains made of them,
+//! `r_i = exp(H_i) / sum_j exp(H_j)`.
 //!
-//! Ge et al. 2024 (arXiv 2405.14908), equations 12 and 13 and appendix A: Shannon entropy of tokens, joint and conditional
-//! entropy of neighbouring tokens, von Neumann entropy of a similarity kernel. Counted entropies of a small sample are too
-//! low, joint ones most of all.
+//! Ge et al. 2024 (arXiv 2405.14908), equations 12 and 13 and appendix A: Shannon entropy of tokens, joint
+//! and conditional entropy of neighbouring tokens, von Neumann entropy of a similarity kernel. Counted
+//! entropies of a small sample are too low, joint ones most of all.
 
 use std::collections::BTreeMap;
 
@@ -23,8 +24,8 @@ pub struct Entropies {
     pub shannon: f64,
     /// Of pairs of neighbours, `JE = -sum p(x, x') ln p(x, x')`.
     pub joint: f64,
-    /// Of a token given the one before, `CE = -sum p(x, x') ln p(x' | x)`: `JE` less the entropy of first tokens of pairs,
-    /// which differs from `SE` by the last token of each sequence.
+    /// Of a token given the one before, `CE = -sum p(x, x') ln p(x' | x)`: `JE` less the entropy of first
+    /// tokens of pairs, which differs from `SE` by the last token of each sequence.
     pub conditional: f64,
 }
 
@@ -73,8 +74,9 @@ pub fn shannon(counts: impl IntoIterator<Item = u64>) -> f64 {
     if n > 0.0 { (n.ln() - sum / n).max(0.0) } else { 0.0 }
 }
 
-/// Von Neumann entropy in nats, `-sum l ln l` over the eigenvalues `l` of `K / n`, of a similarity kernel `K` of `n` rows
-/// (row by row): `ln n` when no two samples are alike, 0 when all are the same. Takes time in `n^3`; a thousand is much.
+/// Von Neumann entropy in nats, `-sum l ln l` over the eigenvalues `l` of `K / n`, of a similarity kernel `K`
+/// of `n` rows (row by row): `ln n` when no two samples are alike, 0 when all are the same. Takes time in
+/// `n^3`; a thousand is much.
 ///
 /// # Errors
 /// Not `n` times `n` finite values, not symmetric, a diagonal other than 1, or an eigenvalue below 0.
@@ -157,7 +159,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn the_conditional_entropy_by_its_own_formula_is_joint_less_first(text in prop::collection::vec(0u32..5, 2..60)) {
+        fn the_conditional_entropy_is_joint_less_first(text in prop::collection::vec(0u32..5, 2..60)) {
             let counts = Bigrams::of([&text]);
             let n = (text.len() - 1) as f64;
             let first = |x: u32| text[..text.len() - 1].iter().filter(|t| **t == x).count() as f64;

@@ -1,7 +1,7 @@
 //! `S x = b` by Cholesky and the spectrum of `S` by Jacobi rotations, for symmetric `S`, small and dense.
 //!
-//! Golub and Van Loan, *Matrix Computations*, sections 4.2 and 8.5. Jacobi is the slowest way to a spectrum, but it
-//! keeps small eigenvalues accurate, and those are what a condition number is made of.
+//! Golub and Van Loan, *Matrix Computations*, sections 4.2 and 8.5. Jacobi is the slowest way to a spectrum,
+//! but it keeps small eigenvalues accurate, and those are what a condition number is made of.
 
 /// A symmetric matrix of `n` rows, stored whole, row by row.
 #[derive(Debug, Clone)]
@@ -126,7 +126,8 @@ pub(super) fn dot(a: &[f64], b: &[f64]) -> f64 {
     a.iter().zip(b).map(|(a, b)| a * b).sum()
 }
 
-/// Coefficients that bring `columns` closest to `target` in the sum of squares, or `None` when they are not unique.
+/// Coefficients that bring `columns` closest to `target` in the sum of squares, or `None` when they are not
+/// unique.
 pub(super) fn regress(columns: &[Vec<f64>], target: &[f64]) -> Option<Vec<f64>> {
     let scale: Vec<f64> = columns.iter().map(|column| dot(column, column).sqrt()).collect();
     let scaled: Vec<Vec<f64>> =

@@ -1,4 +1,5 @@
-//! Fits of laws to measured points, in plain `f64`: how loss falls with compute, tokens, parameters and the mixture.
+//! Fits of laws to measured points, in plain `f64`: how loss falls with compute, tokens, parameters and the
+//! mixture.
 //!
 //! | file | law |
 //! |---|---|
@@ -21,7 +22,8 @@ pub mod power;
 pub mod scaling;
 pub mod speedup;
 
-/// The folder of measurements that tests of the laws read, if it is there: `ABLATION_ZOO_DATA`, or `../shared/data`.
+/// The folder of measurements that tests of the laws read, if it is there: `ABLATION_ZOO_DATA`, or
+/// `../shared/data`.
 #[cfg(test)]
 fn measured_data(name: &str) -> Option<std::path::PathBuf> {
     let beside = || std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../shared/data");

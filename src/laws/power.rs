@@ -1,8 +1,8 @@
 //! `L(x) = a x^b + E`: a power law with or without a floor, fitted to relative errors.
 //!
-//! Hestness et al. 2017 (arXiv 1712.00409); with `x` in FLOPs and `E = 0` it is the law of grown models (Du et al. 2024,
-//! arXiv 2405.15319, section 4.1). Such fits go through four to ten points, too few to draw with repetition: intervals come
-//! from the residuals of `ln L`, their signs drawn anew (Liu 1988).
+//! Hestness et al. 2017 (arXiv 1712.00409); with `x` in FLOPs and `E = 0` it is the law of grown models (Du
+//! et al. 2024, arXiv 2405.15319, section 4.1). Such fits go through four to ten points, too few to draw with
+//! repetition: intervals come from the residuals of `ln L`, their signs drawn anew (Liu 1988).
 
 use serde::{Deserialize, Serialize};
 
@@ -58,8 +58,8 @@ impl PowerLaw {
 /// Fits points `(x, loss)`.
 ///
 /// # Errors
-/// Values that are not positive and finite, fewer points than constants plus one (the interval needs a residual), or all
-/// points at one `x`.
+/// Values that are not positive and finite, fewer points than constants plus one (the interval needs a
+/// residual), or all points at one `x`.
 pub fn fit(points: &[(f64, f64)], floor: Floor, bootstrap: &Bootstrap) -> Result<Fitted<PowerLaw>> {
     let constants = match floor {
         Floor::Zero => 2,
@@ -150,7 +150,8 @@ mod tests {
             found.interval(|law| law.exponent).contains(law.exponent)
         });
         let held = held.count();
-        // Sign flips of eight residuals are a little narrow: 85 to 95 % in truth; below 78 has a chance of a few percent.
+        // Sign flips of eight residuals are a little narrow: 85 to 95 % in truth; below 78 has a chance of a
+        // few percent.
         assert!((78..=100).contains(&held), "{held} of 100");
     }
 

@@ -1,7 +1,9 @@
-//! `FLOPs_scratch / FLOPs_other - 1` at equal loss: how much sooner another way of training arrives, and when to grow.
+//! `FLOPs_scratch / FLOPs_other - 1` at equal loss: how much sooner another way of training arrives, and when
+//! to grow.
 //!
-//! Du et al. 2024 (arXiv 2405.15319, "Gstack"), section 3.2 (speed-up) and 4.2 (how long to train the small model). A run
-//! that has not arrived by its end, or was there before its first point, bounds the answer from one side.
+//! Du et al. 2024 (arXiv 2405.15319, "Gstack"), section 3.2 (speed-up) and 4.2 (how long to train the small
+//! model). A run that has not arrived by its end, or was there before its first point, bounds the answer from
+//! one side.
 
 use std::fmt;
 
@@ -46,8 +48,8 @@ const GUIDELINE_PARAMS: (f64, f64) = (4e8, 7.5e10);
 /// Budgets likewise, in FLOPs: from the 410M on some 10 B tokens up to the 70B on 2 T.
 const GUIDELINE_FLOPS: (f64, f64) = (2e19, 1e24);
 
-/// The speed-up of `other` over `scratch` at `loss` nats; both along FLOPs, `other` with all that went before it counted
-/// ([`Curve::after`]).
+/// The speed-up of `other` over `scratch` at `loss` nats; both along FLOPs, `other` with all that went before
+/// it counted ([`Curve::after`]).
 ///
 /// # Errors
 /// A curve along another axis, or curves of different stages.
@@ -82,9 +84,11 @@ pub fn speedup(
     })
 }
 
-/// `log10 d = 0.88 log10 N + 163.27 / log10 C - 5.74` for a target of `params` parameters and a budget of `flops`.
+/// `log10 d = 0.88 log10 N + 163.27 / log10 C - 5.74` for a target of `params` parameters and a budget of
+/// `flops`.
 ///
-/// Far below its range it asks for more tokens than the budget holds (a million parameters on 1.2e14 FLOPs: 7000 times).
+/// Far below its range it asks for more tokens than the budget holds (a million parameters on 1.2e14 FLOPs:
+/// 7000 times).
 pub fn growth_guideline(params: f64, flops: f64) -> GrowthGuideline {
     let tokens = 10.0_f64.powf(0.88 * params.log10() + 163.27 / flops.log10() - 5.74);
     let within = |value: f64, (low, high): (f64, f64)| (low..=high).contains(&value);
@@ -115,8 +119,8 @@ impl fmt::Display for GrowthGuideline {
             Range::Within => Ok(()),
             Range::Outside => write!(
                 f,
-                " (outside the guideline's range of {:.1e} to {:.1e} parameters and {:.0e} to {:.0e} FLOPs; sweep d around \
-                 a tenth of the tokens instead)",
+                " (outside the guideline's range of {:.1e} to {:.1e} parameters and {:.0e} to {:.0e} FLOPs; \
+                 sweep d around a tenth of the tokens instead)",
                 GUIDELINE_PARAMS.0, GUIDELINE_PARAMS.1, GUIDELINE_FLOPS.0, GUIDELINE_FLOPS.1
             ),
         }
@@ -128,7 +132,8 @@ mod tests {
     use super::*;
     use crate::laws::curves::Stage;
 
-    /// Loss `20 (C / speed)^-0.05` from 1e15 to 1e17 FLOPs, so that equal loss takes `speed` times fewer FLOPs.
+    /// Loss `20 (C / speed)^-0.05` from 1e15 to 1e17 FLOPs, so that equal loss takes `speed` times fewer
+    /// FLOPs.
     fn run(speed: f64, noise: f64) -> Curve {
         let mut draws = Draws::for_test(speed.to_bits());
         let flops = (0..500).map(|k| 1e15 * 100.0_f64.powf(k as f64 / 499.0));
@@ -152,7 +157,8 @@ mod tests {
 
     #[test]
     fn beyond_the_ends_of_the_runs_the_answer_is_a_bound() {
-        // Scratch ends at 1e17; the other is there at 0.67e17 and goes on to what scratch would reach at 1.5e17.
+        // Scratch ends at 1e17; the other is there at 0.67e17 and goes on to what scratch would reach at
+        // 1.5e17.
         let Speedup::AtLeast(bound) = at(1.4e17, 0.0) else { panic!("{}", at(1.4e17, 0.0)) };
         assert!((bound - (1.0 / (1.4 / 1.5) - 1.0)).abs() < 1e-3, "{bound}");
         let Speedup::AtLeast(bound) = at(1.2e15, 0.0) else { panic!("{}", at(1.2e15, 0.0)) };

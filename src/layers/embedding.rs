@@ -7,10 +7,11 @@ use burn::module::{Module, Param};
 use burn::tensor::{Device, Int, Tensor};
 use serde::{Deserialize, Serialize};
 
+use crate::error::Problem;
 use crate::kernels;
 
 /// How tokens enter and leave the model.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum EmbeddingConfig {
     /// A learned vector per token.
@@ -18,11 +19,40 @@ pub enum EmbeddingConfig {
 }
 
 /// Settings of the token table.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Default, Serialize, Deserialize)]
 #[serde(default)]
 pub struct TokenEmbeddingConfig {
     /// Whether the head has a table of its own.
     pub head: Head,
+    /// What the vectors are multiplied by.
+    pub scale: EmbeddingScale,
+}
+
+/// What the vectors of tokens are multiplied by on their way in; the head is not.
+#[derive(Debug, Clone, Copy, PartialEq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum EmbeddingScale {
+    /// Nothing.
+    #[default]
+    None,
+    /// `sqrt(d)`, as in the first Transformer and in Gemma.
+    RootWidth,
+    /// A number.
+    Factor(FactorConfig),
+}
+
+/// A number to multiply by.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct FactorConfig {
+    /// The number.
+    pub factor: f64,
+}
+
+impl Default for FactorConfig {
+    fn default() -> Self {
+        FactorConfig { factor: 1.0 }
+    }
 }
 
 /// Where the output table comes from.
@@ -47,6 +77,7 @@ impl Default for EmbeddingConfig {
 pub struct Embedding {
     /// `[v, d]`.
     pub weight: Param<Tensor<2>>,
+    scale: Option<f64>,
 }
 
 /// A head with a table of its own.
@@ -64,6 +95,27 @@ impl EmbeddingConfig {
         }
     }
 
+    /// What is impossible about it; keys are relative to `embedding`.
+    pub fn check(&self) -> Vec<Problem> {
+        let EmbeddingConfig::Token(config) = self;
+        match config.scale {
+            EmbeddingScale::Factor(FactorConfig { factor }) if !factor.is_normal() => {
+                let problem = Problem::new(factor.to_string()).key("scale.factor");
+                vec![problem.expected("a finite number other than 0")]
+            }
+            EmbeddingScale::None | EmbeddingScale::RootWidth | EmbeddingScale::Factor(_) => Vec::new(),
+        }
+    }
+
+    fn scale(&self, d_model: usize) -> Option<f64> {
+        let EmbeddingConfig::Token(config) = self;
+        match config.scale {
+            EmbeddingScale::None => None,
+            EmbeddingScale::RootWidth => Some((d_model as f64).sqrt()),
+            EmbeddingScale::Factor(FactorConfig { factor }) => Some(factor),
+        }
+    }
+
     /// The input table, and the output table if it is a second one.
     pub fn init(
         &self,
@@ -76,7 +128,7 @@ impl EmbeddingConfig {
             Head::Tied => None,
             Head::Untied => Some(OutputHead { weight: table() }),
         };
-        (Embedding { weight: table() }, head)
+        (Embedding { weight: table(), scale: self.scale(d_model) }, head)
     }
 
     /// Rows of both tables; a tied table counts once.
@@ -95,6 +147,10 @@ impl Embedding {
     /// # Shapes
     /// `[b, t] -> [b, t, d]`
     pub fn forward(&self, tokens: Tensor<2, Int>) -> Tensor<3> {
-        kernels::embedding(self.weight.val(), tokens)
+        let x = kernels::embedding(self.weight.val(), tokens); // [b, t, d]
+        match self.scale {
+            Some(scale) => x * scale,
+            None => x,
+        }
     }
 }

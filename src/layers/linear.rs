@@ -1,4 +1,7 @@
 //! `y = x W + b`: the one linear map that all sublayers use.
+//!
+//! A map can stand for several of the same widths, one per expert; row `i` of its input then goes through map `i`.
+//! So every feed-forward is an expert without knowing it.
 
 use burn::module::{Module, Param};
 use burn::tensor::{Device, Tensor};
@@ -15,40 +18,49 @@ pub struct LinearConfig {
     pub d_out: usize,
     /// Whether an offset is added.
     pub bias: Bias,
+    /// Maps of these widths, `e`; one, but inside a mixture of experts.
+    pub copies: usize,
 }
 
-/// The linear map; `weight` is `[d_in, d_out]`.
+/// The linear map.
 #[derive(Module, Debug)]
 pub struct Linear {
-    /// `[d_in, d_out]`.
+    /// `[e d_in, d_out]`: the maps one below the other.
     pub weight: Param<Tensor<2>>,
-    /// `[d_out]`, if any.
+    /// `[e d_out]`, if any.
     pub bias: Option<Param<Tensor<1>>>,
+    copies: usize,
 }
 
 impl LinearConfig {
-    /// A linear map of these widths.
+    /// One linear map of these widths.
     pub fn new(d_in: usize, d_out: usize, bias: Bias) -> Self {
-        LinearConfig { d_in, d_out, bias }
+        LinearConfig { d_in, d_out, bias, copies: 1 }
+    }
+
+    /// The same `copies` times.
+    pub fn with_copies(self, copies: usize) -> Self {
+        LinearConfig { copies, ..self }
     }
 
     /// Zeros of the right shapes; values come from [`crate::model::init`].
     pub fn init(&self, device: &Device) -> Linear {
         Linear {
-            weight: Param::from_tensor(Tensor::zeros([self.d_in, self.d_out], device)),
+            weight: Param::from_tensor(Tensor::zeros([self.copies * self.d_in, self.d_out], device)),
             bias: match self.bias {
-                Bias::With => Some(Param::from_tensor(Tensor::zeros([self.d_out], device))),
+                Bias::With => Some(Param::from_tensor(Tensor::zeros([self.copies * self.d_out], device))),
                 Bias::Without => None,
             },
+            copies: self.copies,
         }
     }
 
-    /// `d_in d_out (+ d_out)`.
+    /// `e (d_in d_out (+ d_out))`.
     pub fn num_params(&self) -> u64 {
-        self.d_in as u64 * self.d_out as u64 + self.bias.num_params(self.d_out)
+        self.copies as u64 * (self.d_in as u64 * self.d_out as u64 + self.bias.num_params(self.d_out))
     }
 
-    /// Forward FLOPs per token: a multiply and an add for each weight.
+    /// Forward FLOPs of a token that goes through one of the maps: a multiply and an add for each weight.
     pub fn flops_per_token(&self) -> u64 {
         2 * self.d_in as u64 * self.d_out as u64
     }
@@ -58,9 +70,23 @@ impl Linear {
     /// Maps the last axis.
     ///
     /// # Shapes
-    /// `[b, t, d_in] -> [b, t, d_out]`
+    /// `[b, t, d_in] -> [b, t, d_out]`; several maps: `[e, c, d_in] -> [e, c, d_out]`
     pub fn forward(&self, x: Tensor<3>) -> Tensor<3> {
+        if self.copies > 1 {
+            return self.forward_each(x);
+        }
         kernels::linear(x, self.weight.val(), self.bias.as_ref().map(Param::val))
+    }
+
+    /// Map `i` for row `i`, as one batched product.
+    fn forward_each(&self, x: Tensor<3>) -> Tensor<3> {
+        let [e, _, d_in] = x.dims();
+        let weight = self.weight.val().reshape([e as i32, d_in as i32, -1]); // [e, d_in, d_out]
+        let y = x.matmul(weight); // [e, c, d_out]
+        match &self.bias {
+            Some(bias) => y + bias.val().reshape([e as i32, 1, -1]),
+            None => y,
+        }
     }
 
     /// Maps the last axis and, when the pass offers the residual stream, adds it in the same kernel.
@@ -69,10 +95,40 @@ impl Linear {
     /// `[b, t, d_in] -> [b, t, d_out]`
     pub fn forward_to_residual(&self, x: Tensor<3>, pass: &mut Pass) -> Tensor<3> {
         match pass.take_residual() {
+            Some(residual) if self.copies > 1 => residual + self.forward(x),
             Some(residual) => {
                 kernels::linear_add(x, self.weight.val(), self.bias.as_ref().map(Param::val), residual)
             }
             None => self.forward(x),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use burn::tensor::Distribution;
+
+    #[test]
+    fn each_row_goes_through_its_own_map() {
+        let device = crate::device::open("cpu").unwrap();
+        let random = |n: usize| Tensor::<1>::random([n], Distribution::Uniform(-1.0, 1.0), &device);
+        let (weight, bias) = (random(2 * 3 * 5), random(2 * 5));
+        let slice = |x: &Tensor<1>, i: usize, n: usize| x.clone().narrow(0, i * n, n);
+        let linear = |copies: usize, weight: Tensor<1>, bias: Tensor<1>| Linear {
+            weight: Param::from_tensor(weight.reshape([-1, 5])),
+            bias: Some(Param::from_tensor(bias)),
+            copies,
+        };
+        let x = random(2 * 4 * 3).reshape([2, 4, 3]);
+        let both = linear(2, weight.clone(), bias.clone()).forward(x.clone());
+        for i in 0..2 {
+            let one = linear(1, slice(&weight, i, 15), slice(&bias, i, 5)).forward(x.clone().narrow(0, i, 1));
+            let difference = (both.clone().narrow(0, i, 1) - one).abs().max().into_scalar::<f32>();
+            assert!(
+                difference < 1e-6,
+                "row {i} is off by {difference}, more than the rounding of three products"
+            );
         }
     }
 }

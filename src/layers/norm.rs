@@ -18,6 +18,8 @@ pub enum NormConfig {
     Layer(LayerNormConfig),
     /// RMSNorm.
     Rms(RmsNormConfig),
+    /// No normalisation anywhere.
+    None,
 }
 
 /// Settings of LayerNorm.
@@ -84,19 +86,12 @@ pub struct RmsNorm {
 }
 
 impl NormConfig {
-    /// A normalisation over `width` channels.
-    pub fn init(&self, width: usize, device: &Device) -> Norm {
-        let gamma = Param::from_tensor(Tensor::zeros([width], device));
+    /// A normalisation over `width` channels, or nothing.
+    pub fn init(&self, width: usize, device: &Device) -> Option<Norm> {
         match self {
-            NormConfig::Layer(config) => Norm::Layer(LayerNorm {
-                gamma,
-                beta: match config.bias {
-                    Bias::With => Some(Param::from_tensor(Tensor::zeros([width], device))),
-                    Bias::Without => None,
-                },
-                eps: config.eps,
-            }),
-            NormConfig::Rms(config) => Norm::Rms(RmsNorm { gamma, eps: config.eps }),
+            NormConfig::Layer(config) => Some(Norm::Layer(config.init(width, device))),
+            NormConfig::Rms(config) => Some(Norm::Rms(config.init(width, device))),
+            NormConfig::None => None,
         }
     }
 
@@ -105,7 +100,27 @@ impl NormConfig {
         match self {
             NormConfig::Layer(config) => width as u64 + config.bias.num_params(width),
             NormConfig::Rms(_) => width as u64,
+            NormConfig::None => 0,
         }
+    }
+}
+
+impl LayerNormConfig {
+    /// Zeros of the right shapes.
+    pub fn init(&self, width: usize, device: &Device) -> LayerNorm {
+        let zeros = || Param::from_tensor(Tensor::zeros([width], device));
+        let beta = match self.bias {
+            Bias::With => Some(zeros()),
+            Bias::Without => None,
+        };
+        LayerNorm { gamma: zeros(), beta, eps: self.eps }
+    }
+}
+
+impl RmsNormConfig {
+    /// Zeros of the right shape.
+    pub fn init(&self, width: usize, device: &Device) -> RmsNorm {
+        RmsNorm { gamma: Param::from_tensor(Tensor::zeros([width], device)), eps: self.eps }
     }
 }
 
@@ -116,10 +131,39 @@ impl Norm {
     /// `[b, t, d] -> [b, t, d]`
     pub fn forward(&self, x: Tensor<3>) -> Tensor<3> {
         match self {
-            Norm::Layer(norm) => {
-                kernels::layer_norm(x, norm.gamma.val(), norm.beta.as_ref().map(Param::val), norm.eps)
-            }
-            Norm::Rms(norm) => kernels::rms_norm(x, norm.gamma.val(), norm.eps),
+            Norm::Layer(norm) => norm.forward(x),
+            Norm::Rms(norm) => norm.forward(x),
         }
+    }
+
+    /// Normalises the last axis, if there is a norm.
+    ///
+    /// # Shapes
+    /// `[b, t, d] -> [b, t, d]`
+    pub fn forward_if(norm: &Option<Norm>, x: Tensor<3>) -> Tensor<3> {
+        match norm {
+            Some(norm) => norm.forward(x),
+            None => x,
+        }
+    }
+}
+
+impl LayerNorm {
+    /// Normalises the last axis.
+    ///
+    /// # Shapes
+    /// `[b, t, d] -> [b, t, d]`
+    pub fn forward(&self, x: Tensor<3>) -> Tensor<3> {
+        kernels::layer_norm(x, self.gamma.val(), self.beta.as_ref().map(Param::val), self.eps)
+    }
+}
+
+impl RmsNorm {
+    /// Normalises the last axis.
+    ///
+    /// # Shapes
+    /// `[b, t, d] -> [b, t, d]`
+    pub fn forward(&self, x: Tensor<3>) -> Tensor<3> {
+        kernels::rms_norm(x, self.gamma.val(), self.eps)
     }
 }

@@ -1,20 +1,71 @@
 //! What travels beside the hidden state through one forward pass.
 
-use burn::tensor::Tensor;
+use burn::tensor::{Bool, Tensor};
+
+use super::feed_forward::Routing;
+use super::mixer::Reach;
 
 /// One forward pass: what sublayers share without knowing each other.
 ///
-/// A block puts its input into [`Pass::residual`] before it calls a sublayer. A sublayer whose last operation is a
-/// linear map takes it and adds it in the same kernel; a sublayer that leaves it gets it added by the block.
+/// - **Residual.** A block puts its input into the pass before it calls a sublayer. A sublayer whose last operation is
+///   a linear map takes it and adds it in the same kernel; a sublayer that leaves it gets it added by the block.
+/// - **Purpose.** Training may drop tokens and wants auxiliary losses; reading does neither.
+/// - **Memory.** While text is generated, each sublayer that looks back keeps what it has seen.
 #[derive(Debug, Default)]
 pub struct Pass {
+    purpose: Purpose,
     residual: Option<Tensor<3>>,
+    masks: Vec<Mask>,
+    memory: Option<Memory>,
+    auxiliary: Option<Tensor<1>>,
+    routings: Vec<Routing>,
+}
+
+/// What a forward pass is for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Purpose {
+    /// Measuring and generating: what one row gives does not depend on the rows beside it.
+    #[default]
+    Reading,
+    /// A step of the optimizer: full experts drop tokens, auxiliary losses are collected.
+    Training,
+}
+
+/// Where the queries of one shape do not read.
+#[derive(Debug)]
+struct Mask {
+    reach: Reach,
+    shape: [usize; 2],
+    hidden: Option<Tensor<2, Bool>>,
+}
+
+/// What sublayers have kept from the positions before this call, in the order in which they ask.
+#[derive(Debug, Default)]
+struct Memory {
+    start: usize,
+    next: usize,
+    kept: Vec<Tensor<4>>,
 }
 
 impl Pass {
-    /// A pass over whole rows, from their first position on.
+    /// A pass that reads whole rows, from their first position on.
     pub fn new() -> Self {
         Pass::default()
+    }
+
+    /// A pass of a training step.
+    pub fn training() -> Self {
+        Pass { purpose: Purpose::Training, ..Pass::default() }
+    }
+
+    /// A pass that goes on where its last call ended: keys and values of all earlier positions are kept.
+    pub fn remembering() -> Self {
+        Pass { memory: Some(Memory::default()), ..Pass::default() }
+    }
+
+    /// What the pass is for.
+    pub fn purpose(&self) -> Purpose {
+        self.purpose
     }
 
     /// Offers the residual stream `[b, t, d]` to the sublayer that is called next.
@@ -25,5 +76,80 @@ impl Pass {
     /// Takes the residual stream, if it was offered and nobody took it yet.
     pub fn take_residual(&mut self) -> Option<Tensor<3>> {
         self.residual.take()
+    }
+
+    /// The position of the first token of this call.
+    pub fn start(&self) -> usize {
+        self.memory.as_ref().map_or(0, |memory| memory.start)
+    }
+
+    /// Whether earlier positions are kept.
+    pub fn remembers(&self) -> bool {
+        self.memory.is_some()
+    }
+
+    /// Appends `x` along time to what this place of the model has seen, and returns all of it; `x` itself in a pass
+    /// that remembers nothing.
+    ///
+    /// # Shapes
+    /// `[b, g, t, k] -> [b, g, s, k]`, the last `t` of the `s` times are those of `x`.
+    pub fn remember(&mut self, x: Tensor<4>) -> Tensor<4> {
+        let Some(memory) = &mut self.memory else { return x };
+        let place = memory.next;
+        memory.next += 1;
+        if place == memory.kept.len() {
+            memory.kept.push(x.clone());
+            return x;
+        }
+        let all = Tensor::cat(vec![memory.kept[place].clone(), x], 2); // [b, g, s, k]
+        memory.kept[place] = all.clone();
+        all
+    }
+
+    /// Ends a call over `t` positions: a pass that remembers continues behind them.
+    pub fn advance(&mut self, t: usize) {
+        if let Some(memory) = &mut self.memory {
+            memory.start += t;
+            memory.next = 0;
+            self.masks.clear();
+        }
+    }
+
+    /// The mask of `reach` for `[t, s]` queries and keys, made by the first sublayer that asks for it.
+    pub fn mask(
+        &mut self,
+        reach: Reach,
+        shape: [usize; 2],
+        make: impl FnOnce() -> Option<Tensor<2, Bool>>,
+    ) -> Option<Tensor<2, Bool>> {
+        if let Some(mask) = self.masks.iter().find(|mask| mask.reach == reach && mask.shape == shape) {
+            return mask.hidden.clone();
+        }
+        let hidden = make();
+        self.masks.push(Mask { reach, shape, hidden: hidden.clone() });
+        hidden
+    }
+
+    /// Adds to the loss of the step, `[1]`.
+    pub fn add_auxiliary(&mut self, loss: Tensor<1>) {
+        self.auxiliary = Some(match self.auxiliary.take() {
+            Some(sum) => sum + loss,
+            None => loss,
+        });
+    }
+
+    /// The sum of all auxiliary losses `[1]`, to be added to the loss of the step; none if nobody had any.
+    pub fn take_auxiliary(&mut self) -> Option<Tensor<1>> {
+        self.auxiliary.take()
+    }
+
+    /// Notes where a mixture of experts has sent its tokens.
+    pub fn add_routing(&mut self, routing: Routing) {
+        self.routings.push(routing);
+    }
+
+    /// Where tokens were sent, one entry per mixture of experts, in order of depth.
+    pub fn take_routings(&mut self) -> Vec<Routing> {
+        std::mem::take(&mut self.routings)
     }
 }

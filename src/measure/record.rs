@@ -52,14 +52,6 @@ pub struct Measurements {
     pub held_out: Option<Loss>,
 }
 
-impl Measurements {
-    /// The number by which runs are compared, higher is better: bits per parameter, or minus the held-out loss.
-    pub fn primary(&self) -> Option<f64> {
-        let loss = self.held_out.map(|loss| -loss.nats_per_token);
-        self.capacity.as_ref().map(|capacity| capacity.bits_per_param).or(loss)
-    }
-}
-
 /// A loss.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 pub struct Loss {

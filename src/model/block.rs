@@ -1,78 +1,146 @@
-//! A block: `x + mixer(norm(x))`, then `x + feed_forward(norm(x))`.
+//! A block: a mixer and a feed-forward on the residual stream, with norms by its [`Arrangement`].
 //!
-//! Pre-norm (Xiong et al. 2020, arXiv 2002.04745): the residual stream itself is never normalised. Without a
-//! feed-forward the second half, its norm included, is absent.
+//! Without a feed-forward its half, norms included, is absent.
 
 use burn::module::Module;
 use burn::tensor::{Device, Tensor};
 use serde::{Deserialize, Serialize};
 
+use super::arrangement::{Arrangement, HalfNorms};
 use crate::error::Problem;
+use crate::layers::convolution::{Canon, ConvolutionConfig};
 use crate::layers::feed_forward::{FeedForward, FeedForwardConfig};
 use crate::layers::mixer::{Mixer, MixerConfig};
 use crate::layers::norm::{Norm, NormConfig};
-use crate::layers::{Pass, Widths};
+use crate::layers::{Pass, Widths, within};
 
 /// The slots of a block.
-#[derive(Debug, Clone, Copy, PartialEq, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct BlockConfig {
     /// How tokens exchange information.
     pub mixer: MixerConfig,
     /// What happens to each token by itself.
     pub feed_forward: FeedForwardConfig,
+    /// Where the norms are.
+    pub arrangement: Arrangement,
+    /// What mixer and feed-forward are multiplied by before they are added to the residual stream.
+    pub residual_scale: f64,
+    /// A short convolution of what the mixer reads (Canon-A).
+    pub mixer_convolution: ConvolutionConfig,
+    /// A short convolution of what the feed-forward reads (Canon-C).
+    pub feed_forward_convolution: ConvolutionConfig,
+}
+
+impl Default for BlockConfig {
+    fn default() -> Self {
+        BlockConfig {
+            mixer: MixerConfig::default(),
+            feed_forward: FeedForwardConfig::default(),
+            arrangement: Arrangement::default(),
+            residual_scale: 1.0,
+            mixer_convolution: ConvolutionConfig::None,
+            feed_forward_convolution: ConvolutionConfig::None,
+        }
+    }
 }
 
 /// One block.
 #[derive(Module, Debug)]
 pub struct Block {
-    /// Before the mixer.
-    pub mixer_norm: Norm,
+    /// Before the mixer; in a post-norm block after its addition.
+    pub mixer_norm: Option<Norm>,
+    /// Over what the mixer reads.
+    pub mixer_convolution: Option<Canon>,
     /// Along time.
     pub mixer: Mixer,
-    /// Before the feed-forward.
+    /// After the mixer, before the addition.
+    pub mixer_out_norm: Option<Norm>,
+    /// Before the feed-forward; in a post-norm block after its addition.
     pub feed_forward_norm: Option<Norm>,
+    /// Over what the feed-forward reads.
+    pub feed_forward_convolution: Option<Canon>,
     /// Each token by itself.
     pub feed_forward: Option<FeedForward>,
+    /// After the feed-forward, before the addition.
+    pub feed_forward_out_norm: Option<Norm>,
+    #[module(skip)]
+    arrangement: Arrangement,
+    residual_scale: f64,
 }
 
 impl BlockConfig {
     /// Zeros of the right shapes.
     pub fn init(&self, widths: &Widths, norm: &NormConfig, device: &Device) -> Block {
         let feed_forward = self.feed_forward.init(widths, device);
+        let norm_if = |present: bool| present.then(|| norm.init(widths.d_model, device)).flatten();
+        let mixer_norms = self.arrangement.mixer_norms();
+        let norms = self.feed_forward_norms();
         Block {
-            mixer_norm: norm.init(widths.d_model, device),
+            mixer_norm: norm_if(mixer_norms.main),
+            mixer_convolution: self.mixer_convolution.init(widths.d_model, device),
             mixer: self.mixer.init(widths, device),
-            feed_forward_norm: feed_forward.as_ref().map(|_| norm.init(widths.d_model, device)),
+            mixer_out_norm: norm_if(mixer_norms.out),
+            feed_forward_norm: norm_if(norms.main),
+            feed_forward_convolution: self.feed_forward_convolution.init(widths.d_model, device),
             feed_forward,
+            feed_forward_out_norm: norm_if(norms.out),
+            arrangement: self.arrangement,
+            residual_scale: self.residual_scale,
+        }
+    }
+
+    fn feed_forward_norms(&self) -> HalfNorms {
+        match self.feed_forward == FeedForwardConfig::None {
+            true => HalfNorms::NONE,
+            false => self.arrangement.feed_forward_norms(),
         }
     }
 
     /// What is impossible about it at these widths; keys are relative to the block.
     pub fn check(&self, widths: &Widths) -> Vec<Problem> {
-        let within = |slot: &str, problems: Vec<Problem>| -> Vec<Problem> {
-            let prefix = |p: Problem| {
-                let key = p.key.as_ref().map_or(slot.to_string(), |key| format!("{slot}.{key}"));
-                p.key(key)
-            };
-            problems.into_iter().map(prefix).collect()
-        };
         let mut problems = within("mixer", self.mixer.check(widths));
         problems.extend(within("feed_forward", self.feed_forward.check(widths)));
+        problems.extend(within("mixer_convolution", self.mixer_convolution.check()));
+        problems.extend(within("feed_forward_convolution", self.feed_forward_convolution.check()));
+        let idle = self.feed_forward_convolution != ConvolutionConfig::None;
+        if self.feed_forward == FeedForwardConfig::None && idle {
+            let problem = Problem::new("there is no feed-forward to read it").key("feed_forward_convolution");
+            problems.push(problem.remedy("say \"none\""));
+        }
+        if !self.residual_scale.is_normal() {
+            let problem = Problem::new(self.residual_scale.to_string()).key("residual_scale");
+            problems.push(problem.expected("a finite number other than 0"));
+        }
         problems
     }
 
-    /// Parameters, norms included.
+    /// Parameters, norms and convolutions included.
     pub fn num_params(&self, widths: &Widths, norm: &NormConfig) -> u64 {
-        let n_norms = if self.feed_forward == FeedForwardConfig::None { 1 } else { 2 };
+        let halves = [self.arrangement.mixer_norms(), self.feed_forward_norms()];
+        let n_norms: u64 = halves.iter().map(|half| half.main as u64 + half.out as u64).sum();
+        let convolutions = self.convolutions().map(|convolution| convolution.num_params(widths.d_model));
         n_norms * norm.num_params(widths.d_model)
+            + convolutions.iter().sum::<u64>()
             + self.mixer.num_params(widths)
             + self.feed_forward.num_params(widths)
     }
 
+    fn convolutions(&self) -> [ConvolutionConfig; 2] {
+        [self.mixer_convolution, self.feed_forward_convolution]
+    }
+
+    /// Parameters that do nothing for any one token: those of experts that were not chosen.
+    pub fn idle_params(&self, widths: &Widths) -> u64 {
+        self.feed_forward.num_params(widths) - self.feed_forward.active_params(widths)
+    }
+
     /// Forward FLOPs per token.
     pub fn flops_per_token(&self, widths: &Widths) -> u64 {
-        self.mixer.flops_per_token(widths) + self.feed_forward.flops_per_token(widths)
+        let convolutions = self.convolutions().map(|convolution| convolution.flops_per_token(widths.d_model));
+        convolutions.iter().sum::<u64>()
+            + self.mixer.flops_per_token(widths)
+            + self.feed_forward.flops_per_token(widths)
     }
 }
 
@@ -82,26 +150,170 @@ impl Block {
     /// # Shapes
     /// `[b, t, d] -> [b, t, d]`
     pub fn forward(&self, x: Tensor<3>, pass: &mut Pass) -> Tensor<3> {
-        let x = residual(x, pass, |x, pass| self.mixer.forward(self.mixer_norm.forward(x), pass));
-        match (&self.feed_forward_norm, &self.feed_forward) {
-            (Some(norm), Some(feed_forward)) => {
-                residual(x, pass, |x, pass| feed_forward.forward(norm.forward(x), pass))
+        if let Arrangement::Parallel(_) = self.arrangement {
+            return self.forward_parallel(x, pass);
+        }
+        let norms = [&self.mixer_norm, &self.mixer_out_norm];
+        let x = self.half(x, pass, norms, |x, pass| self.mix(x, pass));
+        match &self.feed_forward {
+            Some(feed_forward) => {
+                let norms = [&self.feed_forward_norm, &self.feed_forward_out_norm];
+                self.half(x, pass, norms, |x, pass| self.feed(feed_forward, x, pass))
             }
-            _ => x,
+            None => x,
+        }
+    }
+
+    fn forward_parallel(&self, x: Tensor<3>, pass: &mut Pass) -> Tensor<3> {
+        let normed = Norm::forward_if(&self.mixer_norm, x.clone()); // [b, t, d]
+        let Some(feed_forward) = &self.feed_forward else {
+            return self.add(x, pass, &None, |pass| self.mix(normed, pass));
+        };
+        let beside = match &self.feed_forward_norm {
+            Some(norm) => norm.forward(x.clone()),
+            None => normed.clone(),
+        };
+        let x = self.add(x, pass, &None, |pass| self.mix(normed, pass));
+        self.add(x, pass, &None, |pass| self.feed(feed_forward, beside, pass))
+    }
+
+    fn mix(&self, x: Tensor<3>, pass: &mut Pass) -> Tensor<3> {
+        let x = Canon::forward_if(&self.mixer_convolution, x, pass);
+        self.mixer.forward(x, pass)
+    }
+
+    fn feed(&self, feed_forward: &FeedForward, x: Tensor<3>, pass: &mut Pass) -> Tensor<3> {
+        let x = Canon::forward_if(&self.feed_forward_convolution, x, pass);
+        feed_forward.forward(x, pass)
+    }
+
+    /// One sublayer with the norms of its half.
+    fn half(
+        &self,
+        x: Tensor<3>,
+        pass: &mut Pass,
+        [norm, out_norm]: [&Option<Norm>; 2],
+        sublayer: impl FnOnce(Tensor<3>, &mut Pass) -> Tensor<3>,
+    ) -> Tensor<3> {
+        if self.arrangement.normalises_the_stream() {
+            let sum = self.add(x.clone(), pass, out_norm, |pass| sublayer(x, pass));
+            return Norm::forward_if(norm, sum);
+        }
+        let normed = Norm::forward_if(norm, x.clone());
+        self.add(x, pass, out_norm, |pass| sublayer(normed, pass))
+    }
+
+    /// `x + scale norm(sublayer)`; with nothing between, the sublayer may add `x` in its last kernel.
+    fn add(
+        &self,
+        x: Tensor<3>,
+        pass: &mut Pass,
+        out_norm: &Option<Norm>,
+        sublayer: impl FnOnce(&mut Pass) -> Tensor<3>,
+    ) -> Tensor<3> {
+        if out_norm.is_none() && self.residual_scale == 1.0 {
+            pass.offer_residual(x);
+            let y = sublayer(pass);
+            return match pass.take_residual() {
+                Some(x) => x + y,
+                None => y,
+            };
+        }
+        let y = Norm::forward_if(out_norm, sublayer(pass));
+        match self.residual_scale == 1.0 {
+            true => x + y,
+            false => x + y * self.residual_scale,
         }
     }
 }
 
-/// `x + sublayer(x)`; the sublayer may already have added `x` in its last kernel.
-fn residual(
-    x: Tensor<3>,
-    pass: &mut Pass,
-    sublayer: impl FnOnce(Tensor<3>, &mut Pass) -> Tensor<3>,
-) -> Tensor<3> {
-    pass.offer_residual(x.clone());
-    let y = sublayer(x, pass);
-    match pass.take_residual() {
-        Some(x) => x + y,
-        None => y,
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::arrangement::{ParallelConfig, ParallelNorms};
+    use crate::model::parameter::{self, Map};
+    use burn::tensor::Distribution;
+
+    const WIDTHS: Widths = Widths { d_model: 24, n_heads: 4, seq_len: 5, copies: 1 };
+    /// Sums of a few dozen products, in two different orders.
+    const ROUNDING: f32 = 1e-5;
+
+    /// Waves, shifted by the name.
+    struct Fill;
+    impl Map for Fill {
+        fn map<const D: usize>(&mut self, name: &str, value: Tensor<D>) -> Tensor<D> {
+            let n = value.shape().num_elements();
+            let values: Vec<f32> = (0..n).map(|i| ((i * i + name.len()) as f32).sin() / 2.0).collect();
+            Tensor::<1>::from_floats(values.as_slice(), &value.device()).reshape(value.shape())
+        }
+    }
+
+    /// Compares a block with the formula of its arrangement, written with its own parts.
+    fn check(config: BlockConfig, formula: impl Fn(&Block, Tensor<3>) -> Tensor<3>) {
+        let device = crate::device::open("cpu").unwrap();
+        let norm = NormConfig::default();
+        let block = parameter::map(config.init(&WIDTHS, &norm, &device), &mut Fill);
+        let x = Tensor::random([2, 5, 24], Distribution::Uniform(-1.0, 1.0), &device);
+        let difference = block.forward(x.clone(), &mut Pass::new()) - formula(&block, x);
+        let difference = difference.abs().max().into_scalar::<f32>();
+        assert!(difference < ROUNDING, "{:?} is off by {difference}", config.arrangement);
+    }
+
+    fn arranged(arrangement: Arrangement) -> BlockConfig {
+        BlockConfig { arrangement, ..BlockConfig::default() }
+    }
+
+    fn mixed(block: &Block, x: Tensor<3>) -> Tensor<3> {
+        block.mixer.forward(x, &mut Pass::new())
+    }
+
+    fn fed(block: &Block, x: Tensor<3>) -> Tensor<3> {
+        block.feed_forward.as_ref().unwrap().forward(x, &mut Pass::new())
+    }
+
+    fn norm(norm: &Option<Norm>, x: Tensor<3>) -> Tensor<3> {
+        norm.as_ref().unwrap().forward(x)
+    }
+
+    #[test]
+    fn arrangements_are_their_formulas() {
+        check(arranged(Arrangement::PreNorm), |block, x| {
+            let x = x.clone() + mixed(block, norm(&block.mixer_norm, x));
+            x.clone() + fed(block, norm(&block.feed_forward_norm, x))
+        });
+        check(arranged(Arrangement::PostNorm), |block, x| {
+            let x = norm(&block.mixer_norm, x.clone() + mixed(block, x));
+            norm(&block.feed_forward_norm, x.clone() + fed(block, x))
+        });
+        check(arranged(Arrangement::OutputNorm), |block, x| {
+            let x = x.clone() + norm(&block.mixer_out_norm, mixed(block, x));
+            x.clone() + norm(&block.feed_forward_out_norm, fed(block, x))
+        });
+        check(arranged(Arrangement::Sandwich), |block, x| {
+            let x = x.clone() + norm(&block.mixer_out_norm, mixed(block, norm(&block.mixer_norm, x)));
+            let y = fed(block, norm(&block.feed_forward_norm, x.clone()));
+            x + norm(&block.feed_forward_out_norm, y)
+        });
+    }
+
+    #[test]
+    fn parallel_halves_read_the_same_input() {
+        let parallel = |norms| arranged(Arrangement::Parallel(ParallelConfig { norms }));
+        check(parallel(ParallelNorms::Shared), |block, x| {
+            let normed = norm(&block.mixer_norm, x.clone());
+            x + mixed(block, normed.clone()) + fed(block, normed)
+        });
+        check(parallel(ParallelNorms::Own), |block, x| {
+            let beside = norm(&block.feed_forward_norm, x.clone());
+            x.clone() + mixed(block, norm(&block.mixer_norm, x)) + fed(block, beside)
+        });
+    }
+
+    #[test]
+    fn the_residual_scale_multiplies_what_is_added() {
+        check(BlockConfig { residual_scale: 0.25, ..BlockConfig::default() }, |block, x| {
+            let x = x.clone() + mixed(block, norm(&block.mixer_norm, x)) * 0.25;
+            x.clone() + fed(block, norm(&block.feed_forward_norm, x)) * 0.25
+        });
     }
 }

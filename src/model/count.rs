@@ -9,14 +9,14 @@ use super::decoder::ModelConfig;
 pub struct ParamCount {
     /// All trainable parameters; a tied table counts once.
     pub total: u64,
-    /// Token tables.
+    /// Tables of tokens, and of learned positions.
     pub embedding: u64,
     /// Parameters that work on any one token (all of them, unless experts are chosen).
     pub active: u64,
 }
 
 impl ParamCount {
-    /// All but the token tables.
+    /// All but the tables.
     pub fn non_embedding(&self) -> u64 {
         self.total - self.embedding
     }
@@ -27,7 +27,7 @@ impl ParamCount {
 pub struct FlopCount {
     /// What is computed: no look-up, the causal half of attention, head included; backward is twice forward.
     pub exact: u64,
-    /// Six per non-embedding parameter (Kaplan et al. 2020).
+    /// Six per active non-embedding parameter (Kaplan et al. 2020, arXiv 2001.08361).
     pub six_n: u64,
     /// Chinchilla's own counting (Hoffmann et al. 2022, Appendix F): embedding look-up as a product, full attention
     /// matrix, softmax and head. Only for fits beside published ones.
@@ -35,26 +35,32 @@ pub struct FlopCount {
 }
 
 impl ModelConfig {
-    /// Counts the parameters without building anything.
-    pub fn num_params(&self, vocab_size: usize) -> ParamCount {
-        let widths = self.widths(1);
-        let embedding = self.embedding.num_params(vocab_size, self.d_model);
-        let blocks: u64 = self.blocks().iter().map(|block| block.num_params(&widths, &self.norm)).sum();
-        let total = embedding + blocks + self.norm.num_params(self.d_model);
-        ParamCount { total, embedding, active: total }
+    /// Counts the parameters without building anything; `seq_len` matters to learned positions alone.
+    pub fn num_params(&self, vocab_size: usize, seq_len: usize) -> ParamCount {
+        let widths = self.widths(seq_len);
+        let embedding = self.embedding.num_params(vocab_size, self.d_model)
+            + self.block.mixer.position().num_params(&widths);
+        let blocks = self.blocks();
+        let in_blocks: u64 = blocks.iter().map(|block| block.num_params(&widths, &self.norm)).sum();
+        let idle: u64 = blocks.iter().map(|block| block.idle_params(&widths)).sum();
+        let total = embedding + in_blocks + self.last_norm().num_params(self.d_model);
+        ParamCount { total, embedding, active: total - idle }
     }
 
     /// Counts the FLOPs of a training step per token, in rows of `seq_len`.
     pub fn flops_per_token(&self, vocab_size: usize, seq_len: usize) -> FlopCount {
         let widths = self.widths(seq_len);
-        let blocks: u64 = self.blocks().iter().map(|block| block.flops_per_token(&widths)).sum();
+        let blocks = self.blocks();
+        let forward: u64 = blocks.iter().map(|block| block.flops_per_token(&widths)).sum();
+        let scores: u64 = blocks.iter().map(|block| block.mixer.score_flops(&widths)).sum();
         let head = 2 * vocab_size as u64 * self.d_model as u64;
-        let attention_full_half = self.n_layers as u64 * 2 * self.d_model as u64 * seq_len as u64;
+        let full_scores = self.n_layers as u64 * 4 * self.d_model as u64 * seq_len as u64;
         let softmax = 3 * (self.n_layers * self.n_heads * seq_len) as u64;
+        let count = self.num_params(vocab_size, seq_len);
         FlopCount {
-            exact: 3 * (blocks + head),
-            six_n: 6 * self.num_params(vocab_size).non_embedding(),
-            chinchilla: 3 * (blocks + 2 * head + attention_full_half + softmax),
+            exact: 3 * (forward + head),
+            six_n: 6 * (count.active - count.embedding),
+            chinchilla: 3 * (forward - scores + full_scores + 2 * head + softmax),
         }
     }
 }
@@ -62,10 +68,16 @@ impl ModelConfig {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::layers::feed_forward::{FeedForwardConfig, GatedMlpConfig, MlpConfig};
-    use crate::layers::mixer::{AttentionConfig, MixerConfig};
-    use crate::layers::{Bias, norm::NormConfig};
-    use crate::model::parameter;
+    use crate::layers::Bias;
+    use crate::layers::embedding::{EmbeddingConfig, Head, TokenEmbeddingConfig};
+    use crate::layers::feed_forward::{
+        ExpertConfig, FeedForwardConfig, Gate, GatedMlpConfig, MlpConfig, MoeConfig,
+    };
+    use crate::layers::mixer::{AttentionConfig, MixerConfig, QkNormConfig};
+    use crate::layers::norm::NormConfig;
+    use crate::layers::position::PositionConfig;
+    use crate::model::BlockConfig;
+    use crate::model::arrangement::{Arrangement, ParallelConfig, ParallelNorms};
 
     /// GPT2-l-h of the knowledge capacity paper: d = 64 h, offsets everywhere, tied.
     pub(crate) fn gpt2(n_layers: usize, n_heads: usize) -> ModelConfig {
@@ -85,29 +97,7 @@ mod tests {
         let published =
             [(2, 2, 816_000), (4, 2, 1_212_544), (12, 12, 87_571_200), (2, 3, 1_518_912), (6, 4, 5_577_472)];
         for (l, h, params) in published {
-            assert_eq!(gpt2(l, h).num_params(V).total, params, "GPT2-{l}-{h}");
-        }
-    }
-
-    #[test]
-    fn counts_from_the_config_are_those_of_the_built_model() {
-        let device = crate::device::open("cpu").unwrap();
-        let feed_forwards = [
-            FeedForwardConfig::Mlp(MlpConfig { expansion: 3.0, bias: Bias::With, ..MlpConfig::default() }),
-            FeedForwardConfig::GatedMlp(GatedMlpConfig::default()),
-            FeedForwardConfig::None,
-        ];
-        for feed_forward in feed_forwards {
-            for norm in [NormConfig::default(), NormConfig::Rms(Default::default())] {
-                let mut model =
-                    ModelConfig { d_model: 24, n_layers: 3, n_heads: 4, norm, ..ModelConfig::default() };
-                model.block.feed_forward = feed_forward;
-                let MixerConfig::Attention(attention) = &mut model.block.mixer;
-                attention.n_kv_heads = Some(2);
-                let shapes = parameter::shapes(&model.init(11, 5, 0, &device));
-                let built: usize = shapes.iter().map(|(_, shape)| shape.iter().product::<usize>()).sum();
-                assert_eq!(model.num_params(11).total, built as u64, "{feed_forward:?} {norm:?}");
-            }
+            assert_eq!(gpt2(l, h).num_params(V, 512).total, params, "GPT2-{l}-{h}");
         }
     }
 
@@ -116,5 +106,62 @@ mod tests {
         let (l, d, t) = (2, 128, 512);
         let count = gpt2(2, 2).flops_per_token(V, t);
         assert_eq!(count.exact, (6 * l * 12 * d * d + 6 * l * d * t + 6 * V * d) as u64);
+    }
+
+    fn with(d_model: usize, n_layers: usize, n_heads: usize, block: BlockConfig, head: Head) -> ModelConfig {
+        let embedding = EmbeddingConfig::Token(TokenEmbeddingConfig { head, ..Default::default() });
+        let norm = NormConfig::Rms(Default::default());
+        ModelConfig { d_model, n_layers, n_heads, embedding, norm, block, ..ModelConfig::default() }
+    }
+
+    #[test]
+    fn published_models_have_their_published_parameters() {
+        let mixer = AttentionConfig { n_kv_heads: Some(8), ..AttentionConfig::default() };
+        let gated = |expansion| GatedMlpConfig { expansion, ..GatedMlpConfig::default() };
+        let expert = ExpertConfig::GatedMlp(gated(3.5));
+        let moe =
+            MoeConfig { expert, n_experts: 8, top_k: 2, gate: Gate::Normalised, ..MoeConfig::default() };
+        let llama = BlockConfig {
+            mixer: MixerConfig::Attention(mixer),
+            feed_forward: FeedForwardConfig::GatedMlp(gated(3.5)),
+            ..BlockConfig::default()
+        };
+        let mixtral = BlockConfig { feed_forward: FeedForwardConfig::Moe(moe), ..llama };
+        let joint = QkNormConfig::Joint(Default::default());
+        let olmo = BlockConfig {
+            mixer: MixerConfig::Attention(AttentionConfig { qk_norm: joint, ..AttentionConfig::default() }),
+            feed_forward: FeedForwardConfig::GatedMlp(gated(2.6875)),
+            arrangement: Arrangement::OutputNorm,
+            ..BlockConfig::default()
+        };
+        let (mut gpt2, neox) = (gpt2(12, 12), gpt2(12, 12).block);
+        let MixerConfig::Attention(attention) = &mut gpt2.block.mixer else { panic!("GPT-2 has attention") };
+        attention.position = PositionConfig::Learned;
+        let own = ParallelConfig { norms: ParallelNorms::Own };
+        let pythia = BlockConfig { arrangement: Arrangement::Parallel(own), ..neox };
+        let pythia = ModelConfig { norm: NormConfig::default(), ..with(768, 12, 12, pythia, Head::Untied) };
+
+        assert_eq!(gpt2.num_params(50257, 1024).total, 124_439_808);
+        assert_eq!(pythia.num_params(50304, 2048).total, 162_322_944);
+        assert_eq!(with(4096, 32, 32, llama, Head::Untied).num_params(128_256, 8192).total, 8_030_261_248);
+        assert_eq!(with(4096, 32, 32, olmo, Head::Untied).num_params(100_352, 4096).total, 7_298_617_344);
+        let mixtral = with(4096, 32, 32, mixtral, Head::Untied).num_params(32_000, 4096);
+        assert_eq!((mixtral.total, mixtral.active), (46_702_792_704, 12_879_925_248));
+    }
+
+    #[test]
+    fn a_mixture_of_32_small_experts_works_with_a_twelfth_of_its_blocks() {
+        let expert = ExpertConfig::Mlp(MlpConfig { expansion: 1.0, ..MlpConfig::default() });
+        let mut model = gpt2(4, 4);
+        model.block.mixer = MixerConfig::default();
+        model.block.feed_forward =
+            FeedForwardConfig::Moe(MoeConfig { expert, n_experts: 32, ..MoeConfig::default() });
+        let (d, t) = (256, 16);
+        let count = model.num_params(V, t);
+        let norms = (4 * 2 + 1) * 2 * d;
+        assert_eq!(count.total as usize, V * d + norms + 4 * (4 * d * d + 64 * d * d + 32 * d));
+        assert_eq!(count.active as usize, V * d + norms + 4 * (4 * d * d + 2 * d * d + 32 * d));
+        let flops = model.flops_per_token(V, t).exact as usize;
+        assert_eq!(flops, 4 * 6 * (6 * d * d + 32 * d) + 4 * 6 * d * t + 6 * V * d);
     }
 }

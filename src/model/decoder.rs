@@ -9,10 +9,12 @@ use serde::{Deserialize, Serialize};
 
 use super::block::{Block, BlockConfig};
 use super::init::{self, InitConfig};
+use super::overrides::{LayerOverride, check_causal};
 use crate::error::Problem;
 use crate::layers::embedding::{Embedding, EmbeddingConfig, OutputHead};
 use crate::layers::norm::{Norm, NormConfig};
-use crate::layers::{Pass, Widths};
+use crate::layers::position::PositionTable;
+use crate::layers::{Pass, Widths, within};
 
 /// What is built: the `[model]` table of a plan.
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
@@ -30,6 +32,8 @@ pub struct ModelConfig {
     pub norm: NormConfig,
     /// What each block is made of.
     pub block: BlockConfig,
+    /// Where single layers differ from it.
+    pub layers: Vec<LayerOverride>,
     /// The values that the weights start from.
     pub init: InitConfig,
 }
@@ -39,12 +43,15 @@ pub struct ModelConfig {
 pub struct Decoder {
     /// Tokens to vectors.
     pub embedding: Embedding,
+    /// Positions that are added to them, if any.
+    pub position: Option<PositionTable>,
     /// In order of depth.
     pub blocks: Vec<Block>,
     /// After the last block.
-    pub norm: Norm,
+    pub norm: Option<Norm>,
     /// A second table, if the head is untied.
     pub head: Option<OutputHead>,
+    seq_len: usize,
 }
 
 /// The largest widths and depths that are taken for meant; they keep every count far inside 64 bits.
@@ -54,18 +61,30 @@ const MAX_LAYERS: usize = 10_000;
 impl ModelConfig {
     /// The widths that are passed down.
     pub fn widths(&self, seq_len: usize) -> Widths {
-        Widths { d_model: self.d_model, n_heads: self.n_heads, seq_len }
+        Widths::new(self.d_model, self.n_heads, seq_len)
     }
 
     /// One block config per layer.
     pub fn blocks(&self) -> Vec<BlockConfig> {
-        vec![self.block; self.n_layers]
+        let mut blocks = vec![self.block; self.n_layers];
+        for layer in &self.layers {
+            layer.apply(&mut blocks);
+        }
+        blocks
+    }
+
+    /// The norm after the last block; a stream that is already normalised has none.
+    pub(super) fn last_norm(&self) -> NormConfig {
+        match self.block.arrangement.normalises_the_stream() {
+            true => NormConfig::None,
+            false => self.norm,
+        }
     }
 
     /// What is impossible about it; keys are relative to `[model]`. An empty list means that `init` cannot fail.
     pub fn check(&self, seq_len: usize) -> Vec<Problem> {
         let mut problems = Vec::new();
-        let mut within = |key: &str, value: usize, max: usize| {
+        let mut in_range = |key: &str, value: usize, max: usize| {
             if value == 0 || value > max {
                 let problem = Problem::new(value.to_string()).key(key).expected(format!("1 to {max}"));
                 problems.push(match value {
@@ -74,9 +93,9 @@ impl ModelConfig {
                 });
             }
         };
-        within("d_model", self.d_model, MAX_D_MODEL);
-        within("n_layers", self.n_layers, MAX_LAYERS);
-        within("n_heads", self.n_heads, MAX_D_MODEL);
+        in_range("d_model", self.d_model, MAX_D_MODEL);
+        in_range("n_layers", self.n_layers, MAX_LAYERS);
+        in_range("n_heads", self.n_heads, MAX_D_MODEL);
         if !problems.is_empty() {
             return problems;
         }
@@ -88,11 +107,14 @@ impl ModelConfig {
             );
             return problems;
         }
-        problems.extend(self.init.check());
-        problems.extend(self.block.check(&self.widths(seq_len)).into_iter().map(|p| {
-            let key = format!("block.{}", p.key.as_deref().unwrap_or_default());
-            p.key(key)
-        }));
+        let widths = self.widths(seq_len);
+        problems.extend(within("embedding", self.embedding.check()));
+        problems.extend(within("block", self.block.check(&widths)));
+        problems.extend(within("block.mixer", check_causal(&self.block.mixer)));
+        for (i, layer) in self.layers.iter().enumerate() {
+            problems.extend(within(&format!("layers.{i}"), layer.check(self, &widths)));
+        }
+        problems.extend(within("init", self.init.check()));
         problems
     }
 
@@ -107,25 +129,37 @@ impl ModelConfig {
         let (embedding, head) = self.embedding.init(vocab_size, self.d_model, device);
         let decoder = Decoder {
             embedding,
+            position: self.block.mixer.position().init_table(&widths, device),
             blocks: self.blocks().iter().map(|block| block.init(&widths, &self.norm, device)).collect(),
-            norm: self.norm.init(self.d_model, device),
+            norm: self.last_norm().init(self.d_model, device),
             head,
+            seq_len,
         };
         init::fill(decoder, &self.init.scheme(self), seed)
     }
 }
 
 impl Decoder {
+    /// The longest row that it reads.
+    pub fn seq_len(&self) -> usize {
+        self.seq_len
+    }
+
     /// The last hidden state, normalised.
     ///
     /// # Shapes
     /// `[b, t] -> [b, t, d]`
     pub fn hidden(&self, tokens: Tensor<2, Int>, pass: &mut Pass) -> Tensor<3> {
+        let [_, t] = tokens.dims();
         let mut x = self.embedding.forward(tokens); // [b, t, d]
+        if let Some(position) = &self.position {
+            x = position.forward(x, pass.start());
+        }
         for block in &self.blocks {
             x = block.forward(x, pass);
         }
-        self.norm.forward(x)
+        pass.advance(t);
+        Norm::forward_if(&self.norm, x)
     }
 
     /// The table that turns hidden states into logits, `[v, d]`.
@@ -147,79 +181,17 @@ impl Decoder {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::kernels;
-    use crate::layers::embedding::{Head, TokenEmbeddingConfig};
     use crate::layers::feed_forward::{FeedForwardConfig, GatedMlpConfig};
-    use crate::model::parameter::{self, Visit};
-    use burn::tensor::{Gradients, TensorData};
-
-    const V: usize = 11;
-
-    fn config() -> ModelConfig {
-        ModelConfig { d_model: 24, n_layers: 2, n_heads: 4, ..ModelConfig::default() }
-    }
-
-    fn variants() -> Vec<ModelConfig> {
-        let gated = FeedForwardConfig::GatedMlp(GatedMlpConfig::default());
-        let untied = EmbeddingConfig::Token(TokenEmbeddingConfig { head: Head::Untied });
-        let mut variants = vec![config(); 4];
-        variants[1].block.feed_forward = gated;
-        variants[2].block.feed_forward = FeedForwardConfig::None;
-        variants[3].embedding = untied;
-        variants[3].norm = NormConfig::Rms(Default::default());
-        variants
-    }
-
-    fn tokens(rows: [[i32; 5]; 2], device: &Device) -> Tensor<2, Int> {
-        Tensor::from_data(TensorData::from(rows), device)
-    }
-
-    #[test]
-    fn a_later_token_changes_no_earlier_logit() {
-        let device = crate::device::open("cpu").unwrap();
-        for config in variants() {
-            let model = config.init(V, 5, 3, &device);
-            let one = model.logits(tokens([[1, 2, 3, 4, 5], [5, 4, 3, 2, 1]], &device));
-            let two = model.logits(tokens([[1, 2, 3, 9, 5], [5, 4, 3, 7, 1]], &device));
-            let early = |x: &Tensor<3>| x.clone().narrow(1, 0, 3).into_data();
-            assert_eq!(early(&one), early(&two), "{config:?}");
-            assert_ne!(one.into_data(), two.into_data());
-        }
-    }
-
-    #[test]
-    fn every_parameter_gets_a_gradient() {
-        let device = crate::device::open("cpu").unwrap().autodiff();
-        struct Ungraded<'a>(&'a Gradients, Vec<String>);
-        impl Visit for Ungraded<'_> {
-            fn visit<const D: usize>(&mut self, name: &str, param: &Param<Tensor<D>>) {
-                let gradient = param.val().grad(self.0);
-                if gradient.is_none_or(|g| g.abs().max().into_scalar::<f32>() == 0.0) {
-                    self.1.push(name.to_string());
-                }
-            }
-        }
-        for config in variants() {
-            let model = config.init(V, 5, 3, &device);
-            let hidden = model.hidden(tokens([[1, 2, 3, 4, 5], [5, 4, 3, 2, 1]], &device), &mut Pass::new());
-            let targets = Tensor::from_data(TensorData::from([2, 3, 4, 5, 6, 4, 3, 2, 1, 0]), &device);
-            let weights = Tensor::ones([10], &device);
-            let hidden = hidden.flatten::<2>(0, 1);
-            let (loss, _) = kernels::linear_cross_entropy(hidden, model.head_weight(), targets, weights);
-            let gradients = loss.backward();
-            let mut ungraded = Ungraded(&gradients, Vec::new());
-            parameter::visit(&model, &mut ungraded);
-            assert_eq!(ungraded.1, [""; 0], "{config:?}");
-        }
-    }
+    use crate::model::parameter;
+    use crate::model::variants::{self, V, base as config};
 
     #[test]
     fn names_are_field_paths_without_variants() {
         let device = crate::device::open("cpu").unwrap();
-        let names: Vec<String> = parameter::shapes(&variants()[1].init(V, 5, 0, &device))
-            .into_iter()
-            .map(|(name, _)| name)
-            .collect();
+        let mut gated = config();
+        gated.block.feed_forward = FeedForwardConfig::GatedMlp(GatedMlpConfig::default());
+        let names: Vec<String> =
+            parameter::shapes(&gated.init(V, 5, 0, &device)).into_iter().map(|(name, _)| name).collect();
         assert_eq!(names[0], "embedding.weight");
         for name in ["blocks.0.mixer.qkv.weight", "blocks.1.feed_forward.gate.weight", "norm.gamma"] {
             assert!(names.contains(&name.to_string()), "{name} not in {names:?}");
@@ -230,15 +202,10 @@ mod tests {
     fn arms_share_the_weights_that_they_have_in_common() {
         let device = crate::device::open("cpu").unwrap();
         let plain = config().init(V, 5, 7, &device);
-        let without = variants()[2].init(V, 5, 7, &device);
-        let value = |model: &Decoder| {
-            let Some(crate::layers::mixer::Mixer::Attention(attention)) =
-                model.blocks.get(1).map(|b| &b.mixer)
-            else {
-                panic!("the second block has attention")
-            };
-            attention.qkv.weight.val().into_data()
-        };
+        let mut without = config();
+        without.block.feed_forward = FeedForwardConfig::None;
+        let without = without.init(V, 5, 7, &device);
+        let value = |model: &Decoder| variants::value(model, "blocks.1.mixer.qkv.weight");
         assert_eq!(value(&plain), value(&without));
         assert_ne!(value(&plain), value(&config().init(V, 5, 8, &device)), "another seed, other weights");
     }

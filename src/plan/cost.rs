@@ -105,7 +105,7 @@ mod tests {
             (model(256, 6), 8192, 512, 8, 570.0, 690.0),
         ];
         for (model, vocab_size, seq_len, batch, low, high) in measured {
-            let params = model.num_params(vocab_size);
+            let params = model.num_params(vocab_size, seq_len);
             let mib = peak_bytes(&model, &params, vocab_size, batch * seq_len) as f64 / (1024.0 * 1024.0);
             assert!((low..=high).contains(&mib), "{mib} MiB, measured {low} to {high}");
         }

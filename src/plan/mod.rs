@@ -73,7 +73,7 @@ impl Plan {
     /// # Errors
     /// If the data is impossible or cannot be read.
     pub fn num_params(&self) -> Result<ParamCount> {
-        Ok(self.model.num_params(DataSize::of(&self.data)?.vocab_size))
+        Ok(self.model.num_params(DataSize::of(&self.data)?.vocab_size, self.data.seq_len()))
     }
 
     /// FLOPs of a training step per token.

@@ -527,7 +527,7 @@ mod tests {
         let problems = toy("feed_forward = 'gated_mpl'").unwrap_err();
         assert_eq!(
             problems,
-            ["t.toml:1:16: feed_forward: unknown kind \"gated_mpl\", expected one of mlp, gated-mlp, none; \
+            ["t.toml:1:16: feed_forward: unknown kind \"gated_mpl\", expected one of mlp, gated-mlp, moe, none; \
               did you mean \"gated-mlp\"?"]
         );
     }
@@ -537,7 +537,7 @@ mod tests {
         let problems = toy("norm = { eps = 1e-6 }").unwrap_err();
         assert_eq!(
             problems,
-            ["t.toml:1:8: norm: a table without kind, expected kind = one of \"layer\", \"rms\""]
+            ["t.toml:1:8: norm: a table without kind, expected kind = one of \"layer\", \"rms\", \"none\""]
         );
     }
 
@@ -559,7 +559,7 @@ mod tests {
         assert_eq!(
             toy(text).unwrap_err(),
             [
-                "t.toml:1:8: norm: the number 3, expected one of \"layer\", \"rms\"",
+                "t.toml:1:8: norm: the number 3, expected one of \"layer\", \"rms\", \"none\"",
                 "t.toml:2:13: rates: the string \"x\", expected a number",
                 "t.toml:2:21: rates: the string \"y\", expected a number",
                 "t.toml:3:9: small: the number 300, expected a whole number from 0 to 255",

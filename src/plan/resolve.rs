@@ -47,11 +47,23 @@ pub fn resolve_model(presets: &Presets, name: &str, size: Option<&str>) -> Resul
 /// # Errors
 /// Everything that is wrong with the file.
 pub fn resolve_dataset(presets: &Presets, name: &str) -> Result<Resolved> {
+    resolve_dataset_with(presets, name, &[])
+}
+
+/// A dataset by itself, with keys set.
+///
+/// # Errors
+/// Everything that is wrong with the file and the keys.
+pub fn resolve_dataset_with(presets: &Presets, name: &str, sets: &[String]) -> Result<Resolved> {
     let dataset = parse(&presets.load(Shelf::Datasets, name)?)?;
     let mut tree = defaults();
     known_keys(&dataset, &[], &["data"]).map_err(config)?;
     tree.merge(dataset);
-    Resolved::unchecked(tree).map_err(config)
+    let mut problems = Vec::new();
+    for set in parse_sets(sets, &mut problems) {
+        tree.merge(set);
+    }
+    finish(Resolved::unchecked(tree), problems)
 }
 
 /// One run: a model, a dataset, and perhaps one arm of an ablation.

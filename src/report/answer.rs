@@ -32,7 +32,8 @@ pub fn answer(comparison: &Comparison) -> Vec<String> {
     let others: Vec<&ArmResult> =
         comparison.primary_arms().filter(|arm| arm.arm != comparison.control).collect();
     let mut sentences = vec![headline(comparison, &others)];
-    sentences.extend(others.iter().map(|arm| about(comparison, arm)));
+    let compared = comparison.arms.iter().filter(|arm| arm.arm != comparison.control);
+    sentences.extend(compared.map(|arm| about(comparison, arm)));
     sentences.push(scale(comparison));
     sentences
 }
@@ -58,7 +59,7 @@ fn headline(comparison: &Comparison, others: &[&ArmResult]) -> String {
         part(Finding::More, verb, format!("{more} than {control}")),
         part(Finding::NotShown, ["is", "are"], format!("not shown to differ from {control}")),
         part(Finding::TooFew, ["has", "have"], "too few seeds for an answer".to_string()),
-        part(Finding::NoNumber, ["has", "have"], "no ratio to it".to_string()),
+        part(Finding::NoNumber, ["has", "have"], format!("no ratio to {control}")),
     ];
     let parts: Vec<String> = parts.into_iter().flatten().collect();
     match parts.is_empty() {
@@ -69,9 +70,9 @@ fn headline(comparison: &Comparison, others: &[&ArmResult]) -> String {
 
 /// One arm: what was found, how sure it is, and how it stands to what was published.
 fn about(comparison: &Comparison, arm: &ArmResult) -> String {
-    let (name, control) = (quoted(&arm.arm), quoted(&comparison.control));
+    let (name, control) = (quoted_label(arm), quoted(&comparison.control));
     let Some((contrast, effect)) = arm.effect(comparison.measure) else {
-        let why = arm.no_ratio.as_deref().unwrap_or("it has no finished run");
+        let why = arm.no_ratio.as_deref().unwrap_or("it was not measured");
         return format!("{name} has no ratio to {control}: {why}.");
     };
     let numbers = numbers(contrast, effect);
@@ -102,7 +103,7 @@ fn numbers(contrast: Contrast, effect: &Effect) -> String {
         Contrast::Ratio => "ratio",
         Contrast::Difference => "difference",
     };
-    let mean = number::three(effect.estimate.mean);
+    let mean = number::mean(&effect.estimate);
     let seeds = plural(effect.estimate.n, "seed");
     match number::range(&effect.estimate) {
         Some(range) => format!("{what} {mean}, 95 % interval {range}, {seeds}"),

@@ -1,7 +1,7 @@
 //! From evidence to a comparison: intervals over seeds, effects paired by seed, verdicts on what was published.
 
 use super::comparison::{ArmResult, AttributeResult, Comparison, FORMAT, Measure, RunResult, Verdict};
-use super::evidence::{ArmEvidence, Basis, Claim, Evidence, MissingRun, Published, RunEvidence};
+use super::evidence::{ArmEvidence, Basis, Claim, Evidence, MissingRun, Published, RunEvidence, TuningTrial};
 use super::number;
 use super::statistics::{Contrast, Effect, Estimate, holm, root_mean_square};
 use super::{answer, caution};
@@ -19,7 +19,14 @@ const PUBLISHED_ROUNDING: f64 = 1.05;
 pub fn compare(evidence: &Evidence) -> Result<Comparison> {
     evidence.check()?;
     let measure = choose_measure(evidence);
-    let (measured, missing) = measured(evidence, measure);
+    let (measured, mut missing) = measured(evidence, measure);
+    let (tuning, diverged): (Vec<TuningTrial>, Vec<TuningTrial>) =
+        evidence.tuning.iter().cloned().partition(|trial| trial.value.is_finite());
+    missing.extend(diverged.into_iter().map(|trial| MissingRun {
+        cause: format!("tuning at rate {} gave no number", number::rate(trial.rate)),
+        arm: trial.arm,
+        seed: trial.seed,
+    }));
     let control = |arm: &ArmEvidence| control_of(&measured, &evidence.control, arm);
     let mut arms: Vec<ArmResult> = measured.iter().map(|arm| result(arm, control(arm), measure)).collect();
     correct_for_many(&mut arms);
@@ -36,7 +43,7 @@ pub fn compare(evidence: &Evidence) -> Result<Comparison> {
         answer: Vec::new(),
         cautions: Vec::new(),
         arms,
-        tuning: evidence.tuning.clone(),
+        tuning,
         missing,
         environments: environments(evidence),
     };
@@ -78,7 +85,13 @@ fn result(arm: &ArmEvidence, control: Option<&ArmEvidence>, measure: Measure) ->
         control.map(|control| Effect::of(contrast, &values(arm, measure), &values(control, measure)))
     };
     let (ratio, difference) = (compared(Contrast::Ratio), compared(Contrast::Difference));
-    let no_ratio = ratio.as_ref().and_then(|ratio| ratio.as_ref().err().cloned());
+    let no_ratio = match (ratio.as_ref(), control) {
+        (Some(Err(_)), Some(_)) if arm.runs.is_empty() => Some("it has no finished run".to_string()),
+        (Some(Err(_)), Some(control)) if control.runs.is_empty() => {
+            Some("the control has no finished run".to_string())
+        }
+        (ratio, _) => ratio.and_then(|ratio| ratio.as_ref().err().cloned()),
+    };
     let ratio = ratio.and_then(Result::ok);
     ArmResult {
         arm: arm.name.clone(),
@@ -279,12 +292,25 @@ mod tests {
         assert_eq!((gated.estimate.n, gated.estimate.low, gated.p_holm), (2, None, None));
         assert!(comparison.answer[1].contains("this is no answer yet"), "{}", comparison.answer[1]);
         assert_eq!(arm(&comparison, "quarter", Basis::Primary).n_runs, 0);
-        assert!(comparison.answer[2].contains("“quarter” has no ratio"), "{}", comparison.answer[2]);
+        assert!(
+            comparison.answer[2].contains("“quarter” has no ratio to “gpt2”: it has no finished run."),
+            "{}",
+            comparison.answer[2]
+        );
         assert_eq!(comparison.missing.len(), 3);
         assert!(comparison.missing[2].cause.starts_with("finished, but its bits per parameter"));
         assert!(comparison.cautions.iter().any(|caution| caution.contains("on seeds 2 and 3 only")));
         let equal_rate = arm(&comparison, "none", Basis::EqualRate);
         assert_eq!(equal_rate.ratio_to_control.as_ref().unwrap().seeds, [1, 2, 3]);
+    }
+
+    #[test]
+    fn a_tuning_run_that_diverged_is_named_and_chooses_nothing() {
+        let mut evidence = fake::evidence();
+        evidence.tuning[7].value = f64::NAN;
+        let comparison = compare(&evidence).unwrap();
+        assert_eq!(comparison.tuning.len(), evidence.tuning.len() - 1);
+        assert_eq!(comparison.missing[0].cause, "tuning at rate 2e-3 gave no number");
     }
 
     #[test]
@@ -344,7 +370,9 @@ mod tests {
         for evidence in [fake::evidence(), fake::evidence_with_gaps(), fake::evidence_of_text()] {
             let comparison = compare(&evidence).unwrap();
             let json = serde_json::to_string(&comparison).unwrap();
-            assert!(serde_json::from_str::<Comparison>(&json).unwrap() == comparison);
+            let read: Comparison = serde_json::from_str(&json).unwrap();
+            // to 12 decimals: reading JSON may move the last bit of a number
+            assert!(format!("{read:.12?}") == format!("{comparison:.12?}"));
         }
     }
 

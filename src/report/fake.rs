@@ -110,7 +110,7 @@ fn run(seed: u64, params: u64, bits_per_param: f64) -> RunEvidence {
     let last = curve[curve.len() - 1];
     let record = RunRecord {
         format: 1,
-        fingerprint: format!("{:016x}", seed * 0x9e37_79b9_7f4a_7c15_u64.wrapping_mul(params) >> 1),
+        fingerprint: format!("{:016x}", seed.wrapping_mul(params).wrapping_mul(0x9e37_79b9_7f4a_7c15)),
         plan: Plan { seed, ..Plan::default() },
         environment: Environment {
             version: "0.1.0".to_string(),
@@ -173,13 +173,15 @@ fn capacity(params: f64, bits_per_param: f64) -> Capacity {
     }
 }
 
-/// A plateau, a fall, and noise that is the same for each seed everywhere.
+/// A plateau, a fall, and noise that depends on the seed alone.
 fn curve(params: f64, bits_per_param: f64, seed: u64) -> Vec<CurvePoint> {
     let floor = 3.1 - 0.9 * bits_per_param;
     (1..=320u64)
         .map(|index| {
             let share = index as f64 / 320.0;
-            let noise = 0.06 * (index as f64 * 12.9898 + seed as f64 * 78.233).sin();
+            let scattered =
+                (index * 0x9e37_79b9 + seed * 0x85eb_ca6b).wrapping_mul(0xc2b2_ae3d_27d4_eb4f) >> 32;
+            let noise = 0.12 * (scattered as f64 / u32::MAX as f64 - 0.5);
             let fall = 1.0 / (1.0 + (12.0 * (share - 0.35)).exp());
             CurvePoint {
                 tokens: index * 25_600,
@@ -187,6 +189,7 @@ fn curve(params: f64, bits_per_param: f64, seed: u64) -> Vec<CurvePoint> {
                 seconds: share * params / 1000.0,
                 loss: floor + (3.3 - floor) * fall + 2.2 * (-share * 60.0).exp() + noise,
                 lr: 1e-3 * (1.0 - 0.9 * share),
+                bits_per_param: index.is_multiple_of(10).then(|| 1.2 * (1.0 - fall) - 0.2),
             }
         })
         .collect()

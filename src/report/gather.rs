@@ -8,61 +8,41 @@ use super::evidence::{
 use crate::error::Result;
 use crate::plan::ablation::{self, CONTROL};
 use crate::plan::{Ablation, Arm, Fingerprint, Holds, PlannedRun, Rate, Role, difference};
+use crate::run::ablation::measure_of;
 use crate::run::{Run, RunRecord, Site, State, Store};
 
-/// What the store knows of the runs of an ablation; ask again as they finish.
-#[derive(Debug)]
-pub struct Ledger<'a> {
-    store: &'a Store,
-    site: Site,
+/// What the store knows of runs on one kind of device.
+struct Ledger {
     finished: HashMap<String, (Run, RunRecord)>,
     given_up: HashMap<String, String>,
 }
 
-impl<'a> Ledger<'a> {
-    /// An empty one.
-    pub fn new(store: &'a Store, site: &Site) -> Self {
-        Ledger { store, site: site.clone(), finished: HashMap::new(), given_up: HashMap::new() }
-    }
-
-    /// Reads what has finished, or failed for good, since the last time.
-    ///
-    /// # Errors
-    /// The store or a finished run cannot be read.
-    pub fn refresh(&mut self) -> Result<()> {
-        for (short, run) in self.store.index(&self.site)? {
-            if self.finished.contains_key(&short) {
-                continue;
-            }
+impl Ledger {
+    fn read(store: &Store, site: &Site) -> Result<Self> {
+        let mut ledger = Ledger { finished: HashMap::new(), given_up: HashMap::new() };
+        for (short, run) in store.index(site)? {
             match run.state()? {
                 State::Finished => {
                     let record = run.record()?;
-                    self.given_up.remove(&short);
-                    self.finished.insert(short, (run, record));
+                    ledger.finished.insert(short, (run, record));
                 }
                 State::Diverged { cause } | State::Failed { cause } => {
-                    self.given_up.insert(short, cause);
+                    ledger.given_up.insert(short, cause);
                 }
-                State::Waiting | State::Running | State::Stopped => {
-                    self.given_up.remove(&short);
-                }
+                State::Waiting | State::Running | State::Stopped => {}
             }
         }
-        Ok(())
+        Ok(ledger)
     }
 
     /// The measure by which rates are chosen, higher is better: minus infinity for a run that diverged.
-    pub fn measure(&self, fingerprint: &Fingerprint) -> Option<f64> {
-        let short = short(fingerprint);
+    fn measure(&self, fingerprint: &Fingerprint) -> Option<f64> {
+        let short = fingerprint.to_string();
         match self.finished.get(&short) {
-            Some((_, record)) => record.measurements.primary(),
+            Some((_, record)) => Some(measure_of(record)),
             None => self.given_up.contains_key(&short).then_some(f64::NEG_INFINITY),
         }
     }
-}
-
-fn short(fingerprint: &Fingerprint) -> String {
-    fingerprint.full()[..16].to_string()
 }
 
 /// Gathers everything that the store knows about an ablation; `command` makes it again.
@@ -70,8 +50,7 @@ fn short(fingerprint: &Fingerprint) -> String {
 /// # Errors
 /// The store or a finished run cannot be read.
 pub fn gather(ablation: &Ablation, store: &Store, site: &Site, command: String) -> Result<Evidence> {
-    let mut ledger = Ledger::new(store, site);
-    ledger.refresh()?;
+    let ledger = Ledger::read(store, site)?;
     let decided = ablation.decided(&|fingerprint| ledger.measure(fingerprint));
     let sizes = ablation.sizes();
     let mut evidence = Evidence {
@@ -88,9 +67,9 @@ pub fn gather(ablation: &Ablation, store: &Store, site: &Site, command: String) 
     };
     for planned in &decided {
         let arm = label(&planned.arm, &planned.size, &sizes);
-        match (ledger.finished.get(&short(&planned.fingerprint)), planned.role) {
+        match (ledger.finished.get(&planned.fingerprint.to_string()), planned.role) {
             (Some((_, record)), Role::Tune) => {
-                let value = record.measurements.primary().unwrap_or(f64::NAN);
+                let value = measure_of(record);
                 let rate = planned.plan.training.peak_lr;
                 evidence.tuning.push(TuningTrial { arm, rate, seed: planned.seed, value });
             }
@@ -99,7 +78,7 @@ pub fn gather(ablation: &Ablation, store: &Store, site: &Site, command: String) 
                 evidence.arm(ablation, planned, arm).runs.push(seen);
             }
             (None, Role::Report) => {
-                let given_up = ledger.given_up.get(&short(&planned.fingerprint)).cloned();
+                let given_up = ledger.given_up.get(&planned.fingerprint.to_string()).cloned();
                 let cause = given_up.unwrap_or_else(|| "not run yet".to_string());
                 evidence.missing.push(MissingRun { arm, seed: planned.seed, cause });
             }

@@ -23,6 +23,6 @@ pub use comparison::{ArmResult, Comparison, Measure, Verdict};
 pub use evidence::{
     ArmEvidence, Basis, Claim, CurvePoint, Evidence, MissingRun, Published, RunEvidence, TuningTrial,
 };
-pub use gather::{Ledger, gather};
+pub use gather::gather;
 pub use files::{Written, json, write};
 pub use table::{Look, Style, markdown, summary};

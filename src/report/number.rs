@@ -81,17 +81,27 @@ pub fn p(value: f64) -> String {
 
 /// A mean with its interval: `1.20 (1.14 to 1.26)`, or `1.20 (no interval)`.
 pub fn estimate(estimate: &Estimate) -> String {
-    let mean = fixed(estimate.mean, decimals(estimate.mean));
     match range(estimate) {
-        Some(range) => format!("{mean} ({range})"),
-        None => format!("{mean} (no interval)"),
+        Some(range) => format!("{} ({range})", mean(estimate)),
+        None => format!("{} (no interval)", mean(estimate)),
     }
 }
 
-/// Only the interval, with the decimals of the mean: `1.14 to 1.26`.
+/// Only the mean, with the decimals of [`range`].
+pub fn mean(estimate: &Estimate) -> String {
+    fixed(estimate.mean, shared_decimals(estimate))
+}
+
+/// Only the interval: `1.14 to 1.26`.
 pub fn range(estimate: &Estimate) -> Option<String> {
-    let decimals = decimals(estimate.mean);
+    let decimals = shared_decimals(estimate);
     Some(format!("{} to {}", fixed(estimate.low?, decimals), fixed(estimate.high?, decimals)))
+}
+
+/// Three digits of the largest of mean and ends: more would be noise.
+fn shared_decimals(estimate: &Estimate) -> usize {
+    let ends = [Some(estimate.mean), estimate.low, estimate.high];
+    decimals(ends.into_iter().flatten().map(f64::abs).fold(0.0, f64::max))
 }
 
 /// `1 seed`, `3 seeds`.
@@ -129,10 +139,12 @@ mod tests {
     }
 
     #[test]
-    fn an_interval_has_the_decimals_of_its_mean_and_a_tiny_minus_is_no_minus() {
+    fn an_interval_and_its_mean_share_their_decimals_and_a_tiny_minus_is_no_minus() {
         let three = Estimate { mean: 1.2, low: Some(1.138), high: Some(1.262), n: 3, reason: None };
         assert_eq!(estimate(&three), "1.20 (1.14 to 1.26)");
-        assert_eq!(estimate(&Estimate { low: None, ..three }), "1.20 (no interval)");
+        assert_eq!(estimate(&Estimate { low: None, ..three.clone() }), "1.20 (no interval)");
+        let wide = Estimate { mean: 0.02, low: Some(-0.1183), high: Some(0.1583), ..three };
+        assert_eq!(estimate(&wide), "0.020 (−0.118 to 0.158)");
         assert_eq!((fixed(-0.001, 2), fixed(-0.25, 2)), ("0.00".to_string(), "−0.25".to_string()));
     }
 

@@ -2,7 +2,7 @@
 
 use std::io::IsTerminal;
 
-use comfy_table::{Attribute, Cell, CellAlignment, ContentArrangement, Table, presets};
+use comfy_table::{Attribute, Cell, CellAlignment, ContentArrangement, LineStyle, Table, TableStyle};
 
 use super::comparison::{ArmResult, Comparison, Measure};
 use super::number;
@@ -55,6 +55,12 @@ pub enum Style {
     Bold,
 }
 
+/// A line above, below and under the head.
+const LINES: TableStyle = TableStyle::new()
+    .top_border(LineStyle::none().fill('─').junction('─'))
+    .header_separator(LineStyle::none().fill('─').junction('─'))
+    .bottom_border(LineStyle::none().fill('─').junction('─'));
+
 /// Below this width a terminal shows only the columns that are needed.
 const ROOMY: u16 = 118;
 
@@ -87,7 +93,6 @@ pub fn columns(comparison: &Comparison) -> Vec<Column> {
         columns.push(column("R_max", Side::Right, Need::WithRoom));
         columns.push(column("fully known", Side::Right, Need::WithRoom));
     }
-    columns.push(column("peak rate", Side::Right, Need::WithRoom));
     columns.push(column("time per run", Side::Right, Need::WithRoom));
     columns
 }
@@ -109,7 +114,6 @@ pub fn cells(comparison: &Comparison, arm: &ArmResult) -> Vec<String> {
         let percent = |share: f64| format!("{} %", number::three(100.0 * share));
         cells.push(arm.fully_known.as_ref().map_or_else(dash, |share| percent(share.mean)));
     }
-    cells.push(number::rate(arm.rate));
     cells.push(arm.seconds.as_ref().map_or_else(dash, |seconds| number::seconds(seconds.mean)));
     cells
 }
@@ -120,7 +124,7 @@ pub fn terminal(comparison: &Comparison, look: Look) -> String {
     let roomy = look.width.is_none_or(|width| width >= ROOMY);
     let kept = |index: usize| roomy || columns[index].need == Need::Always;
     let mut table = Table::new();
-    table.load_style(presets::UTF8_HORIZONTAL_ONLY).set_content_arrangement(ContentArrangement::Dynamic);
+    table.load_style(LINES).set_content_arrangement(ContentArrangement::Dynamic);
     match look.style {
         Style::Plain => table.force_no_tty(),
         Style::Bold => table.enforce_styling(),
@@ -151,16 +155,33 @@ fn cell(text: &str, side: Side, bold: bool) -> Cell {
 /// The whole answer for a terminal: the question, the table, the sentences and what weakens them.
 pub fn summary(comparison: &Comparison, look: Look) -> String {
     let mut text = format!("{}\n\n{}\n", printable(&comparison.question), terminal(comparison, look));
-    for sentence in &comparison.answer {
-        text += &format!("{}\n", printable(sentence));
-    }
-    for caution in &comparison.cautions {
-        text += &format!("caution: {}\n", printable(caution));
-    }
+    let mut add =
+        |head: &str, sentence: &str| text += &wrap(&printable(&format!("{head}{sentence}")), look.width);
+    comparison.answer.iter().for_each(|sentence| add("", sentence));
+    comparison.cautions.iter().for_each(|caution| add("caution: ", caution));
     for run in &comparison.missing {
-        text += &format!("missing: {} seed {}: {}\n", printable(&run.arm), run.seed, printable(&run.cause));
+        add("missing: ", &format!("{} seed {}: {}", run.arm, run.seed, run.cause));
     }
     text
+}
+
+/// Breaks a line between words so that it fits `width`; ends with a line break.
+fn wrap(line: &str, width: Option<u16>) -> String {
+    let width = width.map_or(usize::MAX, usize::from);
+    let (mut wrapped, mut used) = (String::new(), 0);
+    for word in line.split(' ') {
+        let wide = word.chars().count();
+        if used > 0 && used + 1 + wide > width {
+            wrapped.push('\n');
+            used = 0;
+        } else if used > 0 {
+            wrapped.push(' ');
+            used += 1;
+        }
+        wrapped.push_str(word);
+        used += wide;
+    }
+    wrapped + "\n"
 }
 
 /// The table in Markdown with the answer above and the command below, for docs/results.
@@ -232,6 +253,8 @@ mod tests {
         assert!(table.contains("ratio to control") && !table.contains("R_max"), "{table}");
         let bold = terminal(&comparison, Look { width: Some(80), style: Style::Bold });
         assert!(bold.contains("\u{1b}[1m"));
+        let summary = summary(&comparison, Look { width: Some(80), style: Style::Plain });
+        assert!(summary.lines().all(|line| line.chars().count() <= 80), "{summary}");
     }
 
     #[test]

@@ -129,7 +129,8 @@ impl Summary {
         let problems: Vec<_> =
             self.failures.iter().filter(|failure| !answer(failure)).map(Failure::problem).collect();
         if self.stopped > 0 {
-            let left = format!("stopped with {} runs left", self.stopped);
+            let noun = if self.stopped == 1 { "run" } else { "runs" };
+            let left = format!("stopped with {} {noun} left", self.stopped);
             let stopped = Problem::new(left).remedy("the same command continues");
             let problems = std::iter::once(stopped).chain(problems).collect();
             return Err(Error { kind: Kind::Stopped, problems });

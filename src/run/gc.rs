@@ -110,10 +110,10 @@ fn is_checkpoint(name: &str) -> bool {
         .is_some_and(|step| !step.is_empty() && step.bytes().all(|b| b.is_ascii_digit()))
 }
 
-/// A run folder that was being made: a dot, its name, a dot, the process.
+/// A run folder that was being made: a dot, its name, a dot, a number.
 fn is_aside(root: &Path, name: &str) -> bool {
     let parts = name.strip_prefix('.').and_then(|name| name.rsplit_once('.'));
-    parts.is_some_and(|(run, process)| process.parse::<u32>().is_ok() && Run::at(root, run).is_some())
+    parts.is_some_and(|(run, number)| number.parse::<u32>().is_ok() && Run::at(root, run).is_some())
 }
 
 fn is_old(path: &Path) -> bool {

@@ -27,7 +27,7 @@ pub fn run(task: &Task, watch: &mut Watch) -> Result<Outcome> {
     let plan = &task.plan;
     let device = device::open(&task.device)?;
     let job = Job { model: &plan.model, data: &plan.data, training: &plan.training, seed: plan.seed };
-    let params = plan.model.num_params(plan.data.vocab_size()?);
+    let params = plan.model.num_params(plan.data.vocab_size()?, plan.data.seq_len());
     let mut probing = Probing { watch, params: params.total, device: device.clone() };
     let trained = match fit(&job, &device, &task.run.file(CHECKPOINTS), &mut probing) {
         Ok(crate::training::Outcome::Finished(trained)) => trained,
@@ -66,6 +66,22 @@ pub fn measure(
         capacity: capacity::measure(model, data, &plan.measure, params, device)?,
         held_out: loss::measure(model, data, plan.data.seq_len(), device),
     })
+}
+
+/// Measures the model of a finished run from the weights in its folder, as `task.plan` wants it.
+///
+/// # Errors
+/// The run is not finished or damaged, or its weights do not fit its plan.
+pub fn measure_again(task: &Task, device: &Device) -> Result<Measurements> {
+    task.run.verify()?;
+    let plan = &task.plan;
+    let job = Job { model: &plan.model, data: &plan.data, training: &plan.training, seed: plan.seed };
+    let vocab_size = plan.data.vocab_size()?;
+    let path = task.run.file(MODEL);
+    let empty = plan.model.init(vocab_size, plan.data.seq_len(), plan.seed, device);
+    let model = weights::put(empty, weights::read(&path)?.0, &path.display().to_string())?;
+    let params = plan.model.num_params(vocab_size, plan.data.seq_len()).total;
+    measure(&model, &job.open_data()?, plan, params, device)
 }
 
 /// The weights, and what is needed to build a model around them.

@@ -63,7 +63,7 @@ impl Display {
                 let total = self.total.get_or_insert_with(|| self.screen.add(bar(PARTS as u64)));
                 self.bars.insert(id, self.screen.insert_before(total, bar(1)));
             }
-            Show::Lines => eprintln!("started  {}", wanted.label),
+            Show::Lines => tell(&format!("started  {}", wanted.label)),
             Show::Nothing => {}
         }
         self.draw(id);
@@ -100,8 +100,8 @@ impl Display {
 
     pub(super) fn says(&mut self, text: &str) {
         match self.show {
-            Show::Bars => self.screen.suspend(|| eprintln!("{text}")),
-            Show::Lines => eprintln!("{text}"),
+            Show::Bars => self.screen.suspend(|| tell(text)),
+            Show::Lines => tell(text),
             Show::Nothing => {}
         }
     }
@@ -116,12 +116,12 @@ impl Display {
             }
             Show::Lines if self.told.elapsed() >= PLAIN && !self.board.lines.is_empty() => {
                 self.told = Instant::now();
-                eprintln!("{}", self.board.text(self.told));
+                tell(&self.board.text(self.told));
                 let mut lines: Vec<_> = self.board.lines.iter().collect();
                 lines.sort_unstable_by_key(|(id, _)| **id);
-                lines
-                    .iter()
-                    .for_each(|(_, line)| eprintln!("  {:>3.0} % {}", 100.0 * line.share(), line.text()));
+                lines.iter().for_each(|(_, line)| {
+                    tell(&format!("  {:>3.0} % {}", 100.0 * line.share(), line.text()))
+                });
             }
             Show::Lines | Show::Nothing => {}
         }
@@ -138,6 +138,11 @@ impl Display {
             bar.set_message(line.text());
         }
     }
+}
+
+/// A line on the error stream; nobody there to read it is no reason to end.
+fn tell(text: &str) {
+    let _ = std::io::Write::write_fmt(&mut std::io::stderr(), format_args!("{text}\n"));
 }
 
 fn bar(length: u64) -> ProgressBar {

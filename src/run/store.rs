@@ -10,13 +10,13 @@
 //! The same plan on another kind of device or in another dtype is a sibling folder, never mixed with this one.
 
 use std::collections::HashMap;
-use std::fs;
+use std::fs::{self, OpenOptions};
 use std::io;
 use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
-use super::folder::{Run, Site, State, found};
+use super::folder::{Run, Site, found};
 use super::record::RunRecord;
 use crate::error::{Error, Problem, Result};
 use crate::plan::{Plan, Role};
@@ -28,6 +28,8 @@ pub const DEFAULT: &str = "runs";
 pub const VARIABLE: &str = "ZOO_STORE";
 /// The file that makes a folder a store.
 const STORE: &str = "store.json";
+/// Locked while a run folder is made.
+const LOCK: &str = ".lock";
 /// Version of the layout.
 const FORMAT: u32 = 1;
 /// The longest name of a run.
@@ -157,7 +159,8 @@ impl Store {
     /// # Errors
     /// The folder cannot be listed.
     pub fn index(&self, site: &Site) -> Result<HashMap<String, Run>> {
-        let runs = self.runs()?.into_iter().filter(|run| run.site() == site);
+        // Should there be two of one plan, the first wins, here as in `find`.
+        let runs = self.runs()?.into_iter().rev().filter(|run| run.site() == site);
         Ok(runs.map(|run| (run.fingerprint().to_string(), run)).collect())
     }
 
@@ -168,6 +171,10 @@ impl Store {
     pub fn prepare(&self, wanted: &WantedRun, site: &Site) -> Result<Run> {
         check_name(&wanted.name)?;
         site.check()?;
+        // Two that want the same plan under two names make one folder; where files cannot be locked, the slower
+        // one's is found later and not used.
+        let lock = OpenOptions::new().create(true).append(true).open(self.root.join(LOCK));
+        let _locked = lock.ok().filter(|file| file.lock().is_ok());
         if let Some(run) = self.find(&wanted.fingerprint, site)? {
             return run.refuse_link().and_then(|()| run.refuse_other_plan(&wanted.fingerprint)).map(|()| run);
         }
@@ -177,11 +184,10 @@ impl Store {
             run.refuse_link()?;
         }
         // Made aside and renamed, so that nobody sees a run without a plan.
-        let aside = self.root.join(format!(".{name}.{}", std::process::id()));
-        fs::create_dir_all(&aside).map_err(|e| Error::io("create", &aside, e))?;
+        let aside = self.make_aside(&name)?;
         found(&aside, wanted)?;
         match fs::rename(&aside, run.path()) {
-            Ok(()) => run.set_state(&State::Waiting)?,
+            Ok(()) => {}
             // Somebody else was quicker.
             Err(_) if run.path().is_dir() => {
                 let _ = fs::remove_dir_all(&aside);
@@ -190,6 +196,19 @@ impl Store {
             Err(e) => return Err(Error::io("create", run.path(), e)),
         }
         Ok(run)
+    }
+
+    /// A new hidden folder that is ours alone.
+    fn make_aside(&self, name: &str) -> Result<PathBuf> {
+        for i in 0u32.. {
+            let aside = self.root.join(format!(".{name}.{i}"));
+            match fs::create_dir(&aside) {
+                Ok(()) => return Ok(aside),
+                Err(e) if e.kind() == io::ErrorKind::AlreadyExists => {}
+                Err(e) => return Err(Error::io("create", &aside, e)),
+            }
+        }
+        unreachable!("a folder that exists four thousand million times")
     }
 
     /// Reads what was measured in every finished run.

@@ -165,7 +165,7 @@ pub fn work(order: &Order, stop: &Stop, job: impl FnOnce(&Task, &mut Watch) -> R
             code
         }
         Err(error) => {
-            eprintln!("{error}");
+            log(&error);
             match error.kind {
                 Kind::Stopped => voice.say(&Event::Stopped),
                 _ => voice.say(&Event::Failed { cause: error.to_string() }),
@@ -201,8 +201,11 @@ fn claimed(
     // Whoever lost the run says nothing about it any more.
     watch.lease.check()?;
     let (state, event, code) = conclude(&task, outcome);
-    if state != State::Finished {
-        task.run.set_state(&state)?;
+    // On a full disk the state cannot be noted, but what went wrong can still be said.
+    if state != State::Finished
+        && let Err(error) = task.run.set_state(&state)
+    {
+        log(&error);
     }
     Ok((event, code))
 }
@@ -245,6 +248,11 @@ fn finish(task: &Task, results: Results) -> Result<()> {
 fn message_of(panic: &(dyn Any + Send)) -> &str {
     let text = panic.downcast_ref::<&str>().copied();
     text.or_else(|| panic.downcast_ref::<String>().map(String::as_str)).unwrap_or("no message")
+}
+
+/// Writes to the error stream, which is the run's log under an executor; a log that cannot be written ends nothing.
+fn log(error: &Error) {
+    let _ = writeln!(io::stderr(), "{error}");
 }
 
 /// Heeds the supervisor.
@@ -352,7 +360,7 @@ impl Observer for Watch {
     }
 
     fn warns(&mut self, error: &Error) {
-        eprintln!("{error}");
+        log(error);
         self.voice.say(&Event::Warning { message: error.to_string() });
     }
 }

@@ -103,12 +103,18 @@ pub fn fit(job: &Job, device: &Device, checkpoints: &Path, observer: &mut impl O
     Ok(Outcome::Finished(Box::new(run.finish())))
 }
 
-/// The training loss of a batch: the weighted mean over tokens in nats, `[1]`.
+/// What a training step descends, `[1]`: the weighted mean over tokens in nats, and the small losses that sublayers add
+/// of their own (a mixture of experts asks for balance; most models have none).
 pub fn loss(model: &Decoder, batch: &Batch, device: &Device) -> Tensor<1> {
     let (tokens, targets, weights) = tensors(batch, device);
-    let hidden = model.hidden(tokens, &mut Pass::new()); // [b, t, d]
+    let mut pass = Pass::training();
+    let hidden = model.hidden(tokens, &mut pass); // [b, t, d]
     let hidden = hidden.flatten::<2>(0, 1); // [n, d]
-    kernels::linear_cross_entropy(hidden, model.head_weight(), targets, weights).0
+    let (loss, _) = kernels::linear_cross_entropy(hidden, model.head_weight(), targets, weights);
+    match pass.take_auxiliary() {
+        Some(auxiliary) => loss + auxiliary,
+        None => loss,
+    }
 }
 
 /// A batch as tensors: tokens `[b, t]`, targets `[n]`, weights `[n]`.

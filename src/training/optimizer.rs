@@ -165,7 +165,10 @@ mod tests {
 
     fn llama() -> ModelConfig {
         let mixer = AttentionConfig { n_kv_heads: Some(2), ..AttentionConfig::default() };
-        let embedding = EmbeddingConfig::Token(TokenEmbeddingConfig { head: Head::Untied });
+        let embedding = EmbeddingConfig::Token(TokenEmbeddingConfig {
+            head: Head::Untied,
+            ..TokenEmbeddingConfig::default()
+        });
         let norm = NormConfig::Rms(Default::default());
         let mut model =
             ModelConfig { d_model: 16, n_layers: 2, n_heads: 4, norm, embedding, ..ModelConfig::default() };

@@ -364,3 +364,33 @@ pub fn lanes() -> usize {
         Level::Portable | Level::Reference => Portable::LANES,
     }
 }
+
+/// Four rows of four, `stride` apart, become four columns, rows `to_stride` apart.
+#[cfg(target_arch = "x86_64")]
+#[inline(always)]
+pub fn transpose(from: &[f32], stride: usize, to: &mut [f32], to_stride: usize) {
+    use std::arch::x86_64::{_MM_TRANSPOSE4_PS, _mm_loadu_ps, _mm_storeu_ps};
+    assert!(
+        from.len() >= 3 * stride + 4 && to.len() >= 3 * to_stride + 4,
+        "both squares lie within their buffers"
+    );
+    // SAFETY: as just checked; every x86-64 processor has these instructions.
+    unsafe {
+        let [mut a, mut b, mut c, mut d] = [0, 1, 2, 3].map(|i| _mm_loadu_ps(from.as_ptr().add(i * stride)));
+        _MM_TRANSPOSE4_PS(&mut a, &mut b, &mut c, &mut d);
+        for (i, row) in [a, b, c, d].into_iter().enumerate() {
+            _mm_storeu_ps(to.as_mut_ptr().add(i * to_stride), row);
+        }
+    }
+}
+
+/// Four rows of four, `stride` apart, become four columns, rows `to_stride` apart.
+#[cfg(not(target_arch = "x86_64"))]
+#[inline(always)]
+pub fn transpose(from: &[f32], stride: usize, to: &mut [f32], to_stride: usize) {
+    for i in 0..4 {
+        for j in 0..4 {
+            to[j * to_stride + i] = from[i * stride + j];
+        }
+    }
+}

@@ -1,7 +1,8 @@
 //! `d(x) = s_1(x) - s_2(x)`: where one curve gets below another, on an axis that is stated.
 //!
-//! Differences below the resolution decide nothing. A stretch of them between a lead of one and a lead of the other is a
-//! crossing; a stretch between two leads of the same curve, or at an end of the overlap, is a touch and settles nothing.
+//! Differences below the resolution decide nothing. A stretch of them between a lead of one and a lead of the
+//! other is a crossing; a stretch between two leads of the same curve, or at an end of the overlap, is a
+//! touch and settles nothing.
 
 use std::fmt;
 
@@ -44,12 +45,13 @@ pub enum Side {
 /// A place where the lead changes.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize)]
 pub struct Crossing {
-    /// Where. Of smoothed curves the interval is that of the noise; of interpolated ones it reaches to the nearest
-    /// measured points on both sides.
+    /// Where. Of smoothed curves the interval is that of the noise; of interpolated ones it reaches to the
+    /// nearest measured points on both sides.
     pub at: Interval,
     /// Who has the lower loss from there on.
     pub ahead: Side,
-    /// Share of the bootstrap's replicates in which the same curve overtakes somewhere; none for interpolated curves.
+    /// Share of the bootstrap's replicates in which the same curve overtakes somewhere (the interval is open
+    /// where too many do not); none for interpolated curves.
     pub support: Option<f64>,
 }
 
@@ -166,16 +168,14 @@ fn bracket(first: &Curve, second: &Curve, at: f64) -> Interval {
 }
 
 fn with_interval(change: Change, redrawn: &[Vec<Change>], bootstrap: &Bootstrap) -> Crossing {
-    let distance = |other: &Change| (other.at / change.at).ln().abs();
-    let same: Vec<f64> = redrawn
-        .iter()
-        .filter_map(|changes| {
-            let alike = changes.iter().filter(|other| other.ahead == change.ahead);
-            alike.min_by(|a, b| distance(a).total_cmp(&distance(b))).map(|other| other.at)
-        })
-        .collect();
-    let support = same.len() as f64 / redrawn.len().max(1) as f64;
-    Crossing { at: bootstrap.interval(change.at, same), ahead: change.ahead, support: Some(support) }
+    let distance = |other: &&Change| (other.at / change.at).ln().abs();
+    let nearest = |changes: &Vec<Change>| {
+        let alike = changes.iter().filter(|other| other.ahead == change.ahead);
+        alike.min_by(|a, b| distance(a).total_cmp(&distance(b))).map_or(f64::NAN, |other| other.at)
+    };
+    let places: Vec<f64> = redrawn.iter().map(nearest).collect();
+    let support = places.iter().filter(|place| !place.is_nan()).count() as f64 / places.len().max(1) as f64;
+    Crossing { at: bootstrap.interval(change.at, places), ahead: change.ahead, support: Some(support) }
 }
 
 impl Crossings {

@@ -1,7 +1,8 @@
-//! `L(x) = p + q x` drawn on, beside `E + A / N^alpha + B / D^beta`: what each says at another run's compute, and which of
-//! the answers cannot be.
+//! `L(x) = p + q x` drawn on, beside `E + A / N^alpha + B / D^beta`: what each says at another run's compute,
+//! and which of the answers cannot be.
 //!
-//! "Chinchilla's death" (Tyl 2023) draws the near-linear middle of a small model's curve on to the compute of a large one.
+//! "Chinchilla's death" (Tyl 2023) draws the near-linear middle of a small model's curve on to the compute of
+//! a large one.
 
 use std::fmt;
 

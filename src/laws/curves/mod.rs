@@ -1,8 +1,8 @@
 //! `L(x)`: loss along GPU-hours, tokens or FLOPs; which axis is always said, for the answer depends on it.
 //!
-//! The questions are those of "Chinchilla's death" (Tyl 2023): does a small model that was overtaken come back, and may
-//! its line be drawn on? A run in the middle of its schedule and a run whose learning rate has decayed are different
-//! things, so a [`Curve`] holds points of one [`Stage`] only.
+//! The questions are those of "Chinchilla's death" (Tyl 2023): does a small model that was overtaken come
+//! back, and may its line be drawn on? A run in the middle of its schedule and a run whose learning rate has
+//! decayed are different things, so a [`Curve`] holds points of one [`Stage`] only.
 
 mod crossing;
 mod envelope;
@@ -118,7 +118,8 @@ impl Curve {
         (self.x[0], self.x[self.x.len() - 1])
     }
 
-    /// The same run with `spent` more counted before its first point, for instance the FLOPs of the model it grew from.
+    /// The same run with `spent` more counted before its first point, for instance the FLOPs of the model it
+    /// grew from.
     pub fn after(&self, spent: f64) -> Curve {
         Curve { x: self.x.iter().map(|x| x + spent).collect(), ..self.clone() }
     }
@@ -133,8 +134,8 @@ impl Curve {
 impl Throughput {
     /// Of a model of `params` parameters at 6 FLOPs per parameter and token (2 forward, 4 backward).
     ///
-    /// `6 N D` leaves attention out and counts embeddings as if they were multiplied: within 10 % from 70 M parameters
-    /// up (Hoffmann et al. 2022, appendix F), far off at toy sizes.
+    /// `6 N D` leaves attention out and counts embeddings as if they were multiplied: within 10 % from 70 M
+    /// parameters up (Hoffmann et al. 2022, appendix F), far off at toy sizes.
     pub fn of_params(params: f64, tokens_per_second: f64) -> Self {
         Throughput { tokens_per_second, flops_per_token: 6.0 * params }
     }

@@ -1,6 +1,8 @@
-//! Text with a header, tab or comma between columns: `hours` (or `tokens`, `flops`), `loss`, and `stage` if not all raw.
+//! Text with a header, tab or comma between columns: `hours` (or `tokens`, `flops`), `loss`, and `stage` if
+//! not all raw.
 //!
-//! Names of columns may be in any case; other columns are passed over. Everything wrong with a file is reported at once.
+//! Names of columns may be in any case; other columns are passed over. Everything wrong with a file is
+//! reported at once.
 
 use super::{Axis, Curve, MIN_POINTS, Stage, is_positive};
 use crate::error::{Error, Kind, Place, Problem, Result};
@@ -47,8 +49,8 @@ impl Records {
     /// Reads `text`; `file` is the name to print.
     ///
     /// # Errors
-    /// No `loss` or no axis among the columns; a row with more or fewer cells; a cell that is no number, not finite or not
-    /// above zero; a row that goes back along an axis (unless `rows` allows it); fewer than
+    /// No `loss` or no axis among the columns; a row with more or fewer cells; a cell that is no number, not
+    /// finite or not above zero; a row that goes back along an axis (unless `rows` allows it); fewer than
     /// [`MIN_POINTS`](super::MIN_POINTS) rows. Each with its line.
     pub fn parse(file: &str, text: &str, rows: Rows) -> Result<Self> {
         let mut reader = Reader { file, text, problems: Vec::new() };
@@ -67,7 +69,7 @@ impl Records {
         for (at, line) in lines {
             if let Some(record) = reader.row(&columns, delimiter, at, line) {
                 if rows == Rows::InOrder {
-                    reader.check_order(records.rows.last(), &record, &records.axes, at, line);
+                    reader.check_order(records.last_of(record.stage), &record, &records.axes, at, line);
                 }
                 records.rows.push(record);
             }
@@ -94,6 +96,14 @@ impl Records {
         let mut points: Vec<(f64, f64)> = of_stage.map(|row| (row.x[k], row.loss)).collect();
         points.sort_by(|a, b| a.0.total_cmp(&b.0));
         Curve::new(name, axis, stage, points)
+    }
+}
+
+impl Records {
+    /// The last row of a stage: annealed ends of branches may be listed among the trunk's rows, each kind in
+    /// its own order.
+    fn last_of(&self, stage: Stage) -> Option<&Record> {
+        self.rows.iter().rev().find(|row| row.stage == stage)
     }
 }
 
@@ -188,10 +198,6 @@ impl<'a> Reader<'a> {
         line: &str,
     ) {
         let Some(before) = before else { return };
-        // Annealed ends of branches are listed beside the trunk, each kind in its own order.
-        if before.stage != record.stage {
-            return;
-        }
         if let Some(k) = (0..axes.len()).find(|&k| record.x[k] < before.x[k]) {
             let got = format!("goes back from {} to {} {}", before.x[k], record.x[k], axes[k]);
             let problem = Problem::new(got).at(self.place(at, line)).expected("rows in ascending order");
@@ -219,8 +225,9 @@ impl<'a> Reader<'a> {
 mod tests {
     use super::*;
 
-    const GOOD: &str = "Tokens,GPU_Hours,LOSS,lr,Stage\n1,10,3.5,x,raw\n2,20,3.0,x,RAW\n3,30,2.7,x,raw\n4,40,2.5,x,raw\n\
-                        2,24,2.9,x,annealed\n4,48,2.3,x,annealed\n5,60,2.2,x,annealed\n6,72,2.1,x,annealed\n";
+    const GOOD: &str = "Tokens,GPU_Hours,LOSS,lr,Stage\n1,10,3.5,x,raw\n2,20,3.0,x,RAW\n3,30,2.7,x,raw\n\
+                        4,40,2.5,x,raw\n2,24,2.9,x,annealed\n4,48,2.3,x,annealed\n5,60,2.2,x,annealed\n\
+                        6,72,2.1,x,annealed\n";
 
     fn refusal(text: &str) -> String {
         Records::parse("a.tsv", text, Rows::InOrder).unwrap_err().to_string()
@@ -253,6 +260,10 @@ mod tests {
         let text = "hours\tloss\n1\t3\n3\t2\n2\t2.5\n4\t1.9\n";
         let message = refusal(text);
         assert!(message.starts_with("a.tsv:4:1: goes back from 3 to 2 GPU-hours"), "{message}");
+        let branches = "hours,stage,loss\n1,raw,3\n9,annealed,2\n2,raw,2.5\n5,annealed,2.2\n";
+        let message = refusal(branches);
+        assert_eq!(message.lines().count(), 1);
+        assert!(message.starts_with("a.tsv:5:1: goes back from 9 to 5 GPU-hours"), "{message}");
         let curve = Records::parse("a.tsv", text, Rows::AnyOrder)
             .unwrap()
             .curve("a", Axis::Hours, Stage::Raw)

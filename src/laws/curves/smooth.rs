@@ -1,8 +1,10 @@
-//! `s(x) = sum_i w_i(ln x) L_i`: a line fitted around each place, Gaussian weights in `ln x`, and what it leaves over.
+//! `s(x) = sum_i w_i(ln x) L_i`: a line fitted around each place, Gaussian weights in `ln x`, and what it
+//! leaves over.
 //!
-//! Fan and Gijbels 1996 (local linear regression: unbiased at the ends, where a moving average is not). The estimate is
-//! linear in the losses, so noise goes through it at the price of one product. Residuals of neighbouring steps are alike;
-//! the wild block bootstrap (Shao 2010; Liu 1988) turns the sign of whole blocks of them in place.
+//! Fan and Gijbels 1996 (local linear regression: unbiased at the ends, where a moving average is not). The
+//! estimate is linear in the losses, so noise goes through it at the price of one product. Residuals of
+//! neighbouring steps are alike; the wild block bootstrap (Shao 2010; Liu 1988) turns the sign of whole
+//! blocks of them in place.
 
 use serde::{Deserialize, Serialize};
 
@@ -14,8 +16,8 @@ use crate::laws::linear::dot;
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Smoothing {
-    /// Local lines with Gaussian weights whose standard deviation is this in `ln x` (0.05: about 5 % of `x`), wider where
-    /// points are so sparse that fewer than four lie within it.
+    /// Local lines with Gaussian weights whose standard deviation is this in `ln x` (0.05: about 5 % of `x`),
+    /// wider where points are so sparse that fewer than four lie within it.
     Kernel(f64),
     /// Straight lines between neighbouring points, for a few points of little noise: annealed ends.
     Interpolate,

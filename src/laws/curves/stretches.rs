@@ -1,4 +1,5 @@
-//! `|s_1(x) - s_2(x)| >= resolution`: the overlap of two curves, cut where the lead begins, ends and changes hands.
+//! `|s_1(x) - s_2(x)| >= resolution`: the overlap of two curves, cut where the lead begins, ends and changes
+//! hands.
 
 use super::crossing::{Lead, Side, Touch};
 

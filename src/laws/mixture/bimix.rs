@@ -1,7 +1,9 @@
-//! `L(r, s) = (A / (r + r0)^alpha) (B / s^beta + C)` with `A = 1`: a power of the own share times a power of time.
+//! `L(r, s) = (A / (r + r0)^alpha) (B / s^beta + C)` with `A = 1`: a power of the own share times a power of
+//! time.
 //!
-//! Ge et al. 2024 (arXiv 2405.14908), equations 1 to 3. `A` only ever appears as `A B` and `A C`, so that four of their five
-//! constants can be known. The law says nothing of the other domains: what they teach goes into `r0`.
+//! Ge et al. 2024 (arXiv 2405.14908), equations 1 to 3. `A` only ever appears as `A B` and `A C`, so that
+//! four of their five constants can be known. The law says nothing of the other domains: what they teach goes
+//! into `r0`.
 
 use serde::{Deserialize, Serialize};
 
@@ -60,7 +62,8 @@ impl Bimix {
     }
 }
 
-/// The coordinates of the search: `alpha, ln C, ln r0, ln (B / s0^beta), beta`, the last two or three left out at need.
+/// The coordinates of the search: `alpha, ln C, ln r0, ln (B / s0^beta), beta`, the last two or three left
+/// out at need.
 struct Search {
     at_zero: AtZero,
     time: Time,

@@ -1,7 +1,7 @@
 //! `L(r) = c + k exp(sum_j t_j r_j)` with `k = 1`: every domain's share may help or hurt.
 //!
-//! Ye et al. 2024 (arXiv 2403.16952), "data mixing laws". Shares add up to 1, so that `k` could be put into all `t_j` alike:
-//! `m + 1` constants of their `m + 2` can be known.
+//! Ye et al. 2024 (arXiv 2403.16952), "data mixing laws". Shares add up to 1, so that `k` could be put into
+//! all `t_j` alike: `m + 1` constants of their `m + 2` can be known.
 
 use serde::{Deserialize, Serialize};
 

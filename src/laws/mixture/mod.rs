@@ -1,8 +1,9 @@
-//! `L_i(r, s)`: the loss of domain `i` by the shares `r` of all domains in the training data and the steps `s`.
+//! `L_i(r, s)`: the loss of domain `i` by the shares `r` of all domains in the training data and the steps
+//! `s`.
 //!
-//! BiMix (Ge et al. 2024, arXiv 2405.14908) asks only for the domain's own share; the exponential law (Ye et al. 2024, arXiv
-//! 2403.16952) for all of them. [`cross_validate`] tells on which of the two a set of measurements insists, and
-//! [`Mixture`] laws are fitted one domain at a time.
+//! BiMix (Ge et al. 2024, arXiv 2405.14908) asks only for the domain's own share; the exponential law (Ye et
+//! al. 2024, arXiv 2403.16952) for all of them. [`cross_validate`] tells on which of the two a set of
+//! measurements insists, and laws are fitted one domain at a time.
 
 mod bimix;
 mod exponential;
@@ -85,8 +86,8 @@ impl Mixtures {
     /// `targets[k]` is the index among the shares of the domain of loss `k`.
     ///
     /// # Errors
-    /// No observation; different numbers of shares or losses; a share that is negative or shares that do not add up to 1; a
-    /// loss or a time that is not positive and finite.
+    /// No observation; different numbers of shares or losses; a share that is negative or shares that do not
+    /// add up to 1; a loss or a time that is not positive and finite.
     pub fn new(targets: Vec<usize>, observations: Vec<Observation>) -> Result<Self> {
         let Some(first) = observations.first() else {
             return Err(Error::data(Problem::new("no measurements of mixtures")));
@@ -154,8 +155,8 @@ impl Observation {
 /// Fits one law per target.
 ///
 /// # Errors
-/// Too few measurements for the constants of the law (after those at share zero are dropped), or measurements at several
-/// times for a law of one time.
+/// Too few measurements for the constants of the law (after those at share zero are dropped), or measurements
+/// at several times for a law of one time.
 pub fn fit(mixtures: &Mixtures, form: Form) -> Result<MixtureLaw> {
     use rayon::prelude::*;
     let fit_target = |target: usize| -> Result<DomainLaw> {

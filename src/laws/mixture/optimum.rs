@@ -1,8 +1,10 @@
-//! `min sum_i w_i L_i(r, s)` over shares: `r_i = (w_i alpha_i G_i(s) / lambda)^(1 / (alpha_i + 1)) - r0_i` for own-share laws.
+//! `min sum_i w_i L_i(r, s)` over shares: `r_i = (w_i alpha_i G_i(s) / lambda)^(1 / (alpha_i + 1)) - r0_i`
+//! for own-share laws.
 //!
-//! Ge et al. 2024, section 3.3, leave the multiplier to a numeric solver; each share falls as `lambda` rises, so bisection
-//! finds the one at which they add up to 1. Each term is convex in its share, so the optimum is the only one. For laws of
-//! all shares, [`numeric_optimum`] descends by exponentiated gradient (Kivinen and Warmuth 1997).
+//! Ge et al. 2024, section 3.3, leave the multiplier to a numeric solver; each share falls as `lambda` rises,
+//! so bisection finds the one at which they add up to 1. Each term is convex in its share, so the optimum is
+//! the only one. For laws of all shares, [`numeric_optimum`] descends by exponentiated gradient (Kivinen and
+//! Warmuth 1997).
 
 use super::{Bimix, DomainLaw, MixtureLaw};
 use crate::error::{Error, Problem, Result};
@@ -25,8 +27,8 @@ const TOLERANCE: f64 = 1e-15;
 /// The closed form, for `weights` of the targets among `domains` domains, at a time.
 ///
 /// # Errors
-/// A law of all shares; two targets of one domain; not one positive weight per target; no target whose loss depends on its
-/// share.
+/// A law of all shares; two targets of one domain; not one positive weight per target; no target whose loss
+/// depends on its share.
 pub fn closed_optimum(law: &MixtureLaw, weights: &[f64], domains: usize, steps: f64) -> Result<Optimum> {
     check(law, weights)?;
     let mut owners = law.targets.clone();
@@ -68,7 +70,8 @@ pub fn closed_optimum(law: &MixtureLaw, weights: &[f64], domains: usize, steps: 
     Ok(Optimum { loss: total(law, weights, &shares, steps), shares })
 }
 
-/// The lowest loss that descent from equal shares reaches; for convex losses (own-share and exponential) the lowest of all.
+/// The lowest loss that descent from equal shares reaches; for convex losses (own-share and exponential) the
+/// lowest of all.
 ///
 /// # Errors
 /// Not one positive weight per target.

@@ -1,4 +1,5 @@
-//! RegMix (Liu et al. 2024, arXiv 2407.01492): 512 mixtures of 17 domains, 13 losses, one time. Skipped when absent.
+//! RegMix (Liu et al. 2024, arXiv 2407.01492): 512 mixtures of 17 domains, 13 losses, one time. Skipped when
+//! absent.
 
 use super::*;
 use crate::laws::measured_data;
@@ -39,8 +40,9 @@ fn on_unseen_mixtures_the_exponential_law_explains_more_than_the_own_share_but_n
         let (r2, error) = Score::means(scores);
         println!("{name}: R2 {r2:.4}, mean relative error {:.2} %", 100.0 * error);
     }
-    // Neither law is the whole truth: the exponential one explains more of the variance on the mean (0.86 against 0.79),
-    // the own share more for 5 of 13 domains, mathematics above all, and its typical error is smaller.
+    // Neither law is the whole truth: the exponential one explains more of the variance on the mean (0.86
+    // against 0.79), the own share more for 5 of 13 domains, mathematics above all, and its typical error is
+    // smaller.
     let ((own_r2, own_error), (all_r2, all_error)) = (Score::means(&own), Score::means(&all));
     assert!((0.04..0.09).contains(&(all_r2 - own_r2)) && own_error < all_error, "{own_r2} {all_r2}");
     assert_eq!(own.iter().zip(&all).filter(|(own, all)| all.r2 > own.r2).count(), 8);

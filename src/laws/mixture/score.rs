@@ -1,4 +1,5 @@
-//! `R2 = 1 - sum (ln L - ln Lhat)^2 / sum (ln L - mean)^2` and `mean |Lhat / L - 1|`, on measurements that the fit has not seen.
+//! `R2 = 1 - sum (ln L - ln Lhat)^2 / sum (ln L - mean)^2` and `mean |Lhat / L - 1|`, on measurements that
+//! the fit has not seen.
 //!
 //! Ge et al. 2024, section 4 (both numbers, held-out steps, held-out mixtures).
 

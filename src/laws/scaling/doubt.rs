@@ -1,10 +1,11 @@
-//! `kappa(J)`, intervals without an end, and too few values: when the points cannot tell the constants of a law.
+//! `kappa(J)`, intervals without an end, and too few values: when the points cannot tell the constants of a
+//! law.
 
 use std::fmt;
 
+use super::Point;
 use super::parametric::{Annealing, FitConfig};
-use super::{ParametricLaw, Point};
-use crate::laws::bootstrap::{Fitted, Interval, short};
+use crate::laws::bootstrap::{Interval, short};
 
 /// A reason not to believe the constants.
 #[derive(Debug, Clone, PartialEq)]
@@ -32,16 +33,12 @@ pub enum Doubt {
     },
 }
 
-/// Above this, digits of the constants are noise: a change of 1 in 10 000 of the losses moves a constant by its own size.
+/// Above this, digits of the constants are noise: a change of 1 in 10 000 of the losses moves a constant by
+/// its own size.
 const MAX_CONDITION: f64 = 1e4;
 
-/// Everything that speaks against the constants of a fit.
-pub(super) fn doubts(
-    points: &[Point],
-    config: &FitConfig,
-    fitted: &Fitted<ParametricLaw>,
-    condition: f64,
-) -> Vec<Doubt> {
+/// Laws of something of which the points have too few values.
+pub(super) fn few_values(points: &[Point], config: &FitConfig) -> Vec<Doubt> {
     let mut doubts = Vec::new();
     let mut need = |of, needed, value: fn(&Point) -> f64| {
         let mut values: Vec<f64> = points.iter().map(value).collect();
@@ -57,11 +54,21 @@ pub(super) fn doubts(
         Annealing::Alike => {}
         Annealing::Fitted => need("decay", 2, |point| point.decay),
     }
+    doubts
+}
+
+/// Everything that speaks against the constants of a fit.
+pub(super) fn doubts(
+    points: &[Point],
+    config: &FitConfig,
+    constants: &[(&'static str, Interval)],
+    condition: f64,
+) -> Vec<Doubt> {
+    let mut doubts = few_values(points, config);
     if condition > MAX_CONDITION {
         doubts.push(Doubt::IllConditioned { condition });
     }
-    for (constant, value) in config.constants() {
-        let interval = fitted.interval(value);
+    for &(constant, interval) in constants {
         if !interval.is_bounded() {
             doubts.push(Doubt::Unbounded { constant, interval });
         }
@@ -73,7 +80,7 @@ impl fmt::Display for Doubt {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Doubt::FewValues { of, found, needed } => {
-                write!(f, "the points have {found} distinct {of}, a law of it needs {needed}")
+                write!(f, "the points have {found} distinct values of {of}, its law needs {needed}")
             }
             Doubt::IllConditioned { condition } => {
                 write!(

@@ -1,7 +1,8 @@
-//! `N(C) = argmin_N L_N(C)`: Chinchilla's approach 1, the size that owns the lower envelope of training curves.
+//! `N(C) = argmin_N L_N(C)`: Chinchilla's approach 1, the size that owns the lower envelope of training
+//! curves.
 //!
-//! Hoffmann et al. 2022, section 3.1. Below the first and above the last change of the owner the best size may be one that
-//! was not trained, so only the stretch between them counts.
+//! Hoffmann et al. 2022, section 3.1. Below the first and above the last change of the owner the best size
+//! may be one that was not trained, so only the stretch between them counts.
 
 use super::{Allocation, Frontier};
 use crate::error::{Error, Problem, Result};

@@ -1,6 +1,7 @@
 //! `L(N) = p + q ln N + r (ln N)^2` at fixed FLOPs, lowest at `ln N = -q / 2r`: Chinchilla's approach 2.
 //!
-//! Hoffmann et al. 2022, section 3.2. Intervals come from the parabolas' own residuals, their signs drawn anew.
+//! Hoffmann et al. 2022, section 3.2. Intervals come from the parabolas' own residuals, their signs drawn
+//! anew.
 
 use super::{Allocation, Frontier, Point};
 use crate::error::{Error, Problem, Result};
@@ -12,14 +13,17 @@ use crate::laws::linear::regress;
 pub struct Profile {
     /// The budget in FLOPs (geometric mean of its points).
     pub flops: f64,
-    /// At least three sizes.
+    /// At least four sizes.
     pub points: Vec<Point>,
 }
 
 /// Budgets within this factor of their neighbour are one.
 const SAME_BUDGET: f64 = 1.1;
 
-/// Groups points of like budget, smallest first; budgets with fewer than three sizes are left out.
+/// A parabola through three sizes leaves nothing over that an interval could be made of.
+const MIN_SIZES: usize = 4;
+
+/// Groups points of like budget, smallest first; budgets with fewer than four sizes are left out.
 pub fn profiles(points: &[Point]) -> Vec<Profile> {
     let mut sorted = points.to_vec();
     sorted.sort_by(|a, b| a.flops().total_cmp(&b.flops()));
@@ -33,8 +37,8 @@ pub fn profiles(points: &[Point]) -> Vec<Profile> {
 /// The frontier through the lowest points of iso-FLOP parabolas.
 ///
 /// # Errors
-/// A parabola that opens downwards or is lowest outside of its sizes (the sweep missed the best size), or fewer than two
-/// budgets.
+/// A parabola that opens downwards or is lowest outside of its sizes (the sweep missed the best size), or
+/// fewer than two budgets.
 pub fn frontier_of_profiles(profiles: &[Profile], bootstrap: &Bootstrap) -> Result<Fitted<Frontier>> {
     let (mut parabolas, mut problems) = (Vec::new(), Vec::new());
     for profile in profiles {
@@ -85,6 +89,9 @@ struct Parabola {
 
 impl Parabola {
     fn of(profile: &Profile) -> Option<Self> {
+        if profile.points.len() < MIN_SIZES {
+            return None;
+        }
         let sizes: Vec<f64> = profile.points.iter().map(|point| point.params.ln()).collect();
         let middle = sizes.iter().sum::<f64>() / sizes.len() as f64;
         let z = sizes.iter().map(|size| size - middle).collect();
@@ -98,7 +105,7 @@ impl Parabola {
         let value = |z: &f64| coefficients[0] + coefficients[1] * z + coefficients[2] * z * z;
         let fitted: Vec<f64> = z.iter().map(value).collect();
         // Three coefficients take up part of the noise; what is left is scaled back to its size.
-        let scale = (z.len() as f64 / (z.len() as f64 - 3.0).max(1.0)).sqrt();
+        let scale = (z.len() as f64 / (z.len() - 3) as f64).sqrt();
         let residuals = losses.iter().zip(&fitted).map(|(loss, fit)| scale * (loss - fit)).collect();
         Some(Parabola { flops, middle, z, fitted, residuals, coefficients })
     }
@@ -162,9 +169,9 @@ mod tests {
     }
 
     #[test]
-    fn budgets_with_two_sizes_have_no_parabola() {
+    fn budgets_with_three_sizes_have_no_interval_and_are_left_out() {
         let points = sweep(0.0, 1.0);
-        assert_eq!(profiles(&points[..9]).len(), 1);
-        assert!(frontier_of_profiles(&profiles(&points[..9]), &Bootstrap::default()).is_err());
+        assert_eq!(profiles(&points[..10]).len(), 1);
+        assert!(frontier_of_profiles(&profiles(&points[..10]), &Bootstrap::default()).is_err());
     }
 }

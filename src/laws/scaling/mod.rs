@@ -1,8 +1,10 @@
-//! `L(N, D) = E + A / N^alpha + B / D^beta`: loss by parameters and tokens, and how to split a budget of `6 N D` FLOPs.
+//! `L(N, D) = E + A / N^alpha + B / D^beta`: loss by parameters and tokens, and how to split a budget of
+//! `6 N D` FLOPs.
 //!
-//! Hoffmann et al. 2022 (arXiv 2203.15556, "Chinchilla") estimate the best split three ways: [`frontier_of_envelope`] (approach
-//! 1), [`frontier_of_profiles`] (2) and [`fit`] (3). Besiroglu et al. 2024 (arXiv 2404.10102) found the published
-//! constants of approach 3 to be those of a search that had stopped too early, with intervals far too narrow.
+//! Hoffmann et al. 2022 (arXiv 2203.15556, "Chinchilla") estimate the best split three ways:
+//! [`frontier_of_envelope`] (approach 1), [`frontier_of_profiles`] (2) and [`fit`] (3). Besiroglu et al. 2024
+//! (arXiv 2404.10102) found the published constants of approach 3 to be those of a search that had stopped
+//! too early, with intervals far too narrow.
 
 mod doubt;
 mod envelope;
@@ -19,7 +21,8 @@ pub use parametric::{
     Annealing, FitConfig, HeldOut, Method, ParametricFit, Prediction, fit, predict_held_out,
 };
 
-/// FLOPs per parameter and token: 2 forward, 4 backward. See [`Throughput`](super::curves::Throughput) for its limits.
+/// FLOPs per parameter and token: 2 forward, 4 backward. See [`Throughput`](super::curves::Throughput) for
+/// its limits.
 pub const FLOPS_PER_PARAM_TOKEN: f64 = 6.0;
 
 /// A measured loss.
@@ -31,7 +34,8 @@ pub struct Point {
     pub tokens: f64,
     /// Loss in nats per token.
     pub loss: f64,
-    /// How far the learning rate has decayed, `1 - rate / peak`: 0 mid-trunk, 0.9 at the end of a cosine to a tenth.
+    /// How far the learning rate has decayed, `1 - rate / peak`: 0 mid-trunk, 0.9 at the end of a cosine to a
+    /// tenth.
     #[serde(default)]
     pub decay: f64,
 }
@@ -70,7 +74,8 @@ pub const HOFFMANN: ParametricLaw = ParametricLaw {
     annealing: 0.0,
 };
 
-/// The refit of Chinchilla's points by Besiroglu et al. 2024; standard errors 0.03, 124.58, 1293.23, 0.02, 0.02.
+/// The refit of Chinchilla's points by Besiroglu et al. 2024; standard errors 0.03, 124.58, 1293.23, 0.02,
+/// 0.02.
 pub const BESIROGLU: ParametricLaw =
     ParametricLaw { floor: 1.8172, a: 482.01, b: 2085.43, alpha: 0.3478, beta: 0.3658, annealing: 0.0 };
 
@@ -104,7 +109,8 @@ impl Allocation {
 }
 
 impl ParametricLaw {
-    /// Loss in nats after `tokens` on a model of `params`, the learning rate undecayed (or no such term in the law).
+    /// Loss in nats after `tokens` on a model of `params`, the learning rate undecayed (or no such term in
+    /// the law).
     pub fn loss(&self, params: f64, tokens: f64) -> f64 {
         self.floor + self.a * params.powf(-self.alpha) + self.b * tokens.powf(-self.beta)
     }

@@ -1,8 +1,9 @@
-//! `x = (ln E, ln A', ln B', alpha, beta, c)` and the way down: where approach 3 starts, what it minimises, where it may go.
+//! `x = (ln E, ln A', ln B', alpha, beta, c)` and the way down: where approach 3 starts, what it minimises,
+//! where it may go.
 
 use super::parametric::{Annealing, FitConfig, Method};
 use super::{ParametricLaw, Point};
-use crate::laws::least_squares::{Bound, Loss, Minimum, minimise, minimise_from};
+use crate::laws::least_squares::{Bound, Loss, condition_at, minimise_from};
 use crate::laws::linear::regress;
 
 /// Exponents that the search may reach.
@@ -14,8 +15,14 @@ const START_EXPONENTS: [f64; 6] = [0.1, 0.25, 0.4, 0.6, 0.9, 1.5];
 /// The best of the grid that are followed to their minimum.
 const FOLLOWED: usize = 4;
 
-/// The search in coordinates that move apart: `ln E, ln (A / N0^alpha), ln (B / D0^beta), alpha, beta (, c)`, with `N0` and
-/// `D0` in the middle of the points.
+/// This close to a bound is on it.
+const AT_BOUND: f64 = 1e-9;
+
+/// Index of `c`, whose bound at 0 is one of meaning and not of the search.
+const DECAY: usize = 5;
+
+/// The search in coordinates that move apart: `ln E, ln (A / N0^alpha), ln (B / D0^beta), alpha, beta (, c)`,
+/// with `N0` and `D0` in the middle of the points.
 pub(super) struct Search {
     config: FitConfig,
     params: f64,
@@ -56,17 +63,17 @@ impl Search {
             b: (x[2] + x[4] * self.tokens.ln()).exp(),
             alpha: x[3],
             beta: x[4],
-            annealing: x.get(5).copied().unwrap_or(0.0),
+            annealing: x.get(DECAY).copied().unwrap_or(0.0),
         }
     }
 
     /// The best law that can be reached.
-    pub(super) fn solve(&self, points: &[Point], starts: &[Vec<f64>]) -> Option<(ParametricLaw, Minimum)> {
+    pub(super) fn solve(&self, points: &[Point], starts: &[Vec<f64>]) -> Option<ParametricLaw> {
         match self.config.method {
             Method::Huber(delta) => {
                 let minimum =
                     minimise_from(starts, &self.bounds, Loss::Huber(delta), self.log_errors(points))?;
-                Some((self.decode(&minimum.x), minimum))
+                Some(self.decode(&minimum.x))
             }
             Method::VariableProjection => {
                 let starts: Vec<Vec<f64>> = starts.iter().map(|start| start[3..5].to_vec()).collect();
@@ -75,12 +82,18 @@ impl Search {
                     None => out.push(f64::NAN),
                 };
                 let found = minimise_from(&starts, &[EXPONENTS; 2], Loss::Square, errors)?;
-                let law = self.project(points, found.x[0], found.x[1])?;
-                // The condition is that of all constants, at the place that the projection found.
-                let all = minimise(&self.encode(&law), &self.bounds, Loss::Square, self.log_errors(points))?;
-                Some((law, Minimum { condition: all.condition, on_bound: all.on_bound, ..found }))
+                self.project(points, found.x[0], found.x[1])
             }
         }
+    }
+
+    /// The condition number of all constants together.
+    pub(super) fn condition(&self, points: &[Point], law: &ParametricLaw) -> f64 {
+        let loss = match self.config.method {
+            Method::Huber(delta) => Loss::Huber(delta),
+            Method::VariableProjection => Loss::Square,
+        };
+        condition_at(&self.encode(law), loss, self.log_errors(points))
     }
 
     fn log_errors<'a>(&'a self, points: &'a [Point]) -> impl Fn(&[f64], &mut Vec<f64>) + 'a {
@@ -90,7 +103,7 @@ impl Search {
         };
         let scaled: Vec<(f64, f64, f64, f64)> = points.iter().map(scale).collect();
         move |x, out| {
-            let (floor, annealing) = (x[0].exp(), x.get(5).copied().unwrap_or(0.0));
+            let (floor, annealing) = (x[0].exp(), x.get(DECAY).copied().unwrap_or(0.0));
             let error = |&(n, d, decay, loss): &(f64, f64, f64, f64)| {
                 let terms = (x[1] - x[3] * n).exp() + (x[2] - x[4] * d).exp();
                 (floor + terms - annealing * decay).ln() - loss
@@ -135,20 +148,16 @@ impl Search {
         laws.iter().take(FOLLOWED).map(|(_, law)| self.encode(law)).collect()
     }
 
-    /// A replicate whose search ran into a bound says that the data set no limit there.
-    pub(super) fn open(&self, mut law: ParametricLaw, minimum: &Minimum) -> ParametricLaw {
-        if minimum.on_bound.len() < self.bounds.len() {
-            return law;
-        }
-        let x = self.encode(&law);
-        let limit =
-            |k: usize| if x[k] <= self.bounds[k].0 + 1e-9 { f64::NEG_INFINITY } else { f64::INFINITY };
-        let fields = [&mut law.floor, &mut law.a, &mut law.b, &mut law.alpha, &mut law.beta];
-        for (k, field) in fields.into_iter().enumerate() {
-            if minimum.on_bound[k] {
-                *field = limit(k);
-            }
-        }
-        law
+    /// The values of all constants, infinite where the search ran into a bound: the data set no limit there.
+    pub(super) fn constants(&self, law: &ParametricLaw) -> Vec<f64> {
+        let values = self.config.constants().into_iter().map(|(_, value)| value(law));
+        let place = self.encode(law).into_iter().zip(&self.bounds);
+        let opened = values.zip(place).enumerate().map(|(k, (value, (x, &(low, high))))| match k {
+            DECAY => value,
+            _ if x <= low + AT_BOUND => f64::NEG_INFINITY,
+            _ if x >= high - AT_BOUND => f64::INFINITY,
+            _ => value,
+        });
+        opened.collect()
     }
 }

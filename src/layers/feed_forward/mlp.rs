@@ -46,11 +46,11 @@ impl MlpConfig {
     }
 
     fn up(&self, widths: &Widths) -> LinearConfig {
-        LinearConfig::new(widths.d_model, self.d_ff(widths), self.bias)
+        LinearConfig::new(widths.d_model, self.d_ff(widths), self.bias).with_copies(widths.copies)
     }
 
     fn down(&self, widths: &Widths) -> LinearConfig {
-        LinearConfig::new(self.d_ff(widths), widths.d_model, self.bias)
+        LinearConfig::new(self.d_ff(widths), widths.d_model, self.bias).with_copies(widths.copies)
     }
 
     /// Zeros of the right shapes.

@@ -1,7 +1,11 @@
 //! Slot: what a block does to each token by itself.
 
+pub mod expert;
 pub mod gated_mlp;
 pub mod mlp;
+pub mod moe;
+pub mod router;
+pub mod routing;
 
 use burn::module::Module;
 use burn::tensor::{Device, Tensor};
@@ -9,8 +13,12 @@ use serde::{Deserialize, Serialize};
 
 use super::{Pass, Widths};
 use crate::error::Problem;
+pub use expert::ExpertConfig;
 pub use gated_mlp::{GatedMlp, GatedMlpConfig};
 pub use mlp::{Mlp, MlpConfig};
+pub use moe::{Moe, MoeConfig};
+pub use router::{Gate, Router};
+pub use routing::{Capacity, CapacityConfig, Routing, Utilisation};
 
 /// Which feed-forward.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
@@ -20,17 +28,22 @@ pub enum FeedForwardConfig {
     Mlp(MlpConfig),
     /// The activation of one linear map multiplies a second one.
     GatedMlp(GatedMlpConfig),
+    /// A choice among many feed-forwards, token by token.
+    Moe(MoeConfig),
     /// No feed-forward, and no norm before it.
     None,
 }
 
 /// A feed-forward.
 #[derive(Module, Debug)]
+#[allow(clippy::large_enum_variant)] // Burn has no modules in boxes, and a model has few of these
 pub enum FeedForward {
     /// Plain.
     Mlp(Mlp),
     /// Gated.
     GatedMlp(GatedMlp),
+    /// Mixture of experts.
+    Moe(Moe),
 }
 
 impl Default for FeedForwardConfig {
@@ -45,6 +58,7 @@ impl FeedForwardConfig {
         match self {
             FeedForwardConfig::Mlp(config) => Some(FeedForward::Mlp(config.init(widths, device))),
             FeedForwardConfig::GatedMlp(config) => Some(FeedForward::GatedMlp(config.init(widths, device))),
+            FeedForwardConfig::Moe(config) => Some(FeedForward::Moe(config.init(widths, device))),
             FeedForwardConfig::None => None,
         }
     }
@@ -54,6 +68,7 @@ impl FeedForwardConfig {
         match self {
             FeedForwardConfig::Mlp(config) => check_width(config.expansion, config.d_ff(widths)),
             FeedForwardConfig::GatedMlp(config) => check_width(config.expansion, config.d_ff(widths)),
+            FeedForwardConfig::Moe(config) => config.check(widths),
             FeedForwardConfig::None => Vec::new(),
         }
     }
@@ -63,7 +78,18 @@ impl FeedForwardConfig {
         match self {
             FeedForwardConfig::Mlp(config) => config.num_params(widths),
             FeedForwardConfig::GatedMlp(config) => config.num_params(widths),
+            FeedForwardConfig::Moe(config) => config.num_params(widths),
             FeedForwardConfig::None => 0,
+        }
+    }
+
+    /// Parameters that work on any one token: all, unless experts are chosen.
+    pub fn active_params(&self, widths: &Widths) -> u64 {
+        match self {
+            FeedForwardConfig::Moe(config) => config.active_params(widths),
+            FeedForwardConfig::Mlp(_) | FeedForwardConfig::GatedMlp(_) | FeedForwardConfig::None => {
+                self.num_params(widths)
+            }
         }
     }
 
@@ -72,6 +98,7 @@ impl FeedForwardConfig {
         match self {
             FeedForwardConfig::Mlp(config) => config.flops_per_token(widths),
             FeedForwardConfig::GatedMlp(config) => config.flops_per_token(widths),
+            FeedForwardConfig::Moe(config) => config.flops_per_token(widths),
             FeedForwardConfig::None => 0,
         }
     }
@@ -86,6 +113,7 @@ impl FeedForward {
         match self {
             FeedForward::Mlp(mlp) => mlp.forward(x, pass),
             FeedForward::GatedMlp(mlp) => mlp.forward(x, pass),
+            FeedForward::Moe(moe) => moe.forward(x, pass),
         }
     }
 }

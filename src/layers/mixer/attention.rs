@@ -2,16 +2,21 @@
 //!
 //! Vaswani et al. 2017 (arXiv 1706.03762). With fewer key-value heads than query heads, each key-value head serves a
 //! group of query heads (Ainslie et al. 2023, arXiv 2305.13245). Queries, keys and values come from one packed linear.
+//! What is plainly causal goes through one fused kernel; the rest through [`scores`].
 
 use burn::module::Module;
 use burn::tensor::{Device, Tensor};
 use serde::{Deserialize, Serialize};
 
+use super::qk_norm::{QkNorm, QkNormConfig};
+use super::reach::Reach;
+use super::scores::{self, ScoreCap};
 use crate::error::Problem;
 use crate::kernels::{self, Heads};
+use crate::layers::convolution::{Canon, ConvolutionConfig};
 use crate::layers::linear::{Linear, LinearConfig};
-use crate::layers::position::{PositionConfig, RopeTable};
-use crate::layers::{Bias, Pass, Widths};
+use crate::layers::position::{Position, PositionConfig};
+use crate::layers::{Bias, Pass, Widths, within};
 
 /// Settings of attention.
 #[derive(Debug, Clone, Copy, PartialEq, Default, Serialize, Deserialize)]
@@ -24,19 +29,34 @@ pub struct AttentionConfig {
     /// Key-value heads; absent: as many as query heads.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub n_kv_heads: Option<usize>,
+    /// Which positions a query reads.
+    pub reach: Reach,
+    /// Whether queries and keys are normalised.
+    pub qk_norm: QkNormConfig,
+    /// Whether scores are bounded.
+    pub score_cap: ScoreCap,
+    /// A short convolution of queries, keys and values (Canon-B).
+    pub convolution: ConvolutionConfig,
 }
 
-/// Causal self-attention.
+/// Self-attention.
 #[derive(Module, Debug)]
 pub struct Attention {
     /// `[d, (h + 2g) k]`: queries, then keys, then values.
     pub qkv: Linear,
     /// `[h k, d]`.
     pub out: Linear,
-    rope: Option<RopeTable>,
-    n_heads: usize,
-    n_kv_heads: usize,
-    d_head: usize,
+    /// Over the packed projection, if any.
+    pub convolution: Option<Canon>,
+    /// Norms of queries and keys, if any.
+    pub qk_norm: Option<QkNorm>,
+    position: Option<Position>,
+    #[module(skip)]
+    reach: Reach,
+    #[module(skip)]
+    score_cap: ScoreCap,
+    #[module(skip)]
+    heads: Heads,
 }
 
 impl AttentionConfig {
@@ -54,25 +74,31 @@ impl AttentionConfig {
         LinearConfig::new(widths.d_model, widths.d_model, self.bias)
     }
 
+    fn heads(&self, widths: &Widths) -> Heads {
+        Heads { n_heads: widths.n_heads, n_kv_heads: self.n_kv_heads(widths), d_head: widths.d_head() }
+    }
+
     /// Zeros of the right shapes.
     pub fn init(&self, widths: &Widths, device: &Device) -> Attention {
+        let heads = self.heads(widths);
         Attention {
             qkv: self.qkv(widths).init(device),
             out: self.out(widths).init(device),
-            rope: match self.position {
-                PositionConfig::Rope(config) => Some(config.init(widths, device)),
-                PositionConfig::None => None,
-            },
-            n_heads: widths.n_heads,
-            n_kv_heads: self.n_kv_heads(widths),
-            d_head: widths.d_head(),
+            convolution: self.convolution.init(heads.d_packed(), device),
+            qk_norm: self.qk_norm.init(heads, device),
+            position: self.position.init(widths, device),
+            reach: self.reach,
+            score_cap: self.score_cap,
+            heads,
         }
     }
 
     /// What is impossible about it at these widths.
     pub fn check(&self, widths: &Widths) -> Vec<Problem> {
-        let mut problems = self.position.check(widths);
-        problems.iter_mut().for_each(|p| p.key = p.key.take().map(|key| format!("position.{key}")));
+        let mut problems = within("position", self.position.check(widths));
+        problems.extend(within("reach", self.reach.check()));
+        problems.extend(within("score_cap", self.score_cap.check()));
+        problems.extend(within("convolution", self.convolution.check()));
         let g = self.n_kv_heads(widths);
         if g == 0 || !widths.n_heads.is_multiple_of(g) {
             problems.push(
@@ -84,29 +110,172 @@ impl AttentionConfig {
         problems
     }
 
-    /// Parameters of both linear maps.
+    /// Parameters of both linear maps, of the convolution, and of the norms of queries and keys.
     pub fn num_params(&self, widths: &Widths) -> u64 {
-        self.qkv(widths).num_params() + self.out(widths).num_params()
+        let (heads, linears) =
+            (self.heads(widths), self.qkv(widths).num_params() + self.out(widths).num_params());
+        linears + self.convolution.num_params(heads.d_packed()) + self.qk_norm.num_params(heads)
     }
 
-    /// Forward FLOPs per token: the linear maps, and the causal half of scores and values.
+    /// Forward FLOPs per token: the linear maps, the convolution, scores and values.
     pub fn flops_per_token(&self, widths: &Widths) -> u64 {
-        let causal_half = 2 * widths.d_model as u64 * widths.seq_len as u64;
-        self.qkv(widths).flops_per_token() + self.out(widths).flops_per_token() + causal_half
+        let linears = self.qkv(widths).flops_per_token() + self.out(widths).flops_per_token();
+        let convolution = self.convolution.flops_per_token(self.heads(widths).d_packed());
+        linears + convolution + self.score_flops(widths)
+    }
+
+    /// Of these, scores and values: as many keys as a query really reads.
+    pub fn score_flops(&self, widths: &Widths) -> u64 {
+        self.reach.flops_per_token(widths.d_model, widths.seq_len)
     }
 }
 
 impl Attention {
-    /// Each position reads those before it.
+    /// Each position reads those within its reach.
     ///
     /// # Shapes
     /// `[b, t, d] -> [b, t, d]`
     pub fn forward(&self, x: Tensor<3>, pass: &mut Pass) -> Tensor<3> {
         let [_, t, _] = x.dims();
-        let heads = Heads { n_heads: self.n_heads, n_kv_heads: self.n_kv_heads, d_head: self.d_head };
         let qkv = self.qkv.forward(x); // [b, t, (h + 2g) k]
-        let rope = self.rope.as_ref().map(|table| table.rows(t));
-        let mixed = kernels::causal_attention(qkv, rope.as_ref(), heads); // [b, t, h k]
+        let qkv = Canon::forward_if(&self.convolution, qkv, pass);
+        let qkv = match &self.qk_norm {
+            Some(norm) => norm.forward(qkv, self.heads),
+            None => qkv,
+        };
+        let rope = self.position.as_ref().and_then(|position| position.rope(pass.start(), t));
+        let mixed = match self.is_fused(t, pass) {
+            true => kernels::causal_attention(qkv, rope.as_ref(), self.heads),
+            false => self.attend(qkv, rope.as_ref(), pass),
+        }; // [b, t, h k]
         self.out.forward_to_residual(mixed, pass) // [b, t, d]
+    }
+
+    /// Whether the fused kernel computes it.
+    fn is_fused(&self, t: usize, pass: &Pass) -> bool {
+        let plain_scores =
+            self.score_cap == ScoreCap::None && !self.position.as_ref().is_some_and(Position::biases_scores);
+        plain_scores && self.reach.is_causal_within(t) && !pass.remembers()
+    }
+
+    fn attend(&self, qkv: Tensor<3>, rope: Option<&kernels::Rope>, pass: &mut Pass) -> Tensor<3> {
+        let device = qkv.device();
+        let [queries, keys, values] = scores::split(qkv, rope, self.heads);
+        let (keys, values) = (pass.remember(keys), pass.remember(values)); // [b, g, s, k]
+        let (t, s) = (queries.dims()[2], keys.dims()[2]);
+        let bias = self.position.as_ref().and_then(|position| position.score_bias(t, s)); // [h, t, s]
+        let hidden = pass.mask(self.reach, [t, s], || self.reach.hidden([t, s], &device)); // [t, s]
+        scores::attend([queries, keys, values], self.score_cap, bias, hidden) // [b, t, h k]
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::{ScoreCap, TanhCapConfig, WindowConfig};
+    use super::*;
+    use crate::layers::position::RopeConfig;
+    use crate::model::parameter::{self, Map};
+    use burn::tensor::Distribution;
+
+    const WIDTHS: Widths = Widths { d_model: 24, n_heads: 4, seq_len: 7, copies: 1 };
+    /// Sums of a few dozen products, in two different orders.
+    const ROUNDING: f32 = 1e-5;
+
+    fn device() -> Device {
+        crate::device::open("cpu").unwrap()
+    }
+
+    /// Waves of a size at which scores differ visibly.
+    struct Fill;
+    impl Map for Fill {
+        fn map<const D: usize>(&mut self, name: &str, value: Tensor<D>) -> Tensor<D> {
+            let n = value.shape().num_elements();
+            let wave = |i: usize| ((i * i + name.len()) as f32).sin() / 2.0;
+            let values: Vec<f32> = (0..n).map(wave).collect();
+            Tensor::<1>::from_floats(values.as_slice(), &value.device()).reshape(value.shape())
+        }
+    }
+
+    fn attention(change: impl FnOnce(&mut AttentionConfig)) -> Attention {
+        let mut config = AttentionConfig { n_kv_heads: Some(2), ..AttentionConfig::default() };
+        change(&mut config);
+        assert_eq!(config.check(&WIDTHS), []);
+        parameter::map(config.init(&WIDTHS, &device()), &mut Fill)
+    }
+
+    fn input() -> Tensor<3> {
+        Tensor::random([2, 7, 24], Distribution::Uniform(-1.0, 1.0), &device())
+    }
+
+    fn difference(x: Tensor<3>, y: Tensor<3>) -> f32 {
+        (x - y).abs().max().into_scalar::<f32>()
+    }
+
+    #[test]
+    fn the_general_path_is_the_fused_kernel() {
+        let x = input();
+        for position in [PositionConfig::default(), PositionConfig::None] {
+            let attention = attention(|a| a.position = position);
+            let fused = attention.forward(x.clone(), &mut Pass::new());
+            let general = attention.forward(x.clone(), &mut Pass::remembering());
+            assert!(difference(fused, general) < ROUNDING, "{position:?}");
+        }
+    }
+
+    #[test]
+    fn what_has_no_effect_changes_nothing() {
+        let x = input();
+        let plain = attention(|_| {}).forward(x.clone(), &mut Pass::new());
+        let long = attention(|a| a.reach = Reach::Window(WindowConfig { size: 7 }));
+        assert_eq!(long.forward(x.clone(), &mut Pass::new()).into_data(), plain.clone().into_data());
+        let high = attention(|a| a.score_cap = ScoreCap::Tanh(TanhCapConfig { max: 1e4 }));
+        assert!(difference(high.forward(x, &mut Pass::new()), plain) < ROUNDING);
+    }
+
+    #[test]
+    fn a_query_reads_its_reach_and_nothing_else() {
+        let x = input();
+        let reads = |reach: Reach, far: usize| {
+            let attention = attention(|a| a.reach = reach);
+            let other =
+                x.clone().slice_assign([0..2, far..far + 1, 0..24], Tensor::zeros([2, 1, 24], &device()));
+            let fourth = |x: Tensor<3>| attention.forward(x, &mut Pass::new()).narrow(1, 4, 1);
+            difference(fourth(x.clone()), fourth(other)) > 0.0
+        };
+        let read = |reach: Reach| -> String {
+            (0..7).map(|far| if reads(reach, far) { 'x' } else { '.' }).collect()
+        };
+        assert_eq!(read(Reach::Causal), "xxxxx..");
+        assert_eq!(read(Reach::Window(WindowConfig { size: 3 })), "..xxx..");
+        assert_eq!(read(Reach::Both), "xxxxxxx");
+    }
+
+    #[test]
+    fn without_positions_both_directions_know_no_order() {
+        let x = input();
+        let flipped = |position: PositionConfig| {
+            let attention = attention(|a| (a.reach, a.position) = (Reach::Both, position));
+            let there = attention.forward(x.clone(), &mut Pass::new());
+            let back = attention.forward(x.clone().flip([1]), &mut Pass::new()).flip([1]);
+            difference(there, back)
+        };
+        assert!(flipped(PositionConfig::None) < ROUNDING);
+        assert!(flipped(PositionConfig::Alibi) < ROUNDING, "distance has no direction");
+        assert!(flipped(PositionConfig::Rope(RopeConfig::default())) > 1e-2, "an angle has");
+    }
+
+    #[test]
+    fn normalised_queries_and_keys_do_not_feel_the_size_of_their_map() {
+        let x = input();
+        for qk_norm in [QkNormConfig::PerHead(Default::default()), QkNormConfig::Joint(Default::default())] {
+            let attention = attention(|a| a.qk_norm = qk_norm);
+            let norm = attention.qk_norm.as_ref().unwrap();
+            let qkv = attention.qkv.forward(x.clone()); // [b, t, (h + 2g) k]
+            let (qk, values) = (qkv.clone().narrow(2, 0, 36), qkv.clone().narrow(2, 36, 12));
+            let larger = Tensor::cat(vec![qk * 30.0, values.clone()], 2);
+            let (normed, again) = (norm.forward(qkv, attention.heads), norm.forward(larger, attention.heads));
+            assert!(difference(normed.clone(), again) < 1e-2, "eps alone tells them apart");
+            assert_eq!(normed.narrow(2, 36, 12).into_data(), values.into_data(), "values pass");
+        }
     }
 }

@@ -1,28 +1,42 @@
 //! Slot: how tokens exchange information along a row.
 
 pub mod attention;
+pub mod average;
+pub mod qk_norm;
+pub mod reach;
+pub mod scores;
 
 use burn::module::Module;
 use burn::tensor::{Device, Tensor};
 use serde::{Deserialize, Serialize};
 
+use super::position::PositionConfig;
 use super::{Pass, Widths};
 use crate::error::Problem;
 pub use attention::{Attention, AttentionConfig};
+pub use average::{Average, AverageConfig};
+pub use qk_norm::QkNormConfig;
+pub use reach::{Reach, WindowConfig};
+pub use scores::{ScoreCap, TanhCapConfig};
 
 /// Which mixer.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum MixerConfig {
-    /// Causal self-attention.
+    /// Self-attention.
     Attention(AttentionConfig),
+    /// The mean of the past.
+    Average(AverageConfig),
 }
 
 /// A mixer.
 #[derive(Module, Debug)]
+#[allow(clippy::large_enum_variant)] // Burn has no modules in boxes, and a model has few of these
 pub enum Mixer {
-    /// Causal self-attention.
+    /// Self-attention.
     Attention(Attention),
+    /// The mean of the past.
+    Average(Average),
 }
 
 impl Default for MixerConfig {
@@ -36,6 +50,7 @@ impl MixerConfig {
     pub fn init(&self, widths: &Widths, device: &Device) -> Mixer {
         match self {
             MixerConfig::Attention(config) => Mixer::Attention(config.init(widths, device)),
+            MixerConfig::Average(config) => Mixer::Average(config.init(widths, device)),
         }
     }
 
@@ -43,6 +58,7 @@ impl MixerConfig {
     pub fn check(&self, widths: &Widths) -> Vec<Problem> {
         match self {
             MixerConfig::Attention(config) => config.check(widths),
+            MixerConfig::Average(_) => Vec::new(),
         }
     }
 
@@ -50,6 +66,7 @@ impl MixerConfig {
     pub fn num_params(&self, widths: &Widths) -> u64 {
         match self {
             MixerConfig::Attention(config) => config.num_params(widths),
+            MixerConfig::Average(config) => config.num_params(widths),
         }
     }
 
@@ -57,6 +74,31 @@ impl MixerConfig {
     pub fn flops_per_token(&self, widths: &Widths) -> u64 {
         match self {
             MixerConfig::Attention(config) => config.flops_per_token(widths),
+            MixerConfig::Average(config) => config.flops_per_token(widths),
+        }
+    }
+
+    /// Of these, what pairs of positions cost (scores and values of attention).
+    pub fn score_flops(&self, widths: &Widths) -> u64 {
+        match self {
+            MixerConfig::Attention(config) => config.score_flops(widths),
+            MixerConfig::Average(_) => 0,
+        }
+    }
+
+    /// How it knows the order of tokens.
+    pub fn position(&self) -> PositionConfig {
+        match self {
+            MixerConfig::Attention(config) => config.position,
+            MixerConfig::Average(_) => PositionConfig::None,
+        }
+    }
+
+    /// Whether a position may read what comes after it.
+    pub fn reads_ahead(&self) -> bool {
+        match self {
+            MixerConfig::Attention(config) => config.reach == Reach::Both,
+            MixerConfig::Average(_) => false,
         }
     }
 }
@@ -69,6 +111,7 @@ impl Mixer {
     pub fn forward(&self, x: Tensor<3>, pass: &mut Pass) -> Tensor<3> {
         match self {
             Mixer::Attention(attention) => attention.forward(x, pass),
+            Mixer::Average(average) => average.forward(x, pass),
         }
     }
 }

@@ -8,9 +8,10 @@ use burn::module::Module;
 use burn::tensor::{Device, Tensor, TensorData};
 use serde::{Deserialize, Serialize};
 
+use super::RopeScaling;
 use crate::error::Problem;
 use crate::kernels;
-use crate::layers::Widths;
+use crate::layers::{Widths, within};
 
 /// Settings of RoPE.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
@@ -20,11 +21,13 @@ pub struct RopeConfig {
     pub theta: f64,
     /// Share of each head that is rotated, in (0, 1].
     pub share: f64,
+    /// How the waves are stretched for rows longer than the trained ones.
+    pub scaling: RopeScaling,
 }
 
 impl Default for RopeConfig {
     fn default() -> Self {
-        RopeConfig { theta: 10_000.0, share: 1.0 }
+        RopeConfig { theta: 10_000.0, share: 1.0, scaling: RopeScaling::None }
     }
 }
 
@@ -54,15 +57,17 @@ impl RopeConfig {
         if !(self.theta.is_finite() && self.theta > 1.0) {
             problems.push(Problem::new(self.theta.to_string()).key("theta").expected("a base above 1"));
         }
+        problems.extend(within("scaling", self.scaling.check()));
         problems
     }
 
     /// The table for rows of up to `widths.seq_len`.
     pub fn init(&self, widths: &Widths, device: &Device) -> RopeTable {
         let (t, half) = (widths.seq_len, self.rotated(widths.d_head()) / 2);
-        let angle = |i: usize| (i / half) as f64 * self.theta.powf(-((i % half) as f64) / half as f64);
+        let (frequencies, amplitude) = (self.scaling.frequencies(self.theta, half), self.scaling.amplitude());
         let table = |f: fn(f64) -> f64| {
-            let values: Vec<f32> = (0..t * half).map(|i| f(angle(i)) as f32).collect();
+            let angle = |i: usize| (i / half) as f64 * frequencies[i % half];
+            let values: Vec<f32> = (0..t * half).map(|i| (amplitude * f(angle(i))) as f32).collect();
             Tensor::from_data(TensorData::new(values, [t, half]), device)
         };
         RopeTable { cos: table(f64::cos), sin: table(f64::sin) }
@@ -70,11 +75,11 @@ impl RopeConfig {
 }
 
 impl RopeTable {
-    /// The first `t` positions.
-    pub fn rows(&self, t: usize) -> kernels::Rope {
+    /// The rows of `t` positions from `start` on.
+    pub fn rows(&self, start: usize, t: usize) -> kernels::Rope {
         let rows = |table: &Tensor<2>| match table.dims()[0] == t {
             true => table.clone(),
-            false => table.clone().narrow(0, 0, t),
+            false => table.clone().narrow(0, start, t),
         };
         kernels::Rope { cos: rows(&self.cos), sin: rows(&self.sin) }
     }

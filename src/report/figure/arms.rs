@@ -3,14 +3,18 @@
 use super::super::comparison::{ArmResult, Comparison, Measure, Verdict};
 use super::super::evidence::Claim;
 use super::super::number;
-use super::super::statistics::Estimate;
+use super::super::statistics::{Contrast, Estimate};
 use super::axis::{Scale, Spacing};
+use super::font;
 use super::frame::{self, Mark};
 use super::svg::{Anchor, Canvas, Ink, LABEL, SMALL, STRONG, Stroke};
 use super::{Figure, NARROW, ink};
 
 /// `R_max` is shown at its place up to so many times the largest value; beyond, an arrow points to it.
-const FAR: f64 = 1.6;
+const FAR: f64 = 2.0;
+
+/// Room for that arrow.
+const ARROW: f64 = 84.0;
 
 /// Bits per parameter (or held-out loss) of every arm; nothing when no arm has a number.
 pub fn figure(comparison: &Comparison) -> Option<Figure> {
@@ -70,25 +74,42 @@ struct Layout {
     columns: Columns,
 }
 
-#[derive(PartialEq)]
 enum Columns {
-    Beside,
+    /// The right end of the column of means; that of the effects is the right end of the figure.
+    Beside(f64),
     Above,
 }
 
+/// Room between columns.
+const GAP: f64 = 22.0;
+
 impl Layout {
-    fn of(rows: &[Row], width: f64) -> Layout {
+    fn of(comparison: &Comparison, rows: &[Row], width: f64) -> Layout {
         if width <= NARROW {
-            return Layout { width, left: 6.0, right: width - 6.0, pitch: 50.0, columns: Columns::Above };
+            return Layout { width, left: 12.0, right: width - 8.0, pitch: 50.0, columns: Columns::Above };
         }
         let names: Vec<String> = rows.iter().map(|row| row.arm.label()).collect();
         let left = frame::widest(names.iter().map(String::as_str)) + 18.0;
-        Layout { width, left, right: width - 250.0, pitch: 36.0, columns: Columns::Beside }
+        let [mean, effect] = heads(comparison);
+        let wide = |text: &str| font::width(text, SMALL.size, SMALL.weight);
+        let means = rows.iter().map(|row| wide(&numbers(row.estimate))).fold(wide(&mean), f64::max);
+        let effects = rows.iter().map(|row| wide(&row.effect(comparison))).fold(wide(&effect), f64::max);
+        let mean_end = width - effects - GAP;
+        Layout { width, left, right: mean_end - means - GAP, pitch: 36.0, columns: Columns::Beside(mean_end) }
     }
 }
 
+/// What stands over the columns of numbers.
+fn heads(comparison: &Comparison) -> [String; 2] {
+    let contrast = match comparison.measure {
+        Measure::BitsPerParam => "ratio to",
+        Measure::HeldOutLoss => "minus",
+    };
+    ["mean (95 % interval)".to_string(), frame::fit(&format!("{contrast} {}", comparison.control), SMALL)]
+}
+
 fn draw(comparison: &Comparison, rows: &[Row], width: f64) -> String {
-    let layout = Layout::of(rows, width);
+    let layout = Layout::of(comparison, rows, width);
     let largest = rows.iter().flat_map(Row::values).fold(f64::MIN, f64::max);
     let smallest = rows.iter().flat_map(Row::values).fold(f64::MAX, f64::min);
     let near = |max: &f64| *max <= FAR * largest;
@@ -96,20 +117,28 @@ fn draw(comparison: &Comparison, rows: &[Row], width: f64) -> String {
     let low = if comparison.measure == Measure::BitsPerParam { smallest.min(0.0) } else { smallest };
     let room = (most - low).max(most.abs() * 0.02) * 0.05;
     let low = if low == 0.0 { 0.0 } else { low - room };
-    let scale = Scale::new(Spacing::Linear, (low, most + room), (layout.left, layout.right));
+    let far = rows.iter().any(|row| row.arm.max_bits_per_param.is_some_and(|max| max > most + room));
+    let right = if far { layout.right - ARROW } else { layout.right };
+    let scale = Scale::new(Spacing::Linear, (low, most + room), (layout.left, right));
 
-    let top = 12.0 + frame::LINE * 3.0;
+    let entries = entries(rows);
+    let under = frame::legend(&mut Canvas::new(0.0, 0.0), width, &entries);
+    let (top, middle) = match layout.columns {
+        Columns::Beside(_) => (under + 32.0, 0.45),
+        Columns::Above => (under + 6.0, 0.62),
+    };
     let bottom = top + layout.pitch * rows.len() as f64;
     let mut canvas = Canvas::new(width, bottom + 46.0);
-    let under = frame::legend(&mut canvas, width, &entries(rows));
-    if layout.columns == Columns::Beside {
-        heads(&mut canvas, comparison, &layout, under + 16.0);
+    frame::legend(&mut canvas, width, &entries);
+    if let Columns::Beside(mean_end) = layout.columns {
+        for (x, head) in [mean_end, width].into_iter().zip(heads(comparison)) {
+            canvas.text(Ink::Muted, SMALL, Anchor::End, (x, top - 8.0), &head);
+        }
     }
-    let ticks = frame::ticks_for(low, most + room, layout.right - layout.left);
+    let ticks = frame::ticks_for(low, most + room, right - layout.left);
     frame::x_axis(&mut canvas, &scale, (top, bottom), &ticks, comparison.measure.label());
     for (index, row) in rows.iter().enumerate() {
-        let y =
-            top + layout.pitch * (index as f64 + if layout.columns == Columns::Beside { 0.45 } else { 0.62 });
+        let y = top + layout.pitch * (index as f64 + middle);
         row.words(&mut canvas, comparison, &layout, y);
         row.marks(&mut canvas, &scale, ink(comparison, &row.arm.arm), y);
     }
@@ -131,33 +160,30 @@ fn entries(rows: &[Row]) -> Vec<(Mark, String)> {
     entries
 }
 
-fn heads(canvas: &mut Canvas, comparison: &Comparison, layout: &Layout, y: f64) {
-    canvas.text(Ink::Muted, SMALL, Anchor::End, (layout.right + 135.0, y), "mean (95 % interval)");
-    let (contrast, control) = match comparison.measure {
-        Measure::BitsPerParam => ("ratio to", &comparison.control),
-        Measure::HeldOutLoss => ("minus", &comparison.control),
-    };
-    let head = frame::fit(&format!("{contrast} {control}"), SMALL);
-    canvas.text(Ink::Muted, SMALL, Anchor::End, (layout.width, y), &head);
-}
-
 impl Row<'_> {
+    fn effect(&self, comparison: &Comparison) -> String {
+        let effect = self.arm.effect(comparison.measure);
+        effect.map_or("—".to_string(), |(_, effect)| numbers(&effect.estimate))
+    }
+
     fn words(&self, canvas: &mut Canvas, comparison: &Comparison, layout: &Layout, y: f64) {
         let kind = if self.arm.arm == comparison.control { STRONG } else { LABEL };
         let name = frame::fit(&self.arm.label(), kind);
-        let mean = numbers(self.estimate);
-        let effect = self.arm.effect(comparison.measure).map(|(_, effect)| &effect.estimate);
         match layout.columns {
-            Columns::Beside => {
-                let effect = effect.map_or("—".to_string(), numbers);
+            Columns::Beside(mean_end) => {
                 canvas.text(Ink::Text, kind, Anchor::End, (layout.left - 12.0, y + 4.5), &name);
-                canvas.text(Ink::Text, SMALL, Anchor::End, (layout.right + 135.0, y + 4.0), &mean);
-                canvas.text(Ink::Text, SMALL, Anchor::End, (layout.width, y + 4.0), &effect);
+                canvas.text(Ink::Text, SMALL, Anchor::End, (mean_end, y + 4.0), &numbers(self.estimate));
+                canvas.text(Ink::Text, SMALL, Anchor::End, (layout.width, y + 4.0), &self.effect(comparison));
             }
             Columns::Above => {
-                let mean = number::three(self.estimate.mean);
-                let effect =
-                    effect.map_or(String::new(), |effect| format!(" · × {}", number::three(effect.mean)));
+                let mean = number::mean(self.estimate);
+                let effect = match self.arm.effect(comparison.measure) {
+                    Some((Contrast::Ratio, effect)) => {
+                        format!(" · × {}", number::mean(&effect.estimate))
+                    }
+                    Some((Contrast::Difference, effect)) => format!(" · {}", signed(effect.estimate.mean)),
+                    None => String::new(),
+                };
                 canvas.text(Ink::Text, kind, Anchor::Start, (0.0, y - 14.0), &name);
                 canvas.text(
                     Ink::Text,
@@ -195,12 +221,17 @@ fn full(canvas: &mut Canvas, scale: &Scale, max: f64, y: f64) {
         return canvas.line(Ink::Muted, Stroke::Solid(1.5), (x, y - 7.0), (x, y + 7.0));
     }
     let text = format!("R_max {} →", number::three(max));
-    canvas.text(Ink::Muted, SMALL, Anchor::End, (scale.pixels().1, y + 4.0), &text);
+    canvas.text(Ink::Muted, SMALL, Anchor::Start, (scale.pixels().1 + 8.0, y + 4.0), &text);
+}
+
+fn signed(value: f64) -> String {
+    let plus = if value > 0.0 { "+" } else { "" };
+    format!("{plus}{}", number::three(value))
 }
 
 fn numbers(estimate: &Estimate) -> String {
     match number::range(estimate) {
-        Some(range) => format!("{} ({})", number::three(estimate.mean), range.replace(" to ", "–")),
-        None => number::three(estimate.mean),
+        Some(range) => format!("{} ({range})", number::mean(estimate)),
+        None => number::mean(estimate),
     }
 }

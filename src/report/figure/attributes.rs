@@ -75,6 +75,8 @@ fn bar(canvas: &mut Canvas, scale: &Scale, ink: Ink, y: f64, attribute: &Attribu
     if let Some((low, high)) = attribute.bits.low.zip(attribute.bits.high) {
         let (low, high) = (scale.at(low.max(0.0)), scale.at(high.clamp(0.0, scale.end())));
         let middle = y + BAR / 2.0;
-        canvas.rect(Ink::Text, (low, middle - 0.75), ((high - low).max(0.0), 1.5), 0.0);
+        let wide = (high - low).max(0.0);
+        canvas.rect(Ink::Paper, (low - 1.0, middle - 1.75), (wide + 2.0, 3.5), 0.0);
+        canvas.rect(Ink::Text, (low, middle - 0.75), (wide, 1.5), 0.0);
     }
 }

@@ -1,10 +1,11 @@
-//! Loss during training, by arm: against tokens, and against FLOPs where arms differ in what a token costs.
+//! Loss, and bits of knowledge, during training, by arm: against tokens, and the loss against FLOPs where arms differ
+//! in what a token costs.
 
 use super::super::comparison::Comparison;
 use super::super::evidence::{ArmEvidence, Basis, CurvePoint, Evidence};
 use super::super::statistics::median;
 use super::axis::{Scale, Spacing};
-use super::frame;
+use super::frame::{self, Named, Naming};
 use super::svg::{Canvas, Ink, Stroke};
 use super::{Figure, NARROW, ink};
 
@@ -31,11 +32,59 @@ impl Progress {
         }
     }
 
-    fn names(self) -> (&'static str, &'static str) {
+    fn axis(self) -> &'static str {
         match self {
-            Progress::Tokens => ("loss-by-tokens", "tokens"),
-            Progress::Flops => ("loss-by-flops", "FLOPs of training"),
+            Progress::Tokens => "tokens",
+            Progress::Flops => "FLOPs of training",
         }
+    }
+}
+
+/// What grows or falls during training.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Quantity {
+    /// Training loss.
+    Loss,
+    /// Bits per parameter, probed on a few people.
+    Bits,
+}
+
+impl Quantity {
+    fn of(self, point: &CurvePoint) -> Option<f64> {
+        match self {
+            Quantity::Loss => Some(point.loss),
+            Quantity::Bits => point.bits_per_param,
+        }
+    }
+
+    fn label(self) -> &'static str {
+        match self {
+            Quantity::Loss => "training loss (nats per token)",
+            Quantity::Bits => "bits per parameter",
+        }
+    }
+
+    fn caption(self, axis: &str) -> String {
+        match self {
+            Quantity::Loss => format!(
+                "Training loss against {axis}. Lines are medians over seeds, bands reach from the lowest to the highest \
+                 seed; each run is averaged within {PARTS} equal parts of the axis."
+            ),
+            Quantity::Bits => format!(
+                "Bits per parameter against {axis}, probed during training on a few people in one rendering. Lines are \
+                 medians over seeds, bands reach from the lowest to the highest seed. Below zero a model does not even \
+                 guess evenly among the possible values."
+            ),
+        }
+    }
+}
+
+fn name(progress: Progress, quantity: Quantity) -> &'static str {
+    match (quantity, progress) {
+        (Quantity::Loss, Progress::Tokens) => "loss-by-tokens",
+        (Quantity::Loss, Progress::Flops) => "loss-by-flops",
+        (Quantity::Bits, Progress::Tokens) => "bits-by-tokens",
+        (Quantity::Bits, Progress::Flops) => "bits-by-flops",
     }
 }
 
@@ -47,18 +96,24 @@ pub fn axes(comparison: &Comparison) -> Vec<Progress> {
     if most > least * SAME_COST { vec![Progress::Tokens, Progress::Flops] } else { vec![Progress::Tokens] }
 }
 
-/// Training loss by arm; nothing when no arm has a curve.
-pub fn figure(evidence: &Evidence, comparison: &Comparison, progress: Progress) -> Option<Figure> {
+/// A quantity by arm; nothing when no arm has a curve of it.
+pub fn figure(
+    evidence: &Evidence,
+    comparison: &Comparison,
+    progress: Progress,
+    quantity: Quantity,
+) -> Option<Figure> {
     let primary = || evidence.arms.iter().filter(|arm| arm.basis == Basis::Primary);
     let points = primary().flat_map(|arm| &arm.runs).flat_map(|run| &run.curve);
     let end = points.map(|point| progress.of(point)).fold(0.0, f64::max);
-    let lines: Vec<Line> = primary().filter_map(|arm| Line::of(comparison, arm, progress, end)).collect();
-    let (name, axis) = progress.names();
-    let caption = format!(
-        "Training loss against {axis}. Lines are medians over seeds, bands reach from the lowest to the highest seed; \
-         each run is averaged within {PARTS} equal parts of the axis."
-    );
-    (!lines.is_empty()).then(|| Figure::new(name, caption, |width| draw(&lines, axis, end, width)))
+    let lines: Vec<Line> =
+        primary().filter_map(|arm| Line::of(comparison, arm, progress, quantity, end)).collect();
+    let axis = progress.axis();
+    (!lines.is_empty()).then(|| {
+        Figure::new(name(progress, quantity), quantity.caption(axis), |width| {
+            draw(&lines, axis, quantity.label(), end, width)
+        })
+    })
 }
 
 struct Line<'a> {
@@ -70,9 +125,15 @@ struct Line<'a> {
 }
 
 impl<'a> Line<'a> {
-    fn of(comparison: &Comparison, arm: &'a ArmEvidence, progress: Progress, end: f64) -> Option<Line<'a>> {
+    fn of(
+        comparison: &Comparison,
+        arm: &'a ArmEvidence,
+        progress: Progress,
+        quantity: Quantity,
+        end: f64,
+    ) -> Option<Line<'a>> {
         let seeds: Vec<Vec<Option<f64>>> =
-            arm.runs.iter().map(|run| parts(&run.curve, progress, end)).collect();
+            arm.runs.iter().map(|run| parts(&run.curve, progress, quantity, end)).collect();
         let mut line = Line {
             name: &arm.name,
             ink: ink(comparison, &arm.name),
@@ -91,24 +152,32 @@ impl<'a> Line<'a> {
         }
         (line.middle.len() > 1).then_some(line)
     }
+
+    fn named(&self) -> Named<'a> {
+        let end = self.middle.last().map_or(0.0, |point| point.0);
+        Named { name: self.name, ink: self.ink, end }
+    }
 }
 
-/// The mean loss of one run in each part of the axis; a loss that is not a number is left out.
-fn parts(curve: &[CurvePoint], progress: Progress, end: f64) -> Vec<Option<f64>> {
+/// The mean of one run in each part of the axis; what is not a number is left out.
+fn parts(curve: &[CurvePoint], progress: Progress, quantity: Quantity, end: f64) -> Vec<Option<f64>> {
     let mut sums = vec![(0.0, 0.0); PARTS];
-    for point in curve.iter().filter(|point| point.loss.is_finite()) {
+    for point in curve {
+        let Some(value) = quantity.of(point).filter(|value| value.is_finite()) else { continue };
         let part = (progress.of(point) / end * PARTS as f64) as usize;
         let (sum, n) = &mut sums[part.min(PARTS - 1)];
-        *sum += point.loss;
+        *sum += value;
         *n += 1.0;
     }
     sums.into_iter().map(|(sum, n)| (n > 0.0).then_some(sum / n)).collect()
 }
 
-fn draw(lines: &[Line], axis: &str, end: f64, width: f64) -> String {
-    let height = if width <= NARROW { 260.0 } else { 380.0 };
-    let (left, top, bottom) = (40.0, 32.0, height - 46.0);
-    let right = width - frame::widest(lines.iter().map(|line| line.name)) - 12.0;
+fn draw(lines: &[Line], axis: &str, label: &str, end: f64, width: f64) -> String {
+    let named: Vec<Named> = lines.iter().map(Line::named).collect();
+    let naming = Naming::of(&named, width);
+    let (above, beside) = naming.room(&named, width);
+    let height = above + if width <= NARROW { 270.0 } else { 400.0 };
+    let (left, right, top, bottom) = (40.0, width - beside, above + 32.0, height - 46.0);
     let lowest = lines.iter().flat_map(|line| &line.low).map(|point| point.1).fold(f64::INFINITY, f64::min);
     let highest = lines.iter().flat_map(|line| &line.high).map(|point| point.1).fold(0.0, f64::max);
     let room = (highest - lowest) * 0.03;
@@ -117,7 +186,7 @@ fn draw(lines: &[Line], axis: &str, end: f64, width: f64) -> String {
 
     let mut canvas = Canvas::new(width, height);
     let values = frame::ticks_for(lowest - room, highest + room, bottom - top);
-    frame::y_axis(&mut canvas, &y, (left, right), &values, "training loss (nats per token)");
+    frame::y_axis(&mut canvas, &y, (left, right), &values, label);
     frame::x_axis(&mut canvas, &x, (top, bottom), &frame::ticks_for(0.0, end, right - left), axis);
     let place = |points: &[(f64, f64)]| -> Vec<(f64, f64)> {
         points.iter().map(|&(tokens, loss)| (x.at(tokens), y.at(loss))).collect()
@@ -129,8 +198,8 @@ fn draw(lines: &[Line], axis: &str, end: f64, width: f64) -> String {
     for line in lines {
         canvas.path(line.ink, Stroke::Solid(2.0), &place(&line.middle));
     }
-    let ends: Vec<(f64, &str, Ink)> =
-        lines.iter().filter_map(|line| Some((y.at(line.middle.last()?.1), line.name, line.ink))).collect();
-    frame::end_labels(&mut canvas, &ends, right + 8.0, (top, bottom));
-    canvas.finish(&format!("training loss against {axis}"))
+    let ends: Vec<(f64, f64)> =
+        lines.iter().flat_map(|line| place(&line.middle[line.middle.len() - 1..])).collect();
+    naming.draw(&mut canvas, &named, &ends, width, (top, bottom));
+    canvas.finish(&format!("{label} against {axis}"))
 }

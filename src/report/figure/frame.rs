@@ -51,24 +51,85 @@ pub fn y_axis(canvas: &mut Canvas, scale: &Scale, (x, right): (f64, f64), values
         canvas.line(Ink::Grid, Stroke::Solid(1.0), (x, y), (right, y));
         canvas.text(Ink::Muted, SMALL, Anchor::End, (x - 8.0, y + 4.0), &label);
     }
-    canvas.text(Ink::Text, LABEL, Anchor::Start, (0.0, 14.0), name);
+    canvas.text(Ink::Text, LABEL, Anchor::Start, (0.0, scale.pixels().1 - 18.0), name);
 }
 
 /// Ticks of a value axis: more of them where there is room.
 pub fn ticks_for(low: f64, high: f64, pixels: f64) -> Vec<f64> {
-    ticks(low, high, ((pixels / 80.0).round() as usize).clamp(3, 8))
+    ticks(low, high, ((pixels / 55.0).round() as usize).clamp(3, 8))
 }
 
-/// Names at the right ends of lines, moved apart, each in the colour of its line.
-pub fn end_labels(canvas: &mut Canvas, ends: &[(f64, &str, Ink)], x: f64, (top, bottom): (f64, f64)) {
-    let wanted: Vec<f64> = ends.iter().map(|(y, _, _)| *y).collect();
-    let placed = spread(&wanted, LINE - 1.0, top, bottom);
-    for (y, (_, name, ink)) in placed.into_iter().zip(ends) {
-        canvas.text(*ink, LABEL, Anchor::Start, (x, y + 4.5), &fit(name, LABEL));
+/// Names beside lines may take this share of the width.
+const MOST_BESIDE: f64 = 0.25;
+
+/// A line to be named.
+pub struct Named<'a> {
+    /// Its name.
+    pub name: &'a str,
+    /// Its colour.
+    pub ink: Ink,
+    /// The value on the horizontal axis at which it ends.
+    pub end: f64,
+}
+
+/// How lines get their names: beside their ends where all end together and there is room, else in a legend, for a name
+/// in the middle of a picture would cover other lines.
+pub enum Naming {
+    /// Beside the ends.
+    Beside,
+    /// In a legend.
+    Legend(Vec<(Mark, String)>),
+}
+
+impl Naming {
+    /// Decides for these lines.
+    pub fn of(lines: &[Named], width: f64) -> Naming {
+        let first = lines.iter().map(|line| line.end).fold(f64::INFINITY, f64::min);
+        let last = lines.iter().map(|line| line.end).fold(0.0, f64::max);
+        let entry = |line: &Named| (Mark::Bar(line.ink), fit(line.name, SMALL));
+        let narrow = widest(lines.iter().map(|line| line.name)) < MOST_BESIDE * width;
+        if narrow && last <= first * 1.02 {
+            Naming::Beside
+        } else {
+            Naming::Legend(lines.iter().map(entry).collect())
+        }
+    }
+
+    /// Room that the names take: at the top and at the right.
+    pub fn room(&self, lines: &[Named], width: f64) -> (f64, f64) {
+        match self {
+            Naming::Beside => (0.0, widest(lines.iter().map(|line| line.name)) + 12.0),
+            Naming::Legend(entries) => (legend(&mut Canvas::new(0.0, 0.0), width, entries) + 8.0, 10.0),
+        }
+    }
+
+    /// Writes the names; `at` are the ends of the lines in pixels.
+    pub fn draw(
+        &self,
+        canvas: &mut Canvas,
+        lines: &[Named],
+        at: &[(f64, f64)],
+        width: f64,
+        rows: (f64, f64),
+    ) {
+        match self {
+            Naming::Legend(entries) => {
+                legend(canvas, width, entries);
+                lines.iter().zip(at).for_each(|(line, &end)| canvas.dot(line.ink, 1.0, end, 3.5));
+            }
+            Naming::Beside => {
+                let wanted: Vec<f64> = at.iter().map(|end| end.1).collect();
+                let placed = spread(&wanted, LINE - 1.0, rows.0, rows.1);
+                for ((line, end), y) in lines.iter().zip(at).zip(placed) {
+                    let name = fit(line.name, LABEL);
+                    canvas.text(line.ink, LABEL, Anchor::Start, (end.0 + 9.0, y + 4.5), &name);
+                }
+            }
+        }
     }
 }
 
-/// How much room the labels of [`end_labels`] and of rows need.
+/// The width of the widest label.
 pub fn widest<'a>(names: impl Iterator<Item = &'a str>) -> f64 {
     let width = |name: &str| font::width(&fit(name, LABEL), LABEL.size, LABEL.weight);
     names.map(width).fold(0.0, f64::max)

@@ -18,9 +18,9 @@ use super::evidence::Evidence;
 use svg::Ink;
 
 /// Width of a figure for paper and screen, in pixels.
-pub const WIDE: f64 = 680.0;
+pub const WIDE: f64 = 760.0;
 /// Width of the same figure on a phone.
-pub const NARROW: f64 = 340.0;
+pub const NARROW: f64 = 360.0;
 
 /// A finished figure.
 #[derive(Debug, Clone, PartialEq)]
@@ -43,11 +43,15 @@ impl Figure {
 
 /// Every figure that there are numbers for, in reading order.
 pub fn all(evidence: &Evidence, comparison: &Comparison) -> Vec<Figure> {
-    let curves = curves::axes(comparison).into_iter().filter_map(|x| curves::figure(evidence, comparison, x));
+    let loss = curves::axes(comparison)
+        .into_iter()
+        .filter_map(|x| curves::figure(evidence, comparison, x, curves::Quantity::Loss));
+    let bits = curves::figure(evidence, comparison, curves::Progress::Tokens, curves::Quantity::Bits);
     arms::figure(comparison)
         .into_iter()
         .chain(attributes::figure(comparison))
-        .chain(curves)
+        .chain(bits)
+        .chain(loss)
         .chain(tuning::figure(comparison))
         .collect()
 }
@@ -69,4 +73,68 @@ fn ink(comparison: &Comparison, arm: &str) -> Ink {
 /// The arms of the primary comparison that have a number.
 fn shown(comparison: &Comparison) -> Vec<&ArmResult> {
     comparison.primary_arms().filter(|arm| arm.primary(comparison.measure).is_some()).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::compare::compare;
+    use super::super::{evidence::Basis, fake};
+    use super::*;
+
+    fn figures(evidence: &Evidence) -> Vec<Figure> {
+        all(evidence, &compare(evidence).unwrap())
+    }
+
+    /// A change of the picture is reviewed as a change of this file: replace it with what the test left beside it.
+    #[test]
+    fn the_figure_of_the_arms_is_the_golden_one_byte_for_byte() {
+        let drawn = &figures(&fake::evidence())[0].wide;
+        let golden = include_str!("golden/arms.svg");
+        let aside = std::env::temp_dir().join("ablation-zoo-arms.svg");
+        if drawn != golden {
+            std::fs::write(&aside, drawn).unwrap();
+        }
+        assert!(drawn == golden, "src/report/figure/golden/arms.svg differs from {}", aside.display());
+    }
+
+    #[test]
+    fn there_is_a_figure_for_whatever_was_measured_and_no_empty_one() {
+        let names = |evidence: &Evidence| -> Vec<&str> {
+            figures(evidence).iter().map(|figure| figure.name).collect()
+        };
+        let everything = ["arms", "attributes", "loss-by-tokens", "loss-by-flops", "tuning"];
+        assert_eq!(names(&fake::evidence()), everything);
+        assert_eq!(names(&fake::evidence_of_text()), ["arms", "loss-by-tokens", "loss-by-flops", "tuning"]);
+        let mut bare = fake::evidence();
+        bare.tuning.clear();
+        bare.arms.truncate(2);
+        bare.arms.iter_mut().flat_map(|arm| &mut arm.runs).for_each(|run| run.curve.clear());
+        assert_eq!(names(&bare), ["arms", "attributes"]);
+    }
+
+    #[test]
+    fn no_number_of_a_figure_is_infinite_even_when_all_runs_are_equal() {
+        let mut evidence = fake::evidence();
+        let same = evidence.arms[0].runs[0].clone();
+        for arm in &mut evidence.arms {
+            arm.runs = (0..3).map(|seed| super::super::RunEvidence { seed, ..same.clone() }).collect();
+        }
+        evidence.tuning.iter_mut().for_each(|trial| (trial.value, trial.rate) = (1.0, 1e-3));
+        for figure in figures(&evidence) {
+            for svg in [figure.wide, figure.narrow] {
+                assert!(!svg.contains("NaN") && !svg.contains("inf"), "{}", figure.name);
+            }
+        }
+    }
+
+    #[test]
+    fn an_arm_keeps_its_colour_on_every_basis_and_the_control_is_grey() {
+        let mut evidence = fake::evidence_with_gaps();
+        evidence.arms.swap(0, 4);
+        let comparison = compare(&evidence).unwrap();
+        assert_eq!((comparison.arms[0].basis, comparison.arms[0].arm.as_str()), (Basis::EqualRate, "none"));
+        assert_eq!(ink(&comparison, "none"), Ink::Series(0));
+        assert_eq!(ink(&comparison, "gpt2"), Ink::Control);
+        assert_eq!(ink(&comparison, "gated"), Ink::Series(1));
+    }
 }

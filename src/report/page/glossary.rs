@@ -25,7 +25,7 @@ const KNOWLEDGE: [(&str, &str); 5] = [
     (
         "Exposure",
         "One appearance of a person in the training text. A model at 100 exposures has seen every person \
-                  about 100 times, worded afresh each time.",
+                  about 100 times.",
     ),
     ("Fully known", "Share of people all of whose values are the likeliest token by token."),
 ];

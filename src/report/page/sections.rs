@@ -44,9 +44,10 @@ pub fn results(comparison: &Comparison, figures: &[Figure]) -> String {
 /// What differs, what is held fixed, and what was published.
 pub fn setup(comparison: &Comparison) -> String {
     let control = comparison.control_arm();
-    let heads = ["arm", "differs by", "holds equal", "parameters", "FLOPs of training", "published"]
-        .map(str::to_string);
-    let sides = [Side::Left, Side::Left, Side::Left, Side::Right, Side::Right, Side::Left];
+    let heads =
+        ["arm", "differs by", "holds equal", "peak rate", "parameters", "FLOPs of training", "published"]
+            .map(str::to_string);
+    let sides = [Side::Left, Side::Left, Side::Left, Side::Right, Side::Right, Side::Right, Side::Left];
     let row = |arm: &ArmResult| {
         let published =
             arm.published.as_ref().map(|published| format!("{} ({})", published.text, published.scale));
@@ -54,7 +55,8 @@ pub fn setup(comparison: &Comparison) -> String {
             arm.arm.clone(),
             if arm.differs.is_empty() { "—".to_string() } else { arm.differs.clone() },
             if arm.holds.is_empty() { "—".to_string() } else { arm.holds.clone() },
-            against(arm.params.map(|n| n as f64), control.params.map(|n| n as f64), |n| number::count(n)),
+            number::rate(arm.rate),
+            against(arm.params.map(|n| n as f64), control.params.map(|n| n as f64), number::count),
             against(arm.flops, control.flops, number::scientific),
             published.unwrap_or_else(|| "—".to_string()),
         ];

@@ -2,7 +2,7 @@
 
 use std::ops::Range;
 
-use super::super::simd::{lanes, simd};
+use super::super::simd::{lanes, simd, transpose};
 use super::{View, blocks};
 
 /// Numbers of a row of panels of so many columns.
@@ -65,15 +65,5 @@ fn pack_any(b: View, depth: Range<usize>, columns: Range<usize>, panel: &mut [f3
         for j in from..n {
             panel[p * width + j] = b.data[(depth.start + p) * b.row + (columns.start + j) * b.column];
         }
-    }
-}
-
-/// Four rows of four, `stride` apart, become four columns, `to_stride` apart.
-#[inline(always)]
-fn transpose(from: &[f32], stride: usize, to: &mut [f32], to_stride: usize) {
-    let row = |i: usize| -> [f32; 4] { std::array::from_fn(|j| from[i * stride..][..4][j]) };
-    let rows = [row(0), row(1), row(2), row(3)];
-    for j in 0..4 {
-        to[j * to_stride..][..4].copy_from_slice(&[rows[0][j], rows[1][j], rows[2][j], rows[3][j]]);
     }
 }

@@ -1,0 +1,68 @@
+//! What an expert of a mixture can be: any feed-forward that is there for every token.
+//!
+//! All experts of a mixture are one module whose linear maps hold `e` copies ([`crate::layers::linear`]).
+
+use burn::module::Module;
+use burn::tensor::{Device, Tensor};
+use serde::{Deserialize, Serialize};
+
+use super::{FeedForwardConfig, GatedMlp, GatedMlpConfig, Mlp, MlpConfig};
+use crate::layers::{Pass, Widths};
+
+/// Which feed-forward an expert is.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum ExpertConfig {
+    /// Plain.
+    Mlp(MlpConfig),
+    /// Gated.
+    GatedMlp(GatedMlpConfig),
+}
+
+/// All experts of a mixture.
+#[derive(Module, Debug)]
+pub enum Experts {
+    /// Plain.
+    Mlp(Mlp),
+    /// Gated.
+    GatedMlp(GatedMlp),
+}
+
+impl Default for ExpertConfig {
+    fn default() -> Self {
+        ExpertConfig::Mlp(MlpConfig::default())
+    }
+}
+
+impl From<ExpertConfig> for FeedForwardConfig {
+    fn from(expert: ExpertConfig) -> Self {
+        match expert {
+            ExpertConfig::Mlp(config) => FeedForwardConfig::Mlp(config),
+            ExpertConfig::GatedMlp(config) => FeedForwardConfig::GatedMlp(config),
+        }
+    }
+}
+
+impl ExpertConfig {
+    /// Zeros of the right shapes for `widths.copies` experts.
+    pub fn init(&self, widths: &Widths, device: &Device) -> Experts {
+        match self {
+            ExpertConfig::Mlp(config) => Experts::Mlp(config.init(widths, device)),
+            ExpertConfig::GatedMlp(config) => Experts::GatedMlp(config.init(widths, device)),
+        }
+    }
+}
+
+impl Experts {
+    /// Expert `i` maps row `i`.
+    ///
+    /// # Shapes
+    /// `[e, c, d] -> [e, c, d]`
+    pub fn forward(&self, x: Tensor<3>) -> Tensor<3> {
+        let alone = &mut Pass::new(); // the residual stream belongs to the mixture as a whole
+        match self {
+            Experts::Mlp(mlp) => mlp.forward(x, alone),
+            Experts::GatedMlp(mlp) => mlp.forward(x, alone),
+        }
+    }
+}

@@ -1,0 +1,318 @@
+//! Mixture of experts: `y = sum over the chosen k of e experts of gate_i(x) expert_i(x)`, plus shared experts.
+//!
+//! Shazeer et al. 2017 (arXiv 1701.06538); one expert per token: Switch, Fedus et al. 2021 (arXiv 2101.03961); shared
+//! experts: DeepSeekMoE (arXiv 2401.06066). All experts work at once on `[e, c, d]`: each has `c` places. In training
+//! the places of an expert can be fewer than the tokens that choose it; those above are dropped, and pass by on the
+//! residual stream alone. Who gets a place: [`routing`](super::routing).
+
+use burn::module::Module;
+use burn::tensor::{Device, Tensor};
+use serde::{Deserialize, Serialize};
+
+use super::FeedForwardConfig;
+use super::expert::{ExpertConfig, Experts};
+use super::router::{self, Gate, Router};
+use super::routing::{self, Capacity, Routing};
+use crate::error::Problem;
+use crate::kernels;
+use crate::layers::linear::{Linear, LinearConfig};
+use crate::layers::{Bias, Pass, Purpose, Widths, within};
+
+/// Settings of a mixture of experts.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct MoeConfig {
+    /// What each expert is.
+    pub expert: ExpertConfig,
+    /// Experts to choose from, `e`.
+    pub n_experts: usize,
+    /// Experts that each token goes through, `k`.
+    pub top_k: usize,
+    /// Further experts that every token goes through.
+    pub n_shared: usize,
+    /// How a token's scores come from its logits.
+    pub router: Router,
+    /// What the output of an expert is multiplied by.
+    pub gate: Gate,
+    /// Places of an expert while training.
+    pub capacity: Capacity,
+    /// Places of an expert while measuring and generating; only `unlimited` makes a row independent of its batch.
+    pub test_capacity: Capacity,
+    /// Weight of the load-balance loss.
+    pub balance: f64,
+    /// Weight of the z-loss, which keeps logits of the router small (Zoph et al. 2022, arXiv 2202.08906).
+    pub z_loss: f64,
+}
+
+impl Default for MoeConfig {
+    fn default() -> Self {
+        MoeConfig {
+            expert: ExpertConfig::default(),
+            n_experts: 8,
+            top_k: 1,
+            n_shared: 0,
+            router: Router::Softmax,
+            gate: Gate::Score,
+            capacity: Capacity::Unlimited,
+            test_capacity: Capacity::Unlimited,
+            balance: 0.01,
+            z_loss: 0.0,
+        }
+    }
+}
+
+/// A mixture of experts.
+#[derive(Module, Debug)]
+pub struct Moe {
+    /// `[d, e]`.
+    pub router: Linear,
+    /// Those to choose from.
+    pub experts: Experts,
+    /// Those for every token.
+    pub shared: Option<Experts>,
+    #[module(skip)]
+    config: MoeConfig,
+}
+
+impl MoeConfig {
+    fn router(&self, widths: &Widths) -> LinearConfig {
+        LinearConfig::new(widths.d_model, self.n_experts, Bias::Without)
+    }
+
+    /// Zeros of the right shapes.
+    pub fn init(&self, widths: &Widths, device: &Device) -> Moe {
+        let experts = |copies: usize| self.expert.init(&widths.with_copies(copies), device);
+        Moe {
+            router: self.router(widths).init(device),
+            experts: experts(self.n_experts),
+            shared: (self.n_shared > 0).then(|| experts(self.n_shared)),
+            config: *self,
+        }
+    }
+
+    /// What is impossible about it at these widths.
+    pub fn check(&self, widths: &Widths) -> Vec<Problem> {
+        let mut problems = within("expert", FeedForwardConfig::from(self.expert).check(widths));
+        let mut refuse = |possible: bool, got: String, key: &str, expected: String| {
+            if !possible {
+                problems.push(Problem::new(got).key(key).expected(expected));
+            }
+        };
+        let (e, k) = (self.n_experts, self.top_k);
+        refuse((1..=MAX_EXPERTS).contains(&e), e.to_string(), "n_experts", format!("1 to {MAX_EXPERTS}"));
+        refuse((1..=e.max(1)).contains(&k), k.to_string(), "top_k", format!("1 to n_experts = {e}"));
+        let shared = self.n_shared;
+        refuse(shared <= MAX_EXPERTS, shared.to_string(), "n_shared", format!("0 to {MAX_EXPERTS}"));
+        for (key, weight) in [("balance", self.balance), ("z_loss", self.z_loss)] {
+            let possible = weight.is_finite() && weight >= 0.0;
+            refuse(possible, weight.to_string(), key, "a number from 0 up".to_string());
+        }
+        if self.gate == Gate::Normalised && k == 1 && e > 1 {
+            let got = "a normalised gate over one expert is always 1, and the router would learn nothing";
+            problems.push(Problem::new(got).key("gate").remedy("say gate = \"score\", or top_k = 2"));
+        }
+        problems.extend(within("capacity", self.capacity.check()));
+        problems.extend(within("test_capacity", self.test_capacity.check()));
+        problems
+    }
+
+    /// Parameters of the router and of `chosen` experts, and of all shared ones.
+    fn params_of(&self, widths: &Widths, chosen: usize) -> u64 {
+        let experts = |n| FeedForwardConfig::from(self.expert).num_params(&widths.with_copies(n));
+        self.router(widths).num_params() + experts(chosen) + experts(self.n_shared)
+    }
+
+    /// Parameters of all experts and the router.
+    pub fn num_params(&self, widths: &Widths) -> u64 {
+        self.params_of(widths, self.n_experts)
+    }
+
+    /// Parameters that work on any one token.
+    pub fn active_params(&self, widths: &Widths) -> u64 {
+        self.params_of(widths, self.top_k)
+    }
+
+    /// Forward FLOPs per token that has its places; places left empty are not counted.
+    pub fn flops_per_token(&self, widths: &Widths) -> u64 {
+        let n_active = (self.top_k + self.n_shared) as u64;
+        self.router(widths).flops_per_token()
+            + n_active * FeedForwardConfig::from(self.expert).flops_per_token(widths)
+    }
+}
+
+/// The largest number of experts that is taken for meant.
+const MAX_EXPERTS: usize = 4096;
+
+impl Moe {
+    /// Sends each token through the experts that its router chooses.
+    ///
+    /// # Shapes
+    /// `[b, t, d] -> [b, t, d]`
+    pub fn forward(&self, x: Tensor<3>, pass: &mut Pass) -> Tensor<3> {
+        let [b, t, d] = x.dims();
+        let (n, e) = (b * t, self.config.n_experts);
+        let logits = self.router.forward(x.clone()).reshape([n, e]); // [n, e]
+        let scores = self.config.router.scores(logits.clone()); // [n, e]
+        let capacity = match pass.purpose() {
+            Purpose::Training => self.config.capacity,
+            Purpose::Reading => self.config.test_capacity,
+        };
+        let plan = routing::plan(scores.clone(), self.config.top_k, capacity);
+        if pass.purpose() == Purpose::Training {
+            self.add_losses(logits, scores.clone(), &plan.routing, pass);
+        }
+        let x = x.reshape([n, d]); // [n, d]
+        let inputs = kernels::embedding(x.clone(), plan.token_of_place); // [e, c, d]
+        let outputs = self.experts.forward(inputs).reshape([-1, d as i32]); // [e c, d]
+        let chosen = kernels::embedding(outputs, plan.place_of_choice.clone()); // [k, n, d]
+        let gates = self.config.gate.values(scores, plan.choices).mask_fill(plan.dropped, 0.0); // [k, n]
+        let mut y = (chosen * gates.unsqueeze_dim::<3>(2)).sum_dim(0); // [1, n, d]
+        if let Some(shared) = &self.shared {
+            let copies = x.unsqueeze::<3>().expand([self.config.n_shared, n, d]);
+            y = y + shared.forward(copies).sum_dim(0);
+        }
+        pass.add_routing(plan.routing);
+        y.reshape([b, t, d]) // [b, t, d]
+    }
+
+    fn add_losses(&self, logits: Tensor<2>, scores: Tensor<2>, routing: &Routing, pass: &mut Pass) {
+        let MoeConfig { balance, z_loss, .. } = self.config;
+        if balance > 0.0 {
+            pass.add_auxiliary(router::balance_loss(scores, &routing.load) * balance);
+        }
+        if z_loss > 0.0 {
+            pass.add_auxiliary(router::z_loss(logits) * z_loss);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::{CapacityConfig, FeedForward, GatedMlpConfig, MlpConfig};
+    use super::*;
+    use crate::model::parameter::{self, Map};
+    use burn::tensor::{Distribution, activation::softmax};
+
+    const WIDTHS: Widths = Widths { d_model: 8, n_heads: 2, seq_len: 5, copies: 1 };
+    /// Sums of a few dozen products, in two different orders.
+    const ROUNDING: f32 = 1e-5;
+
+    fn device() -> Device {
+        crate::device::open("cpu").unwrap()
+    }
+
+    /// Numbers in [-1, 1) that depend on the last part of the name alone.
+    struct Fill;
+    impl Map for Fill {
+        fn map<const D: usize>(&mut self, name: &str, value: Tensor<D>) -> Tensor<D> {
+            let role = name.rsplit('.').nth(1).map_or(0, |part| part.bytes().map(usize::from).sum());
+            let n = value.shape().num_elements();
+            let values: Vec<f32> = (0..n).map(|i| ((i * 37 + role * 11) % 64) as f32 / 32.0 - 1.0).collect();
+            Tensor::<1>::from_floats(values.as_slice(), &value.device()).reshape(value.shape())
+        }
+    }
+
+    fn moe(config: MoeConfig) -> Moe {
+        assert_eq!(config.check(&WIDTHS), []);
+        parameter::map(config.init(&WIDTHS, &device()), &mut Fill)
+    }
+
+    fn input(b: usize) -> Tensor<3> {
+        Tensor::random([b, 5, 8], Distribution::Uniform(-1.0, 1.0), &device())
+    }
+
+    #[test]
+    fn one_expert_is_the_feed_forward_itself_to_the_bit() {
+        let experts = [
+            ExpertConfig::Mlp(MlpConfig { bias: Bias::With, ..MlpConfig::default() }),
+            ExpertConfig::GatedMlp(GatedMlpConfig::default()),
+        ];
+        for expert in experts {
+            let one = moe(MoeConfig { n_experts: 1, expert, ..MoeConfig::default() });
+            let inner: Option<FeedForward> = FeedForwardConfig::from(expert).init(&WIDTHS, &device());
+            let inner = parameter::map(inner.unwrap(), &mut Fill);
+            let x = input(2);
+            let (y, z) = (one.forward(x.clone(), &mut Pass::new()), inner.forward(x, &mut Pass::new()));
+            assert_eq!(y.into_data(), z.into_data(), "{expert:?}");
+        }
+    }
+
+    #[test]
+    fn all_experts_together_are_the_weighted_sum_of_each() {
+        let config = MoeConfig { n_experts: 3, top_k: 3, ..MoeConfig::default() };
+        let all = moe(config);
+        let x = input(2);
+        let y = all.forward(x.clone(), &mut Pass::new());
+        let scores = softmax(all.router.forward(x.clone()), 2); // [b, t, e]
+        let each = all.experts.forward(x.clone().reshape([1, 10, 8]).expand([3, 10, 8])); // [e, n, d]
+        let sum = (0..3).map(|i| {
+            each.clone().narrow(0, i, 1).reshape([2, 5, 8]) * scores.clone().narrow(2, i, 1) // [b, t, d]
+        });
+        let difference = (y - sum.reduce(|a, b| a + b).unwrap()).abs().max().into_scalar::<f32>();
+        assert!(difference < ROUNDING, "off by {difference}");
+    }
+
+    #[test]
+    fn a_row_reads_the_same_alone_and_beside_others() {
+        let config = MoeConfig {
+            n_experts: 4,
+            top_k: 2,
+            capacity: Capacity::Factor(CapacityConfig { factor: 0.5 }),
+            ..MoeConfig::default()
+        };
+        let (moe, x) = (moe(config), input(7));
+        let mut pass = Pass::new();
+        let together = moe.forward(x.clone(), &mut pass);
+        assert_eq!(pass.take_routings()[0].utilisation().dropped, 0.0);
+        assert!(pass.take_auxiliary().is_none(), "reading has no losses of its own");
+        for row in 0..7 {
+            let alone = moe.forward(x.clone().narrow(0, row, 1), &mut Pass::new());
+            let difference = (together.clone().narrow(0, row, 1) - alone).abs().max().into_scalar::<f32>();
+            assert!(difference < ROUNDING, "row {row} is off by {difference}");
+        }
+    }
+
+    #[test]
+    fn a_dropped_token_adds_nothing_and_is_counted() {
+        let capacity = Capacity::Factor(CapacityConfig { factor: 0.2 }); // ceil(0.2 * 10 / 2) = 1 place
+        let moe = moe(MoeConfig { n_experts: 2, capacity, ..MoeConfig::default() });
+        let mut pass = Pass::training();
+        let y = moe.forward(input(2), &mut pass);
+        let zero_rows = y.abs().sum_dim(2).reshape([10]).equal_elem(0.0).int().sum().into_scalar::<i32>();
+        let used = pass.take_routings()[0].utilisation();
+        let kept = used.shares.iter().filter(|share| **share > 0.0).count() as i32;
+        assert_eq!(zero_rows, 10 - kept, "each expert that was chosen has one place");
+        assert!((used.dropped - zero_rows as f64 / 10.0).abs() < 1e-12);
+    }
+
+    #[test]
+    fn the_balance_loss_is_its_weight_when_all_are_used_alike_and_e_times_it_when_one_is() {
+        let loss = |tokens: [f32; 4]| {
+            let mut moe = moe(MoeConfig { n_experts: 2, balance: 0.5, ..MoeConfig::default() });
+            let weight = Tensor::<1>::from_floats([9.0, -9.0], &device()).reshape([1, 2]).repeat_dim(0, 8);
+            moe.router.weight = burn::module::Param::from_tensor(weight);
+            let x = Tensor::<1>::from_floats(tokens, &device()).reshape([1, 4, 1]).expand([1, 4, 8]);
+            let mut pass = Pass::training();
+            moe.forward(x, &mut pass);
+            pass.take_auxiliary().unwrap().into_scalar::<f32>()
+        };
+        let (even, uneven) = (loss([1.0, -1.0, 1.0, -1.0]), loss([1.0; 4]));
+        assert!((even - 0.5).abs() < ROUNDING && (uneven - 1.0).abs() < ROUNDING, "{even} {uneven}");
+    }
+
+    #[test]
+    fn impossible_mixtures_are_refused_with_their_keys() {
+        let keys = |config: MoeConfig| -> Vec<String> {
+            config.check(&WIDTHS).into_iter().map(|problem| problem.key.unwrap_or_default()).collect()
+        };
+        let default = MoeConfig::default();
+        assert_eq!(keys(MoeConfig { top_k: 9, ..default }), ["top_k"]);
+        assert_eq!(keys(MoeConfig { n_experts: 0, ..default }), ["n_experts"]);
+        assert_eq!(keys(MoeConfig { gate: Gate::Normalised, ..default }), ["gate"]);
+        assert_eq!(keys(MoeConfig { balance: -1.0, z_loss: f64::NAN, ..default }), ["balance", "z_loss"]);
+        let capacity = Capacity::Factor(CapacityConfig { factor: 0.0 });
+        assert_eq!(keys(MoeConfig { capacity, ..default }), ["capacity.factor"]);
+        let expert = ExpertConfig::Mlp(MlpConfig { expansion: 0.0, ..MlpConfig::default() });
+        assert_eq!(keys(MoeConfig { expert, ..default }), ["expert.expansion"]);
+    }
+}

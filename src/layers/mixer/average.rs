@@ -1,0 +1,82 @@
+//! Average: `W_out (mean of W_values x over all positions so far)`; every position reads the past, none chooses.
+//!
+//! Zhang et al. 2018 (arXiv 1805.00631), without its gate. It asks what the choosing of attention is worth: the same
+//! way from token to token, the same two maps, no scores. It knows no order beyond the causal one.
+
+use burn::module::Module;
+use burn::tensor::{Device, Tensor};
+use serde::{Deserialize, Serialize};
+
+use crate::layers::linear::{Linear, LinearConfig};
+use crate::layers::{Bias, Pass, Widths};
+
+/// Settings of the average.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(default)]
+pub struct AverageConfig {
+    /// Whether the two linear maps have offsets.
+    pub bias: Bias,
+}
+
+/// The average over the past.
+#[derive(Module, Debug)]
+pub struct Average {
+    /// `[d, d]`.
+    pub values: Linear,
+    /// `[d, d]`.
+    pub out: Linear,
+}
+
+impl AverageConfig {
+    fn linear(&self, widths: &Widths) -> LinearConfig {
+        LinearConfig::new(widths.d_model, widths.d_model, self.bias)
+    }
+
+    /// Zeros of the right shapes.
+    pub fn init(&self, widths: &Widths, device: &Device) -> Average {
+        Average { values: self.linear(widths).init(device), out: self.linear(widths).init(device) }
+    }
+
+    /// Parameters of both linear maps.
+    pub fn num_params(&self, widths: &Widths) -> u64 {
+        2 * self.linear(widths).num_params()
+    }
+
+    /// Forward FLOPs per token: the linear maps; the running sum is an addition per channel.
+    pub fn flops_per_token(&self, widths: &Widths) -> u64 {
+        2 * self.linear(widths).flops_per_token()
+    }
+}
+
+impl Average {
+    /// Each position reads the mean of itself and all before it.
+    ///
+    /// # Shapes
+    /// `[b, t, d] -> [b, t, d]`
+    pub fn forward(&self, x: Tensor<3>, pass: &mut Pass) -> Tensor<3> {
+        let [_, t, _] = x.dims();
+        let values = self.values.forward(x).unsqueeze_dim::<4>(1); // [b, 1, t, d]
+        let values = pass.remember(values).squeeze_dim::<3>(1); // [b, s, d]
+        let s = values.dims()[1];
+        let counts = Tensor::arange(1..s as i64 + 1, &values.device()).float().reshape([1, s, 1]);
+        let means = (values.cumsum(1) / counts).narrow(1, s - t, t); // [b, t, d]
+        self.out.forward_to_residual(means, pass) // [b, t, d]
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use burn::module::Param;
+
+    #[test]
+    fn each_position_is_the_mean_of_those_so_far() {
+        let device = crate::device::open("cpu").unwrap();
+        let mut average = AverageConfig::default().init(&Widths::new(1, 1, 3), &device);
+        average.values.weight = Param::from_tensor(Tensor::ones([1, 1], &device));
+        average.out.weight = Param::from_tensor(Tensor::ones([1, 1], &device));
+        let x = Tensor::<1>::from_floats([6.0, 2.0, 1.0], &device).reshape([1, 3, 1]);
+        let y: Vec<f32> = average.forward(x, &mut Pass::new()).into_data().iter::<f32>().collect();
+        assert_eq!(y, [6.0, 4.0, 3.0]);
+    }
+}

@@ -1,0 +1,96 @@
+//! Attention in plain tensor code, for what the fused kernel does not know: windows, both directions, capped or biased
+//! scores, and keys that were kept from earlier calls.
+
+use burn::tensor::activation::softmax;
+use burn::tensor::{Bool, Tensor};
+use serde::{Deserialize, Serialize};
+
+use crate::error::Problem;
+use crate::kernels::{self, Heads};
+
+/// Whether scores are bounded.
+#[derive(Debug, Clone, Copy, PartialEq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum ScoreCap {
+    /// They are not.
+    #[default]
+    None,
+    /// `max tanh(score / max)` (Bello et al. 2016, arXiv 1611.09940; Gemma 2 with 50).
+    Tanh(TanhCapConfig),
+}
+
+/// Settings of the cap.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct TanhCapConfig {
+    /// The largest score.
+    pub max: f64,
+}
+
+impl Default for TanhCapConfig {
+    fn default() -> Self {
+        TanhCapConfig { max: 50.0 }
+    }
+}
+
+impl ScoreCap {
+    /// What is impossible about it; keys are relative to `score_cap`.
+    pub fn check(&self) -> Vec<Problem> {
+        match self {
+            ScoreCap::Tanh(TanhCapConfig { max }) if !(max.is_finite() && *max > 0.0) => {
+                vec![Problem::new(max.to_string()).key("max").expected("a number above 0")]
+            }
+            ScoreCap::None | ScoreCap::Tanh(_) => Vec::new(),
+        }
+    }
+
+    fn apply(&self, scores: Tensor<4>) -> Tensor<4> {
+        match self {
+            ScoreCap::None => scores,
+            ScoreCap::Tanh(cap) => (scores / cap.max).tanh() * cap.max,
+        }
+    }
+}
+
+/// Queries, keys and values of the packed projection, queries and keys turned by `rope`.
+///
+/// # Shapes
+/// `[b, t, (h + 2g) k] -> [b, h, t, k], [b, g, t, k], [b, g, t, k]`
+pub fn split(qkv: Tensor<3>, rope: Option<&kernels::Rope>, heads: Heads) -> [Tensor<4>; 3] {
+    let [b, t, _] = qkv.dims();
+    let Heads { n_heads: h, n_kv_heads: g, d_head: k } = heads;
+    let part = |from: usize, n: usize| {
+        qkv.clone().narrow(2, from * k, n * k).reshape([b, t, n, k]).swap_dims(1, 2) // [b, n, t, k]
+    };
+    let turned = |x: Tensor<4>| match rope {
+        Some(rope) => kernels::rope(x, rope),
+        None => x,
+    };
+    [turned(part(0, h)), turned(part(h, g)), part(h + g, g)]
+}
+
+/// Softmax attention: `softmax(cap(Q K^T / sqrt(k)) + bias) V`, without the pairs that are hidden.
+///
+/// # Shapes
+/// `queries [b, h, t, k]`, `keys` and `values [b, g, s, k]`, `bias [h, t, s]`, `hidden [t, s]` to `[b, t, h k]`.
+pub fn attend(
+    [queries, keys, values]: [Tensor<4>; 3],
+    cap: ScoreCap,
+    bias: Option<Tensor<3>>,
+    hidden: Option<Tensor<2, Bool>>,
+) -> Tensor<3> {
+    let [b, h, t, k] = queries.dims();
+    let [_, g, s, _] = keys.dims();
+    let share = |x: Tensor<4>| match g == h {
+        true => x,
+        false => x.unsqueeze_dim::<5>(2).expand([b, g, h / g, s, k]).reshape([b, h, s, k]), // [b, h, s, k]
+    };
+    let mut scores = cap.apply(queries.matmul(share(keys).swap_dims(2, 3)) / (k as f64).sqrt()); // [b, h, t, s]
+    if let Some(bias) = bias {
+        scores = scores + bias.unsqueeze::<4>();
+    }
+    if let Some(hidden) = hidden {
+        scores = scores.mask_fill(hidden.unsqueeze::<4>().expand([b, h, t, s]), f32::NEG_INFINITY);
+    }
+    softmax(scores, 3).matmul(share(values)).swap_dims(1, 2).reshape([b, t, h * k]) // [b, t, h k]
+}
