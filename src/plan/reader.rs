@@ -527,8 +527,10 @@ mod tests {
         let problems = toy("feed_forward = 'gated_mpl'").unwrap_err();
         assert_eq!(
             problems,
-            ["t.toml:1:16: feed_forward: unknown kind \"gated_mpl\", expected one of mlp, gated-mlp, moe, none; \
-              did you mean \"gated-mlp\"?"]
+            [
+                "t.toml:1:16: feed_forward: unknown kind \"gated_mpl\", expected one of mlp, gated-mlp, moe, none; \
+              did you mean \"gated-mlp\"?"
+            ]
         );
     }
 
