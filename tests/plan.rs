@@ -67,7 +67,7 @@ fn diff_names_choices() {
 fn plan_lists_every_run_with_its_cost() {
     let plan = Folder::new().json(&["plan", "mlp", "--profile", "smoke", "--json"]);
     let runs = plan["runs"].as_array().unwrap();
-    assert_eq!(runs.len(), 4 * 2 + 4 * 3 + 3 * 3);
+    assert_eq!(runs.len(), 4 * 3 + 4 * 3 + 3 * 3);
     for run in runs {
         for key in
             ["arm", "size", "seed", "params", "tokens", "flops", "peak_bytes", "seconds", "fingerprint"]
@@ -79,7 +79,7 @@ fn plan_lists_every_run_with_its_cost() {
         assert!((0.8..1.6).contains(&ratio), "{ratio} of 6 N D");
     }
     let text = Folder::new().ask(&["plan", "mlp"]);
-    assert!(text.contains("24 to 33 runs"), "{text}");
+    assert!(text.contains("36 to 51 runs"), "{text}");
 }
 
 #[test]
@@ -144,6 +144,38 @@ fn the_last_word_has_set_then_profile_then_arm_then_common() {
 }
 
 #[test]
+fn a_tuned_whole_number_stays_one() {
+    let folder = Folder::new();
+    let control = "[control]\nmodel = \"gpt2\"\ndataset = \"biod\"\nsize = \"tiny\"\n";
+    folder.write("ablations/mine.toml", &format!("{control}[tune]\n\"training.batch\" = [8, 16.0]\n"));
+    let ablation = Ablation::load(&Presets::at(folder.path()), "mine", None, &[]).unwrap();
+    let batches: Vec<usize> = ablation.outlook().certain.iter().map(|run| run.plan.training.batch).collect();
+    assert_eq!(batches, [8, 16, 8, 8, 8]);
+}
+
+#[test]
+fn equal_rmax_needs_people() {
+    let folder = Folder::new();
+    folder.write("words/a.txt", "some words to learn, and some more of them to hold out");
+    let path = folder.path().join("words");
+    folder.write(
+        "datasets/words.toml",
+        &format!("[data]\nkind = \"text\"\ntokenizer = \"bytes\"\nseq_len = 8\npath = {path:?}\n"),
+    );
+    let arm = "[arms.none]\nholds = \"nothing\"\nmodel.block.feed_forward = \"none\"\n";
+    let control = "[control]\nmodel = \"gpt2\"\ndataset = \"words\"\nsize = \"tiny\"\n";
+    let common = "[common]\ntraining.length = { kind = \"steps\", count = 2000 }\n";
+    folder.write("ablations/mine.toml", &format!("{control}{common}{arm}[compare]\nequal-rmax = \"run\"\n"));
+    let said = folder.zoo(&["plan", "mine"]);
+    assert!(
+        said.code == 2 && said.err.contains("compare.equal-rmax: the dataset has no people"),
+        "{}",
+        said.err
+    );
+    assert_eq!(folder.zoo(&["plan", "mine", "--set", "compare.equal-rmax=skip"]).code, 0);
+}
+
+#[test]
 fn a_kind_replaces_what_was_set_before_it() {
     let sets = ["training.schedule.floor=0.5".to_string(), "training.schedule=constant".to_string()];
     let request = Request {
@@ -203,7 +235,11 @@ fn overrides() -> impl Strategy<Value = Vec<String>> {
         ])
         .prop_map(str::to_string),
     ];
-    prop::collection::vec(one, 0..6)
+    let short_warm_up = |mut sets: Vec<String>| {
+        sets.push("training.schedule.warmup_steps=1".to_string());
+        sets
+    };
+    prop::collection::vec(one, 0..6).prop_map(short_warm_up)
 }
 
 proptest! {

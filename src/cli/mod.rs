@@ -10,6 +10,7 @@ mod gc;
 mod list;
 mod measure;
 mod output;
+mod picture;
 mod plan;
 mod problems;
 mod report;

@@ -2,16 +2,15 @@
 
 use ablation_zoo::Result;
 use ablation_zoo::model::{FlopCount, ParamCount};
-use ablation_zoo::plan::difference::{self, phrase};
-use ablation_zoo::plan::tree::{Node, Table};
+use ablation_zoo::plan::difference;
 use ablation_zoo::plan::{
-    Ablation, Plan, Presets, Shelf, ablation, preset, resolve, resolve_dataset, resolve_model, writer,
+    Ablation, Plan, Presets, Shelf, ablation, preset, resolve, resolve_dataset, resolve_model,
 };
 use clap::Args;
 use serde_json::json;
 
 use super::subject::Subject;
-use super::{Format, Overrides, diff, output};
+use super::{Format, Overrides, diff, output, picture};
 
 /// Arguments of `zoo show`.
 #[derive(Debug, Args)]
@@ -29,9 +28,6 @@ pub struct Show {
     #[command(flatten)]
     format: Format,
 }
-
-/// The slots of a block that add to the residual stream.
-const HALVES: [&str; 2] = ["mixer", "feed_forward"];
 
 /// What a model has at one size.
 struct Count {
@@ -53,11 +49,16 @@ impl Show {
         let note = presets.load(subject.shelf, &subject.name)?;
         text.push_str(&format!("# {}\n", preset::note(&note.text)));
         if subject.shelf == Shelf::Models {
-            text.push_str(&commented(&picture(&subject.resolved.plan)));
+            text.push_str(&commented(&picture::draw(&subject.resolved.plan.model)));
             text.push_str(&commented(&self.sizes(&presets, &subject)?));
         }
         text.push('\n');
-        text.push_str(&subject.resolved.annotated(subject.tables()));
+        let settings = subject.resolved.annotated(subject.tables());
+        let is_left_to_sizes = |line: &&str| line.contains(" = 0 ") && line.ends_with("# default");
+        let sized = subject.shelf != Shelf::Models || subject.part.is_some();
+        settings.lines().filter(|line| sized || !is_left_to_sizes(line)).for_each(|line| {
+            text.push_str(&format!("{line}\n"));
+        });
         if subject.shelf == Shelf::Ablations && subject.part.is_none() {
             text.push_str(&commented(&self.arms(&presets, &subject)?));
         }
@@ -139,21 +140,6 @@ impl Count {
     fn json(&self) -> serde_json::Value {
         json!({"size": self.size, "params": self.params, "flops_per_token": self.flops})
     }
-}
-
-/// The model from tokens to logits, read from its choices: a new kind appears by itself.
-fn picture(plan: &Plan) -> String {
-    let model = writer::write(&plan.model);
-    let says = |path: &[&str]| model.get(path).map_or(String::new(), phrase);
-    let times = if plan.model.n_layers > 0 { plan.model.n_layers.to_string() } else { "n".to_string() };
-    let mut text = format!("\n  tokens\n    |\n  embedding          {}\n    |\n", says(&["embedding"]));
-    let slots = model.get(&["block"]).and_then(Node::as_table).into_iter().flat_map(Table::iter);
-    for slot in slots.filter(|slot| HALVES.contains(&slot.key.as_str()) && slot.node.kind() != Some("none")) {
-        text.push_str("    +-----.\n");
-        text.push_str(&format!("    |   norm           {}\n", says(&["norm"])));
-        text.push_str(&format!("    |   {:<14} {}\n    +<----'\n    |\n", slot.key, phrase(&slot.node)));
-    }
-    text + &format!("   ...   {times} such blocks\n    |\n  norm\n    |\n  logits\n")
 }
 
 /// The text as comments, so that all of the output is TOML.

@@ -17,7 +17,7 @@ const TOLERANCE: f64 = 0.02;
 /// One arm at one size.
 #[derive(Debug, Clone)]
 pub struct Arm {
-    /// Its name; the control's is [`CONTROL`].
+    /// Its name; the control's is [`CONTROL`](super::ablation::CONTROL).
     pub name: String,
     /// The row of the model's sizes; empty when no size is named.
     pub size: String,

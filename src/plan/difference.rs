@@ -1,6 +1,6 @@
 //! What differs between two plans, as choices: a choice of another kind is one difference, whatever its settings.
 
-use super::tree::{KIND, Node, Table, Value, dotted};
+use super::tree::{Entry, KIND, Node, Table, Value, dotted};
 use super::{Plan, writer};
 
 /// One choice or setting that differs.
@@ -46,14 +46,18 @@ fn compare<'a>(
     }
 }
 
-/// A choice in words: `rope (theta 10000, share 0.25)`.
+/// A choice in words: `rope (theta 10000, share 0.25)`; settings that are `none` are left out.
 pub fn phrase(node: &Node) -> String {
     let settings = |table: &Table| {
-        let settings = table.iter().filter(|entry| entry.key != KIND);
+        let said = |entry: &&Entry| entry.key != KIND && entry.node.as_str() != Some("none");
+        let settings = table.iter().filter(said);
         settings.map(|entry| format!("{} {}", entry.key, phrase(&entry.node))).collect::<Vec<_>>().join(", ")
     };
     match (&node.value, node.kind()) {
-        (Value::Table(table), Some(kind)) => format!("{kind} ({})", settings(table)),
+        (Value::Table(table), Some(kind)) => match settings(table) {
+            settings if settings.is_empty() => kind.to_string(),
+            settings => format!("{kind} ({settings})"),
+        },
         (Value::Table(table), None) => settings(table),
         (Value::String(text), _) => text.clone(),
         (Value::Float(value), _) => short(*value),

@@ -66,23 +66,27 @@ impl Resolved {
         writer::annotated(&written, &|path| Some(self.places(&written, path)))
     }
 
-    /// The files and lines that the keys under `path` come from.
+    /// The files that the keys under `path` come from, with their first and last lines.
     fn places(&self, written: &Node, path: &[&str]) -> String {
-        let mut places: Vec<String> = Vec::new();
+        let mut places: Vec<(String, usize, usize)> = Vec::new();
         let mut note = |path: &[&str]| {
-            let place = self.origin(path).map(Origin::place);
-            let place = place.map_or("default".to_string(), |place| format!("{}:{}", place.file, place.line));
-            if !places.contains(&place) {
-                places.push(place);
+            let Some(place) = self.origin(path).map(Origin::place) else { return };
+            match places.iter_mut().find(|(file, ..)| *file == place.file) {
+                Some((_, first, last)) => (*first, *last) = (place.line.min(*first), place.line.max(*last)),
+                None => places.push((place.file, place.line, place.line)),
             }
         };
         match written.get(path).and_then(Node::as_table) {
             Some(table) => table.iter().for_each(|entry| note(&[path, &[entry.key.as_str()]].concat())),
             None => note(path),
         }
-        if places.len() > 1 {
-            places.retain(|place| place != "default");
+        let place = |(file, first, last): &(String, usize, usize)| match first == last {
+            true => format!("{file}:{first}"),
+            false => format!("{file}:{first}-{last}"),
+        };
+        match places.is_empty() {
+            true => "default".to_string(),
+            false => places.iter().map(place).collect::<Vec<_>>().join(", "),
         }
-        places.join(", ")
     }
 }

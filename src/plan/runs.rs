@@ -307,6 +307,7 @@ mod tests {
     use crate::plan::Presets;
 
     fn mlp(sets: &[&str]) -> Ablation {
+        let sets = [&["tune.training.peak_lr=[1e-3, 2e-3]"], sets].concat();
         let sets: Vec<String> = sets.iter().map(|set| set.to_string()).collect();
         Ablation::load(&Presets::at("/nowhere"), "mlp", Some("smoke"), &sets).unwrap()
     }
