@@ -137,7 +137,7 @@ mod tests {
         let first = read(&written);
         let names: Vec<&str> =
             written.files.iter().map(|p| p.file_name().unwrap().to_str().unwrap()).collect();
-        assert_eq!(names.len(), 5 * 2 + 4, "{names:?}");
+        assert_eq!(names.len(), 6 * 2 + 4, "{names:?}");
         assert!(names.ends_with(&["table.md", "report.csv", "report.json", "report.html"]));
         assert!(first == read(&write(&fake::evidence(), folder.path()).unwrap()));
         assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 5, "nothing half-written is left");

@@ -13,7 +13,7 @@ pub mod png;
 pub mod svg;
 mod tuning;
 
-use super::comparison::{ArmResult, Comparison};
+use super::comparison::{ArmResult, Comparison, Measure};
 use super::evidence::Evidence;
 use svg::Ink;
 
@@ -46,11 +46,12 @@ pub fn all(evidence: &Evidence, comparison: &Comparison) -> Vec<Figure> {
     let loss = curves::axes(comparison)
         .into_iter()
         .filter_map(|x| curves::figure(evidence, comparison, x, curves::Quantity::Loss));
-    let bits = curves::figure(evidence, comparison, curves::Progress::Tokens, curves::Quantity::Bits);
+    let knows = comparison.measure == Measure::BitsPerParam;
+    let bits = || curves::figure(evidence, comparison, curves::Progress::Tokens, curves::Quantity::Bits);
     arms::figure(comparison)
         .into_iter()
         .chain(attributes::figure(comparison))
-        .chain(bits)
+        .chain(knows.then(bits).flatten())
         .chain(loss)
         .chain(tuning::figure(comparison))
         .collect()
@@ -102,7 +103,8 @@ mod tests {
         let names = |evidence: &Evidence| -> Vec<&str> {
             figures(evidence).iter().map(|figure| figure.name).collect()
         };
-        let everything = ["arms", "attributes", "loss-by-tokens", "loss-by-flops", "tuning"];
+        let everything =
+            ["arms", "attributes", "bits-by-tokens", "loss-by-tokens", "loss-by-flops", "tuning"];
         assert_eq!(names(&fake::evidence()), everything);
         assert_eq!(names(&fake::evidence_of_text()), ["arms", "loss-by-tokens", "loss-by-flops", "tuning"]);
         let mut bare = fake::evidence();

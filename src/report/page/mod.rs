@@ -76,8 +76,8 @@ mod tests {
             ]
         );
         assert!(page.find("“none” stores 2.12 times fewer").unwrap() < page.find("<table").unwrap());
-        assert_eq!(page.matches("<figure>").count(), 5);
-        assert_eq!(page.matches("<svg").count(), 10);
+        assert_eq!(page.matches("<figure>").count(), 6);
+        assert_eq!(page.matches("<svg").count(), 12);
         for must in ["Made-up Processor 9000", "<code>zoo run mlp</code>", "2458b29", "not comparable"] {
             assert!(page.contains(must), "{must}");
         }
