@@ -143,13 +143,13 @@ error: model.n_layers: 1000000000
     );
     expect(
         &folder,
-        &["plan", "mlp", "--set", "model.d_model=1048576", "--set", "model.n_layers=10000"],
+        &["plan", "mlp", "--set", "model.d_model=786432", "--set", "model.n_layers=10000"],
         r#"
-error: model.d_model: 10000 layers of width 1048576
+error: model.d_model: 10000 layers of width 786432
  --> --set:1:15
   |
-1 | model.d_model=1048576
-  |               ^^^^^^^ expected n_layers * d_model^2 up to 1e15
+1 | model.d_model=786432
+  |               ^^^^^^ expected n_layers * d_model^2 up to 1e15
 "#,
     );
 }
@@ -164,7 +164,7 @@ error: model.n_heads: 7
  --> --set:1:15
   |
 1 | model.n_heads=7
-  |               ^ expected a divisor of d_model = 64
+  |               ^ expected a divisor of d_model = 48
 "#,
     );
 }

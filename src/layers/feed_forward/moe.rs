@@ -3,7 +3,7 @@
 //! Shazeer et al. 2017 (arXiv 1701.06538); one expert per token: Switch, Fedus et al. 2021 (arXiv 2101.03961); shared
 //! experts: DeepSeekMoE (arXiv 2401.06066). All experts work at once on `[e, c, d]`: each has `c` places. In training
 //! the places of an expert can be fewer than the tokens that choose it; those above are dropped, and pass by on the
-//! residual stream alone. Who gets a place: [`routing`](super::routing).
+//! residual stream alone. Who gets a place: `routing.rs`.
 
 use burn::module::Module;
 use burn::tensor::{Device, Tensor};
