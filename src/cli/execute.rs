@@ -1,6 +1,6 @@
 //! The options that say how runs are done, and doing them: for `zoo run` and `zoo train`.
 
-use ablation_zoo::Result;
+use ablation_zoo::{Result, device};
 use ablation_zoo::run::executor::{Diverged, Executor, OnFailure, Share, Summary};
 use ablation_zoo::run::progress::Show;
 use ablation_zoo::run::{Stop, Store, WantedRun};
@@ -42,6 +42,7 @@ impl ExecuteArgs {
     ///
     /// INT and TERM stop with checkpoints; the second one at once.
     pub fn run_all(&self, next: impl FnMut(&Store) -> Result<Vec<WantedRun>>) -> Result<Summary> {
+        device::open(&self.device)?;
         let store = self.store.create()?;
         let new = Executor::new(&self.device, DTYPE)?;
         let executor = Executor {

@@ -85,11 +85,17 @@ impl Store {
         let root = root.into();
         let path = root.join(STORE);
         if let Err(e) = fs::symlink_metadata(&path) {
-            let found = e.kind() == io::ErrorKind::NotFound && root.is_dir();
-            let got = if found { "a folder without runs".to_string() } else { e.to_string() };
-            let problem = Problem::new(format!("{} is not a store of runs: {got}", root.display()));
-            let remedy = format!("name another with --store or {VARIABLE}");
-            return Err(Error::new(crate::error::Kind::Io, problem.remedy(remedy)));
+            let named = format!("name another with --store or {VARIABLE}");
+            let problem = match (e.kind() == io::ErrorKind::NotFound, root.exists()) {
+                (true, false) => Problem::new(format!("there are no runs in {}", root.display()))
+                    .remedy(format!("`zoo run NAME` makes them; or {named}")),
+                (true, true) if root.is_dir() => {
+                    Problem::new(format!("{} is not a store of runs: a folder without runs", root.display()))
+                        .remedy(named)
+                }
+                _ => Problem::new(format!("{} is not a store of runs: {e}", root.display())).remedy(named),
+            };
+            return Err(Error::new(crate::error::Kind::Io, problem));
         }
         let _: Layout = manifest::read_json(&path, FORMAT)?;
         Ok(Store { root })
