@@ -1,6 +1,7 @@
 //! Everything that is tested from outside: the library's promises and the program `zoo` as users meet it.
 
 mod docs;
+mod answer;
 mod golden;
 mod messages;
 mod plan;

@@ -1,9 +1,9 @@
 //! The options that say how runs are done, and doing them: for `zoo run` and `zoo train`.
 
-use ablation_zoo::{Result, device};
 use ablation_zoo::run::executor::{Diverged, Executor, OnFailure, Share, Summary};
 use ablation_zoo::run::progress::Show;
 use ablation_zoo::run::{Stop, Store, WantedRun};
+use ablation_zoo::{Result, device};
 use clap::Args;
 
 use super::output;

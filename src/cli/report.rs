@@ -1,6 +1,6 @@
 //! `zoo report`: the answer of an ablation from the runs that are finished, as text, JSON, or a folder with a page.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use ablation_zoo::Result;
 use ablation_zoo::plan::{Ablation, Presets};
@@ -40,12 +40,20 @@ impl ReportCommand {
         let profile = self.overrides.profile.as_deref();
         let ablation = Ablation::load(&Presets::here(), &self.ablation, profile, &self.overrides.sets)?;
         let command = command(&self.ablation, &self.overrides);
-        let evidence =
-            report::gather(&ablation, &self.store.open()?, &Site::of(&self.device, DTYPE), command)?;
-        if self.format.json {
-            return output::print(&report::json(&report::compare(&evidence)?));
+        let (store, site) = (self.store.open()?, Site::of(&self.device, DTYPE));
+        let mut json = Vec::new();
+        for size in ablation.sizes() {
+            let evidence = report::gather(&ablation, size, &store, &site, command.clone())?;
+            match self.format.json {
+                true => json.push(report::json(&report::compare(&evidence)?)),
+                false => answer(&ablation, size, &evidence, self.out.as_deref())?,
+            }
         }
-        answer(&evidence, self.out.clone())
+        match json.as_slice() {
+            [] => Ok(()),
+            [one] => output::print(one),
+            several => output::print(&format!("[{}]", several.join(",\n"))),
+        }
     }
 }
 
@@ -62,9 +70,13 @@ pub fn command(ablation: &str, overrides: &Overrides) -> String {
 }
 
 /// Writes the report of `evidence` and prints its answer; also what `zoo run` ends with.
-pub fn answer(evidence: &Evidence, out: Option<PathBuf>) -> Result<()> {
-    let name = std::path::Path::new(&evidence.name).file_stem().unwrap_or_default().to_string_lossy();
-    let folder = out.unwrap_or_else(|| PathBuf::from("reports").join(format!("{name}-{}", evidence.profile)));
+///
+/// Each of several sizes gets a folder of its own.
+pub fn answer(ablation: &Ablation, size: &str, evidence: &Evidence, out: Option<&Path>) -> Result<()> {
+    let name = Path::new(&evidence.name).file_stem().unwrap_or_default().to_string_lossy();
+    let folder = out
+        .map_or_else(|| Path::new("reports").join(format!("{name}-{}", evidence.profile)), Path::to_path_buf);
+    let folder = if ablation.sizes().len() > 1 { folder.join(size) } else { folder };
     let written = report::write(evidence, &folder)?;
     let text = report::summary(&written.comparison, Look::of_stdout());
     output::print(&format!("{text}\npage: {}", written.page.display()))

@@ -41,10 +41,12 @@ impl RunCommand {
         let command = super::report::command(&self.ablation, &self.overrides);
         let store = self.execute.store.open()?;
         let site = Site::of(&self.execute.device, DTYPE);
-        let evidence = ablation_zoo::report::gather(ablation, &store, &site, command)?;
-        match evidence.arms.is_empty() {
-            true => Ok(()),
-            false => super::report::answer(&evidence, None),
+        for size in ablation.sizes() {
+            let evidence = ablation_zoo::report::gather(ablation, size, &store, &site, command.clone())?;
+            if !evidence.arms.is_empty() {
+                super::report::answer(ablation, size, &evidence, None)?;
+            }
         }
+        Ok(())
     }
 }

@@ -1,108 +1,127 @@
 //! From plan and store to evidence: which runs belong to an ablation, and what they found.
 
+use std::cell::RefCell;
 use std::collections::HashMap;
+use std::rc::Rc;
 
 use super::evidence::{
     ArmEvidence, Basis, Claim, CurvePoint, Evidence, MissingRun, Published, RunEvidence, TuningTrial,
 };
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::plan::ablation::{self, CONTROL};
 use crate::plan::{Ablation, Arm, Fingerprint, Holds, PlannedRun, Rate, Role, difference};
 use crate::run::ablation::measure_of;
 use crate::run::{Run, RunRecord, Site, State, Store};
 
-/// What the store knows of runs on one kind of device.
+/// What the store knows of runs on one kind of device; each is read when it is first asked for.
 struct Ledger {
-    finished: HashMap<String, (Run, RunRecord)>,
-    given_up: HashMap<String, String>,
+    index: HashMap<String, Run>,
+    read: RefCell<HashMap<Fingerprint, Rc<Found>>>,
+    /// The first run that could not be read.
+    damage: RefCell<Option<Error>>,
+}
+
+/// What is known of a run.
+enum Found {
+    Finished(Run, Box<RunRecord>),
+    GivenUp(String),
+    Open,
 }
 
 impl Ledger {
-    fn read(store: &Store, site: &Site) -> Result<Self> {
-        let mut ledger = Ledger { finished: HashMap::new(), given_up: HashMap::new() };
-        for (short, run) in store.index(site)? {
-            match run.state()? {
-                State::Finished => {
-                    let record = run.record()?;
-                    ledger.finished.insert(short, (run, record));
-                }
-                State::Diverged { cause } | State::Failed { cause } => {
-                    ledger.given_up.insert(short, cause);
-                }
-                State::Waiting | State::Running | State::Stopped => {}
-            }
-        }
-        Ok(ledger)
+    fn new(store: &Store, site: &Site) -> Result<Self> {
+        Ok(Ledger { index: store.index(site)?, read: RefCell::default(), damage: RefCell::default() })
     }
 
-    /// The measure by which rates are chosen, higher is better: minus infinity for a run that diverged.
+    fn find(&self, fingerprint: &Fingerprint) -> Rc<Found> {
+        if let Some(found) = self.read.borrow().get(fingerprint) {
+            return found.clone();
+        }
+        let found = Rc::new(self.open(fingerprint).unwrap_or_else(|error| {
+            self.damage.borrow_mut().get_or_insert(error);
+            Found::Open
+        }));
+        self.read.borrow_mut().insert(*fingerprint, found.clone());
+        found
+    }
+
+    fn open(&self, fingerprint: &Fingerprint) -> Result<Found> {
+        let Some(run) = self.index.get(&fingerprint.to_string()) else { return Ok(Found::Open) };
+        Ok(match run.state()? {
+            State::Finished => Found::Finished(run.clone(), Box::new(run.record()?)),
+            State::Diverged { cause } | State::Failed { cause } => Found::GivenUp(cause),
+            State::Waiting | State::Running | State::Stopped => Found::Open,
+        })
+    }
+
+    /// The measure by which rates are chosen, higher is better: minus infinity for a run that was given up.
     fn measure(&self, fingerprint: &Fingerprint) -> Option<f64> {
-        let short = fingerprint.to_string();
-        match self.finished.get(&short) {
-            Some((_, record)) => Some(measure_of(record)),
-            None => self.given_up.contains_key(&short).then_some(f64::NEG_INFINITY),
+        match &*self.find(fingerprint) {
+            Found::Finished(_, record) => Some(measure_of(record)),
+            Found::GivenUp(_) => Some(f64::NEG_INFINITY),
+            Found::Open => None,
         }
     }
 }
 
-/// Gathers everything that the store knows about an ablation; `command` makes it again.
+/// Gathers everything that the store knows about an ablation at one of its sizes; `command` makes it again.
 ///
 /// # Errors
 /// The store or a finished run cannot be read.
-pub fn gather(ablation: &Ablation, store: &Store, site: &Site, command: String) -> Result<Evidence> {
-    let ledger = Ledger::read(store, site)?;
+pub fn gather(
+    ablation: &Ablation,
+    size: &str,
+    store: &Store,
+    site: &Site,
+    command: String,
+) -> Result<Evidence> {
+    let ledger = Ledger::new(store, site)?;
     let decided = ablation.decided(&|fingerprint| ledger.measure(fingerprint));
-    let sizes = ablation.sizes();
     let mut evidence = Evidence {
         name: ablation.name.clone(),
         profile: ablation.profile.clone().unwrap_or_default(),
         command,
         question: ablation.about.question.clone(),
         source: ablation.about.source.clone(),
-        notes: notes(ablation),
-        control: label(CONTROL, sizes[0], &sizes),
+        notes: notes(ablation, size),
+        control: CONTROL.to_string(),
         arms: Vec::new(),
         tuning: Vec::new(),
         missing: Vec::new(),
     };
-    for planned in &decided {
-        let arm = label(&planned.arm, &planned.size, &sizes);
-        match (ledger.finished.get(&planned.fingerprint.to_string()), planned.role) {
-            (Some((_, record)), Role::Tune) => {
-                let value = measure_of(record);
-                let rate = planned.plan.training.peak_lr;
-                evidence.tuning.push(TuningTrial { arm, rate, seed: planned.seed, value });
+    for planned in decided.iter().filter(|planned| planned.size == size) {
+        let (arm, seed) = (planned.arm.clone(), planned.seed);
+        match (&*ledger.find(&planned.fingerprint), planned.role) {
+            (Found::Finished(_, record), Role::Tune) => {
+                let (rate, value) = (planned.plan.training.peak_lr, measure_of(record));
+                evidence.tuning.push(TuningTrial { arm, rate, seed, value });
             }
-            (Some((run, record)), Role::Report) => {
-                let seen = RunEvidence { seed: planned.seed, record: record.clone(), curve: curve(run)? };
-                evidence.arm(ablation, planned, arm).runs.push(seen);
+            (Found::Finished(run, record), Role::Report) => {
+                let seen = RunEvidence { seed, record: (**record).clone(), curve: curve(run)? };
+                evidence.arm(ablation, planned).runs.push(seen);
             }
-            (None, Role::Report) => {
-                let given_up = ledger.given_up.get(&planned.fingerprint.to_string()).cloned();
-                let cause = given_up.unwrap_or_else(|| "not run yet".to_string());
-                evidence.missing.push(MissingRun { arm, seed: planned.seed, cause });
+            (Found::GivenUp(cause), Role::Report) => {
+                evidence.missing.push(MissingRun { arm, seed, cause: cause.clone() });
             }
-            (None, Role::Tune) => {}
+            (Found::Open, Role::Report) => {
+                evidence.missing.push(MissingRun { arm, seed, cause: "not run yet".to_string() });
+            }
+            (Found::GivenUp(_) | Found::Open, Role::Tune) => {}
         }
     }
-    Ok(evidence)
-}
-
-/// An arm's name, with its size where there are several.
-fn label(arm: &str, size: &str, sizes: &[&str]) -> String {
-    if sizes.len() > 1 { format!("{arm} {size}") } else { arm.to_string() }
+    ledger.damage.into_inner().map_or(Ok(evidence), Err)
 }
 
 impl Evidence {
     /// The arm of a planned run at its basis, made when it is met first.
-    fn arm(&mut self, ablation: &Ablation, planned: &PlannedRun, name: String) -> &mut ArmEvidence {
+    fn arm(&mut self, ablation: &Ablation, planned: &PlannedRun) -> &mut ArmEvidence {
         let (bare, suffix) = planned.arm.split_once('@').unwrap_or((&planned.arm, ""));
         let basis = match (planned.rate, suffix) {
             (Rate::Control, _) => Basis::EqualRate,
             (Rate::Own, "equal-rmax") => Basis::EqualRmax,
             (Rate::Own, _) => Basis::Primary,
         };
-        let name = name.replace("@equal-rmax", "");
+        let name = bare.to_string();
         let found = self.arms.iter().position(|arm| arm.name == name && arm.basis == basis);
         let index = found.unwrap_or_else(|| {
             let control = ablation.control(&planned.size);
@@ -166,23 +185,21 @@ fn curve(run: &Run) -> Result<Vec<CurvePoint>> {
 }
 
 /// What is held fixed, in sentences.
-fn notes(ablation: &Ablation) -> Vec<String> {
+fn notes(ablation: &Ablation, size: &str) -> Vec<String> {
     let mut notes =
         vec![format!("All arms start from the model {} and learn {}.", ablation.model, ablation.dataset)];
     notes.push(
         "Arms of one seed share people, order and every starting weight that they have in common.".into(),
     );
-    for size in ablation.sizes() {
-        let control = ablation.control(size);
-        for arm in ablation.arms_of(size).skip(1) {
-            let percent = 100.0 * (arm.relative_params(control) - 1.0);
-            let kept = match arm.holds {
-                Holds::Parameters => "holds parameters",
-                Holds::ActiveFlops => "holds FLOPs per token",
-                Holds::Nothing => "holds nothing fixed",
-            };
-            notes.push(format!("Arm {} {kept}: {} parameters, {percent:+.1} %.", arm.name, arm.params.total));
-        }
+    let control = ablation.control(size);
+    for arm in ablation.arms_of(size).skip(1) {
+        let percent = 100.0 * (arm.relative_params(control) - 1.0);
+        let kept = match arm.holds {
+            Holds::Parameters => "holds parameters",
+            Holds::ActiveFlops => "holds FLOPs per token",
+            Holds::Nothing => "holds nothing fixed",
+        };
+        notes.push(format!("Arm {} {kept}: {} parameters, {percent:+.1} %.", arm.name, arm.params.total));
     }
     if let Some(tune) = ablation.tune.as_ref().filter(|tune| tune.grid.len() > 1) {
         let seeds = tune.seeds;

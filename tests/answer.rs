@@ -1,0 +1,71 @@
+//! The main job as its users meet it: run an ablation, read the answer, ask again.
+
+use crate::program::Folder;
+
+/// Every step of the job, in seconds.
+const JOB: [&str; 4] = ["run", "mlp", "--profile", "smoke"];
+
+#[test]
+fn an_ablation_runs_answers_and_is_never_done_twice() {
+    let folder = Folder::new();
+    let said = folder.ask(&JOB);
+    assert!(said.contains("What does the MLP do for knowledge?") && said.contains("page: "), "{said}");
+
+    let report = folder.json(&["report", "mlp", "--profile", "smoke", "--json"]);
+    let arms = report["arms"].as_array().unwrap();
+    let names: Vec<&str> = arms.iter().map(|arm| arm["arm"].as_str().unwrap()).collect();
+    for arm in ["control", "gated", "quarter", "none"] {
+        assert!(names.contains(&arm), "{names:?}");
+    }
+    for arm in arms {
+        assert_eq!(arm["n_runs"], 3, "{arm}");
+        let bits = &arm["bits_per_param"];
+        let number = |key: &str| bits[key].as_f64().unwrap();
+        assert!(number("low") <= number("mean") && number("mean") <= number("high"), "{bits}");
+        assert!(number("mean") <= arm["max_bits_per_param"]["mean"].as_f64().unwrap_or(f64::INFINITY));
+    }
+
+    let runs = folder.json(&["runs", "--json"]);
+    let runs = runs.as_array().unwrap();
+    assert!(runs.len() >= 4 * (3 + 3), "{}", runs.len());
+    let tuned_on = |run: &&serde_json::Value| run["role"] == "tune";
+    assert!(runs.iter().filter(tuned_on).count() >= 4 * 3, "every arm has its trials");
+
+    let page = std::fs::read_to_string(folder.path().join("reports/mlp-smoke/report.html")).unwrap();
+    assert!(page.contains("<svg") && !page.contains("src=\"http") && !page.contains("href=\"http"));
+
+    let again = folder.zoo(&JOB);
+    assert_eq!(again.code, 0);
+    assert!(again.out.starts_with("0 runs finished") && !again.err.contains("started"), "{}", again.out);
+    let second = folder.json(&["report", "mlp", "--profile", "smoke", "--json"]);
+    assert_eq!(report, second);
+}
+
+#[test]
+fn a_finished_model_is_measured_again_with_the_same_result() {
+    let folder = Folder::new();
+    let sets = ["--set", "data.people=48", "--set", "training.schedule.warmup_steps=5"];
+    let length = ["--set", "training.length.count=8"];
+    folder.ask(&[&["train", "gpt2:micro", "biod"], &sets[..], &length[..]].concat());
+    let runs = folder.json(&["runs", "--json"]);
+    let name = runs[0]["run"].as_str().unwrap();
+    let kept = std::fs::read_to_string(folder.path().join("runs").join(name).join("measurements.json")).unwrap();
+    let kept: serde_json::Value = serde_json::from_str(&kept).unwrap();
+    let again = folder.json(&["measure", name, "--json"]);
+    assert_eq!(kept["measurements"]["capacity"], again["capacity"]);
+}
+
+#[test]
+fn an_answer_without_runs_says_how_to_get_them() {
+    let said = Folder::new().zoo(&["report", "mlp"]);
+    assert_eq!(said.code, 74);
+    assert!(said.err.contains("zoo run NAME"), "{}", said.err);
+}
+
+#[test]
+fn a_device_that_is_not_there_is_refused_before_anything_is_made() {
+    let folder = Folder::new();
+    let said = folder.zoo(&["run", "mlp", "--profile", "smoke", "--device", "cuda:0"]);
+    assert_eq!(said.code, 69, "{}", said.err);
+    assert!(!folder.path().join("runs").exists());
+}
