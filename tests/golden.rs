@@ -64,7 +64,7 @@ fn heading(text: &mut String, arm: &Arm) {
 #[test]
 fn golden_models() {
     for (name, _) in Shelf::Models.built_in() {
-        let resolved = resolve_model(&presets(), name, Some("4-4")).unwrap();
+        let resolved = resolve_model(&presets(), name, Some("tiny")).unwrap();
         compare(&format!("model-{name}.toml"), &resolved.plan.to_toml());
     }
 }

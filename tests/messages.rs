@@ -245,7 +245,7 @@ fn unknown_names_list_what_there_is() {
         r#"
 error: unknown ablation "mpl"
  |
- = note: expected one of gate, mlp
+ = note: expected one of gate, heads, mlp, moe, norm, position
  = help: did you mean "mlp"?
 "#,
     );

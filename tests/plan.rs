@@ -1,7 +1,8 @@
 //! The reading commands in an empty folder, and laws of plans.
 
+use ablation_zoo::model::ModelConfig;
 use ablation_zoo::plan::{
-    Ablation, Fingerprint, Plan, Precision, Presets, Request, Shelf, resolve_model, resolve_single,
+    Ablation, Fingerprint, Plan, Precision, Presets, Request, Shelf, resolve, resolve_model, resolve_single,
 };
 use ablation_zoo::training::ScheduleConfig;
 use ablation_zoo::training::config::ConstantConfig;
@@ -87,13 +88,90 @@ fn completions_know_the_subcommands() {
     assert!(Folder::new().ask(&["completions", "bash"]).contains("diff"));
 }
 
+/// A model at one of its sizes.
+fn model(name: &str, size: &str) -> ModelConfig {
+    resolve_model(&Presets::at("/nowhere"), name, Some(size)).unwrap().plan.model
+}
+
+#[test]
+fn every_model_is_possible_at_every_size() {
+    let presets = Presets::at("/nowhere");
+    for (name, _) in Shelf::Models.built_in() {
+        let sizes = resolve::sizes(&presets, name).unwrap();
+        for small in ["micro", "mini", "tiny"] {
+            assert!(sizes.iter().any(|size| size == small), "{name} has no size {small}");
+        }
+        for size in sizes {
+            assert_eq!(model(name, &size).check(512), Vec::new(), "{name}:{size}");
+        }
+    }
+}
+
 #[test]
 fn sizes_have_the_parameters_that_the_paper_plots() {
-    let published =
-        [("2-2", 816_000), ("4-2", 1_212_544), ("2-3", 1_518_912), ("6-4", 5_577_472), ("12-12", 87_571_200)];
+    let published = [
+        ("gpt2", "2-2", 816_000),
+        ("gpt2", "4-2", 1_212_544),
+        ("gpt2", "2-3", 1_518_912),
+        ("gpt2", "6-4", 5_577_472),
+        ("gpt2", "12-12", 87_571_200),
+    ];
+    let noted =
+        [("gpt2-quarter", "2-2", 618_624), ("gpt2-none", "2-2", 552_064), ("gpt2-moe", "2-2", 2_674_304)];
+    for (name, size, params) in published.into_iter().chain(noted) {
+        assert_eq!(model(name, size).num_params(3275, 512).total, params, "{name}:{size}");
+    }
+    assert_eq!(model("gpt2-moe", "2-2").num_params(3275, 512).active, 626_816);
+}
+
+/// With the vocabulary and, for GPT-2, the row that they were published with.
+#[test]
+fn published_models_have_their_published_parameters() {
+    let published = [
+        ("gpt2-learned", "124m", 50_257, 124_439_808),
+        ("gpt2-learned", "355m", 50_257, 354_823_168),
+        ("gpt2-learned", "774m", 50_257, 774_030_080),
+        ("gpt2-learned", "1.5b", 50_257, 1_557_611_200),
+        ("llama", "7b", 32_000, 6_738_415_616),
+        ("llama", "13b", 32_000, 13_015_864_320),
+        ("llama", "33b", 32_000, 32_528_943_616),
+        ("llama", "65b", 32_000, 65_285_660_672),
+        ("llama-3", "8b", 128_256, 8_030_261_248),
+        ("llama-3", "70b", 128_256, 70_553_706_496),
+        ("llama-3", "405b", 128_256, 405_853_388_800),
+        ("mistral", "7b", 32_000, 7_241_732_096),
+        ("mixtral", "8x7b", 32_000, 46_702_792_704),
+        ("mixtral", "8x22b", 32_000, 140_620_634_112),
+        ("gpt-neox", "160m", 50_304, 162_322_944),
+        ("gpt-neox", "20b", 50_432, 20_554_567_680),
+        ("qwen3-like", "1.7b", 151_936, 1_720_574_976),
+        ("qwen3-like", "8b", 151_936, 8_190_735_360),
+        ("qwen3-like", "14b", 151_936, 14_768_307_200),
+        ("olmo-2-like", "1b", 100_352, 1_484_916_736),
+        ("olmo-2-like", "7b", 100_352, 7_298_617_344),
+        ("olmo-2-like", "13b", 100_352, 13_716_198_400),
+        ("olmo-2-like", "32b", 100_352, 32_234_279_936),
+    ];
+    for (name, size, vocab_size, params) in published {
+        assert_eq!(model(name, size).num_params(vocab_size, 1024).total, params, "{name}:{size}");
+    }
+}
+
+/// Biderman et al. 2023 (arXiv 2304.01373), Table 1.
+#[test]
+fn gpt_neox_has_the_parameters_of_pythia_outside_its_tables() {
+    let published = [
+        ("70m", 18_915_328),
+        ("160m", 85_056_000),
+        ("410m", 302_311_424),
+        ("1b", 805_736_448),
+        ("1.4b", 1_208_602_624),
+        ("2.8b", 2_517_652_480),
+        ("6.9b", 6_444_163_072),
+        ("12b", 11_327_027_200),
+    ];
     for (size, params) in published {
-        let model = resolve_model(&Presets::at("/nowhere"), "gpt2", Some(size)).unwrap().plan.model;
-        assert_eq!(model.num_params(3275, 512).total, params, "gpt2 {size}");
+        assert_eq!(model("gpt-neox", size).num_params(50_304, 2048).non_embedding(), params, "{size}");
     }
 }
 

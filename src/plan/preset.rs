@@ -63,9 +63,11 @@ impl Shelf {
     /// Names and texts that are compiled in.
     pub fn built_in(self) -> &'static [(&'static str, &'static str)] {
         match self {
-            Shelf::Models => built_in!("models": "gpt2" "llama" "mistral"),
+            Shelf::Models => built_in!("models":
+                "gpt-neox" "gpt2" "gpt2-learned" "gpt2-moe" "gpt2-none" "gpt2-quarter" "llama" "llama-3" "mistral"
+                "mixtral" "olmo-2-like" "qwen3-like"),
             Shelf::Datasets => built_in!("datasets": "biod" "bios" "text"),
-            Shelf::Ablations => built_in!("ablations": "gate" "mlp"),
+            Shelf::Ablations => built_in!("ablations": "gate" "heads" "mlp" "moe" "norm" "position"),
         }
     }
 }
@@ -211,16 +213,17 @@ mod tests {
         std::fs::write(folder.path().join("models/new.toml"), "# new").unwrap();
         let source = presets.load(Shelf::Models, "gpt2").unwrap();
         assert_eq!((source.name.as_str(), note(&source.text)), ("models/gpt2.toml", "mine"));
-        assert_eq!(presets.names(Shelf::Models), ["gpt2", "llama", "mistral", "new"]);
+        let names = presets.names(Shelf::Models);
+        assert_eq!(names.len(), Shelf::Models.built_in().len() + 1);
+        assert!(names.is_sorted() && names.contains(&"new".to_string()), "{names:?}");
     }
 
     #[test]
     fn an_unknown_name_lists_what_there_is() {
         let error = Presets::at("/nowhere").load(Shelf::Models, "lama").unwrap_err();
-        assert_eq!(
-            error.to_string(),
-            "unknown model \"lama\", expected one of gpt2, llama, mistral; did you mean \"llama\"?"
-        );
+        let names: Vec<&str> = Shelf::Models.built_in().iter().map(|(name, _)| *name).collect();
+        let expected = format!("expected one of {}; did you mean \"llama\"?", names.join(", "));
+        assert_eq!(error.to_string(), format!("unknown model \"lama\", {expected}"));
         let error = Presets::at("/nowhere").load(Shelf::Models, "mlp").unwrap_err();
         assert!(error.to_string().ends_with("\"mlp\" is one of the ablations"), "{error}");
     }
