@@ -1,6 +1,6 @@
 //! Tokens per second of a full training step (forward, backward, clip, AdamW), beside the machine's matrix peak.
 //!
-//! Five shapes of the `gpt2` preset: `S`, `M` and `L` are small language models, `Q` is the quick profile of the main
+//! Five shapes of the `gpt2` preset: `S`, `M` and `L` are small language models, `Q` is near the quick profile of the main
 //! ablation and `P` its smallest published size. `benches/pytorch/` has the same shapes in PyTorch.
 
 use std::time::{Duration, Instant};
