@@ -49,7 +49,8 @@ fn a_finished_model_is_measured_again_with_the_same_result() {
     folder.ask(&[&["train", "gpt2:micro", "biod"], &sets[..], &length[..]].concat());
     let runs = folder.json(&["runs", "--json"]);
     let name = runs[0]["run"].as_str().unwrap();
-    let kept = std::fs::read_to_string(folder.path().join("runs").join(name).join("measurements.json")).unwrap();
+    let kept =
+        std::fs::read_to_string(folder.path().join("runs").join(name).join("measurements.json")).unwrap();
     let kept: serde_json::Value = serde_json::from_str(&kept).unwrap();
     let again = folder.json(&["measure", name, "--json"]);
     assert_eq!(kept["measurements"]["capacity"], again["capacity"]);

@@ -189,11 +189,10 @@ mod tests {
         for shelf in Shelf::ALL {
             let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join(shelf.folder());
             let files = std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path());
-            let mut files: Vec<_> =
-                files.filter(|path| path.extension().is_some_and(|e| e == "toml")).collect();
-            files.sort();
-            let files: Vec<&str> =
+            let files: Vec<_> = files.filter(|path| path.extension().is_some_and(|e| e == "toml")).collect();
+            let mut files: Vec<&str> =
                 files.iter().map(|path| path.file_stem().unwrap().to_str().unwrap()).collect();
+            files.sort();
             let mut built_in: Vec<&str> = shelf.built_in().iter().map(|(name, _)| *name).collect();
             built_in.sort();
             assert_eq!(files, built_in, "{}", shelf.folder());
