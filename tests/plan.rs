@@ -292,7 +292,7 @@ fn overrides() -> impl Strategy<Value = Vec<String>> {
     let one = prop_oneof![
         number("model.n_layers", 1..5),
         number("training.batch", 1..99),
-        number("data.people", 100..9999),
+        number("data.people", 1000..9999), // with any batch above more steps than the warm-up has
         number("measure.renderings", 1..9),
         (1e-5..1.0).prop_map(|lr| format!("training.peak_lr={lr:?}")),
         (0.001..0.999).prop_map(|share| format!("training.schedule={{ kind = \"cosine\", floor = {share:?} }}")),
