@@ -79,7 +79,7 @@ pub fn gather(
     let decided = ablation.decided(&|fingerprint| ledger.measure(fingerprint));
     let mut evidence = Evidence {
         name: ablation.name.clone(),
-        profile: ablation.profile.clone().unwrap_or_default(),
+        profile: ablation.profile.clone().unwrap_or_else(|| "default".to_string()),
         command,
         question: ablation.about.question.clone(),
         source: ablation.about.source.clone(),
