@@ -36,7 +36,7 @@ fn main() -> Result<()> {
     let TrainingConfig { optimizer, clip, .. } = TrainingConfig::default();
     let (optimizer, clip): (OptimizerConfig, Clip) = (optimizer, clip);
     let mut optimizer = Optimizer::new(&optimizer, &clip);
-    let schedule = ScheduleConfig::Cosine(CosineConfig { warmup_steps: 30, floor: 0.1 });
+    let schedule = ScheduleConfig::Cosine(CosineConfig { warmup_steps: 30, ..CosineConfig::default() });
 
     for step in 0..STEPS {
         let batch = data.batch(step, ROWS); // a pure function of (seed, step): nothing to rewind

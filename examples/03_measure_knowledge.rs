@@ -34,7 +34,7 @@ fn main() -> Result<()> {
         length: Length::Exposures(Count { count: exposures }),
         batch: 8,
         peak_lr: 2e-3,
-        schedule: ScheduleConfig::Cosine(CosineConfig { warmup_steps: 100, floor: 0.1 }),
+        schedule: ScheduleConfig::Cosine(CosineConfig { warmup_steps: 100, ..CosineConfig::default() }),
         ..TrainingConfig::default()
     };
     let job = Job { model: &model, data: &data, training: &training, seed: 0 };

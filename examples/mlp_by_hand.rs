@@ -17,7 +17,7 @@ use ablation_zoo::{Result, device};
 
 fn main() -> Result<()> {
     let data = DataConfig::BioD(BioDConfig { people: 320, ..BioDConfig::default() });
-    let schedule = ScheduleConfig::Cosine(CosineConfig { warmup_steps: 200, floor: 0.1 });
+    let schedule = ScheduleConfig::Cosine(CosineConfig { warmup_steps: 200, ..CosineConfig::default() });
     let training = TrainingConfig { peak_lr: 2e-3, schedule, ..TrainingConfig::default() };
     let init = InitConfig::WidthScaled(Default::default());
     let mut bits = Vec::new();

@@ -7,3 +7,4 @@ mod messages;
 mod plan;
 mod program;
 mod run;
+mod stages;

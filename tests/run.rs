@@ -212,7 +212,16 @@ fn planned(kind: &str, seed: u64) -> WantedRun {
     let kind_number = KINDS.iter().position(|known| *known == kind).unwrap();
     let fingerprint = format!("{kind_number:04x}{:012x}{:016x}", seed, 7);
     let (name, label) = (format!("{kind}-{seed}"), format!("{kind} seed {seed}"));
-    WantedRun { name, arm: kind.to_string(), label, role: Role::Report, plan, fingerprint, flops: 1e6 }
+    WantedRun {
+        name,
+        arm: kind.to_string(),
+        label,
+        role: Role::Report,
+        plan,
+        fingerprint,
+        flops: 1e6,
+        trunk: None,
+    }
 }
 
 /// Plans all at once, and nothing later.
@@ -611,7 +620,7 @@ fn garbage_is_what_finished_runs_and_kills_left_and_nothing_else() {
     }
     fs::write(done_run.file(CHECKPOINTS).join("notes.txt"), "mine").unwrap();
     let before = fs::read(done_run.file(MODEL)).unwrap();
-    let garbage = gc::find(&store).unwrap();
+    let garbage = gc::find(&store, gc::Stages::Keep).unwrap();
     assert!(garbage.iter().any(|piece| piece.bytes > 0));
     gc::delete(&garbage).unwrap();
     let left = |run: &ablation_zoo::run::Run| {
@@ -622,7 +631,7 @@ fn garbage_is_what_finished_runs_and_kills_left_and_nothing_else() {
     };
     assert_eq!(left(&done_run), ["step-my-own", "notes.txt"].map(String::from).into());
     assert_eq!(left(&waiting_run), ["step-my-own", "step-000000000007"].map(String::from).into());
-    assert!(gc::find(&store).unwrap().is_empty());
+    assert!(gc::find(&store, gc::Stages::Keep).unwrap().is_empty());
     assert_eq!(fs::read(done_run.file(MODEL)).unwrap(), before);
     done_run.verify().unwrap();
 }

@@ -1,7 +1,7 @@
 //! `zoo gc`: what takes room in the store and is needed by nobody.
 
 use ablation_zoo::Result;
-use ablation_zoo::run::gc::{self, Garbage};
+use ablation_zoo::run::gc::{self, Garbage, Stages};
 use clap::Args;
 use serde_json::json;
 
@@ -17,6 +17,9 @@ pub struct Gc {
     /// Delete what is listed
     #[arg(long)]
     delete: bool,
+    /// Also checkpoints of finished runs that others may begin from, such as trunks
+    #[arg(long)]
+    stages: bool,
     #[command(flatten)]
     format: Format,
 }
@@ -24,7 +27,8 @@ pub struct Gc {
 impl Gc {
     /// Lists, and deletes if asked to.
     pub fn run(&self) -> Result<()> {
-        let garbage = gc::find(&self.store.open()?)?;
+        let stages = if self.stages { Stages::Delete } else { Stages::Keep };
+        let garbage = gc::find(&self.store.open()?, stages)?;
         let deleted = self.delete.then(|| gc::delete(&garbage)).transpose()?;
         if self.format.json {
             let pieces = garbage

@@ -32,7 +32,7 @@ impl MeasureCommand {
         let mut plan = run.plan()?;
         plan.measure.renderings = self.renderings.unwrap_or(plan.measure.renderings).clamp(1, 10_000);
         let device = device::open(&self.device)?;
-        let task = Task { run, plan, device: self.device.clone() };
+        let task = Task { run, plan, device: self.device.clone(), stages: Vec::new() };
         let measured = job::measure_again(&task, &device)?;
         if self.format.json {
             let json = serde_json::to_value(&measured).expect("measurements are numbers and names");

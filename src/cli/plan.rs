@@ -1,7 +1,9 @@
 //! `zoo plan`: what an ablation will run, what each arm holds fixed, and what it costs, before anything runs.
 
 use ablation_zoo::Result;
-use ablation_zoo::plan::{Ablation, Arm, Calibration, Cost, Holds, Outlook, PlannedRun, Presets};
+use ablation_zoo::plan::{
+    Ablation, Arm, Calibration, Cost, Holds, Outlook, PlannedRun, PlannedStage, Presets, stages,
+};
 use clap::Args;
 use serde_json::{Value as Json, json};
 
@@ -27,19 +29,33 @@ impl PlanCommand {
         let profile = self.overrides.profile.as_deref();
         let ablation = Ablation::load(&Presets::here(), &self.ablation, profile, &self.overrides.sets)?;
         let outlook = ablation.outlook();
+        let stages = stages(&outlook.certain)?;
         let speed = Calibration::default();
         match self.format.json {
-            true => output::print_json(&as_json(&ablation, &outlook, &speed)?),
-            false => output::print(&as_text(&ablation, &outlook, &speed)?),
+            true => output::print_json(&as_json(&ablation, &outlook, &stages, &speed)?),
+            false => output::print(&as_text(&ablation, &outlook, &stages, &speed)?),
         }
     }
 }
 
-fn as_text(ablation: &Ablation, outlook: &Outlook, speed: &Calibration) -> Result<String> {
+fn as_text(
+    ablation: &Ablation,
+    outlook: &Outlook,
+    stages: &[PlannedStage],
+    speed: &Calibration,
+) -> Result<String> {
     let mut text = heading(ablation);
     text.push_str(&arms(ablation, outlook, speed)?);
     text.push_str(&tuning(ablation));
-    text.push_str(&totals(outlook, speed)?);
+    let shared = Total::of_stages(stages, speed)?;
+    if shared.runs > 0 {
+        let (runs, flops) = (output::count(shared.runs, "run"), output::short(shared.flops, "FLOPs"));
+        let parts = parts(stages);
+        text.push_str(&format!(
+            "  first: {runs} that others begin from ({parts}), {flops}, each done once\n"
+        ));
+    }
+    text.push_str(&totals(outlook, &shared, speed)?);
     Ok(text)
 }
 
@@ -118,8 +134,8 @@ fn tuning(ablation: &Ablation) -> String {
 }
 
 /// Runs, FLOPs and time of everything, and of everything that may be.
-fn totals(outlook: &Outlook, speed: &Calibration) -> Result<String> {
-    let certain = Total::of(&outlook.certain, speed)?;
+fn totals(outlook: &Outlook, shared: &Total, speed: &Calibration) -> Result<String> {
+    let certain = Total::of(&outlook.certain, speed)?.and(shared);
     let all = certain.and(&Total::of(&outlook.likely, speed)?);
     let range = |low: String, high: String| if low == high { low } else { format!("{low} to {high}") };
     let runs = match certain.runs == all.runs {
@@ -139,6 +155,14 @@ fn totals(outlook: &Outlook, speed: &Calibration) -> Result<String> {
     ))
 }
 
+/// Which parts the runs play that others begin from: `trunk`.
+fn parts(stages: &[PlannedStage]) -> String {
+    let mut parts: Vec<&str> = stages.iter().map(|stage| stage.part.name()).collect();
+    parts.sort_unstable();
+    parts.dedup();
+    parts.join(", ")
+}
+
 /// What several runs cost together.
 struct Total {
     runs: usize,
@@ -151,6 +175,16 @@ impl Total {
         let mut total = Total { runs: runs.len(), flops: 0.0, longest: 0.0 };
         for run in runs {
             let cost = run.plan.cost(speed)?;
+            total.flops += cost.flops;
+            total.longest = total.longest.max(cost.seconds);
+        }
+        Ok(total)
+    }
+
+    fn of_stages(stages: &[PlannedStage], speed: &Calibration) -> Result<Self> {
+        let mut total = Total { runs: stages.len(), flops: 0.0, longest: 0.0 };
+        for stage in stages {
+            let cost = stage.run.plan.cost_after(stage.first_step, speed)?;
             total.flops += cost.flops;
             total.longest = total.longest.max(cost.seconds);
         }
@@ -172,8 +206,16 @@ impl Total {
     }
 }
 
-fn as_json(ablation: &Ablation, outlook: &Outlook, speed: &Calibration) -> Result<Json> {
+fn as_json(
+    ablation: &Ablation,
+    outlook: &Outlook,
+    stages: &[PlannedStage],
+    speed: &Calibration,
+) -> Result<Json> {
     let mut runs = Vec::new();
+    for stage in stages {
+        runs.push(run_json(&stage.run, &stage.run.plan.cost_after(stage.first_step, speed)?, true));
+    }
     for (planned, certain) in [(&outlook.certain, true), (&outlook.likely, false)] {
         for run in planned {
             runs.push(run_json(run, &run.plan.cost(speed)?, certain));

@@ -94,6 +94,7 @@ impl Runs {
             arm: header.arm,
             role: match header.role {
                 ablation_zoo::run::Role::Tune => "tune",
+                ablation_zoo::run::Role::Stage => "stage",
                 ablation_zoo::run::Role::Report => "report",
             },
             bytes: sizes.checkpoints + sizes.rest,

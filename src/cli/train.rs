@@ -62,6 +62,7 @@ impl Train {
             role: Role::Report,
             fingerprint: Fingerprint::of(&plan, Precision::F32)?.full(),
             flops: plan.cost(&Calibration::default())?.flops,
+            trunk: None,
             plan,
         })
     }

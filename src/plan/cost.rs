@@ -28,7 +28,7 @@ impl Default for Calibration {
 pub struct Cost {
     /// Parameters of the model.
     pub params: ParamCount,
-    /// Optimizer steps.
+    /// Optimizer steps of its own.
     pub steps: u64,
     /// Tokens read.
     pub tokens: u64,
@@ -50,14 +50,22 @@ const IN_FLIGHT: f64 = 1.2;
 const LOGIT_ROWS: usize = 512;
 
 impl Plan {
-    /// What the run costs; the plan must have passed its check.
+    /// What the run itself costs, without the runs that it begins from; the plan must have passed its check.
     ///
     /// # Errors
     /// If a data file that the plan names cannot be read.
     pub fn cost(&self, calibration: &Calibration) -> Result<Cost> {
+        self.cost_after(self.first_step()?, calibration)
+    }
+
+    /// What the run costs from a step on.
+    ///
+    /// # Errors
+    /// As [`Plan::cost`].
+    pub fn cost_after(&self, first_step: u64, calibration: &Calibration) -> Result<Cost> {
         let (vocab_size, seq_len) = (DataSize::of(&self.data)?.vocab_size, self.data.seq_len());
         let params = self.num_params()?;
-        let steps = self.steps()?;
+        let steps = self.steps()? - first_step;
         let rows = self.training.batch as u64;
         let tokens = steps.saturating_mul(rows).saturating_mul(seq_len as u64);
         let flops = tokens as f64 * self.flops_per_token()?.exact as f64;

@@ -15,6 +15,7 @@ pub mod resolve;
 mod resolved;
 pub mod runs;
 mod sets;
+pub mod stages;
 pub mod tree;
 pub mod writer;
 
@@ -27,6 +28,7 @@ pub use preset::{Presets, Shelf};
 pub use resolve::{Request, resolve_dataset, resolve_model, resolve_single};
 pub use resolved::Resolved;
 pub use runs::{Edge, Next, Outlook, PlannedRun, Rate, Role, Tuned};
+pub use stages::{Parent, Part, PlannedStage, stages};
 
 use data_size::DataSize;
 use serde::{Deserialize, Serialize};

@@ -48,6 +48,8 @@ pub enum Role {
     Tune,
     /// Reported.
     Report,
+    /// Another run begins from it; never reported.
+    Stage,
 }
 
 /// Whose best value of the tuned key a run uses.

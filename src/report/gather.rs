@@ -106,7 +106,7 @@ pub fn gather(
             (Found::Open, Role::Report) => {
                 evidence.missing.push(MissingRun { arm, seed, cause: "not run yet".to_string() });
             }
-            (Found::GivenUp(_) | Found::Open, Role::Tune) => {}
+            (Found::GivenUp(_) | Found::Open, Role::Tune) | (_, Role::Stage) => {}
         }
     }
     ledger.damage.into_inner().map_or(Ok(evidence), Err)

@@ -74,6 +74,7 @@ impl<'a> Answers<'a> {
             plan: run.plan.clone(),
             fingerprint: run.fingerprint.full(),
             flops: run.plan.cost(&Calibration::default())?.flops,
+            trunk: None,
         })
     }
 }

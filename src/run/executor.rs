@@ -16,6 +16,7 @@ use super::environment::{THREADS, cores, free_disk};
 use super::folder::{LOG, Run, Site, State};
 use super::lease::{Standing, Watchman};
 use super::progress::{Display, Show};
+use super::stages::{self, Trunks};
 use super::stop::Stop;
 use super::store::{Store, WantedRun, check_name};
 use super::worker::{Event, STOP};
@@ -124,7 +125,7 @@ impl Summary {
     /// [`Kind::Stopped`] when something was stopped, [`Kind::RunsFailed`] when something failed.
     pub fn check(&self) -> Result<()> {
         let answer = |failure: &&Failure| {
-            failure.role == Role::Tune && matches!(failure.state, State::Diverged { .. })
+            failure.role != Role::Report && matches!(failure.state, State::Diverged { .. })
         };
         let problems: Vec<_> =
             self.failures.iter().filter(|failure| !answer(failure)).map(Failure::problem).collect();
@@ -202,7 +203,12 @@ struct Schedule<'a> {
     /// What was in the store at the start.
     index: HashMap<String, Run>,
     known: HashSet<String>,
-    queue: VecDeque<WantedRun>,
+    /// Runs that others may wait for and that will not be finished, with their state.
+    lost: HashMap<String, State>,
+    /// Known runs that are finished.
+    finished: HashSet<String>,
+    trunks: Trunks,
+    queue: VecDeque<Queued>,
     active: HashMap<usize, Active>,
     elsewhere: Vec<Elsewhere>,
     looked: Instant,
@@ -213,6 +219,13 @@ struct Schedule<'a> {
     words: (Sender<Word>, Receiver<Word>),
     display: Display,
     summary: Summary,
+}
+
+/// A run that waits for its turn.
+struct Queued {
+    wanted: WantedRun,
+    /// What it begins from, by fingerprint.
+    after: Vec<String>,
 }
 
 /// A run in a child of this process.
@@ -245,6 +258,9 @@ impl<'a> Schedule<'a> {
             threads,
             index: store.index(&executor.site)?,
             known: HashSet::new(),
+            lost: HashMap::new(),
+            finished: HashSet::new(),
+            trunks: Trunks::default(),
             queue: VecDeque::new(),
             active: HashMap::new(),
             elsewhere: Vec::new(),
@@ -289,40 +305,77 @@ impl<'a> Schedule<'a> {
     fn take_in(&mut self, wanted: Vec<WantedRun>) -> Result<()> {
         let known = self.known.len();
         wanted.into_iter().try_for_each(|wanted| self.enqueue(wanted))?;
+        for queued in &mut self.queue {
+            queued.wanted.trunk = self.trunks.before(&queued.wanted.fingerprint).map(str::to_string);
+        }
         self.ask = self.known.len() > known && self.queue.is_empty();
         Ok(())
     }
 
+    /// Queues a run that is new and not done, behind those that it begins from.
     fn enqueue(&mut self, wanted: WantedRun) -> Result<()> {
         check_name(&wanted.name)?;
         if !self.known.insert(wanted.fingerprint.clone()) {
             return Ok(());
         }
+        self.trunks.note(&wanted)?;
         let before = wanted.fingerprint.get(..16).and_then(|short| self.index.get(short));
         match before.map(Run::state).transpose() {
-            Ok(Some(State::Finished)) => self.summary.skipped += 1,
+            Ok(Some(State::Finished)) => {
+                self.summary.skipped += 1;
+                self.finished.insert(wanted.fingerprint);
+            }
             Ok(Some(state @ State::Diverged { .. })) if self.executor.diverged == Diverged::Keep => {
                 let folder = before.map(|run| run.path().display().to_string());
                 self.fail(&wanted, folder, state);
             }
             // A status that cannot be read is made anew when the run starts.
             Ok(_) | Err(_) => {
+                let parents = stages::parents(&wanted)?;
+                let after = parents.iter().map(|parent| parent.fingerprint.clone()).collect();
+                parents.into_iter().try_for_each(|parent| self.enqueue(parent))?;
                 self.display.plans(wanted.flops);
-                self.queue.push_back(wanted);
+                self.queue.push_back(Queued { wanted, after });
             }
         }
         Ok(())
     }
 
+    /// Whether all that a run begins from is there, or will never be.
+    fn is_ready(&self, queued: &Queued) -> bool {
+        let settled = |parent: &String| {
+            self.finished.contains(parent) || self.lost.contains_key(parent) || !self.known.contains(parent)
+        };
+        queued.after.iter().chain(&queued.wanted.trunk).all(settled)
+    }
+
     /// Starts a run; false when there is none to start.
     fn start_next(&mut self) -> bool {
-        let Some(wanted) = self.queue.pop_front() else { return false };
-        let alone = self.queue.is_empty() && self.active.is_empty();
+        let Some(place) = self.queue.iter().position(|queued| self.is_ready(queued)) else { return false };
+        let Some(Queued { wanted, after }) = self.queue.remove(place) else { return false };
+        if let Some(state) = after.iter().find_map(|parent| self.lost.get(parent)).cloned() {
+            self.lose(&wanted, &state);
+            return true;
+        }
+        let alone = self.active.is_empty() && !self.queue.iter().any(|queued| self.is_ready(queued));
         if let Err(error) = self.start(&wanted, alone) {
             self.display.ends(&wanted, "failed", Some(&error.to_string()));
             self.fail(&wanted, None, State::Failed { cause: error.to_string() });
         }
         true
+    }
+
+    /// A run that cannot begin, because what it begins from ended like this.
+    fn lose(&mut self, wanted: &WantedRun, parent: &State) {
+        let cause = format!("what it begins from {}: {}", parent.name(), parent.cause().unwrap_or_default());
+        let state = match parent {
+            State::Diverged { .. } => State::Diverged { cause },
+            _ => State::Failed { cause },
+        };
+        let noted = self.store.prepare(wanted, &self.executor.site);
+        let noted = noted.and_then(|run| run.set_state(&state).map(|()| run));
+        self.display.ends(wanted, state.name(), state.cause());
+        self.fail(wanted, noted.ok().map(|run| run.path().display().to_string()), state);
     }
 
     fn start(&mut self, wanted: &WantedRun, alone: bool) -> Result<()> {
@@ -399,7 +452,9 @@ impl<'a> Schedule<'a> {
         self.ask = true;
         if run.is_finished() {
             self.summary.finished += 1;
-            return self.display.ends(&wanted, "finished", None);
+            self.display.ends(&wanted, "finished", None);
+            self.finished.insert(wanted.fingerprint);
+            return;
         }
         match last {
             Some(Event::Held { by }) => {
@@ -425,6 +480,7 @@ impl<'a> Schedule<'a> {
     }
 
     fn fail(&mut self, wanted: &WantedRun, folder: Option<String>, state: State) {
+        self.lost.insert(wanted.fingerprint.clone(), state.clone());
         let failure = Failure { label: wanted.label.clone(), folder, role: wanted.role, state };
         self.summary.failures.push(failure);
         self.ask = true;
@@ -444,6 +500,7 @@ impl<'a> Schedule<'a> {
                 self.summary.finished += 1;
                 self.ask = true;
                 self.display.ends(&other.wanted, "finished elsewhere", None);
+                self.finished.insert(other.wanted.fingerprint);
             } else if matches!(other.watchman.look(other.run.path())?, Standing::Held(_)) {
                 self.elsewhere.push(other);
             } else {
@@ -452,7 +509,7 @@ impl<'a> Schedule<'a> {
                         self.ended_badly(&other.wanted, &other.run, state);
                     }
                     State::Waiting | State::Running | State::Stopped | State::Finished => {
-                        self.queue.push_back(other.wanted);
+                        self.queue.push_back(Queued { wanted: other.wanted, after: Vec::new() });
                     }
                 }
             }

@@ -92,6 +92,9 @@ pub struct Header {
     pub label: String,
     /// What it is for.
     pub role: Role,
+    /// A shorter trunk (hash of its plan) that this one can go on from.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub trunk: Option<String>,
 }
 
 /// Bytes on disk.
@@ -173,6 +176,7 @@ impl Header {
             arm: wanted.arm.clone(),
             label: wanted.label.clone(),
             role: wanted.role,
+            trunk: wanted.trunk.clone(),
         }
     }
 }

@@ -11,6 +11,7 @@ use super::folder::{CHECKPOINTS, Run, State, bytes_below};
 use super::lease::{BEAT, Claim, Lease};
 use super::store::{Store, entries};
 use crate::error::{Error, Result};
+use crate::plan::Role;
 
 /// Half made run folders younger than this may belong to somebody who is making one.
 const FRESH: Duration = Duration::from_secs(3600);
@@ -25,6 +26,16 @@ pub struct Garbage {
     /// Why nobody needs it.
     pub why: Why,
     run: Option<Run>,
+}
+
+/// What becomes of the checkpoints of finished runs that others may begin from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Stages {
+    /// They stay.
+    #[default]
+    Keep,
+    /// They go: a run that would begin from one does its work again.
+    Delete,
 }
 
 /// Why something is garbage.
@@ -50,7 +61,7 @@ impl Why {
 ///
 /// # Errors
 /// A folder cannot be listed.
-pub fn find(store: &Store) -> Result<Vec<Garbage>> {
+pub fn find(store: &Store, stages: Stages) -> Result<Vec<Garbage>> {
     let mut garbage = Vec::new();
     for name in entries(store.path())? {
         let path = store.path().join(&name);
@@ -58,8 +69,11 @@ pub fn find(store: &Store) -> Result<Vec<Garbage>> {
             garbage.push(Garbage { bytes: bytes_below(&path)?, path, why: Why::HalfMade, run: None });
         }
     }
-    for run in store.runs()?.into_iter().filter(|run| run.header().is_ok()) {
-        in_run(&run, &mut garbage)?;
+    for run in store.runs()? {
+        let Ok(header) = run.header() else { continue };
+        if header.role != Role::Stage || stages == Stages::Delete || !run.is_finished() {
+            in_run(&run, &mut garbage)?;
+        }
     }
     Ok(garbage)
 }

@@ -4,8 +4,10 @@ use burn::module::Module;
 use burn::tensor::Device;
 use serde_json::json;
 
-use super::folder::{CHECKPOINTS, CONFIG, MODEL};
+use super::folder::{CHECKPOINTS, CONFIG, METRICS, MODEL};
+use super::metrics;
 use super::record::TrainingSummary;
+use super::stages::Stage;
 use super::worker::{Outcome, Results, Task, Watch};
 use crate::data::Dataset;
 use crate::device;
@@ -13,8 +15,8 @@ use crate::error::{Error, Result};
 use crate::measure::record::Sample;
 use crate::measure::{MeasureConfig, Measurements, People, capacity, loss};
 use crate::model::Decoder;
-use crate::plan::Plan;
-use crate::training::{Control, Job, Metrics, Observer, Progress, fit, manifest, weights};
+use crate::plan::{Part, Plan};
+use crate::training::{Beginning, Control, Job, Metrics, Observer, Progress, fit_from, manifest, weights};
 
 /// People whose biographies are read for a probe during training.
 const PROBED: u64 = 256;
@@ -29,7 +31,7 @@ pub fn run(task: &Task, watch: &mut Watch) -> Result<Outcome> {
     let job = Job { model: &plan.model, data: &plan.data, training: &plan.training, seed: plan.seed };
     let params = plan.model.num_params(plan.data.vocab_size()?, plan.data.seq_len());
     let mut probing = Probing { watch, params: params.total, device: device.clone() };
-    let trained = match fit(&job, &device, &task.run.file(CHECKPOINTS), &mut probing) {
+    let trained = match fit_from(&job, &device, &task.run.file(CHECKPOINTS), || begin(task), &mut probing) {
         Ok(crate::training::Outcome::Finished(trained)) => trained,
         Ok(crate::training::Outcome::Stopped) => return Ok(Outcome::Stopped),
         Err(error) if error.kind == crate::error::Kind::Diverged => {
@@ -49,6 +51,25 @@ pub fn run(task: &Task, watch: &mut Watch) -> Result<Outcome> {
         peak_bytes: 0,
     };
     Ok(Outcome::Finished(Box::new(Results { params, training, measurements })))
+}
+
+/// The state that the run goes on from: of all trunks the one that has come furthest.
+fn begin(task: &Task) -> Result<Option<Beginning>> {
+    let mut furthest: Option<(Beginning, &Stage)> = None;
+    for stage in &task.stages {
+        match stage.part {
+            Part::Trunk => {
+                let beginning = Beginning::read(&stage.run.file(CHECKPOINTS))?;
+                let best = furthest.as_ref().map_or(0, |(beginning, _)| beginning.step);
+                if let Some(beginning) = beginning.filter(|beginning| beginning.step > best) {
+                    furthest = Some((beginning, stage));
+                }
+            }
+        }
+    }
+    let Some((beginning, stage)) = furthest else { return Ok(None) };
+    metrics::inherit(&stage.run.file(METRICS), &task.run.file(METRICS))?;
+    Ok(Some(beginning))
 }
 
 /// Everything that `plan` wants measured on a trained model.

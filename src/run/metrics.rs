@@ -77,6 +77,18 @@ fn parse(path: &Path, index: usize, line: &[u8]) -> Result<Option<Metrics>> {
     Ok(None)
 }
 
+/// Puts the lines of the run that another one begins from in front of its own, unless it has some already.
+///
+/// # Errors
+/// A file cannot be read or written.
+pub fn inherit(from: &Path, to: &Path) -> Result<()> {
+    if !read(to)?.lines.is_empty() || !from.exists() {
+        return Ok(());
+    }
+    let text = fs::read(from).map_err(|e| Error::io("read", from, e))?;
+    manifest::write_atomically(to, &text)
+}
+
 impl History {
     fn push(&mut self, line: Metrics) {
         self.lines.truncate(self.lines.partition_point(|kept| kept.step < line.step));

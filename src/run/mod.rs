@@ -10,6 +10,7 @@ pub mod lease;
 pub mod metrics;
 pub mod progress;
 pub mod record;
+pub mod stages;
 pub mod stop;
 pub mod store;
 pub mod worker;

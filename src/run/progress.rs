@@ -328,6 +328,7 @@ mod tests {
             plan: Plan::default(),
             fingerprint,
             flops,
+            trunk: None,
         })
     }
 

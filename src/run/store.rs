@@ -60,6 +60,8 @@ pub struct WantedRun {
     pub fingerprint: String,
     /// Expected FLOPs of training, for the ETA; 0 when unknown.
     pub flops: f64,
+    /// A shorter trunk (hash of its plan) that this one can go on from; the executor finds it.
+    pub trunk: Option<String>,
 }
 
 /// What the finished runs of a store say.

@@ -17,6 +17,7 @@ use super::folder::{METRICS, Run, State};
 use super::lease::{BEAT, Claim, Lease};
 use super::metrics::Writer;
 use super::record::{Environment, RunRecord, TrainingSummary};
+use super::stages::{self, Stage};
 use super::stop::{INTERRUPTED, Stop};
 use super::store::Store;
 use crate::error::{Error, Kind, Result};
@@ -67,6 +68,8 @@ pub struct Task {
     pub plan: Plan,
     /// `cpu`, `cuda:0`, ...
     pub device: String,
+    /// The runs that it begins from.
+    pub stages: Vec<Stage>,
 }
 
 /// How a job ended, if not in an error.
@@ -193,7 +196,9 @@ fn claimed(
     if run.is_finished() {
         return Ok((Event::Finished, 0));
     }
-    let task = Task { plan: run.plan()?, run, device: order.device.clone() };
+    let plan = run.plan()?;
+    let stages = stages::find(&store, &run, &plan)?;
+    let task = Task { plan, run, device: order.device.clone(), stages };
     task.run.set_state(&State::Running)?;
     task.run.set_environment(&Environment::here(&order.device))?;
     let mut watch = Watch::new(&task.run, lease, voice.clone());

@@ -16,6 +16,8 @@ pub struct TrainingConfig {
     pub peak_lr: f64,
     /// The learning rate over time.
     pub schedule: ScheduleConfig,
+    /// In which order documents come.
+    pub order: Order,
     /// The update rule.
     pub optimizer: OptimizerConfig,
     /// What happens to large gradients.
@@ -42,6 +44,17 @@ pub struct Count {
     pub count: u64,
 }
 
+/// In which order documents come.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Order {
+    /// All exposures of the whole run are shuffled together (arXiv 2404.05405): the order depends on the run's length.
+    #[default]
+    Global,
+    /// One exposure after the other, each shuffled by itself: a longer run begins like a shorter one.
+    Epochs,
+}
+
 /// The learning rate over time, in shares of the peak.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
@@ -50,6 +63,8 @@ pub enum ScheduleConfig {
     Cosine(CosineConfig),
     /// Linear warm-up, then constant.
     Constant(ConstantConfig),
+    /// Warm-up, stable, decay: linear warm-up, constant, and a cooldown at the end (arXiv 2404.06395, 2405.18392).
+    Wsd(WsdConfig),
 }
 
 /// Settings of the cosine schedule.
@@ -60,6 +75,34 @@ pub struct CosineConfig {
     pub warmup_steps: u64,
     /// Where it ends, as a share of the peak.
     pub floor: f64,
+    /// Steps of the cosine over steps of the run: above 1 the run ends before the cosine does, below 1 it goes on at the
+    /// floor (arXiv 2203.15556, Figure A1).
+    pub stretch: f64,
+}
+
+/// Settings of warm-up, stable, decay.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct WsdConfig {
+    /// Steps from zero to the peak.
+    pub warmup_steps: u64,
+    /// Share of the run's steps in which the rate falls.
+    pub cooldown: f64,
+    /// How it falls.
+    pub shape: Cooldown,
+    /// Where it ends, as a share of the peak.
+    pub floor: f64,
+}
+
+/// How the rate falls in a cooldown; `p` goes from 0 to 1 over it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Cooldown {
+    /// `1 - sqrt(p)` (arXiv 2405.18392, the best of those tried there).
+    #[default]
+    OneMinusSqrt,
+    /// `1 - p`.
+    Linear,
 }
 
 /// Settings of the constant schedule.
@@ -131,13 +174,19 @@ impl Default for Count {
 
 impl Default for CosineConfig {
     fn default() -> Self {
-        CosineConfig { warmup_steps: 1000, floor: 0.1 }
+        CosineConfig { warmup_steps: 1000, floor: 0.1, stretch: 1.0 }
     }
 }
 
 impl Default for ConstantConfig {
     fn default() -> Self {
         ConstantConfig { warmup_steps: 1000 }
+    }
+}
+
+impl Default for WsdConfig {
+    fn default() -> Self {
+        WsdConfig { warmup_steps: 1000, cooldown: 0.2, shape: Cooldown::default(), floor: 0.0 }
     }
 }
 
@@ -160,6 +209,7 @@ impl Default for TrainingConfig {
             batch: 16,
             peak_lr: 1e-3,
             schedule: ScheduleConfig::Cosine(CosineConfig::default()),
+            order: Order::default(),
             optimizer: OptimizerConfig::Adamw(AdamwConfig::default()),
             clip: Clip::GlobalNorm(GlobalNormConfig::default()),
         }
@@ -183,11 +233,12 @@ impl TrainingConfig {
         (steps.round() as u64).max(1)
     }
 
-    /// How often each document is seen: what the stream of documents is shuffled over.
+    /// How many exposures are shuffled together.
     pub fn exposures(&self, seq_len: usize, tokens_per_exposure: f64) -> u64 {
-        match self.length {
-            Length::Exposures(Count { count }) => count,
-            Length::Steps(_) | Length::Tokens(_) => {
+        match (self.order, self.length) {
+            (Order::Epochs, _) => 1,
+            (Order::Global, Length::Exposures(Count { count })) => count,
+            (Order::Global, Length::Steps(_) | Length::Tokens(_)) => {
                 let tokens = self.steps(seq_len, tokens_per_exposure) as f64 * (self.batch * seq_len) as f64;
                 (tokens / tokens_per_exposure).ceil().max(1.0) as u64
             }
@@ -207,9 +258,23 @@ impl TrainingConfig {
         demand(length.count > 0, "length.count", length.count.to_string(), "at least 1");
         let lr_ok = self.peak_lr > 0.0 && self.peak_lr <= 10.0;
         demand(lr_ok, "peak_lr", self.peak_lr.to_string(), "a rate above 0 and at most 10");
-        if let ScheduleConfig::Cosine(cosine) = self.schedule {
-            let floor_ok = (0.0..=1.0).contains(&cosine.floor);
-            demand(floor_ok, "schedule.floor", cosine.floor.to_string(), "a share from 0 to 1");
+        let mut floor = |floor: f64| {
+            demand((0.0..=1.0).contains(&floor), "schedule.floor", floor.to_string(), "a share from 0 to 1");
+        };
+        match self.schedule {
+            ScheduleConfig::Cosine(cosine) => {
+                floor(cosine.floor);
+                let stretch = cosine.stretch;
+                let possible = (0.01..=1000.0).contains(&stretch);
+                demand(possible, "schedule.stretch", stretch.to_string(), "0.01 to 1000");
+            }
+            ScheduleConfig::Wsd(wsd) => {
+                floor(wsd.floor);
+                let cooldown = wsd.cooldown;
+                let possible = cooldown > 0.0 && cooldown < 1.0;
+                demand(possible, "schedule.cooldown", cooldown.to_string(), "a share above 0 and below 1");
+            }
+            ScheduleConfig::Constant(_) => {}
         }
         let OptimizerConfig::Adamw(adamw) = self.optimizer;
         for (key, beta) in [("optimizer.beta1", adamw.beta1), ("optimizer.beta2", adamw.beta2)] {
@@ -228,12 +293,26 @@ impl TrainingConfig {
     }
 
     fn check_steps(&self, steps: u64) -> Option<Problem> {
-        let warmup = match self.schedule {
-            ScheduleConfig::Cosine(config) => config.warmup_steps,
-            ScheduleConfig::Constant(config) => config.warmup_steps,
-        };
+        let warmup = self.schedule.warmup_steps();
         if steps > MAX_STEPS {
             return Some(Problem::new(format!("{steps} steps")).key("length").expected("at most 2^40 steps"));
+        }
+        if let Some(trunk) = self.schedule.trunk_steps(steps) {
+            if self.order == Order::Global {
+                return Some(
+                    Problem::new("global")
+                        .key("order")
+                        .expected("epochs, with the schedule wsd")
+                        .remedy("cooldowns of different lengths share their trunk only if its order does not depend on them"),
+                );
+            }
+            if trunk == 0 || trunk == steps {
+                return Some(
+                    Problem::new(format!("a cooldown of {} steps in a run of {steps}", steps - trunk))
+                        .key("schedule.cooldown")
+                        .expected("at least one step before it and one in it"),
+                );
+            }
         }
         (warmup > steps).then(|| {
             Problem::new(format!("{warmup} steps of warm-up in a run of {steps}"))

@@ -13,7 +13,7 @@ use super::config::TrainingConfig;
 use super::meters::{Mean, Meters, Metrics};
 use super::observer::{Control, Observer, Progress};
 use super::optimizer::Optimizer;
-use super::weights;
+use super::weights::{self, Weights};
 use crate::data::{Batch, DataConfig, Dataset};
 use crate::error::{Error, Kind, Problem, Result};
 use crate::kernels;
@@ -81,13 +81,56 @@ impl Job<'_> {
     }
 }
 
+/// The state of another run that this one goes on from.
+#[derive(Debug)]
+pub struct Beginning {
+    /// Weights of the model, by name.
+    pub model: Weights,
+    /// Moments of the optimizer; without them it starts anew.
+    pub moments: Option<Weights>,
+    /// Steps done.
+    pub step: u64,
+    /// What they cost.
+    pub meters: Meters,
+}
+
+impl Beginning {
+    /// Where the run whose checkpoints are in `folder` stands; `None` when there is none that is whole.
+    ///
+    /// # Errors
+    /// The folder cannot be read, or another kernel level or a newer version made the checkpoint.
+    pub fn read(folder: &Path) -> Result<Option<Self>> {
+        let (saved, _) = checkpoint::latest(folder)?;
+        Ok(saved.map(|saved| Beginning {
+            model: saved.model,
+            moments: Some(saved.moments),
+            step: saved.state.step,
+            meters: saved.state.meters,
+        }))
+    }
+}
+
 /// Trains from the newest checkpoint in `checkpoints`, or from the start.
+///
+/// # Errors
+/// As [`fit_from`].
+pub fn fit(job: &Job, device: &Device, checkpoints: &Path, observer: &mut impl Observer) -> Result<Outcome> {
+    fit_from(job, device, checkpoints, || Ok(None), observer)
+}
+
+/// Trains from the newest checkpoint in `checkpoints`, or from where `beginning` says, or from the start.
 ///
 /// # Errors
 /// [`Kind::Diverged`] when the loss or a gradient is not finite (no weight has taken it up, no checkpoint holds it), and
 /// whatever files and observer cause.
-pub fn fit(job: &Job, device: &Device, checkpoints: &Path, observer: &mut impl Observer) -> Result<Outcome> {
-    let mut run = Run::start(job, device, checkpoints, observer)?;
+pub fn fit_from(
+    job: &Job,
+    device: &Device,
+    checkpoints: &Path,
+    beginning: impl FnOnce() -> Result<Option<Beginning>>,
+    observer: &mut impl Observer,
+) -> Result<Outcome> {
+    let mut run = Run::start(job, device, checkpoints, beginning, observer)?;
     while run.step < run.steps {
         let progress = run.advance(observer)?;
         match observer.stepped(&progress)? {
@@ -145,6 +188,7 @@ impl<'a> Run<'a> {
         job: &'a Job,
         device: &Device,
         checkpoints: &Path,
+        beginning: impl FnOnce() -> Result<Option<Beginning>>,
         observer: &mut impl Observer,
     ) -> Result<Self> {
         let device = device.clone().autodiff();
@@ -158,6 +202,13 @@ impl<'a> Run<'a> {
             (step, meters) = (saved.state.step, saved.state.meters);
             model = weights::put(model, saved.model, "the checkpoint")?;
             optimizer.restore(saved.moments, step, &device)?;
+        } else if let Some(beginning) = beginning()? {
+            let Meters { tokens, flops, seconds, .. } = beginning.meters;
+            (step, meters) = (beginning.step, Meters { tokens, flops, seconds, ..Meters::default() });
+            model = weights::put(model, beginning.model, "the run that it begins from")?;
+            if let Some(moments) = beginning.moments {
+                optimizer.restore(moments, step, &device)?;
+            }
         }
         let steps = job.steps()?;
         observer.starts(step, steps)?;
@@ -257,7 +308,9 @@ mod tests {
     use super::*;
     use crate::data::BioDConfig;
     use crate::training::Silent;
-    use crate::training::config::{CosineConfig, Count, Length, ScheduleConfig};
+    use crate::training::config::{
+        ConstantConfig, CosineConfig, Count, Length, Order, ScheduleConfig, WsdConfig,
+    };
 
     const STEPS: u64 = 12;
 
@@ -274,7 +327,7 @@ mod tests {
             let training = TrainingConfig {
                 length: Length::Steps(Count { count: STEPS }),
                 batch: 3,
-                schedule: ScheduleConfig::Cosine(CosineConfig { warmup_steps: 2, floor: 0.1 }),
+                schedule: ScheduleConfig::Cosine(CosineConfig { warmup_steps: 2, ..CosineConfig::default() }),
                 ..TrainingConfig::default()
             };
             Setup { model, data, training }
@@ -340,6 +393,27 @@ mod tests {
             assert_eq!(record.metrics, whole_record.metrics, "cut after step {cut}");
             assert_eq!(resumed.meters.tokens, whole.meters.tokens);
         }
+    }
+
+    #[test]
+    fn a_cooldown_that_begins_from_its_trunk_ends_with_the_same_bits() {
+        let mut setup = Setup::new();
+        setup.training.order = Order::Epochs;
+        let schedule = WsdConfig { warmup_steps: 2, cooldown: 0.25, ..WsdConfig::default() };
+        setup.training.schedule = ScheduleConfig::Wsd(schedule);
+        let whole = finished(train(&setup, tempfile::tempdir().unwrap().path(), &mut Recorder::default()));
+        let mut trunk = Setup { training: setup.training, ..Setup::new() };
+        trunk.training.schedule = ScheduleConfig::Constant(ConstantConfig { warmup_steps: 2 });
+        trunk.training.length = Length::Steps(Count { count: 9 });
+        let folder = tempfile::tempdir().unwrap();
+        train(&trunk, folder.path(), &mut Recorder::default());
+        let device = crate::device::open("cpu").unwrap();
+        let (own, begin) = (tempfile::tempdir().unwrap(), || Beginning::read(folder.path()));
+        let branch = fit_from(&setup.job(), &device, own.path(), begin, &mut Recorder::default()).unwrap();
+        let branch = finished(branch);
+        assert_eq!(weights::of(&branch.model), weights::of(&whole.model));
+        assert_eq!((branch.meters.tokens, branch.meters.flops), (whole.meters.tokens, whole.meters.flops));
+        assert_eq!(branch.meters.tail, whole.meters.tail);
     }
 
     #[test]

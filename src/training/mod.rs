@@ -10,8 +10,8 @@ pub mod optimizer;
 pub mod schedule;
 pub mod weights;
 
-pub use config::{Clip, Count, Decay, Length, OptimizerConfig, ScheduleConfig, TrainingConfig};
-pub use fit::{Job, Outcome, fit, loss};
+pub use config::{Clip, Count, Decay, Length, OptimizerConfig, Order, ScheduleConfig, TrainingConfig};
+pub use fit::{Beginning, Job, Outcome, fit, fit_from, loss};
 pub use meters::{Meters, Metrics};
 pub use observer::{Control, Observer, Progress, Silent};
 pub use optimizer::Optimizer;
