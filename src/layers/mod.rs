@@ -16,6 +16,7 @@
 //! many FLOPs.
 
 pub mod convolution;
+pub mod cross_attention;
 pub mod embedding;
 pub mod feed_forward;
 pub mod linear;
@@ -24,7 +25,7 @@ pub mod norm;
 mod pass;
 pub mod position;
 
-pub use pass::{Pass, Purpose};
+pub use pass::{Context, Pass, Purpose};
 
 use serde::{Deserialize, Serialize};
 

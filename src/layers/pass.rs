@@ -11,12 +11,16 @@ use super::mixer::Reach;
 ///   a linear map takes it and adds it in the same kernel; a sublayer that leaves it gets it added by the block.
 /// - **Purpose.** Training may drop tokens and wants auxiliary losses; reading does neither.
 /// - **Memory.** While text is generated, each sublayer that looks back keeps what it has seen.
+/// - **Padding.** Rows of an encoder may be shorter than their tensor; what is not there is read by nobody.
+/// - **Context.** What an encoder made of other text, for the sublayers that read it.
 #[derive(Debug, Default)]
 pub struct Pass {
     purpose: Purpose,
     residual: Option<Tensor<3>>,
     masks: Vec<Mask>,
     memory: Option<Memory>,
+    padding: Option<Tensor<2, Bool>>,
+    context: Option<Context>,
     auxiliary: Option<Tensor<1>>,
     routings: Vec<Routing>,
 }
@@ -37,6 +41,15 @@ struct Mask {
     reach: Reach,
     shape: [usize; 2],
     hidden: Option<Tensor<2, Bool>>,
+}
+
+/// What a decoder reads beside its own row: the states that an encoder made of chunks of text, a set without order.
+#[derive(Debug, Clone)]
+pub struct Context {
+    /// `[b, s, d_context]`.
+    pub states: Tensor<3>,
+    /// True where there is nothing to read, `[b, s]`.
+    pub hidden: Tensor<2, Bool>,
 }
 
 /// What sublayers have kept from the positions before this call, in the order in which they ask.
@@ -61,6 +74,26 @@ impl Pass {
     /// A pass that goes on where its last call ended: keys and values of all earlier positions are kept.
     pub fn remembering() -> Self {
         Pass { memory: Some(Memory::default()), ..Pass::default() }
+    }
+
+    /// The same pass over rows in which the keys marked in `hidden`, `[b, s]`, are not there.
+    pub fn with_padding(self, hidden: Tensor<2, Bool>) -> Self {
+        Pass { padding: Some(hidden), ..self }
+    }
+
+    /// The same pass with something to read beside the rows.
+    pub fn with_context(self, context: Option<Context>) -> Self {
+        Pass { context, ..self }
+    }
+
+    /// The keys that are not there, `[b, s]`.
+    pub fn padding(&self) -> Option<Tensor<2, Bool>> {
+        self.padding.clone()
+    }
+
+    /// What there is to read beside the rows.
+    pub fn context(&self) -> Option<Context> {
+        self.context.clone()
     }
 
     /// What the pass is for.

@@ -9,6 +9,7 @@ use serde::{Deserialize, Serialize};
 use super::arrangement::{Arrangement, HalfNorms};
 use crate::error::Problem;
 use crate::layers::convolution::{Canon, ConvolutionConfig};
+use crate::layers::cross_attention::CrossAttention;
 use crate::layers::feed_forward::{FeedForward, FeedForwardConfig};
 use crate::layers::mixer::{Mixer, MixerConfig};
 use crate::layers::norm::{Norm, NormConfig};
@@ -56,6 +57,8 @@ pub struct Block {
     pub mixer: Mixer,
     /// After the mixer, before the addition.
     pub mixer_out_norm: Option<Norm>,
+    /// Between mixer and feed-forward, in a decoder that reads a context.
+    pub cross_attention: Option<CrossAttention>,
     /// Before the feed-forward; in a post-norm block after its addition.
     pub feed_forward_norm: Option<Norm>,
     /// Over what the feed-forward reads.
@@ -81,6 +84,7 @@ impl BlockConfig {
             mixer_convolution: self.mixer_convolution.init(widths.d_model, device),
             mixer: self.mixer.init(widths, device),
             mixer_out_norm: norm_if(mixer_norms.out),
+            cross_attention: None,
             feed_forward_norm: norm_if(norms.main),
             feed_forward_convolution: self.feed_forward_convolution.init(widths.d_model, device),
             feed_forward,
@@ -155,6 +159,7 @@ impl Block {
         }
         let norms = [&self.mixer_norm, &self.mixer_out_norm];
         let x = self.half(x, pass, norms, |x, pass| self.mix(x, pass));
+        let x = self.read_context(x, pass);
         match &self.feed_forward {
             Some(feed_forward) => {
                 let norms = [&self.feed_forward_norm, &self.feed_forward_out_norm];
@@ -167,19 +172,28 @@ impl Block {
     fn forward_parallel(&self, x: Tensor<3>, pass: &mut Pass) -> Tensor<3> {
         let normed = Norm::forward_if(&self.mixer_norm, x.clone()); // [b, t, d]
         let Some(feed_forward) = &self.feed_forward else {
-            return self.add(x, pass, &None, |pass| self.mix(normed, pass));
+            let x = self.add(x, pass, &None, |pass| self.mix(normed, pass));
+            return self.read_context(x, pass);
         };
         let beside = match &self.feed_forward_norm {
             Some(norm) => norm.forward(x.clone()),
             None => normed.clone(),
         };
         let x = self.add(x, pass, &None, |pass| self.mix(normed, pass));
+        let x = self.read_context(x, pass);
         self.add(x, pass, &None, |pass| self.feed(feed_forward, beside, pass))
     }
 
     fn mix(&self, x: Tensor<3>, pass: &mut Pass) -> Tensor<3> {
         let x = Canon::forward_if(&self.mixer_convolution, x, pass);
         self.mixer.forward(x, pass)
+    }
+
+    fn read_context(&self, x: Tensor<3>, pass: &mut Pass) -> Tensor<3> {
+        match &self.cross_attention {
+            Some(cross_attention) => cross_attention.forward(x, pass),
+            None => x,
+        }
     }
 
     fn feed(&self, feed_forward: &FeedForward, x: Tensor<3>, pass: &mut Pass) -> Tensor<3> {

@@ -83,6 +83,17 @@ impl ModelConfig {
 
     /// What is impossible about it; keys are relative to `[model]`. An empty list means that `init` cannot fail.
     pub fn check(&self, seq_len: usize) -> Vec<Problem> {
+        let mut problems = self.check_shapes(seq_len);
+        problems.extend(within("block.mixer", check_causal(&self.block.mixer)));
+        for (i, layer) in self.layers.iter().enumerate() {
+            let mixer = layer.mixer.iter().flat_map(check_causal).collect();
+            problems.extend(within(&format!("layers.{i}.mixer"), mixer));
+        }
+        problems
+    }
+
+    /// The same, whichever way its mixers read.
+    pub(super) fn check_shapes(&self, seq_len: usize) -> Vec<Problem> {
         let mut problems = Vec::new();
         let mut in_range = |key: &str, value: usize, max: usize| {
             if value == 0 || value > max {
@@ -110,7 +121,6 @@ impl ModelConfig {
         let widths = self.widths(seq_len);
         problems.extend(within("embedding", self.embedding.check()));
         problems.extend(within("block", self.block.check(&widths)));
-        problems.extend(within("block.mixer", check_causal(&self.block.mixer)));
         for (i, layer) in self.layers.iter().enumerate() {
             problems.extend(within(&format!("layers.{i}"), layer.check(self, &widths)));
         }
@@ -125,6 +135,10 @@ impl ModelConfig {
     pub fn init(&self, vocab_size: usize, seq_len: usize, seed: u64, device: &Device) -> Decoder {
         let problems = self.check(seq_len);
         assert!(problems.is_empty(), "an impossible model reached init: {}", problems[0]);
+        self.build(vocab_size, seq_len, seed, device)
+    }
+
+    pub(super) fn build(&self, vocab_size: usize, seq_len: usize, seed: u64, device: &Device) -> Decoder {
         let widths = self.widths(seq_len);
         let (embedding, head) = self.embedding.init(vocab_size, self.d_model, device);
         let decoder = Decoder {
@@ -165,6 +179,16 @@ impl Decoder {
     /// The table that turns hidden states into logits, `[v, d]`.
     pub fn head_weight(&self) -> Tensor<2> {
         self.head.as_ref().map_or_else(|| self.embedding.weight.val(), |head| Param::val(&head.weight))
+    }
+
+    /// How many tokens it knows.
+    pub fn vocab_size(&self) -> usize {
+        self.embedding.weight.dims()[0]
+    }
+
+    /// Width of the residual stream.
+    pub fn d_model(&self) -> usize {
+        self.embedding.weight.dims()[1]
     }
 
     /// All logits: for reading and generating; training uses

@@ -190,7 +190,7 @@ impl Map for Fill {
 }
 
 /// `n` values of N(0, std^2), by Box and Muller's transform of a ChaCha8 stream keyed by (seed, name).
-fn normal(seed: u64, name: &str, n: usize, std: f64) -> Vec<f32> {
+pub(super) fn normal(seed: u64, name: &str, n: usize, std: f64) -> Vec<f32> {
     let mut hasher = blake3::Hasher::new_derive_key("ablation-zoo parameter init");
     hasher.update(&seed.to_le_bytes());
     hasher.update(name.as_bytes());

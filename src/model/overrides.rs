@@ -45,7 +45,6 @@ impl LayerOverride {
         }
         if let Some(mixer) = &self.mixer {
             problems.extend(within("mixer", mixer.check(widths)));
-            problems.extend(within("mixer", check_causal(mixer)));
             if mixer.position().has_table() && mixer.position() != model.block.mixer.position() {
                 let got = "a table of positions is added once, at the embedding, not in single layers";
                 let problem = Problem::new(got).key("mixer.position");

@@ -28,6 +28,26 @@ pub fn map<M: Module>(module: M, mapper: &mut impl Map) -> M {
     module.map(&mut Named { inner: mapper, path: Path::default() })
 }
 
+/// Trains no parameter whose name is `frozen`, and every other.
+pub fn freeze<M: Module>(module: M, frozen: impl Fn(&str) -> bool) -> M {
+    struct Freeze<F>(F, Path);
+    impl<F: Fn(&str) -> bool> ModuleMapper for Freeze<F> {
+        fn enter_module(&mut self, name: &str, container: &str) {
+            self.1.enter(name, container);
+        }
+
+        fn exit_module(&mut self, _name: &str, _container: &str) {
+            self.1.exit();
+        }
+
+        fn map_float<const D: usize>(&mut self, param: Param<Tensor<D>>) -> Param<Tensor<D>> {
+            let trained = !(self.0)(&self.1.name());
+            param.set_require_grad(trained)
+        }
+    }
+    module.map(&mut Freeze(frozen, Path::default()))
+}
+
 /// The names and shapes of all parameters, in module order.
 pub fn shapes<M: Module>(module: &M) -> Vec<(String, Vec<usize>)> {
     struct Shapes(Vec<(String, Vec<usize>)>);

@@ -11,6 +11,7 @@ use burn::tensor::{Device, Int, Tensor, TensorData};
 use super::checkpoint;
 use super::config::TrainingConfig;
 use super::meters::{Mean, Meters, Metrics};
+use super::objective::{Objective, StepLoss};
 use super::observer::{Control, Observer, Progress};
 use super::optimizer::Optimizer;
 use super::weights::{self, Weights};
@@ -42,20 +43,20 @@ pub struct Job<'a> {
 
 /// How training ended.
 #[derive(Debug)]
-pub enum Outcome {
+pub enum Outcome<M = Decoder, D = Dataset> {
     /// All steps are done.
-    Finished(Box<Trained>),
+    Finished(Box<Trained<M, D>>),
     /// Stopped on request, with a checkpoint.
     Stopped,
 }
 
 /// A trained model.
 #[derive(Debug)]
-pub struct Trained {
+pub struct Trained<M = Decoder, D = Dataset> {
     /// The model, on the device without autodiff.
-    pub model: Decoder,
+    pub model: M,
     /// What it was trained on.
-    pub data: Dataset,
+    pub data: D,
     /// Steps done.
     pub steps: u64,
     /// What they cost; the loss is in `meters.tail`.
@@ -78,6 +79,34 @@ impl Job<'_> {
     pub fn open_data(&self) -> Result<Dataset> {
         let exposures = self.training.exposures(self.data.seq_len(), self.data.tokens_per_exposure()?);
         self.data.open(self.seed, exposures)
+    }
+}
+
+impl Objective for Job<'_> {
+    type Model = Decoder;
+    type Data = Dataset;
+
+    fn training(&self) -> &TrainingConfig {
+        self.training
+    }
+
+    fn steps(&self) -> Result<u64> {
+        Job::steps(self)
+    }
+
+    fn open_data(&self) -> Result<Dataset> {
+        Job::open_data(self)
+    }
+
+    fn start(&self, device: &Device) -> Result<Decoder> {
+        Ok(self.model.init(self.data.vocab_size()?, self.data.seq_len(), self.seed, device))
+    }
+
+    fn loss(&self, model: &Decoder, data: &Dataset, step: u64, device: &Device) -> StepLoss {
+        let batch = data.batch(step, self.training.batch);
+        let tokens = (batch.rows * batch.seq_len) as u64;
+        let per_token = self.model.flops_per_token(model.vocab_size(), batch.seq_len).exact;
+        StepLoss { loss: loss(model, &batch, device), tokens, flops: tokens as f64 * per_token as f64 }
     }
 }
 
@@ -114,8 +143,13 @@ impl Beginning {
 ///
 /// # Errors
 /// As [`fit_from`].
-pub fn fit(job: &Job, device: &Device, checkpoints: &Path, observer: &mut impl Observer) -> Result<Outcome> {
-    fit_from(job, device, checkpoints, || Ok(None), observer)
+pub fn fit<O: Objective>(
+    objective: &O,
+    device: &Device,
+    checkpoints: &Path,
+    observer: &mut impl Observer<O::Model, O::Data>,
+) -> Result<Outcome<O::Model, O::Data>> {
+    fit_from(objective, device, checkpoints, || Ok(None), observer)
 }
 
 /// Trains from the newest checkpoint in `checkpoints`, or from where `beginning` says, or from the start.
@@ -123,14 +157,14 @@ pub fn fit(job: &Job, device: &Device, checkpoints: &Path, observer: &mut impl O
 /// # Errors
 /// [`Kind::Diverged`] when the loss or a gradient is not finite (no weight has taken it up, no checkpoint holds it), and
 /// whatever files and observer cause.
-pub fn fit_from(
-    job: &Job,
+pub fn fit_from<O: Objective>(
+    objective: &O,
     device: &Device,
     checkpoints: &Path,
     beginning: impl FnOnce() -> Result<Option<Beginning>>,
-    observer: &mut impl Observer,
-) -> Result<Outcome> {
-    let mut run = Run::start(job, device, checkpoints, beginning, observer)?;
+    observer: &mut impl Observer<O::Model, O::Data>,
+) -> Result<Outcome<O::Model, O::Data>> {
+    let mut run = Run::start(objective, device, checkpoints, beginning, observer)?;
     while run.step < run.steps {
         let progress = run.advance(observer)?;
         match observer.stepped(&progress)? {
@@ -152,8 +186,19 @@ pub fn loss(model: &Decoder, batch: &Batch, device: &Device) -> Tensor<1> {
     let (tokens, targets, weights) = tensors(batch, device);
     let mut pass = Pass::training();
     let hidden = model.hidden(tokens, &mut pass); // [b, t, d]
+    descent(hidden, model, targets, weights, pass)
+}
+
+/// The weighted mean loss of hidden states `[b, t, d]`, and what sublayers have added in `pass`.
+pub(super) fn descent(
+    hidden: Tensor<3>,
+    head: &Decoder,
+    targets: Tensor<1, Int>,
+    weights: Tensor<1>,
+    mut pass: Pass,
+) -> Tensor<1> {
     let hidden = hidden.flatten::<2>(0, 1); // [n, d]
-    let (loss, _) = kernels::linear_cross_entropy(hidden, model.head_weight(), targets, weights);
+    let (loss, _) = kernels::linear_cross_entropy(hidden, head.head_weight(), targets, weights);
     match pass.take_auxiliary() {
         Some(auxiliary) => loss + auxiliary,
         None => loss,
@@ -170,31 +215,30 @@ pub fn tensors(batch: &Batch, device: &Device) -> (Tensor<2, Int>, Tensor<1, Int
 }
 
 /// A run under way.
-struct Run<'a> {
-    job: &'a Job<'a>,
+struct Run<'a, O: Objective> {
+    objective: &'a O,
     device: Device,
-    data: Dataset,
+    data: O::Data,
     /// Absent only inside a step.
-    model: Option<Decoder>,
+    model: Option<O::Model>,
     optimizer: Optimizer,
     step: u64,
     steps: u64,
-    flops_per_token: f64,
     meters: Meters,
 }
 
-impl<'a> Run<'a> {
+impl<'a, O: Objective> Run<'a, O> {
     fn start(
-        job: &'a Job,
+        objective: &'a O,
         device: &Device,
         checkpoints: &Path,
         beginning: impl FnOnce() -> Result<Option<Beginning>>,
-        observer: &mut impl Observer,
+        observer: &mut impl Observer<O::Model, O::Data>,
     ) -> Result<Self> {
         let device = device.clone().autodiff();
-        let (vocab_size, seq_len) = (job.data.vocab_size()?, job.data.seq_len());
-        let mut model = job.model.init(vocab_size, seq_len, job.seed, &device);
-        let mut optimizer = Optimizer::new(&job.training.optimizer, &job.training.clip);
+        let mut model = objective.start(&device)?;
+        let training = objective.training();
+        let mut optimizer = Optimizer::new(&training.optimizer, &training.clip);
         let (mut step, mut meters) = (0, Meters::default());
         let (saved, skipped) = checkpoint::latest(checkpoints)?;
         skipped.iter().for_each(|error| observer.warns(error));
@@ -210,29 +254,20 @@ impl<'a> Run<'a> {
                 optimizer.restore(moments, step, &device)?;
             }
         }
-        let steps = job.steps()?;
+        let steps = objective.steps()?;
         observer.starts(step, steps)?;
-        Ok(Run {
-            job,
-            data: job.open_data()?,
-            device,
-            model: Some(model),
-            optimizer,
-            step,
-            steps,
-            flops_per_token: job.model.flops_per_token(vocab_size, seq_len).exact as f64,
-            meters,
-        })
+        let data = objective.open_data()?;
+        Ok(Run { objective, data, device, model: Some(model), optimizer, step, steps, meters })
     }
 
     /// One step.
-    fn advance(&mut self, observer: &mut impl Observer) -> Result<Progress> {
+    fn advance(&mut self, observer: &mut impl Observer<O::Model, O::Data>) -> Result<Progress> {
         let start = Instant::now();
-        let training = self.job.training;
+        let training = self.objective.training();
         let lr = training.peak_lr * training.schedule.share(self.step, self.steps);
-        let batch = self.data.batch(self.step, training.batch);
         let model = self.model.take().expect("a run under way has a model");
-        let loss = loss(&model, &batch, &self.device);
+        let StepLoss { loss, tokens, flops } =
+            self.objective.loss(&model, &self.data, self.step, &self.device);
         let gradients = loss.backward();
         let loss = loss.into_scalar::<f32>() as f64;
         let stepped = match loss.is_finite() {
@@ -249,16 +284,15 @@ impl<'a> Run<'a> {
             }
         };
         self.step += 1;
-        self.meter(&batch, loss, start);
+        self.meters.tokens += tokens;
+        self.meters.flops += flops;
+        self.meter(loss, start);
         self.report(lr, grad_norm, observer)?;
         let Meters { tokens, seconds, .. } = self.meters;
         Ok(Progress { step: self.step, steps: self.steps, tokens, seconds, loss })
     }
 
-    fn meter(&mut self, batch: &Batch, loss: f64, start: Instant) {
-        let tokens = (batch.rows * batch.seq_len) as u64;
-        self.meters.tokens += tokens;
-        self.meters.flops += tokens as f64 * self.flops_per_token;
+    fn meter(&mut self, loss: f64, start: Instant) {
         self.meters.stretch.add(loss);
         if (self.steps - self.step) < self.steps.div_ceil(TAIL) {
             self.meters.tail.add(loss);
@@ -267,7 +301,12 @@ impl<'a> Run<'a> {
     }
 
     /// A line of metrics at the end of each stretch, at every tenth with what the observer sees in the model.
-    fn report(&mut self, lr: f64, grad_norm: f64, observer: &mut impl Observer) -> Result<()> {
+    fn report(
+        &mut self,
+        lr: f64,
+        grad_norm: f64,
+        observer: &mut impl Observer<O::Model, O::Data>,
+    ) -> Result<()> {
         let stretch = (self.steps / METRICS_LINES).max(1);
         if !self.step.is_multiple_of(stretch) && self.step != self.steps {
             return Ok(());
@@ -290,13 +329,13 @@ impl<'a> Run<'a> {
         Error::new(Kind::Diverged, Problem::new(format!("step {}: {what}", self.step + 1)).remedy(remedy))
     }
 
-    fn save(&self, checkpoints: &Path, observer: &mut impl Observer) -> Result<()> {
+    fn save(&self, checkpoints: &Path, observer: &mut impl Observer<O::Model, O::Data>) -> Result<()> {
         let model = self.model.as_ref().expect("a run under way has a model");
         let commits = |step| observer.commits(step);
         checkpoint::save(checkpoints, model, &self.optimizer, self.step, &self.meters, commits)
     }
 
-    fn finish(self) -> Trained {
+    fn finish(self) -> Trained<O::Model, O::Data> {
         use burn::module::Module;
         let model = self.model.expect("a run under way has a model").valid();
         Trained { model, data: self.data, steps: self.steps, meters: self.meters }

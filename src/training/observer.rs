@@ -31,8 +31,8 @@ pub enum Control {
     Stop,
 }
 
-/// Watches a run. Every method has a default that does nothing.
-pub trait Observer {
+/// Watches a run of a model on its data. Every method has a default that does nothing.
+pub trait Observer<M = Decoder, D = Dataset> {
     /// Training starts at `step`, after a checkpoint if it is not 0: whatever was kept of later steps is void.
     fn starts(&mut self, _step: u64, _steps: u64) -> Result<()> {
         Ok(())
@@ -50,7 +50,7 @@ pub trait Observer {
 
     /// About twenty times in a run: the model as it is, with autodiff, and its data. What it returns is kept in the
     /// line of metrics; the time spent here is not counted as training.
-    fn looks(&mut self, _model: &Decoder, _data: &Dataset) -> Result<Option<f64>> {
+    fn looks(&mut self, _model: &M, _data: &D) -> Result<Option<f64>> {
         Ok(None)
     }
 
@@ -67,4 +67,4 @@ pub trait Observer {
 #[derive(Debug, Clone, Copy, Default)]
 pub struct Silent;
 
-impl Observer for Silent {}
+impl<M, D> Observer<M, D> for Silent {}

@@ -155,7 +155,8 @@ impl Attention {
     fn is_fused(&self, t: usize, pass: &Pass) -> bool {
         let plain_scores =
             self.score_cap == ScoreCap::None && !self.position.as_ref().is_some_and(Position::biases_scores);
-        plain_scores && self.reach.is_causal_within(t) && !pass.remembers()
+        let plain_rows = !pass.remembers() && pass.padding().is_none();
+        plain_scores && plain_rows && self.reach.is_causal_within(t)
     }
 
     fn attend(&self, qkv: Tensor<3>, rope: Option<&kernels::Rope>, pass: &mut Pass) -> Tensor<3> {
@@ -165,6 +166,7 @@ impl Attention {
         let (t, s) = (queries.dims()[2], keys.dims()[2]);
         let bias = self.position.as_ref().and_then(|position| position.score_bias(t, s)); // [h, t, s]
         let hidden = pass.mask(self.reach, [t, s], || self.reach.hidden([t, s], &device)); // [t, s]
+        let hidden = scores::hidden(hidden, pass.padding());
         scores::attend([queries, keys, values], self.score_cap, bias, hidden) // [b, t, h k]
     }
 }

@@ -19,6 +19,10 @@ pub enum ScoreCap {
     Tanh(TanhCapConfig),
 }
 
+/// The score of a pair that is hidden: its share is exactly zero beside any other, and a query from which everything is
+/// hidden stays a finite number.
+const HIDDEN: f32 = -1e30;
+
 /// Settings of the cap.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 #[serde(default)]
@@ -69,15 +73,34 @@ pub fn split(qkv: Tensor<3>, rope: Option<&kernels::Rope>, heads: Heads) -> [Ten
     [turned(part(0, h)), turned(part(h, g)), part(h + g, g)]
 }
 
+/// The pairs hidden from all rows, `[t, s]`, and the keys that single rows lack, `[b, s]`, as one mask.
+pub fn hidden(pairs: Option<Tensor<2, Bool>>, padding: Option<Tensor<2, Bool>>) -> Option<Tensor<4, Bool>> {
+    let pairs = pairs.map(Tensor::unsqueeze::<4>); // [1, 1, t, s]
+    let padding = padding.map(keys_hidden); // [b, 1, 1, s]
+    match (pairs, padding) {
+        (Some(pairs), Some(padding)) => {
+            let shape = [padding.dims()[0], 1, pairs.dims()[2], pairs.dims()[3]];
+            Some(pairs.expand(shape).bool_or(padding.expand(shape))) // [b, 1, t, s]
+        }
+        (pairs, padding) => pairs.or(padding),
+    }
+}
+
+/// Keys that single rows lack, `[b, s]`, as a mask of pairs `[b, 1, 1, s]`.
+pub fn keys_hidden(padding: Tensor<2, Bool>) -> Tensor<4, Bool> {
+    padding.unsqueeze_dims::<4>(&[1, 2])
+}
+
 /// Softmax attention: `softmax(cap(Q K^T / sqrt(k)) + bias) V`, without the pairs that are hidden.
 ///
 /// # Shapes
-/// `queries [b, h, t, k]`, `keys` and `values [b, g, s, k]`, `bias [h, t, s]`, `hidden [t, s]` to `[b, t, h k]`.
+/// `queries [b, h, t, k]`, `keys` and `values [b, g, s, k]`, `bias [h, t, s]`, `hidden` of a shape that spreads over
+/// `[b, h, t, s]`, to `[b, t, h k]`.
 pub fn attend(
     [queries, keys, values]: [Tensor<4>; 3],
     cap: ScoreCap,
     bias: Option<Tensor<3>>,
-    hidden: Option<Tensor<2, Bool>>,
+    hidden: Option<Tensor<4, Bool>>,
 ) -> Tensor<3> {
     let [b, h, t, k] = queries.dims();
     let [_, g, s, _] = keys.dims();
@@ -90,7 +113,7 @@ pub fn attend(
         scores = scores + bias.unsqueeze::<4>();
     }
     if let Some(hidden) = hidden {
-        scores = scores.mask_fill(hidden.unsqueeze::<4>().expand([b, h, t, s]), f32::NEG_INFINITY);
+        scores = scores.mask_fill(hidden.expand([b, h, t, s]), HIDDEN);
     }
     softmax(scores, 3).matmul(share(values)).swap_dims(1, 2).reshape([b, t, h * k]) // [b, t, h k]
 }

@@ -1,0 +1,110 @@
+//! Cross-attention: `x + W_out softmax(Q K^T / sqrt(k)) V`, queries from the decoder, keys and values from a context.
+//!
+//! Yen, Gao and Chen 2024 (arXiv 2402.16617). The context is a set of encoded tokens: there are no positions, no order
+//! among its chunks and no causal mask, so that it may be longer than any that was trained on. Keys and values are
+//! projected from the encoder's width. There is no gate: without a context, or where all of it is hidden, `x` passes
+//! unchanged to the bit. It has its own norm and adds to the residual stream itself, whatever the block's arrangement.
+
+use burn::module::Module;
+use burn::tensor::{Device, Tensor};
+
+use super::linear::{Linear, LinearConfig};
+use super::mixer::{ScoreCap, scores};
+use super::norm::{Norm, NormConfig};
+use super::{Bias, Context, Pass, Widths};
+use crate::kernels::Heads;
+
+/// Shape of a cross-attention.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct CrossAttentionConfig {
+    /// Width of the states that are read.
+    pub d_context: usize,
+    /// Key-value heads.
+    pub n_kv_heads: usize,
+    /// Which norm its queries come through.
+    pub norm: NormConfig,
+}
+
+/// Cross-attention.
+#[derive(Module, Debug)]
+pub struct CrossAttention {
+    /// Before the queries.
+    pub norm: Option<Norm>,
+    /// `[d, h k]`.
+    pub queries: Linear,
+    /// `[d_context, 2 g k]`: keys, then values.
+    pub keys_values: Linear,
+    /// `[h k, d]`.
+    pub out: Linear,
+    #[module(skip)]
+    heads: Heads,
+}
+
+impl CrossAttentionConfig {
+    fn heads(&self, widths: &Widths) -> Heads {
+        Heads { n_heads: widths.n_heads, n_kv_heads: self.n_kv_heads, d_head: widths.d_head() }
+    }
+
+    /// Queries, keys with values, output.
+    fn linears(&self, widths: &Widths) -> [LinearConfig; 3] {
+        let d_kv = 2 * self.n_kv_heads * widths.d_head();
+        [(widths.d_model, widths.d_model), (self.d_context, d_kv), (widths.d_model, widths.d_model)]
+            .map(|(d_in, d_out)| LinearConfig::new(d_in, d_out, Bias::Without))
+    }
+
+    /// Zeros of the right shapes.
+    pub fn init(&self, widths: &Widths, device: &Device) -> CrossAttention {
+        let [queries, keys_values, out] = self.linears(widths).map(|linear| linear.init(device));
+        let norm = self.norm.init(widths.d_model, device);
+        CrossAttention { norm, queries, keys_values, out, heads: self.heads(widths) }
+    }
+
+    /// Parameters of the three linear maps and the norm.
+    pub fn num_params(&self, widths: &Widths) -> u64 {
+        let linears = self.linears(widths).iter().map(LinearConfig::num_params).sum::<u64>();
+        linears + self.norm.num_params(widths.d_model)
+    }
+
+    /// Forward FLOPs per token of the decoder that reads `s` tokens of context: queries, output, scores and values.
+    pub fn flops_per_token(&self, widths: &Widths, s: usize) -> u64 {
+        let [queries, _, out] = self.linears(widths);
+        queries.flops_per_token() + out.flops_per_token() + 4 * widths.d_model as u64 * s as u64
+    }
+
+    /// Forward FLOPs per token of the context, however many tokens read it: its keys and values.
+    pub fn flops_per_context_token(&self, widths: &Widths) -> u64 {
+        self.linears(widths)[1].flops_per_token()
+    }
+}
+
+impl CrossAttention {
+    /// Adds to each position what it reads in the context of the pass; nothing if there is none.
+    ///
+    /// # Shapes
+    /// `[b, t, d] -> [b, t, d]`
+    pub fn forward(&self, x: Tensor<3>, pass: &mut Pass) -> Tensor<3> {
+        let Some(Context { states, hidden }) = pass.context() else { return x };
+        let queries = self.queries.forward(Norm::forward_if(&self.norm, x.clone())); // [b, t, h k]
+        let keys_values = self.keys_values.forward(states); // [b, s, 2 g k]
+        let Heads { n_heads: h, n_kv_heads: g, .. } = self.heads;
+        let [queries] = self.part(queries, [h]);
+        let [keys, values] = self.part(keys_values, [g, g]);
+        let nothing = hidden.clone().all_dim(1).unsqueeze_dim::<3>(2); // [b, 1, 1]
+        let hidden = Some(scores::keys_hidden(hidden)); // [b, 1, 1, s]
+        let read = scores::attend([queries, keys, values], ScoreCap::None, None, hidden); // [b, t, h k]
+        let shape = read.dims();
+        let read = read.mask_fill(nothing.expand(shape), 0.0);
+        pass.offer_residual(x);
+        self.out.forward_to_residual(read, pass) // [b, t, d]
+    }
+
+    /// Parts of so many heads each: `[b, t, n k] -> [b, n, t, k]`.
+    fn part<const N: usize>(&self, x: Tensor<3>, parts: [usize; N]) -> [Tensor<4>; N] {
+        let ([b, t, _], k) = (x.dims(), self.heads.d_head);
+        let mut from = 0;
+        parts.map(|n| {
+            from += n * k;
+            x.clone().narrow(2, from - n * k, n * k).reshape([b, t, n, k]).swap_dims(1, 2)
+        })
+    }
+}

@@ -1,0 +1,50 @@
+//! What a run teaches: a model, data, and the loss that a step descends. The loop knows no more of a run.
+
+use burn::module::Module;
+use burn::tensor::{Device, Tensor};
+
+use super::config::TrainingConfig;
+use crate::error::Result;
+
+/// What a run teaches. Everything here is a function of the objective and the step.
+pub trait Objective {
+    /// What is trained.
+    type Model: Module;
+    /// What it is trained on.
+    type Data;
+
+    /// How it is trained.
+    fn training(&self) -> &TrainingConfig;
+
+    /// Optimizer steps of the whole run.
+    ///
+    /// # Errors
+    /// The data's files cannot be read.
+    fn steps(&self) -> Result<u64>;
+
+    /// The data.
+    ///
+    /// # Errors
+    /// The data's files cannot be read.
+    fn open_data(&self) -> Result<Self::Data>;
+
+    /// The model before its first step.
+    ///
+    /// # Errors
+    /// What it begins from cannot be read or does not fit.
+    fn start(&self, device: &Device) -> Result<Self::Model>;
+
+    /// The loss of step number `step`.
+    fn loss(&self, model: &Self::Model, data: &Self::Data, step: u64, device: &Device) -> StepLoss;
+}
+
+/// What a step descends, and what it costs.
+#[derive(Debug)]
+pub struct StepLoss {
+    /// The loss `[1]`: nats per token, and the small losses that sublayers add of their own.
+    pub loss: Tensor<1>,
+    /// Tokens that are read.
+    pub tokens: u64,
+    /// FLOPs of forward and backward, exact counting.
+    pub flops: f64,
+}
