@@ -2,6 +2,7 @@
 
 mod docs;
 mod answer;
+mod fit;
 mod golden;
 mod messages;
 mod plan;

@@ -6,6 +6,7 @@ mod data;
 mod devices;
 mod diff;
 mod execute;
+mod fit;
 mod gc;
 mod list;
 mod measure;
@@ -63,6 +64,8 @@ enum Command {
     Train(train::Train),
     /// Answer: compare the arms, with intervals, figures and a page
     Report(report::ReportCommand),
+    /// Fit laws to curves, in files or of finished runs: races of sizes
+    Fit(fit::Fit),
     /// Measure the model of a finished run again
     Measure(measure::MeasureCommand),
     /// Describe a dataset in numbers and samples
@@ -123,6 +126,7 @@ fn run(command: Command) -> Result<ExitCode> {
         Command::Run(command) => command.run(),
         Command::Train(command) => command.run(),
         Command::Report(command) => command.run(),
+        Command::Fit(command) => command.run(),
         Command::Measure(command) => command.run(),
         Command::Data(command) => command.run(),
         Command::Devices(command) => command.run(),

@@ -46,7 +46,7 @@ pub fn write(evidence: &Evidence, folder: &Path) -> Result<Written> {
     Ok(Written { comparison, page, files })
 }
 
-fn put(path: PathBuf, bytes: &[u8]) -> Result<PathBuf> {
+pub(super) fn put(path: PathBuf, bytes: &[u8]) -> Result<PathBuf> {
     let written = AtomicWriteFile::open(&path).and_then(|mut file| {
         file.write_all(bytes)?;
         file.commit()

@@ -172,7 +172,7 @@ fn published(published: &ablation::Published) -> Published {
     }
 }
 
-fn curve(run: &Run) -> Result<Vec<CurvePoint>> {
+pub(super) fn curve(run: &Run) -> Result<Vec<CurvePoint>> {
     let point = |line: crate::training::Metrics| CurvePoint {
         tokens: line.tokens,
         flops: line.flops,

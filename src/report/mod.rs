@@ -12,6 +12,7 @@ pub mod evidence;
 mod fake;
 pub mod figure;
 pub mod files;
+pub mod fit;
 pub mod gather;
 pub mod number;
 pub mod page;

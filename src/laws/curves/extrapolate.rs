@@ -6,6 +6,8 @@
 
 use std::fmt;
 
+use serde::Serialize;
+
 use super::{Axis, Curve, Throughput};
 use crate::laws::bootstrap::short;
 use crate::laws::linear::regress;
@@ -21,7 +23,8 @@ pub struct Line {
 }
 
 /// How a loss was predicted.
-#[derive(Debug, Clone, Copy, PartialEq)]
+#[derive(Debug, Clone, Copy, PartialEq, Serialize)]
+#[serde(rename_all = "kebab-case")]
 pub enum Method {
     /// The line through this part of the run, as shares of its last `x`.
     Line(f64, f64),
@@ -32,7 +35,8 @@ pub enum Method {
 }
 
 /// Whether a predicted loss can be.
-#[derive(Debug, Clone, Copy, PartialEq)]
+#[derive(Debug, Clone, Copy, PartialEq, Serialize)]
+#[serde(rename_all = "kebab-case")]
 pub enum Verdict {
     /// Nothing speaks against it.
     Plausible,
@@ -51,7 +55,7 @@ pub enum Verdict {
 }
 
 /// A prediction beyond the end of a curve.
-#[derive(Debug, Clone, Copy, PartialEq)]
+#[derive(Debug, Clone, Copy, PartialEq, Serialize)]
 pub struct Extrapolation {
     /// How it was made.
     pub method: Method,
@@ -126,6 +130,25 @@ pub fn judge(loss: f64, floor: f64, reached: f64) -> Verdict {
         Verdict::AboveMeasured { reached }
     } else {
         Verdict::Plausible
+    }
+}
+
+impl fmt::Display for Method {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Method::Line(from, to) => {
+                write!(f, "the line through {:.0} to {:.0} % of its run", 100.0 * from, 100.0 * to)
+            }
+            Method::Law => write!(f, "the law"),
+            Method::AnchoredLaw => write!(f, "the law, moved onto the end of its run"),
+        }
+    }
+}
+
+impl Verdict {
+    /// Whether the loss can be.
+    pub fn is_plausible(&self) -> bool {
+        matches!(self, Verdict::Plausible)
     }
 }
 

@@ -34,8 +34,10 @@ pub enum Axis {
     Hours,
     /// Tokens trained on.
     Tokens,
-    /// FLOPs of training.
+    /// FLOPs of training, every term counted.
     Flops,
+    /// `6 N D`: FLOPs by the rule of thumb.
+    SixNd,
 }
 
 /// Where in its schedule a run was when the loss was taken.
@@ -69,6 +71,8 @@ pub struct Throughput {
     pub tokens_per_second: f64,
     /// FLOPs per token, for instance `6 N`.
     pub flops_per_token: f64,
+    /// `N`, for `6 N D`.
+    pub params: f64,
 }
 
 /// A curve has at least this many points.
@@ -137,7 +141,7 @@ impl Throughput {
     /// `6 N D` leaves attention out and counts embeddings as if they were multiplied: within 10 % from 70 M
     /// parameters up (Hoffmann et al. 2022, appendix F), far off at toy sizes.
     pub fn of_params(params: f64, tokens_per_second: f64) -> Self {
-        Throughput { tokens_per_second, flops_per_token: 6.0 * params }
+        Throughput { tokens_per_second, flops_per_token: 6.0 * params, params }
     }
 
     /// How much of `axis` a device does in an hour.
@@ -146,6 +150,7 @@ impl Throughput {
             Axis::Hours => 1.0,
             Axis::Tokens => 3600.0 * self.tokens_per_second,
             Axis::Flops => 3600.0 * self.tokens_per_second * self.flops_per_token,
+            Axis::SixNd => 3600.0 * self.tokens_per_second * 6.0 * self.params,
         }
     }
 }
@@ -156,6 +161,7 @@ impl fmt::Display for Axis {
             Axis::Hours => "GPU-hours",
             Axis::Tokens => "tokens",
             Axis::Flops => "FLOPs",
+            Axis::SixNd => "FLOPs (6ND)",
         })
     }
 }

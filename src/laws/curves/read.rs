@@ -1,5 +1,5 @@
-//! Text with a header, tab or comma between columns: `hours` (or `tokens`, `flops`), `loss`, and `stage` if
-//! not all raw.
+//! Text with a header, tab or comma between columns: `hours` (or `seconds`, `tokens`, `flops`, `6nd`), `loss`,
+//! and `stage` if not all raw.
 //!
 //! Names of columns may be in any case; other columns are passed over. Everything wrong with a file is
 //! reported at once.
@@ -37,6 +37,7 @@ struct Record {
 #[derive(Debug, Clone, Copy, PartialEq)]
 enum Column {
     Position(Axis),
+    Seconds,
     Loss,
     Stage,
     Other,
@@ -61,10 +62,7 @@ impl Records {
         let delimiter = if header.contains('\t') { '\t' } else { ',' };
         let columns: Vec<Column> = header.split(delimiter).map(Column::named).collect();
         reader.check_header(&columns, header_at, header)?;
-        let axes = columns
-            .iter()
-            .filter_map(|c| if let Column::Position(axis) = c { Some(*axis) } else { None })
-            .collect();
+        let axes = columns.iter().filter_map(|column| column.axis()).collect();
         let mut records = Records { file: file.to_string(), axes, rows: Vec::new() };
         for (at, line) in lines {
             if let Some(record) = reader.row(&columns, delimiter, at, line) {
@@ -100,6 +98,16 @@ impl Records {
 }
 
 impl Records {
+    /// The axes that it has columns of, in their order.
+    pub fn axes(&self) -> &[Axis] {
+        &self.axes
+    }
+
+    /// Whether any row is of this stage.
+    pub fn has(&self, stage: Stage) -> bool {
+        self.rows.iter().any(|row| row.stage == stage)
+    }
+
     /// The last row of a stage: annealed ends of branches may be listed among the trunk's rows, each kind in
     /// its own order.
     fn last_of(&self, stage: Stage) -> Option<&Record> {
@@ -108,11 +116,22 @@ impl Records {
 }
 
 impl Column {
+    /// What it is a position along.
+    fn axis(self) -> Option<Axis> {
+        match self {
+            Column::Position(axis) => Some(axis),
+            Column::Seconds => Some(Axis::Hours),
+            Column::Loss | Column::Stage | Column::Other => None,
+        }
+    }
+
     fn named(header: &str) -> Self {
         match header.trim().to_lowercase().replace(['_', ' '], "-").as_str() {
             "hours" | "gpu-hours" => Column::Position(Axis::Hours),
+            "seconds" | "gpu-seconds" => Column::Seconds,
             "tokens" => Column::Position(Axis::Tokens),
             "flops" => Column::Position(Axis::Flops),
+            "6nd" => Column::Position(Axis::SixNd),
             "loss" => Column::Loss,
             "stage" => Column::Stage,
             _ => Column::Other,
@@ -136,10 +155,10 @@ impl<'a> Reader<'a> {
     }
 
     fn check_header(&self, columns: &[Column], at: usize, header: &str) -> Result<()> {
-        let has_axis = columns.iter().any(|column| matches!(column, Column::Position(_)));
+        let has_axis = columns.iter().any(|column| column.axis().is_some());
         let missing = match (has_axis, columns.contains(&Column::Loss)) {
             (true, true) => return Ok(()),
-            (false, _) => "hours, tokens or flops",
+            (false, _) => "hours, seconds, tokens, flops or 6nd",
             (true, false) => "loss",
         };
         let problem = Problem::new(format!("no column named {missing}")).at(self.place(at, header));
@@ -159,6 +178,7 @@ impl<'a> Reader<'a> {
         for (column, cell) in columns.iter().zip(cells) {
             match column {
                 Column::Position(axis) => record.x.push(self.number(&axis.to_string(), cell_at, cell)),
+                Column::Seconds => record.x.push(self.number("seconds", cell_at, cell) / 3600.0),
                 Column::Loss => record.loss = self.number("loss", cell_at, cell),
                 Column::Stage => record.stage = self.stage(cell_at, cell),
                 Column::Other => {}
@@ -275,7 +295,9 @@ mod tests {
     fn empty_short_and_nameless_files_are_refused() {
         assert_eq!(refusal("\n"), "a.tsv is empty, expected a header and rows");
         assert_eq!(refusal("hours\tloss\n1\t2\n"), "a.tsv has 1 rows, expected at least 4");
-        assert!(refusal("1\t2\n").starts_with("a.tsv:1:1: no column named hours, tokens or flops"));
+        assert!(
+            refusal("1\t2\n").starts_with("a.tsv:1:1: no column named hours, seconds, tokens, flops or 6nd")
+        );
         assert!(refusal("hours,lr\n1,2\n").starts_with("a.tsv:1:1: no column named loss"));
     }
 

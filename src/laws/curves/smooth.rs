@@ -29,6 +29,15 @@ impl Default for Smoothing {
     }
 }
 
+impl Curve {
+    /// The smoothed loss at `n` places, evenly in `ln x`, as pairs `(x, loss)`.
+    pub fn smoothed(&self, smoothing: Smoothing, n: usize) -> Vec<(f64, f64)> {
+        let places = super::crossing::places(self.range(), n.max(2));
+        let losses = Smoothed::new(self, &places, smoothing).loss;
+        places.into_iter().map(f64::exp).zip(losses).collect()
+    }
+}
+
 /// Points that a local line rests on at least.
 const NEIGHBOURS: usize = 4;
 

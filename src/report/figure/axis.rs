@@ -64,6 +64,17 @@ pub fn ticks(low: f64, high: f64, wanted: usize) -> Vec<f64> {
     candidates.min_by_key(|ticks| ticks.len().abs_diff(wanted)).unwrap_or_default()
 }
 
+/// Powers of ten inside `low..=high`, with 2 and 5 times them where that leaves fewer than `wanted`.
+pub fn log_ticks(low: f64, high: f64, wanted: usize) -> Vec<f64> {
+    let powers = low.log10().floor() as i32..=high.log10().ceil() as i32;
+    let of = |digits: &'static [f64]| -> Vec<f64> {
+        let all = powers.clone().flat_map(|power| digits.iter().map(move |digit| digit * 10f64.powi(power)));
+        all.filter(|tick| (low * (1.0 - 1e-9)..=high * (1.0 + 1e-9)).contains(tick)).collect()
+    };
+    let (sparse, dense) = (of(&[1.0]), of(&[1.0, 2.0, 5.0]));
+    if sparse.len() < wanted { dense } else { sparse }
+}
+
 /// Labels of ticks, all with the decimals that their step needs.
 pub fn tick_labels(ticks: &[f64]) -> Vec<String> {
     let step = ticks.windows(2).map(|pair| pair[1] - pair[0]).fold(f64::INFINITY, f64::min);
@@ -116,6 +127,12 @@ mod tests {
         assert_eq!(tick_labels(&ticks(0.0, 8.1e6, 4)), ["0", "2M", "4M", "6M", "8M"]);
         assert_eq!(tick_labels(&ticks(0.0, 1.6e6, 4)), ["0", "0.5M", "1.0M", "1.5M"]);
         assert_eq!(tick_labels(&ticks(-0.13, 0.31, 4)), ["−0.1", "0.0", "0.1", "0.2", "0.3"]);
+    }
+
+    #[test]
+    fn ticks_of_a_logarithmic_axis_are_round() {
+        assert_eq!(log_ticks(3e2, 2e5, 3), [1e3, 1e4, 1e5]);
+        assert_eq!(log_ticks(8.0, 60.0, 3), [10.0, 20.0, 50.0]);
     }
 
     #[test]

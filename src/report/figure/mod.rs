@@ -9,6 +9,7 @@ mod axis;
 mod curves;
 pub mod font;
 mod frame;
+pub mod race;
 pub mod png;
 pub mod svg;
 mod tuning;
@@ -26,7 +27,7 @@ pub const NARROW: f64 = 360.0;
 #[derive(Debug, Clone, PartialEq)]
 pub struct Figure {
     /// Its file name, without ending.
-    pub name: &'static str,
+    pub name: String,
     /// What is seen and how it was counted.
     pub caption: String,
     /// SVG of width [`WIDE`].
@@ -36,8 +37,8 @@ pub struct Figure {
 }
 
 impl Figure {
-    fn new(name: &'static str, caption: String, draw: impl Fn(f64) -> String) -> Self {
-        Figure { name, caption, wide: draw(WIDE), narrow: draw(NARROW) }
+    fn new(name: impl Into<String>, caption: String, draw: impl Fn(f64) -> String) -> Self {
+        Figure { name: name.into(), caption, wide: draw(WIDE), narrow: draw(NARROW) }
     }
 }
 
@@ -100,8 +101,8 @@ mod tests {
 
     #[test]
     fn there_is_a_figure_for_whatever_was_measured_and_no_empty_one() {
-        let names = |evidence: &Evidence| -> Vec<&str> {
-            figures(evidence).iter().map(|figure| figure.name).collect()
+        let names = |evidence: &Evidence| -> Vec<String> {
+            figures(evidence).into_iter().map(|figure| figure.name).collect()
         };
         let everything =
             ["arms", "attributes", "bits-by-tokens", "loss-by-tokens", "loss-by-flops", "tuning"];

@@ -1,0 +1,212 @@
+//! One model in a race: its losses along every axis that is known, raw and annealed points apart.
+
+use super::known::Size;
+use super::measured::Measured;
+use crate::error::{Error, Kind, Problem, Result};
+use crate::laws::curves::{Axis, Curve, MIN_POINTS, Records, Rows, Stage, Throughput};
+
+/// All axes, in the order in which they are shown.
+pub const AXES: [Axis; 4] = [Axis::Hours, Axis::Flops, Axis::SixNd, Axis::Tokens];
+
+/// From this decay of the learning rate on, the end of a run counts as annealed.
+const ANNEALED: f64 = 0.75;
+
+/// One model in a race.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Entrant {
+    /// Its name.
+    pub name: String,
+    /// Parameters, if known: who is small and who is big.
+    pub params: Option<f64>,
+    /// The schedule that its runs share; only runs of one schedule race. Empty for files.
+    pub schedule: String,
+    /// What turns its hours into tokens, if known.
+    pub throughput: Option<Throughput>,
+    /// What a reader must know, a sentence each.
+    pub notes: Vec<String>,
+    curves: Vec<Curve>,
+}
+
+impl Entrant {
+    /// Of a file: `file` is the name to print, `name` that of the model, `size` what is known of it.
+    ///
+    /// Rows that go back are sorted, and it is noted: points read off a figure come in the order of its path.
+    ///
+    /// # Errors
+    /// Everything that is wrong with the file.
+    pub fn of_file(file: &str, text: &str, name: &str, size: Option<Size>) -> Result<Self> {
+        let (records, notes) = match Records::parse(file, text, Rows::InOrder) {
+            Ok(records) => (records, Vec::new()),
+            Err(error) => match Records::parse(file, text, Rows::AnyOrder) {
+                Ok(records) => (records, vec![format!("Rows of {file} go back and were sorted.")]),
+                Err(_) => return Err(error),
+            },
+        };
+        let throughput = size
+            .as_ref()
+            .and_then(|size| size.tokens_per_second.map(|speed| Throughput::of_params(size.params, speed)));
+        let mut entrant = Entrant {
+            name: name.to_string(),
+            params: size.map(|size| size.params),
+            schedule: String::new(),
+            throughput,
+            notes,
+            curves: Vec::new(),
+        };
+        for stage in [Stage::Raw, Stage::Annealed].into_iter().filter(|stage| records.has(*stage)) {
+            for axis in AXES {
+                entrant.curves.extend(curve(&records, name, axis, stage, throughput.as_ref())?);
+            }
+        }
+        Ok(entrant)
+    }
+
+    /// Of the runs of one model under one schedule: raw losses of the longest of them, and the annealed ends of all.
+    /// Runs of one length are seeds, whose mean counts.
+    pub fn of_runs(name: &str, schedule: &str, runs: &[&Measured]) -> Self {
+        let params = runs.first().map(|run| run.record.params.total as f64);
+        let mut entrant = Entrant {
+            name: name.to_string(),
+            params,
+            schedule: schedule.to_string(),
+            throughput: None,
+            notes: Vec::new(),
+            curves: Vec::new(),
+        };
+        let groups = by_length(runs);
+        for axis in AXES {
+            let raw = groups.last().map(|seeds| mean_lines(seeds, axis)).unwrap_or_default();
+            entrant.curves.extend(Curve::new(name, axis, Stage::Raw, raw));
+            let ends: Vec<(f64, f64)> = groups.iter().filter_map(|seeds| mean_end(seeds, axis)).collect();
+            entrant.curves.extend(Curve::new(name, axis, Stage::Annealed, ends));
+        }
+        let ends = groups.iter().filter(|seeds| mean_end(seeds, Axis::Tokens).is_some()).count();
+        if (1..MIN_POINTS).contains(&ends) {
+            entrant
+                .notes
+                .push(format!("{name} has {ends} annealed ends, too few for a curve of {MIN_POINTS}."));
+        }
+        entrant
+    }
+
+    /// Its losses along an axis at a stage, if they are known.
+    pub fn curve(&self, axis: Axis, stage: Stage) -> Option<&Curve> {
+        self.curves.iter().find(|curve| (curve.axis, curve.stage) == (axis, stage))
+    }
+}
+
+/// A curve of a file, along an axis that it has or that another can be turned into.
+fn curve(
+    records: &Records,
+    name: &str,
+    axis: Axis,
+    stage: Stage,
+    throughput: Option<&Throughput>,
+) -> Result<Option<Curve>> {
+    if records.axes().contains(&axis) {
+        return records.curve(name, axis, stage).map(Some);
+    }
+    // 6 N D is all that is known of the FLOPs of somebody else's model.
+    match (axis, throughput, records.axes().iter().find(|other| matches!(other, Axis::Hours | Axis::Tokens)))
+    {
+        (Axis::Flops, ..) | (_, None, _) | (_, _, None) => Ok(None),
+        (_, Some(throughput), Some(&other)) => {
+            Ok(Some(records.curve(name, other, stage)?.on(axis, throughput)))
+        }
+    }
+}
+
+/// Runs of equal length together, short ones first.
+fn by_length<'a>(runs: &[&'a Measured]) -> Vec<Vec<&'a Measured>> {
+    let mut sorted = runs.to_vec();
+    sorted.sort_by_key(|run| run.record.training.tokens);
+    sorted.chunk_by(|a, b| a.record.training.tokens == b.record.training.tokens).map(<[_]>::to_vec).collect()
+}
+
+/// Lines of metrics, their places and losses averaged over seeds.
+fn mean_lines(seeds: &[&Measured], axis: Axis) -> Vec<(f64, f64)> {
+    let lines = seeds.iter().map(|run| run.curve.len()).min().unwrap_or(0);
+    let mean =
+        |of: &dyn Fn(&Measured) -> f64| seeds.iter().map(|run| of(run)).sum::<f64>() / seeds.len() as f64;
+    (0..lines)
+        .map(|k| (mean(&|run| run.place(&run.curve[k], axis)), mean(&|run| run.curve[k].loss)))
+        .collect()
+}
+
+/// The end of runs whose learning rate has decayed.
+fn mean_end(seeds: &[&Measured], axis: Axis) -> Option<(f64, f64)> {
+    let of: Option<Vec<(f64, f64)>> = seeds
+        .iter()
+        .map(|run| {
+            let last = run.curve.last()?;
+            (run.decay(last) >= ANNEALED).then(|| (run.place(last, axis), run.end_loss()))
+        })
+        .collect();
+    let of = of.filter(|of| !of.is_empty())?;
+    let n = of.len() as f64;
+    Some((of.iter().map(|end| end.0).sum::<f64>() / n, of.iter().map(|end| end.1).sum::<f64>() / n))
+}
+
+/// Names of files without what all of them begin with, up to a hyphen or an underscore.
+pub fn labels(stems: &[String]) -> Vec<String> {
+    let Some(first) = stems.first().filter(|_| stems.len() > 1) else { return stems.to_vec() };
+    let shared = first.char_indices().filter(|(_, c)| matches!(c, '-' | '_')).map(|(at, _)| at + 1);
+    let shared =
+        shared.filter(|&end| stems.iter().all(|stem| stem.starts_with(&first[..end]) && stem.len() > end));
+    let cut = shared.max().unwrap_or(0);
+    stems.iter().map(|stem| stem[cut..].to_string()).collect()
+}
+
+/// Refuses what cannot race: fewer than two models, or two of one name.
+///
+/// # Errors
+/// Names what is wrong.
+pub fn check(entrants: &[Entrant]) -> Result<()> {
+    if entrants.len() < 2 {
+        let problem = Problem::new(format!("{} model in a race", entrants.len())).expected("at least two");
+        return Err(Error::new(Kind::Config, problem.remedy("name more files or runs")));
+    }
+    for (index, entrant) in entrants.iter().enumerate() {
+        let twin = |other: &&Entrant| (&other.name, &other.schedule) == (&entrant.name, &entrant.schedule);
+        if entrants[..index].iter().any(|other| twin(&other)) {
+            let problem = Problem::new(format!("two models are called {:?}", entrant.name));
+            return Err(Error::config(problem.remedy("rename one of the files")));
+        }
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_lose_what_all_of_them_begin_with() {
+        let of = |names: &[&str]| labels(&names.iter().map(|name| name.to_string()).collect::<Vec<_>>());
+        assert_eq!(of(&["llama1-7B", "llama1-13B"]), ["7B", "13B"]);
+        assert_eq!(of(&["a-b-1", "a-b-2"]), ["1", "2"]);
+        assert_eq!(of(&["a-1", "b-1"]), ["a-1", "b-1"]);
+        assert_eq!(of(&["a-", "a-1"]), ["a-", "a-1"]);
+        assert_eq!(of(&["llama1-7B"]), ["llama1-7B"]);
+    }
+
+    #[test]
+    fn hours_become_tokens_and_6nd_but_never_exact_flops() {
+        let size = Size { name: "s".into(), params: 1e6, tokens_per_second: Some(10.0) };
+        let text = "hours,loss\n1,3\n2,2.5\n3,2.2\n4,2\n";
+        let entrant = Entrant::of_file("s.csv", text, "s", Some(size)).unwrap();
+        assert_eq!(entrant.curve(Axis::Tokens, Stage::Raw).unwrap().x()[0], 36_000.0);
+        assert!(
+            (entrant.curve(Axis::SixNd, Stage::Raw).unwrap().x()[0] / (6e6 * 36_000.0) - 1.0).abs() < 1e-12
+        );
+        assert!(entrant.curve(Axis::Flops, Stage::Raw).is_none());
+        assert!(entrant.curve(Axis::Hours, Stage::Annealed).is_none());
+    }
+
+    #[test]
+    fn rows_that_go_back_are_sorted_and_said_to_be() {
+        let entrant = Entrant::of_file("s.csv", "tokens,loss\n1,3\n3,2.5\n2,2.7\n4,2\n", "s", None).unwrap();
+        assert_eq!(entrant.notes, ["Rows of s.csv go back and were sorted."]);
+        assert!(Entrant::of_file("s.csv", "tokens,loss\n1,3\n3,-1\n2,2\n4,2\n", "s", None).is_err());
+    }
+}

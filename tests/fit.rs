@@ -1,0 +1,109 @@
+//! `zoo fit` as its users meet it: files of numbers in, an answer, figures and JSON out.
+
+use crate::program::Folder;
+
+/// Losses by hours at which the big model leads from 20 to 100 hours.
+fn race() -> Folder {
+    let table = |lead: &dyn Fn(f64) -> f64| {
+        let row = |k: u32| {
+            let x = f64::from(k);
+            format!("{k},{}\n", 4.0 - 0.3 * x.ln() - lead(x))
+        };
+        "Hours,Loss\n".to_string() + &(1..=200).map(row).collect::<String>()
+    };
+    let folder = Folder::new();
+    folder.write("net-1M.csv", &table(&|_| 0.0));
+    folder.write("net-2M.csv", &table(&|x| (0.1 * (x / 20.0).ln() * (100.0 / x).ln()).max(-0.5)));
+    folder
+}
+
+#[test]
+fn a_race_finds_the_comeback_draws_it_and_says_so_in_json() {
+    let folder = race();
+    let said =
+        folder.ask(&["fit", "race", "net-2M.csv", "net-1M.csv", "--replicates", "40", "--out", "figures"]);
+    assert!(said.contains("yes, in 1 of 1 pair: 1M passes 2M again"), "{said}");
+    for file in ["race.json", "race-time-raw.svg", "race-time-raw.png"] {
+        assert!(folder.path().join("figures").join(file).is_file(), "{file}");
+    }
+    let json = folder.json(&["fit", "race", "net-1M.csv", "net-2M.csv", "--replicates", "40", "--json"]);
+    let crossings = json["heats"][0]["pairs"][0]["crossings"].as_array().unwrap();
+    for (crossing, truth) in crossings.iter().zip([20.0, 100.0]) {
+        let at = |key: &str| crossing["at"][key].as_f64().unwrap();
+        assert!((at("estimate") / truth - 1.0).abs() < 0.02 && at("low") <= at("high"), "{crossing}");
+    }
+    assert_eq!(crossings.len(), 2);
+    assert_eq!(json["answers"][0]["outcome"], "again");
+}
+
+#[test]
+fn tokens_per_second_open_the_other_axes() {
+    let folder = race();
+    let sizes = ["--size", "1M:1e6:1000", "--size", "2M:2e6:400", "--replicates", "20", "--json"];
+    let json = folder.json(&[&["fit", "race", "net-1M.csv", "net-2M.csv"], &sizes[..]].concat());
+    let axes: Vec<&str> =
+        json["heats"].as_array().unwrap().iter().map(|heat| heat["axis"].as_str().unwrap()).collect();
+    assert_eq!(axes, ["hours", "six-nd", "tokens"]);
+}
+
+#[test]
+fn bad_curves_are_refused_by_name() {
+    let folder = race();
+    folder.write("short.csv", "hours,loss\n1,3\n2,2\n3,1\n");
+    folder.write("negative.csv", "hours,loss\n1,3\n2,2\n3,1\n4,-1\n");
+    folder.write("nothing.csv", "hours,speed\n1,3\n");
+    let refused = |args: &[&str], code: i32, message: &str| {
+        let said = folder.zoo(&[&["fit", "race"], args].concat());
+        assert_eq!((said.code, said.out.as_str()), (code, ""), "{args:?}: {}", said.err);
+        assert!(said.err.contains(message), "{args:?}: {}", said.err);
+    };
+    refused(&["net-1M.csv", "short.csv"], 65, "short.csv has 3 rows");
+    refused(&["net-1M.csv", "negative.csv"], 65, "loss is \"-1\"");
+    refused(&["net-1M.csv", "nothing.csv"], 65, "no column named loss");
+    refused(&["net-1M.csv"], 2, "1 model in a race");
+    refused(&["net-1M.csv", "absent.csv"], 74, "absent.csv");
+    refused(&["net-1M.csv", "net-2M.csv", "--size", "3M:3e6"], 2, "is the size of no file");
+    refused(&["net-1M.csv", "net-2M.csv", "--size", "1M:-1"], 2, "NAME:PARAMS");
+    refused(&["net-1M.csv", "net-2M.csv", "--resolution", "0"], 2, "--resolution");
+    refused(&["race-of-nobody"], 2, "race-of-nobody");
+}
+
+/// The curves of LLaMA-1 (Touvron et al. 2023, figure 1). Skipped when the files are absent.
+#[test]
+fn on_the_curves_of_llama_only_the_two_smallest_cross_and_only_in_hours() {
+    let beside = || std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../shared/data");
+    let data = std::env::var_os("ABLATION_ZOO_DATA").map_or_else(beside, Into::into).join("llama-curves");
+    if !data.is_dir() {
+        eprintln!("skipped: no {}", data.display());
+        return;
+    }
+    let files =
+        ["7B", "13B", "33B", "65B"].map(|size| data.join(format!("llama1-{size}.tsv")).display().to_string());
+    let args: Vec<&str> = ["fit", "race", "--json", "--replicates", "40"]
+        .into_iter()
+        .chain(files.iter().map(String::as_str))
+        .collect();
+    let json = race().json(&args);
+    for heat in json["heats"].as_array().unwrap().iter().filter(|heat| heat["axis"] != "tokens") {
+        for pair in heat["pairs"].as_array().unwrap() {
+            let at: Vec<f64> = pair["crossings"]
+                .as_array()
+                .unwrap()
+                .iter()
+                .map(|c| c["at"]["estimate"].as_f64().unwrap())
+                .collect();
+            if heat["axis"] == "hours" && pair["names"] == serde_json::json!(["7B", "13B"]) {
+                assert!((at[0] / 2.2e4 - 1.0).abs() < 0.05 && (at[1] / 5.9e4 - 1.0).abs() < 0.05, "{at:?}");
+                let touch = pair["touches"].as_array().unwrap().last().unwrap();
+                assert!(
+                    touch["to"].as_f64().unwrap() > 8.2e4 && touch["difference"].as_f64().unwrap() < 1e-3,
+                    "{touch}"
+                );
+            } else {
+                assert!(at.is_empty(), "{pair}");
+            }
+        }
+    }
+    let line = &json["extrapolations"][0]["answers"][0];
+    assert!(line["loss"].as_f64().unwrap() < 0.0 && line["verdict"] == "negative", "{line}");
+}
