@@ -8,7 +8,7 @@ use crate::error::Result;
 use crate::laws::curves::Axis;
 use crate::plan::{Ablation, Plan};
 use crate::run::{Run, RunRecord, Site, Store};
-use crate::training::{Length, ScheduleConfig};
+use crate::training::{Length, Order, ScheduleConfig};
 
 /// A run of which less than this share is at the peak rate has no trunk to speak of.
 const TRUNK: f64 = 0.3;
@@ -92,17 +92,20 @@ impl Measured {
     /// The name of its schedule.
     pub fn schedule(&self) -> String {
         match self.record.plan.training.schedule {
+            ScheduleConfig::Cosine(cosine) if cosine.stretch != 1.0 => format!("cosine-x{}", cosine.stretch),
             ScheduleConfig::Cosine(_) => "cosine".to_string(),
             ScheduleConfig::Constant(_) => "constant".to_string(),
+            ScheduleConfig::Wsd(_) => "wsd".to_string(),
         }
     }
 
-    /// Its plan without what tells runs of one family apart: length, schedule, rate, seed.
+    /// Its plan without what tells runs of one family apart: length, schedule, rate, order, seed.
     fn family(&self) -> Plan {
         let mut plan = self.record.plan.clone();
         plan.training.length = Length::Steps(Default::default());
         plan.training.schedule = ScheduleConfig::Constant(Default::default());
         plan.training.peak_lr = 1.0;
+        plan.training.order = Order::default();
         plan.seed = 0;
         plan
     }
