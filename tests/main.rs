@@ -4,6 +4,7 @@ mod docs;
 mod answer;
 mod fit;
 mod golden;
+mod machine;
 mod messages;
 mod plan;
 mod program;

@@ -42,13 +42,22 @@ impl ExecuteArgs {
     ///
     /// INT and TERM stop with checkpoints; the second one at once.
     pub fn run_all(&self, next: impl FnMut(&Store) -> Result<Vec<WantedRun>>) -> Result<Summary> {
+        self.run_again(if self.retry_diverged { Diverged::Retry } else { Diverged::Keep }, next)
+    }
+
+    /// The same, where it is said what becomes of runs that diverged before.
+    pub fn run_again(
+        &self,
+        diverged: Diverged,
+        next: impl FnMut(&Store) -> Result<Vec<WantedRun>>,
+    ) -> Result<Summary> {
         device::open(&self.device)?;
         let store = self.store.create()?;
         let new = Executor::new(&self.device, DTYPE)?;
         let executor = Executor {
             share: Share { jobs: self.jobs, threads: self.threads_per_run },
             on_failure: if self.fail_fast { OnFailure::Stop } else { OnFailure::GoOn },
-            diverged: if self.retry_diverged { Diverged::Retry } else { Diverged::Keep },
+            diverged,
             show: if self.quiet { Show::Nothing } else { new.show },
             ..new
         };

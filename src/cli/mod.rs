@@ -5,16 +5,19 @@ mod completions;
 mod data;
 mod devices;
 mod diff;
+mod doctor;
 mod execute;
 mod fit;
 mod gc;
 mod list;
+mod man;
 mod measure;
 mod output;
 mod picture;
 mod plan;
 mod problems;
 mod report;
+mod retry;
 mod run;
 mod runs;
 mod show;
@@ -60,6 +63,8 @@ enum Command {
     Plan(plan::PlanCommand),
     /// Do what an ablation asks for: tune, train, measure; goes on where it was stopped
     Run(run::RunCommand),
+    /// Do again what failed or diverged of an ablation, and nothing else
+    Retry(retry::Retry),
     /// Train and measure one model on one dataset
     Train(train::Train),
     /// Answer: compare the arms, with intervals, figures and a page
@@ -72,6 +77,8 @@ enum Command {
     Data(data::Data),
     /// List the devices of this machine
     Devices(devices::Devices),
+    /// Examine this machine: a self-test of the kernels, memory, disk, runs
+    Doctor(doctor::Doctor),
     /// Time training steps beside the machine's matrix peak
     Bench(bench::Bench),
     /// List runs: state, result, size
@@ -82,6 +89,8 @@ enum Command {
     Worker(worker::Worker),
     /// Print a completion script for a shell
     Completions(completions::Completions),
+    /// Write manual pages
+    Man(man::Man),
 }
 
 /// How a reading command answers.
@@ -123,7 +132,10 @@ fn run(command: Command) -> Result<ExitCode> {
         Command::Diff(command) => command.run(),
         Command::Plan(command) => command.run(),
         Command::Completions(command) => command.run::<Cli>(),
+        Command::Man(command) => command.run::<Cli>(),
         Command::Run(command) => command.run(),
+        Command::Retry(command) => command.run(),
+        Command::Doctor(command) => command.run(),
         Command::Train(command) => command.run(),
         Command::Report(command) => command.run(),
         Command::Fit(command) => command.run(),

@@ -4,9 +4,12 @@ use ablation_zoo::Result;
 use ablation_zoo::plan::{
     Ablation, Arm, Calibration, Cost, Holds, Outlook, PlannedRun, PlannedStage, Presets, stages,
 };
+use ablation_zoo::run::Site;
 use clap::Args;
 use serde_json::{Value as Json, json};
 
+use super::execute::DTYPE;
+use super::store::StoreArgs;
 use super::{Format, Overrides, output};
 
 /// Arguments of `zoo plan`.
@@ -20,6 +23,8 @@ pub struct PlanCommand {
     #[command(flatten)]
     overrides: Overrides,
     #[command(flatten)]
+    store: StoreArgs,
+    #[command(flatten)]
     format: Format,
 }
 
@@ -30,7 +35,7 @@ impl PlanCommand {
         let ablation = Ablation::load(&Presets::here(), &self.ablation, profile, &self.overrides.sets)?;
         let outlook = ablation.outlook();
         let stages = stages(&outlook.certain)?;
-        let speed = Calibration::default();
+        let speed = self.store.calibration(&Site::of("cpu", DTYPE));
         match self.format.json {
             true => output::print_json(&as_json(&ablation, &outlook, &stages, &speed)?),
             false => output::print(&as_text(&ablation, &outlook, &stages, &speed)?),
@@ -142,13 +147,16 @@ fn totals(outlook: &Outlook, shared: &Total, speed: &Calibration) -> Result<Stri
         true => output::count(all.runs, "run"),
         false => format!("{} to {}", certain.runs, output::count(all.runs, "run")),
     };
-    let rate = output::short(speed.flops_per_second, "FLOP/s");
     let pace = match speed.parallel_runs.min(all.runs) {
-        0 | 1 => rate,
-        beside => format!("{beside} runs at a time of {rate} each"),
+        0 | 1 => "one run at a time".to_string(),
+        beside => format!("{beside} runs at a time"),
+    };
+    let pace = match speed.measured.is_empty() {
+        true => format!("{pace}, guessed (nothing has run on this machine yet)"),
+        false => format!("{pace}, by runs of this machine"),
     };
     Ok(format!(
-        "  in all: {runs}, {}, {} at {}\n",
+        "  in all: {runs}, {}, {}, {}\n",
         range(output::short(certain.flops, "FLOPs"), output::short(all.flops, "FLOPs")),
         range(output::duration(certain.seconds(speed)), output::duration(all.seconds(speed))),
         pace,
@@ -167,25 +175,29 @@ fn parts(stages: &[PlannedStage]) -> String {
 struct Total {
     runs: usize,
     flops: f64,
+    /// Seconds of all of them one after the other.
+    seconds: f64,
     longest: f64,
 }
 
 impl Total {
     fn of(runs: &[PlannedRun], speed: &Calibration) -> Result<Self> {
-        let mut total = Total { runs: runs.len(), flops: 0.0, longest: 0.0 };
+        let mut total = Total { runs: runs.len(), flops: 0.0, seconds: 0.0, longest: 0.0 };
         for run in runs {
             let cost = run.plan.cost(speed)?;
             total.flops += cost.flops;
+            total.seconds += cost.seconds;
             total.longest = total.longest.max(cost.seconds);
         }
         Ok(total)
     }
 
     fn of_stages(stages: &[PlannedStage], speed: &Calibration) -> Result<Self> {
-        let mut total = Total { runs: stages.len(), flops: 0.0, longest: 0.0 };
+        let mut total = Total { runs: stages.len(), flops: 0.0, seconds: 0.0, longest: 0.0 };
         for stage in stages {
             let cost = stage.run.plan.cost_after(stage.first_step, speed)?;
             total.flops += cost.flops;
+            total.seconds += cost.seconds;
             total.longest = total.longest.max(cost.seconds);
         }
         Ok(total)
@@ -195,14 +207,14 @@ impl Total {
         Total {
             runs: self.runs + other.runs,
             flops: self.flops + other.flops,
+            seconds: self.seconds + other.seconds,
             longest: self.longest.max(other.longest),
         }
     }
 
     /// The time of all of them side by side, but no less than that of the longest.
     fn seconds(&self, speed: &Calibration) -> f64 {
-        let shared = self.flops / speed.flops_per_second / speed.parallel_runs as f64;
-        shared.max(self.longest)
+        (self.seconds / speed.parallel_runs as f64).max(self.longest)
     }
 }
 

@@ -3,7 +3,8 @@
 use std::path::PathBuf;
 
 use ablation_zoo::Result;
-use ablation_zoo::run::{Store, store};
+use ablation_zoo::plan::Calibration;
+use ablation_zoo::run::{Site, Store, calibration, store};
 use clap::Args;
 
 /// Where runs are kept.
@@ -18,6 +19,12 @@ impl StoreArgs {
     /// The store, which must exist.
     pub fn open(&self) -> Result<Store> {
         Store::open(&self.store)
+    }
+
+    /// How fast this machine trains, by the runs of the store if there are any.
+    pub fn calibration(&self, site: &Site) -> Calibration {
+        let measured = self.open().and_then(|store| calibration::measured(&store, site));
+        measured.unwrap_or_else(|_| calibration::unmeasured())
     }
 
     /// The store, made if there is none.

@@ -116,17 +116,8 @@ impl Shape {
 pub fn measure(shape: &Shape, device: &Device, budget: Duration) -> Speed {
     let device = device.clone().autodiff();
     let config = shape.model();
-    let mut training = Training {
-        model: Some(config.init(shape.vocab_size, shape.seq_len, 0, &device)),
-        optimizer: {
-            let training = TrainingConfig::default();
-            Optimizer::new(&training.optimizer, &training.clip)
-        },
-        batches: (0..4).map(|step| shape.batch(step)).collect(),
-        device,
-        steps: 0,
-    };
-    (0..4).for_each(|_| training.step());
+    let mut training = Training::new(shape, device);
+    (0..4).for_each(|_| _ = training.step());
     let (start, warm) = (Instant::now(), training.steps);
     while start.elapsed() < budget {
         training.step();
@@ -143,6 +134,12 @@ pub fn measure(shape: &Shape, device: &Device, budget: Duration) -> Speed {
     }
 }
 
+/// The losses of the first steps of training a model of this shape: what any two correct devices agree on.
+pub fn losses(shape: &Shape, device: &Device, steps: usize) -> Vec<f32> {
+    let mut training = Training::new(shape, device.clone().autodiff());
+    (0..steps).map(|_| training.step()).collect()
+}
+
 struct Training {
     model: Option<Decoder>,
     optimizer: Optimizer,
@@ -152,17 +149,29 @@ struct Training {
 }
 
 impl Training {
-    fn step(&mut self) {
+    fn new(shape: &Shape, device: Device) -> Self {
+        let training = TrainingConfig::default();
+        Training {
+            model: Some(shape.model().init(shape.vocab_size, shape.seq_len, 0, &device)),
+            optimizer: Optimizer::new(&training.optimizer, &training.clip),
+            batches: (0..4).map(|step| shape.batch(step)).collect(),
+            device,
+            steps: 0,
+        }
+    }
+
+    fn step(&mut self) -> f32 {
         let model = self.model.take().expect("every step gives the model back");
         let batch = &self.batches[self.steps as usize % self.batches.len()];
         let loss = loss(&model, batch, &self.device);
         let gradients = loss.backward();
-        let _read = loss.into_scalar::<f32>();
+        let loss = loss.into_scalar::<f32>();
         let Ok((model, _)) = self.optimizer.step(model, gradients, 1e-3) else {
             panic!("random tokens at this rate do not diverge")
         };
         self.model = Some(model);
         self.steps += 1;
+        loss
     }
 }
 

@@ -7,19 +7,49 @@ use super::data_size::DataSize;
 use crate::Result;
 use crate::model::{ModelConfig, ParamCount};
 
-/// How fast this machine trains.
-#[derive(Debug, Clone, Copy, PartialEq)]
+/// How fast this machine trains: large steps run nearer to its peak than small ones.
+#[derive(Debug, Clone, PartialEq)]
 pub struct Calibration {
-    /// Training FLOPs per second of one run, in the exact counting.
-    pub flops_per_second: f64,
+    /// What finished runs have reached, by growing step; empty when nothing was measured.
+    pub measured: Vec<Pace>,
     /// Runs that run beside each other at that speed.
     pub parallel_runs: usize,
 }
 
+/// What a run has reached.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Pace {
+    /// FLOPs of a step, exact counting.
+    pub flops_per_step: f64,
+    /// Training FLOPs per second of one run.
+    pub flops_per_second: f64,
+}
+
+/// An ordinary core, on the safe side, for a machine on which nothing was measured.
+const UNMEASURED: f64 = 3e10;
+
 impl Default for Calibration {
-    /// Two ordinary cores with one run on each, on the safe side; measured speeds replace it.
+    /// Two ordinary cores with one run on each.
     fn default() -> Self {
-        Calibration { flops_per_second: 3e10, parallel_runs: 2 }
+        Calibration { measured: Vec::new(), parallel_runs: 2 }
+    }
+}
+
+impl Calibration {
+    /// Training FLOPs per second of a run with such steps: between two measured paces on a line in logarithms, beyond
+    /// them that of the nearest.
+    pub fn flops_per_second(&self, flops_per_step: f64) -> f64 {
+        let above = self.measured.partition_point(|pace| pace.flops_per_step < flops_per_step);
+        match (above.checked_sub(1).map(|below| self.measured[below]), self.measured.get(above)) {
+            (None, None) => UNMEASURED,
+            (Some(only), None) => only.flops_per_second,
+            (None, Some(only)) => only.flops_per_second,
+            (Some(low), Some(high)) => {
+                let span = (high.flops_per_step / low.flops_per_step).ln();
+                let share = (flops_per_step / low.flops_per_step).ln() / span;
+                low.flops_per_second * (high.flops_per_second / low.flops_per_second).powf(share)
+            }
+        }
     }
 }
 
@@ -68,14 +98,16 @@ impl Plan {
         let steps = self.steps()? - first_step;
         let rows = self.training.batch as u64;
         let tokens = steps.saturating_mul(rows).saturating_mul(seq_len as u64);
-        let flops = tokens as f64 * self.flops_per_token()?.exact as f64;
+        let flops_per_token = self.flops_per_token()?.exact as f64;
+        let flops = tokens as f64 * flops_per_token;
+        let pace = calibration.flops_per_second((self.training.batch * seq_len) as f64 * flops_per_token);
         Ok(Cost {
             params,
             steps,
             tokens,
             flops,
             peak_bytes: peak_bytes(&self.model, &params, vocab_size, self.training.batch * seq_len),
-            seconds: flops / calibration.flops_per_second,
+            seconds: flops / pace,
         })
     }
 }
@@ -102,6 +134,17 @@ mod tests {
         model.block.feed_forward =
             FeedForwardConfig::Mlp(MlpConfig { bias: Bias::Without, ..MlpConfig::default() });
         model
+    }
+
+    #[test]
+    fn a_pace_lies_between_its_neighbours_and_never_beyond_the_last() {
+        let pace = |flops_per_step, flops_per_second| Pace { flops_per_step, flops_per_second };
+        let calibration = Calibration { measured: vec![pace(1e6, 1e10), pace(1e8, 4e10)], parallel_runs: 2 };
+        assert!((calibration.flops_per_second(1e7) - 2e10).abs() < 1.0);
+        assert_eq!(calibration.flops_per_second(1.0), 1e10);
+        assert_eq!(calibration.flops_per_second(1e8), 4e10);
+        assert_eq!(calibration.flops_per_second(1e12), 4e10);
+        assert_eq!(Calibration::default().flops_per_second(1e7), UNMEASURED);
     }
 
     /// Peaks of three models in MiB, measured as resident memory on a CPU: lowest and highest of several runs.

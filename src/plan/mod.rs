@@ -22,7 +22,7 @@ pub mod writer;
 pub use ablation::{Ablation, About, Bound, Claim, Published, Tune};
 pub use arm::{Arm, Holds};
 pub use check::check;
-pub use cost::{Calibration, Cost};
+pub use cost::{Calibration, Cost, Pace};
 pub use fingerprint::{Fingerprint, NUMERICS, Precision};
 pub use preset::{Presets, Shelf};
 pub use resolve::{Request, resolve_dataset, resolve_model, resolve_single};

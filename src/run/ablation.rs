@@ -45,6 +45,23 @@ impl<'a> Answers<'a> {
         }
     }
 
+    /// The runs that failed or diverged, among those that the ablation asks for as far as it is decided.
+    ///
+    /// # Errors
+    /// As [`Answers::next`].
+    pub fn failed(&self, store: &Store) -> Result<Vec<WantedRun>> {
+        let index = store.index(&self.site)?;
+        let measure = |fingerprint: &Fingerprint| self.measure(&index, fingerprint).ok().flatten();
+        let mut failed = Vec::new();
+        for run in self.ablation.decided(&measure) {
+            let Some(folder) = index.get(&run.fingerprint.to_string()) else { continue };
+            if matches!(folder.state()?, State::Failed { .. } | State::Diverged { .. }) {
+                failed.push(self.want(&run)?);
+            }
+        }
+        Ok(failed)
+    }
+
     fn measure(&self, index: &HashMap<String, Run>, fingerprint: &Fingerprint) -> Result<Option<f64>> {
         if let Some(&measure) = self.measures.borrow().get(fingerprint) {
             return Ok(Some(measure));

@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use sysinfo::{CpuRefreshKind, Disks, RefreshKind, System};
+use sysinfo::{CpuRefreshKind, Disks, MemoryRefreshKind, RefreshKind, System};
 
 use super::record::Environment;
 use crate::kernels;
@@ -49,6 +49,13 @@ pub fn peak_bytes() -> Option<u64> {
     let status = std::fs::read_to_string("/proc/self/status").ok()?;
     let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"))?;
     line.trim().strip_suffix("kB")?.trim().parse::<u64>().ok().map(|kib| kib * 1024)
+}
+
+/// Memory that can still be had on this machine in bytes, if that is known.
+pub fn free_memory() -> Option<u64> {
+    let memory = RefreshKind::nothing().with_memory(MemoryRefreshKind::nothing().with_ram());
+    let free = System::new_with_specifics(memory).ok()?.available_memory();
+    (free > 0).then_some(free)
 }
 
 /// Bytes that can still be written to the disk of `path`, if that is known.

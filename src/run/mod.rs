@@ -1,6 +1,7 @@
 //! Doing the plan: store, lease, resume, executors.
 
 pub mod ablation;
+pub mod calibration;
 pub mod environment;
 pub mod executor;
 pub mod folder;

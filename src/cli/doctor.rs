@@ -1,0 +1,151 @@
+//! `zoo doctor`: whether this machine computes right, and what it has.
+
+use std::process::Command;
+
+use ablation_zoo::error::{Error, Kind, Problem};
+use ablation_zoo::measure::speed::{self, Shape};
+use ablation_zoo::run::Environment;
+use ablation_zoo::run::environment::{cores, free_disk, free_memory};
+use ablation_zoo::{Result, device, kernels};
+use clap::Args;
+use serde_json::{Value as Json, json};
+
+use super::store::StoreArgs;
+use super::{Format, output};
+
+/// Steps of training that are compared.
+const STEPS: usize = 5;
+/// How far the losses of two forms of the kernels may be apart, relative: additions in another order.
+const TOLERANCE: f64 = 1e-4;
+
+/// Arguments of `zoo doctor`.
+#[derive(Debug, Args)]
+#[command(after_help = "Example:\n  zoo doctor --device cpu")]
+pub struct Doctor {
+    #[command(flatten)]
+    store: StoreArgs,
+    /// The device to examine
+    #[arg(long, value_name = "DEVICE", default_value = "cpu")]
+    device: String,
+    /// Print the losses of some steps on this device and nothing else
+    #[arg(long, hide = true)]
+    losses: bool,
+    #[command(flatten)]
+    format: Format,
+}
+
+/// One thing that was looked at.
+struct Finding {
+    what: &'static str,
+    found: String,
+    health: Health,
+}
+
+#[derive(PartialEq)]
+enum Health {
+    Well,
+    Ill,
+}
+
+impl Doctor {
+    /// Looks at everything, prints it, and fails if something is wrong.
+    pub fn run(&self) -> Result<()> {
+        let device = device::open(&self.device)?;
+        if self.losses {
+            let losses = speed::losses(&Shape::named("Q")?, &device, STEPS);
+            return output::print(&json!(losses).to_string());
+        }
+        let findings = [self.version(), self.machine(), self.room(), self.runs(), self.self_test()?];
+        match self.format.json {
+            true => output::print_json(&as_json(&findings))?,
+            false => output::print(&as_text(&findings))?,
+        }
+        let ill = findings.iter().filter(|finding| finding.health == Health::Ill);
+        let problems: Vec<Problem> =
+            ill.map(|finding| Problem::new(&finding.found).key(finding.what)).collect();
+        if problems.is_empty() { Ok(()) } else { Err(Error { kind: Kind::Device, problems }) }
+    }
+
+    fn version(&self) -> Finding {
+        let here = Environment::here(&self.device);
+        well("version", format!("zoo {}, {}, kernels {}", here.version, here.platform, here.kernels))
+    }
+
+    fn machine(&self) -> Finding {
+        let memory = free_memory()
+            .map_or("memory unknown".to_string(), |bytes| format!("{} free", output::bytes(bytes)));
+        let processor = Environment::here(&self.device).processor;
+        well("machine", format!("{processor}, {}, {memory}", output::count(cores(), "core")))
+    }
+
+    fn room(&self) -> Finding {
+        let folder =
+            if self.store.store.exists() { self.store.store.as_path() } else { std::path::Path::new(".") };
+        match free_disk(folder) {
+            Some(bytes) => well("disk", format!("{} free at {}", output::bytes(bytes), folder.display())),
+            None => well("disk", format!("free room at {} is unknown", folder.display())),
+        }
+    }
+
+    /// Every file of every finished run, read.
+    fn runs(&self) -> Finding {
+        let path = self.store.store.display();
+        if !self.store.store.exists() {
+            return well("runs", format!("none yet in {path}"));
+        }
+        match self.store.open().and_then(|store| Ok((store.runs()?.len(), store.verify()?))) {
+            Ok((runs, damaged)) if damaged.is_empty() => well(
+                "runs",
+                format!("{} in {path}, all files as they were sealed", output::count(runs, "run")),
+            ),
+            Ok((_, damaged)) => {
+                ill("runs", damaged.iter().map(Error::to_string).collect::<Vec<_>>().join("; "))
+            }
+            Err(error) => ill("runs", error.to_string()),
+        }
+    }
+
+    /// Trains a few steps here and, in another process, with the reference forms on the CPU.
+    fn self_test(&self) -> Result<Finding> {
+        let here = speed::losses(&Shape::named("Q")?, &device::open(&self.device)?, STEPS);
+        let there = reference_losses()?;
+        let apart = here.iter().zip(&there).map(|(a, b)| ((a - b) / b).abs() as f64).fold(0.0, f64::max);
+        let found = format!(
+            "{STEPS} steps of training on {} and by the reference on the CPU differ by {apart:.1e} at most",
+            self.device
+        );
+        // Not a number is not below the tolerance.
+        let agrees =
+            here.len() == there.len() && apart < TOLERANCE && here.iter().all(|loss| loss.is_finite());
+        Ok(if agrees { well("self-test", found) } else { ill("self-test", found) })
+    }
+}
+
+fn reference_losses() -> Result<Vec<f32>> {
+    let program = std::env::current_exe().map_err(|e| Error::io("find", "this program", e))?;
+    let output = Command::new(&program)
+        .args(["doctor", "--losses"])
+        .env(kernels::VARIABLE, "reference")
+        .output()
+        .map_err(|e| Error::io("run", &program, e))?;
+    serde_json::from_slice(&output.stdout).map_err(|e| Error::io("run", &program, std::io::Error::other(e)))
+}
+
+fn well(what: &'static str, found: String) -> Finding {
+    Finding { what, found, health: Health::Well }
+}
+
+fn ill(what: &'static str, found: String) -> Finding {
+    Finding { what, found, health: Health::Ill }
+}
+
+fn as_json(findings: &[Finding]) -> Json {
+    let finding = |finding: &Finding| json!({"what": finding.what, "found": finding.found, "ok": finding.health == Health::Well});
+    findings.iter().map(finding).collect()
+}
+
+fn as_text(findings: &[Finding]) -> String {
+    let word = |health: &Health| if *health == Health::Well { "ok" } else { "WRONG" };
+    let line = |f: &Finding| format!("  {:<6}{:<11}{}\n", word(&f.health), f.what, f.found);
+    findings.iter().map(line).collect()
+}

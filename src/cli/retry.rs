@@ -1,0 +1,35 @@
+//! `zoo retry`: does again what failed or diverged of an ablation, and nothing else.
+
+use ablation_zoo::Result;
+use ablation_zoo::plan::{Ablation, Presets};
+use ablation_zoo::run::executor::Diverged;
+use ablation_zoo::run::{Answers, Site};
+use clap::Args;
+
+use super::execute::{DTYPE, ExecuteArgs, report};
+use super::{Overrides, output};
+
+/// Arguments of `zoo retry`.
+#[derive(Debug, Args)]
+#[command(after_help = "Examples:\n  zoo retry mlp\n  zoo retry mlp --profile cpu --store /data/runs")]
+pub struct Retry {
+    /// An ablation, by name or path
+    ablation: String,
+    #[command(flatten)]
+    overrides: Overrides,
+    #[command(flatten)]
+    execute: ExecuteArgs,
+}
+
+impl Retry {
+    /// Does them again, each from its last checkpoint.
+    pub fn run(&self) -> Result<()> {
+        let profile = self.overrides.profile.as_deref();
+        let ablation = Ablation::load(&Presets::here(), &self.ablation, profile, &self.overrides.sets)?;
+        let answers = Answers::new(&ablation, Site::of(&self.execute.device, DTYPE));
+        self.execute.store.open()?;
+        let summary = self.execute.run_again(Diverged::Retry, |store| answers.failed(store))?;
+        output::print(&report(&summary))?;
+        summary.check()
+    }
+}
