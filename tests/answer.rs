@@ -42,6 +42,26 @@ fn an_ablation_runs_answers_and_is_never_done_twice() {
 }
 
 #[test]
+fn a_walk_runs_and_shows_what_each_step_does() {
+    let folder = Folder::new();
+    let said = folder.ask(&["run", "llama-to-gpt2", "--profile", "smoke"]);
+    assert!(said.contains("step from “llama” to “gpt2”") || said.contains("steps from “llama”"), "{said}");
+    let report = folder.json(&["report", "llama-to-gpt2", "--profile", "smoke", "--json"]);
+    assert_eq!(report["arms"].as_array().unwrap().len(), 12);
+    let steps = report["walk"]["steps"].as_array().unwrap();
+    let names: Vec<&str> = steps.iter().map(|step| step["name"].as_str().unwrap()).collect();
+    assert_eq!(names, ["embedding-head", "norm", "position-share", "mixer-bias", "feed-forward"]);
+    for step in steps {
+        for end in ["added", "removed"] {
+            assert_eq!(step[end]["n"], 3, "{step}");
+            assert!(step[end]["low"].as_f64().unwrap() <= step[end]["high"].as_f64().unwrap(), "{step}");
+        }
+    }
+    let drawn = folder.path().join("reports/llama-to-gpt2-smoke/figures/walk.svg");
+    assert!(std::fs::read_to_string(drawn).unwrap().contains("removed from gpt2"));
+}
+
+#[test]
 fn a_finished_model_is_measured_again_with_the_same_result() {
     let folder = Folder::new();
     let sets = ["--set", "data.people=48", "--set", "training.schedule.warmup_steps=5"];

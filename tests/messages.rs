@@ -77,7 +77,7 @@ error: trainin: unknown key "trainin"
  --> --set:1:1
   |
 1 | trainin.batch=3
-  | ^^^^^^^ expected one of expect, size, dataset, arms, repeat, tune, compare, model, data, training, measure
+  | ^^^^^^^ expected one of expect, size, dataset, arms, walk, repeat, tune, compare, model, data, training, measure
   |
   = help: did you mean "training"?
 
@@ -230,7 +230,7 @@ error: peak_lr: unknown key "peak_lr"
  --> --set:1:1
   |
 1 | peak_lr=0.1
-  | ^^^^^^^ expected one of expect, size, dataset, arms, repeat, tune, compare, model, data, training, measure
+  | ^^^^^^^ expected one of expect, size, dataset, arms, walk, repeat, tune, compare, model, data, training, measure
   |
   = help: did you mean training.peak_lr?
 "#,
@@ -245,7 +245,7 @@ fn unknown_names_list_what_there_is() {
         r#"
 error: unknown ablation "mpl"
  |
- = note: expected one of gate, heads, mlp, moe, norm, position
+ = note: expected one of gate, heads, llama-to-gpt2, mlp, moe, norm, position
  = help: did you mean "mlp"?
 "#,
     );
@@ -347,4 +347,17 @@ fn a_model_without_a_size_asks_for_one() {
     folder.write("ablations/mine.toml", "[control]\nmodel = \"gpt2\"\ndataset = \"biod\"\n");
     let said = folder.zoo(&["plan", "mine"]);
     assert!(said.code == 2 && said.err.contains("name a size row with `size`"), "{}", said.err);
+}
+
+#[test]
+fn a_walk_without_two_ends_or_with_arms_beside_it_is_refused() {
+    let folder = Folder::new();
+    let walk = "[control]\nmodel = \"gpt2\"\ndataset = \"biod\"\nsize = \"tiny\"\n[walk]\nfrom = \"llama\"\nto = \"gpt-2\"\nholds = \"parameter\"\n[arms.x]\nholds = \"nothing\"\n";
+    folder.write("ablations/mine.toml", walk);
+    expect(
+        &folder,
+        &["plan", "mine"],
+        r#"
+"#,
+    );
 }

@@ -4,13 +4,14 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-use super::arm::Arm;
+use super::arm::{Arm, equal_rmax};
 use super::keys::read_or_default;
 use super::preset::Presets;
-use super::question::{Compare, Question, Repeat};
+use super::question::{Compare, EqualRmax, Question, Repeat};
 use super::resolve::config;
 use super::resolved::Resolved;
 use super::tree::{Node, path_of};
+use super::walk::Walk;
 use crate::Result;
 use crate::error::Problem;
 
@@ -38,6 +39,8 @@ pub struct Ablation {
     pub seeds: u64,
     /// What is tuned per arm before anything is reported.
     pub tune: Option<Tune>,
+    /// The walk that makes the arms, size by size, if one does.
+    pub walks: Vec<Walk>,
 }
 
 /// The question and what is published about it.
@@ -111,12 +114,30 @@ impl Ablation {
         let compare = read_or_default::<Compare>(&question.settings, &["compare"], &mut problems);
         let expect = read_or_default::<Option<String>>(&question.settings, &["expect"], &mut problems);
         let tune = question.tune(&mut problems);
-        let few = question.check_count(seeds, tune.as_ref(), compare.equal_rmax, &mut problems);
-        let arms =
-            if few { question.resolve(&layers, compare.equal_rmax, &mut problems) } else { Vec::new() };
+        let mut places = Vec::new();
+        for size in question.sizes() {
+            match question.walk(&layers, size) {
+                Ok(walk) => places.push((size, walk)),
+                Err(wrong) => problems.extend(wrong),
+            }
+        }
+        let walks = || places.iter().filter_map(|(_, walk)| walk.as_ref());
+        let n_arms = walks().map(|walk| walk.names().len()).max();
+        let few = question.check_count(n_arms, seeds, tune.as_ref(), compare.equal_rmax, &mut problems);
+        let mut arms = Vec::new();
+        for (size, walk) in places.iter().filter(|_| few) {
+            let (mut of_size, wrong) = question.resolve(&layers, *size, walk.as_ref());
+            problems.extend(wrong);
+            if compare.equal_rmax == EqualRmax::Run {
+                let place = question.settings.get(&["compare", "equal-rmax"]);
+                equal_rmax(&mut of_size, place, &mut problems);
+            }
+            arms.extend(of_size);
+        }
         if !problems.is_empty() {
             return Err(config(problems));
         }
+        let walks = walks().cloned().collect();
         let mut ablation = Ablation {
             name: name.to_string(),
             profile: question.profile,
@@ -127,6 +148,7 @@ impl Ablation {
             arms,
             seeds,
             tune,
+            walks,
         };
         ablation.check_tune(&question.settings)?;
         ablation.read_files()?;
@@ -157,6 +179,11 @@ impl Ablation {
     /// The arms of one size, the control first.
     pub fn arms_of<'a>(&'a self, size: &'a str) -> impl Iterator<Item = &'a Arm> {
         self.arms.iter().filter(move |arm| arm.size == size)
+    }
+
+    /// The walk of one size, if the arms are made by one.
+    pub fn walk(&self, size: &str) -> Option<&Walk> {
+        self.walks.iter().find(|walk| walk.size == size)
     }
 
     /// The control of one size.

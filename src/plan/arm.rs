@@ -2,9 +2,9 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::question::Change;
+use super::reader;
 use super::resolved::Resolved;
-use super::tree::{Node, Value, dotted};
+use super::tree::{Node, Origin, Value, dotted};
 use super::writer;
 use crate::Result;
 use crate::data::ExternalFile;
@@ -44,6 +44,64 @@ pub enum Holds {
     /// Neither; it is the difference that is asked about.
     #[default]
     Nothing,
+}
+
+/// What is fitted so that an arm holds what it says.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Match {
+    /// The width of the feed-forward.
+    Expansion,
+    /// Nothing: the arm is verified as it is written.
+    #[default]
+    Nothing,
+}
+
+/// What an arm says it holds, and where.
+#[derive(Debug, Clone)]
+pub(super) struct Held {
+    pub holds: Holds,
+    pub fit: Match,
+    /// The key of `holds`.
+    pub key: String,
+    /// Where it was written.
+    pub said: Option<Origin>,
+}
+
+impl Held {
+    /// Reads `holds` and `match` of the table under `path`; without a `default`, `holds` must be there.
+    pub fn read(table: &Node, path: &[&str], origin: Option<&Origin>, problems: &mut Vec<Problem>) -> Self {
+        let key = |key: &str| dotted(&[path, &[key]].concat());
+        let [said, fit] = ["holds", "match"].map(|key| table.get(&[key]));
+        if said.is_none() {
+            let problem = Problem::new("holds is missing").key(dotted(path)).at_origin(origin);
+            let expected = "holds = one of \"parameters\", \"active-flops\", \"nothing\"";
+            problems.push(problem.expected(expected));
+        }
+        let holds: Holds = read_at(said, &[path, &["holds"]].concat(), problems);
+        let matched: Match = read_at(fit, &[path, &["match"]].concat(), problems);
+        if matched != Match::Nothing && holds == Holds::Nothing && said.is_some() {
+            let problem = Problem::new("nothing is held that could be matched").key(key("match"));
+            let problem = problem.at_origin(fit.and_then(|fit| fit.origin.as_ref()));
+            problems.push(problem.remedy("say holds = \"parameters\" or \"active-flops\""));
+        }
+        Held { holds, fit: matched, key: key("holds"), said: said.and_then(|said| said.origin.clone()) }
+    }
+}
+
+fn read_at<T: serde::de::DeserializeOwned + Default>(
+    node: Option<&Node>,
+    path: &[&str],
+    problems: &mut Vec<Problem>,
+) -> T {
+    match node.map(|node| reader::read(node, path)) {
+        Some(Ok(value)) => value,
+        Some(Err(wrong)) => {
+            problems.extend(wrong);
+            T::default()
+        }
+        None => T::default(),
+    }
 }
 
 impl Arm {
@@ -97,7 +155,7 @@ impl Arm {
 }
 
 /// Whether the arm holds what it says.
-pub(super) fn verify(control: &Arm, arm: &Arm, change: &Change) -> Result<(), Vec<Problem>> {
+pub(super) fn verify(control: &Arm, arm: &Arm, held: &Held) -> Result<(), Vec<Problem>> {
     let (what, ours, theirs, ratio) = match arm.holds {
         Holds::Parameters => {
             ("parameters", arm.params.total, control.params.total, arm.relative_params(control))
@@ -111,11 +169,18 @@ pub(super) fn verify(control: &Arm, arm: &Arm, change: &Change) -> Result<(), Ve
         return Ok(());
     }
     let at_size = if arm.size.is_empty() { String::new() } else { format!(" at size {}", arm.size) };
-    let got =
-        format!("{ours} {what} against {theirs} of the control{at_size}, {:+.1} %", (ratio - 1.0) * 100.0);
-    let problem = Problem::new(got).key(format!("arms.{}.holds", dotted(&[&arm.name])));
-    let problem = problem.at_origin(change.said.as_ref()).expected("a difference of at most 2 %");
-    Err(vec![problem.remedy("change the arm's widths, or say holds = \"nothing\"")])
+    let percent = (ratio - 1.0) * 100.0;
+    let whose = if held.key.starts_with("arms.") { String::new() } else { format!("{}: ", arm.name) };
+    let got = format!("{whose}{ours} {what} against {theirs} of the control{at_size}, {percent:+.1} %");
+    let problem = Problem::new(got).key(held.key.clone()).at_origin(held.said.as_ref());
+    let problem = problem.expected("a difference of at most 2 %");
+    let remedy = match held.fit {
+        Match::Nothing => {
+            "change the arm's widths, let match = \"expansion\" do it, or say holds = \"nothing\""
+        }
+        Match::Expansion => "no width of the feed-forward makes up for it: say holds = \"nothing\"",
+    };
+    Err(vec![problem.remedy(remedy)])
 }
 
 /// Adds each arm of other size than the control once more, with people in proportion to its parameters.

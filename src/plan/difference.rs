@@ -14,6 +14,15 @@ pub struct Difference {
     pub b: Option<Node>,
 }
 
+impl Difference {
+    /// In words: `norm: rms (eps 1e-5) → layer (eps 1e-5, bias with)`; the key without the tables that all have.
+    pub fn phrase(&self) -> String {
+        let key = self.key.trim_start_matches("model.").trim_start_matches("block.");
+        let words = |node: &Option<Node>| node.as_ref().map_or("absent".to_string(), phrase);
+        format!("{key}: {} → {}", words(&self.a), words(&self.b))
+    }
+}
+
 /// What differs between two plans.
 pub fn between(a: &Plan, b: &Plan) -> Vec<Difference> {
     between_trees(&writer::write(a), &writer::write(b))

@@ -8,6 +8,7 @@ mod data_size;
 pub mod difference;
 pub mod fingerprint;
 mod keys;
+mod matching;
 pub mod preset;
 mod question;
 pub mod reader;
@@ -17,10 +18,11 @@ pub mod runs;
 mod sets;
 pub mod stages;
 pub mod tree;
+pub mod walk;
 pub mod writer;
 
 pub use ablation::{Ablation, About, Bound, Claim, Published, Tune};
-pub use arm::{Arm, Holds};
+pub use arm::{Arm, Holds, Match};
 pub use check::check;
 pub use cost::{Calibration, Cost, Pace};
 pub use fingerprint::{Fingerprint, NUMERICS, Precision};
@@ -29,6 +31,7 @@ pub use resolve::{Request, resolve_dataset, resolve_model, resolve_single};
 pub use resolved::Resolved;
 pub use runs::{Edge, Next, Outlook, PlannedRun, Rate, Role, Tuned};
 pub use stages::{Parent, Part, PlannedStage, stages};
+pub use walk::{Step, Walk};
 
 use data_size::DataSize;
 use serde::{Deserialize, Serialize};

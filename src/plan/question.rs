@@ -7,12 +7,15 @@ use serde::de::{self, SeqAccess, Visitor};
 use serde::{Deserialize, Deserializer};
 
 use super::ablation::{About, CONTROL, Tune};
-use super::arm::{Arm, Holds, equal_rmax, verify};
+use super::arm::{Arm, Held, Holds, Match, verify};
 use super::keys::{PLAN_KEYS, known_keys, read_or_default};
+use super::matching::fit;
 use super::preset::{Presets, Shelf};
 use super::resolve::{Layers, Named, config, parse};
+use super::resolved::Resolved;
 use super::sets::parse_sets;
-use super::tree::{Node, Origin, Table, Value, dotted, path_of};
+use super::tree::{Node, Table, Value, dotted, path_of};
+use super::walk::{Route, WALK, Walk};
 use super::{reader, writer};
 use crate::Result;
 use crate::error::{Error, Problem};
@@ -24,18 +27,24 @@ const DEFAULT_PROFILE: &str = "quick";
 const MAX_RUNS: u128 = 10_000;
 
 /// Keys of an ablation file.
-const FILE_KEYS: [&str; 8] = ["about", "control", "common", "arms", "repeat", "tune", "compare", "profiles"];
+const FILE_KEYS: [&str; 9] =
+    ["about", "control", "common", "arms", WALK, "repeat", "tune", "compare", "profiles"];
 
 /// Keys of a profile, besides those of a plan.
-const PROFILE_KEYS: [&str; 7] = ["expect", "size", "dataset", "arms", "repeat", "tune", "compare"];
+const PROFILE_KEYS: [&str; 8] = ["expect", "size", "dataset", "arms", WALK, "repeat", "tune", "compare"];
 
 /// An arm as its file has it.
 pub(super) struct Change {
     pub name: String,
-    pub holds: Holds,
-    /// Where `holds` was written.
-    pub said: Option<Origin>,
+    pub held: Held,
     pub overlay: Node,
+}
+
+/// An arm as it was laid, before it is fitted and counted.
+pub(super) struct Draft {
+    pub name: String,
+    pub held: Held,
+    pub resolved: Result<Resolved, Vec<Problem>>,
 }
 
 /// `[control]`, with what a profile says instead.
@@ -117,6 +126,10 @@ pub(super) struct Question {
     pub control: Control,
     pub common: Node,
     pub changes: Vec<Change>,
+    /// The walk that makes the arms, if one does.
+    pub route: Option<Route>,
+    /// What is published, with its places.
+    published: Node,
     /// What the profile and each `--set` say about the plan.
     pub last: Vec<Node>,
     /// What is wrong with all this; the rest is read nevertheless, so that everything is said at once.
@@ -136,7 +149,7 @@ impl Question {
         let (profile, overlay) = choose_profile(&file, profile, &mut problems);
         sets.iter().for_each(|set| check_overlay(set, &[], &mut problems));
         let mut settings = Node::table();
-        for key in ["control", "repeat", "tune", "compare"] {
+        for key in ["control", WALK, "repeat", "tune", "compare"] {
             file.get(&[key]).iter().for_each(|node| settings.set(&[key], (*node).clone()));
         }
         spread_keys(&mut settings);
@@ -149,22 +162,38 @@ impl Question {
         let common = file.get(&["common"]).cloned().unwrap_or_else(Node::table);
         problems.extend(known_keys(&common, &["common"], &PLAN_KEYS).err().into_iter().flatten());
         let common = common.only(&PLAN_KEYS);
-        let changes = read_changes(&file, &settings, &mut problems);
-        let about = read_about(&file, &mut problems);
-        match read_control(&settings, &mut problems) {
-            Some(control) => {
-                Ok(Question { about, profile, settings, control, common, changes, last, problems })
+        let mut changes = read_changes(&file, &mut problems);
+        let route = Route::read(&settings, &mut problems);
+        if file.get(&[WALK]).is_none() {
+            let names: Vec<&str> = changes.iter().map(|change| change.name.as_str()).collect();
+            if let Some(chosen) = read_chosen(&settings, &names, &mut problems) {
+                changes.retain(|change| chosen.contains(&change.name));
             }
+        }
+        let about = read_about(&file, &mut problems);
+        let published = file.only(&["about"]);
+        match read_control(&settings, route.as_ref(), &mut problems) {
+            Some(control) => Ok(Question {
+                about,
+                profile,
+                settings,
+                control,
+                common,
+                changes,
+                route,
+                published,
+                last,
+                problems,
+            }),
             None => Err(config(problems)),
         }
     }
 
-    /// Parses the files of the control, or those named instead.
+    /// Parses the files of the control, or those named instead, and that of the other end of a walk.
     pub fn layers(&self, presets: &Presets, model: Option<&str>, dataset: Option<&str>) -> Result<Layers> {
         let load = |shelf: Shelf, key: &str, asked: Option<&str>, own: &str| {
             let place = |mut error: Error| {
-                let key = format!("{CONTROL}.{key}");
-                let node = path_of(&key).and_then(|path| self.settings.get(&path));
+                let node = path_of(key).and_then(|path| self.settings.get(&path));
                 if let (None, Some(node), [problem]) = (asked, node, error.problems.as_mut_slice()) {
                     *problem = std::mem::take(problem).key(key).at_origin(node.origin.as_ref());
                 }
@@ -172,31 +201,67 @@ impl Question {
             };
             parse(&presets.load(shelf, asked.unwrap_or(own)).map_err(place)?)
         };
-        let model = load(Shelf::Models, "model", model, &self.control.model);
-        let dataset = load(Shelf::Datasets, "dataset", dataset, &self.control.dataset);
-        match (model, dataset) {
-            (Ok(model), Ok(dataset)) => {
-                Ok(Layers { model, dataset, common: self.common.clone(), last: self.last.clone() })
+        if let (Some(model), Some(_)) = (model, &self.route) {
+            let problem = Problem::new(format!("the model {model}")).expected("none");
+            return Err(Error::config(problem.remedy("a walk names both of its models")));
+        }
+        let of_model = if self.route.is_some() { "walk.from" } else { "control.model" };
+        let model = load(Shelf::Models, of_model, model, &self.control.model);
+        let dataset = load(Shelf::Datasets, "control.dataset", dataset, &self.control.dataset);
+        let end = self.route.as_ref().map(|route| load(Shelf::Models, "walk.to", None, &route.to));
+        match (model, dataset, end.transpose()) {
+            (Ok(model), Ok(dataset), Ok(end)) => {
+                Ok(Layers { model, end, dataset, common: self.common.clone(), last: self.last.clone() })
             }
-            (Err(mut both), Err(other)) => {
-                both.problems.extend(other.problems);
-                Err(both)
+            (model, dataset, end) => {
+                let errors = [model.err(), dataset.err(), end.err()].into_iter().flatten();
+                let both = errors.reduce(|error, next| error.and(&next.problems));
+                Err(both.expect("one of the files is wrong"))
             }
-            (Err(error), _) | (_, Err(error)) => Err(error),
         }
     }
 
-    /// The change of an arm; none for the control.
-    pub fn change(&self, name: &str) -> Result<Option<&Change>> {
+    /// The plan of one arm, or of the control.
+    pub fn arm(&self, layers: &Layers, size: Option<Named>, name: &str) -> Result<Resolved, Vec<Problem>> {
         if name == CONTROL {
-            return Ok(None);
+            return layers.lay(size, None);
         }
-        let found = self.changes.iter().find(|change| change.name == name);
-        found.map(Some).ok_or_else(|| {
-            let names = self.changes.iter().map(|change| change.name.as_str());
+        let mut drafts = self.drafts(layers, size, self.walk(layers, size)?.as_ref())?;
+        let Some(index) = drafts.iter().position(|draft| draft.name == name) else {
+            let names = drafts.iter().map(|draft| draft.name.as_str());
             let names: Vec<&str> = std::iter::once(CONTROL).chain(names).collect();
-            Error::config(reader::unknown("arm", name, &names))
-        })
+            return Err(vec![reader::unknown("arm", name, &names)]);
+        };
+        drafts.swap_remove(index).fitted(|| layers.lay(size, None))
+    }
+
+    /// The walk at a size, if the arms are made by one.
+    pub fn walk(&self, layers: &Layers, size: Option<Named>) -> Result<Option<Walk>, Vec<Problem>> {
+        let ends = self.route.as_ref().zip(layers.other_end());
+        ends.map(|(route, other)| Walk::of(route, [layers, &other], size)).transpose()
+    }
+
+    /// The arms at a size.
+    fn drafts(
+        &self,
+        layers: &Layers,
+        size: Option<Named>,
+        walk: Option<&Walk>,
+    ) -> Result<Vec<Draft>, Vec<Problem>> {
+        let Some((route, walk)) = self.route.as_ref().zip(walk) else {
+            let draft = |change: &Change| Draft {
+                name: change.name.clone(),
+                held: change.held.clone(),
+                resolved: layers.lay(size, Some(change)),
+            };
+            return Ok(self.changes.iter().map(draft).collect());
+        };
+        let (names, mut problems) = (walk.names(), Vec::new());
+        let chosen = read_chosen(&self.settings, &names, &mut problems);
+        check_published(&self.published, &names, &mut problems);
+        let is_chosen = |draft: &Draft| chosen.as_ref().is_none_or(|chosen| chosen.contains(&draft.name));
+        let drafts = walk.drafts(&route.held).into_iter().filter(is_chosen).collect();
+        if problems.is_empty() { Ok(drafts) } else { Err(problems) }
     }
 
     /// The tuned key with its grid, ascending.
@@ -237,18 +302,20 @@ impl Question {
         possible.then_some(Tune { key, grid, seeds })
     }
 
-    /// Refuses more runs than anybody means, before any of them is made.
+    /// Refuses more runs than anybody means, before any of them is made; `of_walk` is how many arms a walk makes.
     pub fn check_count(
         &self,
+        of_walk: Option<usize>,
         seeds: u64,
         tune: Option<&Tune>,
         equal: EqualRmax,
         problems: &mut Vec<Problem>,
     ) -> bool {
         let sizes = self.control.size.0.len().max(1) as u128;
+        let changes = of_walk.unwrap_or(self.changes.len());
         let arms = match equal {
-            EqualRmax::Run => 1 + 2 * self.changes.len(),
-            EqualRmax::Skip => 1 + self.changes.len(),
+            EqualRmax::Run => 1 + 2 * changes,
+            EqualRmax::Skip => 1 + changes,
         };
         let trials = tune.map_or(0, |tune| tune.grid.len() as u128 * u128::from(tune.seeds));
         let reports = u128::from(seeds) * if tune.is_some() { 2 } else { 1 };
@@ -267,42 +334,56 @@ impl Question {
         runs <= MAX_RUNS
     }
 
-    /// Lays every arm over the control at every size, and verifies what it holds fixed.
-    pub fn resolve(&self, layers: &Layers, equal: EqualRmax, problems: &mut Vec<Problem>) -> Vec<Arm> {
-        let mut arms = Vec::new();
-        let size_node = self.settings.get(&[CONTROL, "size"]);
-        let mut sizes: Vec<Option<&str>> =
-            self.control.size.0.iter().map(|size| Some(size.as_str())).collect();
-        if sizes.is_empty() {
-            sizes.push(None);
-        }
+    /// The sizes that are asked about, each once; without any the model's own widths.
+    pub fn sizes(&self) -> Vec<Option<Named<'_>>> {
+        let node = self.settings.get(&[CONTROL, "size"]);
         let mut seen = HashSet::new();
-        sizes.retain(|size| seen.insert(*size));
-        for size in sizes {
-            let named = size.map(|name| Named { name, node: size_node.map(|node| (node, "control.size")) });
-            let control = Arm::new(CONTROL, size, Holds::Nothing, layers.lay(named, None));
-            let control = match control {
-                Ok(control) => control,
-                Err(wrong) => {
-                    problems.extend(wrong);
-                    continue;
-                }
-            };
-            let mut of_size = vec![control];
-            for change in &self.changes {
-                let arm = Arm::new(&change.name, size, change.holds, layers.lay(named, Some(change)));
-                match arm.and_then(|arm| verify(&of_size[0], &arm, change).map(|()| arm)) {
-                    Ok(arm) => of_size.push(arm),
-                    Err(wrong) => problems.extend(wrong),
-                }
+        let sizes = self.control.size.0.iter().filter(|size| seen.insert(size.as_str()));
+        let sizes: Vec<_> =
+            sizes.map(|name| Some(Named { name, node: node.map(|node| (node, "control.size")) })).collect();
+        if sizes.is_empty() { vec![None] } else { sizes }
+    }
+
+    /// Lays every arm over the control at a size, fits it, and verifies what it holds fixed; the control comes first.
+    pub fn resolve(
+        &self,
+        layers: &Layers,
+        size: Option<Named>,
+        walk: Option<&Walk>,
+    ) -> (Vec<Arm>, Vec<Problem>) {
+        let name = size.map(|size| size.name);
+        let laid = layers.lay(size, None);
+        let control = Arm::new(CONTROL, name, Holds::Nothing, laid.clone());
+        let (control, drafts) = match (control, self.drafts(layers, size, walk)) {
+            (Ok(control), Ok(drafts)) => (control, drafts),
+            (control, drafts) => {
+                let wrong = [control.err(), drafts.err()];
+                return (Vec::new(), wrong.into_iter().flatten().flatten().collect());
             }
-            if equal == EqualRmax::Run {
-                let place = self.settings.get(&["compare", "equal-rmax"]);
-                equal_rmax(&mut of_size, place, problems);
+        };
+        let (mut arms, mut problems) = (vec![control], Vec::new());
+        for draft in drafts {
+            let (title, held) = (draft.name.clone(), draft.held.clone());
+            let arm = Arm::new(&title, name, held.holds, draft.fitted(|| laid.clone()));
+            match arm.and_then(|arm| verify(&arms[0], &arm, &held).map(|()| arm)) {
+                Ok(arm) => arms.push(arm),
+                Err(wrong) => problems.extend(wrong),
             }
-            arms.extend(of_size);
         }
-        arms
+        (arms, problems)
+    }
+}
+
+impl Draft {
+    /// Its plan, with what it lets be fitted to the control.
+    fn fitted(
+        self,
+        control: impl FnOnce() -> Result<Resolved, Vec<Problem>>,
+    ) -> Result<Resolved, Vec<Problem>> {
+        match self.held.fit {
+            Match::Nothing => self.resolved,
+            Match::Expansion => fit(self.resolved?, &self.held, &control()?.plan),
+        }
     }
 }
 
@@ -372,43 +453,36 @@ fn leaves<'a>(key: &str, node: &'a Node, found: &mut Vec<(String, &'a Node)>) {
     }
 }
 
-/// The arms of the file, or those of them that the profile names.
-fn read_changes(file: &Node, settings: &Node, problems: &mut Vec<Problem>) -> Vec<Change> {
+/// The arms of the file.
+fn read_changes(file: &Node, problems: &mut Vec<Problem>) -> Vec<Change> {
     let mut changes = Vec::new();
+    if let (Some(arms), Some(_)) = (file.get(&["arms"]), file.get(&[WALK])) {
+        let problem = Problem::new("arms beside a walk").key("arms").at_origin(arms.origin.as_ref());
+        problems.push(problem.expected("one of the two: a walk makes its arms itself"));
+        return changes;
+    }
     for entry in file.get(&["arms"]).and_then(Node::as_table).into_iter().flat_map(Table::iter) {
         let path = ["arms", entry.key.as_str()];
-        let known = [&["holds"][..], &PLAN_KEYS[..]].concat();
+        let known = [&["holds", "match"][..], &PLAN_KEYS[..]].concat();
         problems.extend(known_keys(&entry.node, &path, &known).err().into_iter().flatten());
         if entry.key == CONTROL || entry.key.contains('@') {
             let problem = Problem::new(format!("an arm of the name {:?}", entry.key)).key(dotted(&path));
             problems.push(problem.at_origin(entry.origin.as_ref()).expected("a name of its own"));
         }
-        let mut overlay = entry.node.clone();
-        let said = overlay.remove(&["holds"]);
-        let holds = match &said {
-            Some(said) => reader::read(said, &[&path[..], &["holds"]].concat()).unwrap_or_else(|wrong| {
-                problems.extend(wrong);
-                Holds::Nothing
-            }),
-            None => {
-                let problem =
-                    Problem::new("holds is missing").key(dotted(&path)).at_origin(entry.origin.as_ref());
-                let expected = "holds = one of \"parameters\", \"active-flops\", \"nothing\"";
-                problems.push(problem.expected(expected));
-                Holds::Nothing
-            }
-        };
-        let said = said.and_then(|node| node.origin);
-        changes.push(Change { name: entry.key.clone(), holds, said, overlay: overlay.only(&PLAN_KEYS) });
+        let held = Held::read(&entry.node, &path, entry.origin.as_ref(), problems);
+        changes.push(Change { name: entry.key.clone(), held, overlay: entry.node.only(&PLAN_KEYS) });
     }
-    let Some(node) = settings.get(&["arms"]) else { return changes };
-    let chosen: Vec<String> = read_or_default(settings, &["arms"], problems);
-    let names: Vec<&str> = changes.iter().map(|change| change.name.as_str()).collect();
-    for name in chosen.iter().filter(|name| !names.contains(&name.as_str())) {
-        problems.push(reader::unknown("arm", name, &names).key("arms").at_origin(node.origin.as_ref()));
-    }
-    changes.retain(|change| chosen.contains(&change.name));
     changes
+}
+
+/// The arms that the profile names, if it names any; those that are not there are problems.
+fn read_chosen(settings: &Node, names: &[&str], problems: &mut Vec<Problem>) -> Option<Vec<String>> {
+    let node = settings.get(&["arms"])?;
+    let chosen: Vec<String> = read_or_default(settings, &["arms"], problems);
+    for name in chosen.iter().filter(|name| !names.contains(&name.as_str())) {
+        problems.push(reader::unknown("arm", name, names).key("arms").at_origin(node.origin.as_ref()));
+    }
+    Some(chosen)
 }
 
 /// `[about]`; what is published may be text alone.
@@ -423,19 +497,36 @@ fn read_about(file: &Node, problems: &mut Vec<Problem>) -> About {
             table.set(&["text"], entry.node.clone());
             file.set(&[path[0], path[1], &entry.key], table);
         }
-        if file.get(&["arms", &entry.key]).is_none() {
-            let arms = file.get(&["arms"]).and_then(Node::as_table).into_iter().flat_map(Table::iter);
-            let names: Vec<&str> = arms.map(|arm| arm.key.as_str()).collect();
-            let key = dotted(&[path[0], path[1], &entry.key]);
-            let problem = reader::unknown("arm", &entry.key, &names).key(key);
-            problems.push(problem.at_origin(entry.origin.as_ref()));
-        }
+    }
+    if file.get(&[WALK]).is_none() {
+        let arms = file.get(&["arms"]).and_then(Node::as_table).into_iter().flat_map(Table::iter);
+        check_published(&file, &arms.map(|arm| arm.key.as_str()).collect::<Vec<_>>(), problems);
     }
     read_or_default(&file, &["about"], problems)
 }
 
-fn read_control(settings: &Node, problems: &mut Vec<Problem>) -> Option<Control> {
-    let control: Control = read_or_default(settings, &[CONTROL], problems);
+/// What is published is about an arm that there is.
+fn check_published(file: &Node, arms: &[&str], problems: &mut Vec<Problem>) {
+    let path = ["about", "published"];
+    let published = file.get(&path).and_then(Node::as_table).into_iter().flat_map(Table::iter);
+    for entry in published.filter(|entry| !arms.contains(&entry.key.as_str())) {
+        let key = dotted(&[path[0], path[1], &entry.key]);
+        let problem = reader::unknown("arm", &entry.key, arms).key(key);
+        problems.push(problem.at_origin(entry.origin.as_ref()));
+    }
+}
+
+/// `[control]`; the model of a walk's control is where it begins.
+fn read_control(settings: &Node, route: Option<&Route>, problems: &mut Vec<Problem>) -> Option<Control> {
+    let mut control: Control = read_or_default(settings, &[CONTROL], problems);
+    if settings.get(&[WALK]).is_some() && !control.model.is_empty() {
+        let model = settings.get(&[CONTROL, "model"]).and_then(|node| node.origin.as_ref());
+        let problem = Problem::new("a walk names its models itself").key("control.model").at_origin(model);
+        problems.push(problem.remedy("leave it out: the control is what walk.from says"));
+    }
+    if settings.get(&[WALK]).is_some() {
+        control.model = route?.from.clone();
+    }
     let mut complete = true;
     for (key, value) in [("model", &control.model), ("dataset", &control.dataset)] {
         if value.is_empty() {

@@ -77,10 +77,9 @@ pub fn resolve_single(presets: &Presets, request: &Request) -> Result<Resolved> 
             let problems = std::mem::take(&mut question.problems);
             let layers = question.layers(presets, request.model, request.dataset);
             let layers = layers.map_err(|error| error.and(&problems))?;
-            let change = question.change(arm)?;
             let asked = question.control.size.0.first().map(String::as_str);
             let size = request.size.or(asked).map(|name| Named { name, node: None });
-            finish(layers.lay(size, change), problems)?
+            finish(question.arm(&layers, size, arm), problems)?
         }
         None => {
             let absent = |what: &str| {
@@ -91,6 +90,7 @@ pub fn resolve_single(presets: &Presets, request: &Request) -> Result<Resolved> 
             let mut problems = Vec::new();
             let layers = Layers {
                 model: parse(&presets.load(Shelf::Models, model)?)?,
+                end: None,
                 dataset: parse(&presets.load(Shelf::Datasets, dataset)?)?,
                 common: Node::table(),
                 last: parse_sets(request.sets, &mut problems),
@@ -189,14 +189,22 @@ pub(super) fn model_layer(file: &Node, size: Option<Named>) -> Result<Node, Vec<
 }
 
 /// The layers that all arms share.
+#[derive(Clone)]
 pub(super) struct Layers {
     pub model: Node,
+    /// The model at the other end of a walk.
+    pub end: Option<Node>,
     pub dataset: Node,
     pub common: Node,
     pub last: Vec<Node>,
 }
 
 impl Layers {
+    /// The same for the other end of a walk, if there is one.
+    pub fn other_end(&self) -> Option<Layers> {
+        self.end.as_ref().map(|end| Layers { model: end.clone(), ..self.clone() })
+    }
+
     /// Defaults in code < model < its size row < dataset < common < arm < profile < `--set`.
     pub fn lay(&self, size: Option<Named>, change: Option<&Change>) -> Result<Resolved, Vec<Problem>> {
         known_keys(&self.dataset, &[], &["data"])?;

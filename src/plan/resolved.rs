@@ -33,6 +33,26 @@ impl Resolved {
         Resolved::unchecked(tree)
     }
 
+    /// The same with other values under some paths, or with none there, read but not checked.
+    pub(super) fn edited(
+        &self,
+        edits: impl Iterator<Item = (Vec<String>, Option<Node>)>,
+    ) -> Result<Self, Vec<Problem>> {
+        let mut tree = self.tree.clone();
+        for (path, value) in edits {
+            match value {
+                Some(value) => tree.set(&path, value),
+                None => drop(tree.remove(&path)),
+            }
+        }
+        Resolved::unchecked(tree)
+    }
+
+    /// What was written under a path.
+    pub(super) fn node(&self, path: &[String]) -> Option<&Node> {
+        self.tree.get(path)
+    }
+
     /// The same, if nothing about it is impossible.
     pub(super) fn checked(self) -> Result<Self, Vec<Problem>> {
         let problems = self.placed(check(&self.plan));

@@ -4,6 +4,7 @@ use super::comparison::{ArmResult, Comparison, Measure};
 use super::evidence::Basis;
 use super::number::{self, list, plural};
 use super::statistics::{Contrast, Effect, MIN_SEEDS};
+use super::walk::{StepResult, WalkResult};
 
 /// What an effect amounts to.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -32,6 +33,7 @@ pub fn answer(comparison: &Comparison) -> Vec<String> {
     let others: Vec<&ArmResult> =
         comparison.primary_arms().filter(|arm| arm.arm != comparison.control).collect();
     let mut sentences = vec![headline(comparison, &others)];
+    sentences.extend(comparison.walk.as_ref().map(|walk| of_walk(comparison.measure, walk)));
     let compared = comparison.arms.iter().filter(|arm| arm.arm != comparison.control);
     sentences.extend(compared.map(|arm| about(comparison, arm)));
     sentences.push(scale(comparison));
@@ -65,6 +67,25 @@ fn headline(comparison: &Comparison, others: &[&ArmResult]) -> String {
     match parts.is_empty() {
         true => format!("There is nothing to compare yet: {control} is the only arm."),
         false => format!("{}.", parts.join("; ")),
+    }
+}
+
+/// Which step of a walk moves the measure, if one is shown to do so at both ends.
+fn of_walk(measure: Measure, walk: &WalkResult) -> String {
+    let contrast = match measure {
+        Measure::BitsPerParam => Contrast::Ratio,
+        Measure::HeldOutLoss => Contrast::Difference,
+    };
+    let (from, to) = (quoted(&walk.from), quoted(&walk.to));
+    match walk.culprit(contrast) {
+        Some(StepResult { name, added: Some(added), removed: Some(removed), .. }) => format!(
+            "Of all steps from {from} to {to}, {} moves it furthest: {} added to {from}, {} in {to} against {to} \
+             without it.",
+            quoted(name),
+            numbers(contrast, added),
+            numbers(contrast, removed)
+        ),
+        _ => format!("No single step from {from} to {to} is shown to move it at both ends."),
     }
 }
 

@@ -4,6 +4,7 @@ use super::comparison::{ArmResult, AttributeResult, Comparison, FORMAT, Measure,
 use super::evidence::{ArmEvidence, Basis, Claim, Evidence, MissingRun, Published, RunEvidence, TuningTrial};
 use super::number;
 use super::statistics::{Contrast, Effect, Estimate, holm, root_mean_square};
+use super::walk::WalkResult;
 use super::{answer, caution};
 use crate::error::Result;
 use crate::measure::Capacity;
@@ -30,6 +31,8 @@ pub fn compare(evidence: &Evidence) -> Result<Comparison> {
     let control = |arm: &ArmEvidence| control_of(&measured, &evidence.control, arm);
     let mut arms: Vec<ArmResult> = measured.iter().map(|arm| result(arm, control(arm), measure)).collect();
     correct_for_many(&mut arms);
+    let mut walk = evidence.walk.as_ref().map(|walk| walk.result(&measured, measure));
+    correct(walk.iter_mut().flat_map(WalkResult::effects_mut));
     let mut comparison = Comparison {
         format: FORMAT,
         name: evidence.name.clone(),
@@ -43,6 +46,7 @@ pub fn compare(evidence: &Evidence) -> Result<Comparison> {
         answer: Vec::new(),
         cautions: Vec::new(),
         arms,
+        walk,
         tuning,
         missing,
         environments: environments(evidence),
@@ -82,7 +86,7 @@ fn control_of<'a>(arms: &'a [ArmEvidence], control: &str, arm: &ArmEvidence) -> 
 fn result(arm: &ArmEvidence, control: Option<&ArmEvidence>, measure: Measure) -> ArmResult {
     let first = arm.runs.first().map(|run| run.record.params);
     let compared = |contrast| {
-        control.map(|control| Effect::of(contrast, &values(arm, measure), &values(control, measure)))
+        control.map(|control| Effect::of(contrast, &measure.of_seeds(arm), &measure.of_seeds(control)))
     };
     let (ratio, difference) = (compared(Contrast::Ratio), compared(Contrast::Difference));
     let no_ratio = match (ratio.as_ref(), control) {
@@ -130,10 +134,6 @@ fn run_result(run: &RunEvidence, measure: Measure) -> Option<RunResult> {
         seconds: run.record.training.seconds,
         finished: run.record.environment.finished.clone(),
     })
-}
-
-fn values(arm: &ArmEvidence, measure: Measure) -> Vec<(u64, f64)> {
-    arm.runs.iter().filter_map(|run| Some((run.seed, measure.of(&run.record.measurements)?))).collect()
 }
 
 fn over_runs(arm: &ArmEvidence, number: impl Fn(&RunEvidence) -> Option<f64>) -> Option<Estimate> {
@@ -209,14 +209,14 @@ impl Claim {
 fn correct_for_many(arms: &mut [ArmResult]) {
     for basis in [Basis::Primary, Basis::EqualRate, Basis::EqualRmax] {
         let family = arms.iter_mut().filter(|arm| arm.basis == basis);
-        let (mut ratios, mut differences): (Vec<_>, Vec<_>) =
+        let (ratios, differences): (Vec<_>, Vec<_>) =
             family.map(|arm| (arm.ratio_to_control.as_mut(), arm.difference_to_control.as_mut())).unzip();
-        correct(ratios.iter_mut().flatten());
-        correct(differences.iter_mut().flatten());
+        correct(ratios.into_iter().flatten());
+        correct(differences.into_iter().flatten());
     }
 }
 
-fn correct<'a, 'b: 'a>(effects: impl Iterator<Item = &'a mut &'b mut Effect>) {
+fn correct<'a>(effects: impl Iterator<Item = &'a mut Effect>) {
     let (mut tested, p): (Vec<_>, Vec<f64>) =
         effects.filter_map(|effect| effect.p.map(|p| (effect, p))).unzip();
     for (effect, corrected) in tested.iter_mut().zip(holm(&p)) {

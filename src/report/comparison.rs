@@ -2,8 +2,9 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::evidence::{Basis, MissingRun, Published, TuningTrial};
+use super::evidence::{ArmEvidence, Basis, MissingRun, Published, TuningTrial};
 use super::statistics::{Contrast, Effect, Estimate};
+use super::walk::WalkResult;
 use crate::measure::Measurements;
 use crate::run::Environment;
 
@@ -37,6 +38,9 @@ pub struct Comparison {
     pub cautions: Vec<String>,
     /// The arms in the order of the evidence.
     pub arms: Vec<ArmResult>,
+    /// What each step of a walk does, if one made the arms.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub walk: Option<WalkResult>,
     /// Runs that chose learning rates.
     pub tuning: Vec<TuningTrial>,
     /// Planned runs that gave no number.
@@ -170,6 +174,11 @@ impl Measure {
             Measure::HeldOutLoss => measurements.held_out?.nats_per_token,
         };
         value.is_finite().then_some(value)
+    }
+
+    /// The number of each run of an arm that has one, with its seed.
+    pub fn of_seeds(self, arm: &ArmEvidence) -> Vec<(u64, f64)> {
+        arm.runs.iter().filter_map(|run| Some((run.seed, self.of(&run.record.measurements)?))).collect()
     }
 
     /// What stands on an axis or over a column.

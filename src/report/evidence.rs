@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 
 use serde::{Deserialize, Serialize};
 
+use super::walk::Walk;
 use crate::error::{Error, Problem, Result};
 use crate::run::RunRecord;
 
@@ -30,6 +31,8 @@ pub struct Evidence {
     pub tuning: Vec<TuningTrial>,
     /// Planned runs that gave no number.
     pub missing: Vec<MissingRun>,
+    /// The walk that made the arms, if one did.
+    pub walk: Option<Walk>,
 }
 
 /// One arm and its finished runs.

@@ -7,9 +7,11 @@ use std::rc::Rc;
 use super::evidence::{
     ArmEvidence, Basis, Claim, CurvePoint, Evidence, MissingRun, Published, RunEvidence, TuningTrial,
 };
+use super::walk::{Step, Walk};
 use crate::error::{Error, Result};
 use crate::plan::ablation::{self, CONTROL};
-use crate::plan::{Ablation, Arm, Fingerprint, Holds, PlannedRun, Rate, Role, difference};
+use crate::plan::difference::Difference;
+use crate::plan::{self, Ablation, Arm, Fingerprint, Holds, PlannedRun, Rate, Role, difference};
 use crate::run::ablation::measure_of;
 use crate::run::{Run, RunRecord, Site, State, Store};
 
@@ -88,6 +90,7 @@ pub fn gather(
         arms: Vec::new(),
         tuning: Vec::new(),
         missing: Vec::new(),
+        walk: ablation.walk(size).map(walk),
     };
     for planned in decided.iter().filter(|planned| planned.size == size) {
         let (arm, seed) = (planned.arm.clone(), planned.seed);
@@ -141,6 +144,17 @@ impl Evidence {
     }
 }
 
+fn walk(walk: &plan::Walk) -> Walk {
+    let step = |step: &plan::Step| Step {
+        name: step.name.clone(),
+        change: step.differences.iter().map(Difference::phrase).collect::<Vec<_>>().join("; "),
+        added: step.added.clone(),
+        removed: step.removed.clone(),
+    };
+    let (from, to) = (walk.from.clone(), walk.to.clone());
+    Walk { from, from_arm: CONTROL.to_string(), to, steps: walk.steps.iter().map(step).collect() }
+}
+
 fn differs(control: &Arm, arm: &Arm) -> String {
     let phrase = |d: difference::Difference| {
         let there = d.b.as_ref().map_or("absent".to_string(), difference::phrase);
@@ -186,8 +200,15 @@ pub(super) fn curve(run: &Run) -> Result<Vec<CurvePoint>> {
 
 /// What is held fixed, in sentences.
 fn notes(ablation: &Ablation, size: &str) -> Vec<String> {
-    let mut notes =
-        vec![format!("All arms start from the model {} and learn {}.", ablation.model, ablation.dataset)];
+    let (model, dataset) = (&ablation.model, &ablation.dataset);
+    let mut notes = vec![match ablation.walk(size) {
+        Some(walk) => format!(
+            "The control is {}. NAME+STEP is a model with one choice of the other, NAME-STEP is one without a choice \
+             of its own; all learn {dataset}.",
+            walk.from
+        ),
+        None => format!("All arms start from the model {model} and learn {dataset}."),
+    }];
     notes.push(
         "Arms of one seed share people, order and every starting weight that they have in common.".into(),
     );

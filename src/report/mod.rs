@@ -18,6 +18,7 @@ pub mod number;
 pub mod page;
 pub mod statistics;
 pub mod table;
+pub mod walk;
 
 pub use compare::compare;
 pub use comparison::{ArmResult, Comparison, Measure, Verdict};
@@ -27,3 +28,4 @@ pub use evidence::{
 pub use files::{Written, json, write};
 pub use gather::gather;
 pub use table::{Look, Style, markdown, summary};
+pub use walk::{StepResult, WalkResult};

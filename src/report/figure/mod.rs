@@ -13,6 +13,7 @@ pub mod race;
 pub mod png;
 pub mod svg;
 mod tuning;
+mod walk;
 
 use super::comparison::{ArmResult, Comparison, Measure};
 use super::evidence::Evidence;
@@ -51,6 +52,7 @@ pub fn all(evidence: &Evidence, comparison: &Comparison) -> Vec<Figure> {
     let bits = || curves::figure(evidence, comparison, curves::Progress::Tokens, curves::Quantity::Bits);
     arms::figure(comparison)
         .into_iter()
+        .chain(walk::figure(comparison))
         .chain(attributes::figure(comparison))
         .chain(knows.then(bits).flatten())
         .chain(loss)
@@ -107,6 +109,7 @@ mod tests {
         let everything =
             ["arms", "attributes", "bits-by-tokens", "loss-by-tokens", "loss-by-flops", "tuning"];
         assert_eq!(names(&fake::evidence()), everything);
+        assert_eq!(names(&fake::evidence_of_walk())[..3], ["arms", "walk", "attributes"]);
         assert_eq!(names(&fake::evidence_of_text()), ["arms", "loss-by-tokens", "loss-by-flops", "tuning"]);
         let mut bare = fake::evidence();
         bare.tuning.clear();
@@ -128,6 +131,17 @@ mod tests {
                 assert!(!svg.contains("NaN") && !svg.contains("inf"), "{}", figure.name);
             }
         }
+    }
+
+    #[test]
+    fn a_walk_shows_each_step_at_both_ends_and_all_of_them_together() {
+        let figures = figures(&fake::evidence_of_walk());
+        let walk = figures.iter().find(|figure| figure.name == "walk").unwrap();
+        for text in ["feed-forward", "all steps", "added to llama", "removed from none", "0.47"] {
+            assert!(walk.wide.contains(text), "{text}");
+        }
+        assert_eq!(walk.wide.matches("<circle").count(), 3 + 3, "three effects and the legend");
+        assert!(walk.caption.contains("feed_forward: gated-mlp → mlp"));
     }
 
     #[test]
