@@ -275,7 +275,7 @@ error: arms.wide.holds: 133312 parameters against 116800 of the control at size 
 6 | holds = "parameters"
   |         ^^^^^^^^^^^^ expected a difference of at most 2 %
   |
-  = help: change the arm's widths, or say holds = "nothing"
+  = help: change the arm's widths, let match = "expansion" do it, or say holds = "nothing"
 "#,
     );
 }
@@ -350,14 +350,43 @@ fn a_model_without_a_size_asks_for_one() {
 }
 
 #[test]
-fn a_walk_without_two_ends_or_with_arms_beside_it_is_refused() {
+fn a_walk_of_a_misspelt_model_or_with_arms_beside_it_is_refused() {
     let folder = Folder::new();
-    let walk = "[control]\nmodel = \"gpt2\"\ndataset = \"biod\"\nsize = \"tiny\"\n[walk]\nfrom = \"llama\"\nto = \"gpt-2\"\nholds = \"parameter\"\n[arms.x]\nholds = \"nothing\"\n";
+    let walk = "[control]\nmodel = \"gpt2\"\ndataset = \"biod\"\nsize = \"tiny\"\n[walk]\nfrom = \"llama\"\nto = \"gtp2\"\nholds = \"parameter\"\n[arms.x]\nholds = \"nothing\"\n";
     folder.write("ablations/mine.toml", walk);
     expect(
         &folder,
         &["plan", "mine"],
         r#"
+error: control.model: a walk names its models itself
+ --> ablations/mine.toml:2:9
+  |
+2 | model = "gpt2"
+  |         ^^^^^^
+  |
+  = help: leave it out: the control is what walk.from says
+
+error: walk.to: unknown model "gtp2"
+ --> ablations/mine.toml:7:6
+  |
+7 | to = "gtp2"
+  |      ^^^^^^ expected one of gpt-neox, gpt2, gpt2-learned, gpt2-moe, gpt2-none, gpt2-quarter, llama, llama-3, mistral, mixtral, olmo-2-like, qwen3-like
+  |
+  = help: did you mean "gpt2"?
+
+error: walk.holds: unknown kind "parameter"
+ --> ablations/mine.toml:8:9
+  |
+8 | holds = "parameter"
+  |         ^^^^^^^^^^^ expected one of parameters, active-flops, nothing
+  |
+  = help: did you mean "parameters"?
+
+error: arms: arms beside a walk
+ --> ablations/mine.toml:9:2
+  |
+9 | [arms.x]
+  |  ^^^^ expected one of the two: a walk makes its arms itself
 "#,
     );
 }

@@ -102,6 +102,11 @@ impl Objective for Job<'_> {
         Ok(self.model.init(self.data.vocab_size()?, self.data.seq_len(), self.seed, device))
     }
 
+    fn optimizer(&self) -> Optimizer {
+        let TrainingConfig { optimizer, clip, .. } = self.training;
+        Optimizer::new(optimizer, clip).with_rates(self.model.init.scheme(self.model))
+    }
+
     fn loss(&self, model: &Decoder, data: &Dataset, step: u64, device: &Device) -> StepLoss {
         let batch = data.batch(step, self.training.batch);
         let tokens = (batch.rows * batch.seq_len) as u64;
@@ -237,8 +242,7 @@ impl<'a, O: Objective> Run<'a, O> {
     ) -> Result<Self> {
         let device = device.clone().autodiff();
         let mut model = objective.start(&device)?;
-        let training = objective.training();
-        let mut optimizer = Optimizer::new(&training.optimizer, &training.clip);
+        let mut optimizer = objective.optimizer();
         let (mut step, mut meters) = (0, Meters::default());
         let (saved, skipped) = checkpoint::latest(checkpoints)?;
         skipped.iter().for_each(|error| observer.warns(error));

@@ -4,6 +4,7 @@ use burn::module::Module;
 use burn::tensor::{Device, Tensor};
 
 use super::config::TrainingConfig;
+use super::optimizer::Optimizer;
 use crate::error::Result;
 
 /// What a run teaches. Everything here is a function of the objective and the step.
@@ -33,6 +34,12 @@ pub trait Objective {
     /// # Errors
     /// What it begins from cannot be read or does not fit.
     fn start(&self, device: &Device) -> Result<Self::Model>;
+
+    /// The optimizer before its first step; all parameters learn at one rate unless the objective knows better.
+    fn optimizer(&self) -> Optimizer {
+        let training = self.training();
+        Optimizer::new(&training.optimizer, &training.clip)
+    }
 
     /// The loss of step number `step`.
     fn loss(&self, model: &Self::Model, data: &Self::Data, step: u64, device: &Device) -> StepLoss;

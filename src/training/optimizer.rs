@@ -11,6 +11,7 @@ use burn::tensor::{Gradients, Tensor};
 
 use super::config::{AdamwConfig, Clip, Decay, OptimizerConfig};
 use crate::kernels::{self, AdamwStep};
+use crate::model::init::Scheme;
 use crate::model::parameter::{self, Map, Visit};
 
 /// The optimizer with its state.
@@ -18,6 +19,8 @@ use crate::model::parameter::{self, Map, Visit};
 pub struct Optimizer {
     config: AdamwConfig,
     clip: Clip,
+    /// By which parameters learn at rates of their own; absent: all learn at the same.
+    scheme: Option<Scheme>,
     /// Updates done so far.
     pub(super) step: u64,
     /// Moments per parameter name, flat.
@@ -42,7 +45,13 @@ impl Optimizer {
     /// An optimizer that has done no step.
     pub fn new(config: &OptimizerConfig, clip: &Clip) -> Self {
         let OptimizerConfig::Adamw(config) = *config;
-        Optimizer { config, clip: *clip, step: 0, moments: BTreeMap::new() }
+        Optimizer { config, clip: *clip, scheme: None, step: 0, moments: BTreeMap::new() }
+    }
+
+    /// The same with the learning rates of a scheme of initial values. Weight decay, `lr * weight_decay`, stays what it
+    /// is at every rate, as in the authors' code for maximal update (Yang et al. 2022, arXiv 2203.03466).
+    pub fn with_rates(self, scheme: Scheme) -> Self {
+        Optimizer { scheme: Some(scheme), ..self }
     }
 
     /// Updates done so far.
@@ -80,8 +89,13 @@ impl Optimizer {
             step: self.step,
             grad_scale,
         };
-        let mut update =
-            Update { gradients: &mut gradients, moments: &mut self.moments, step, decay: config.decay };
+        let mut update = Update {
+            gradients: &mut gradients,
+            moments: &mut self.moments,
+            step,
+            decay: config.decay,
+            scheme: self.scheme,
+        };
         Ok((parameter::map(model, &mut update), grad_norm))
     }
 }
@@ -109,14 +123,24 @@ struct Update<'a> {
     moments: &'a mut BTreeMap<String, Moments>,
     step: AdamwStep,
     decay: Decay,
+    scheme: Option<Scheme>,
+}
+
+impl Update<'_> {
+    /// The numbers for one parameter: at its own rate, decaying if it does.
+    fn step_of<const D: usize>(&self, name: &str) -> AdamwStep {
+        let share = self.scheme.map_or(1.0, |scheme| scheme.lr_multiplier(name));
+        let decays = D > 1 || self.decay == Decay::All;
+        let weight_decay = if decays { self.step.weight_decay / share } else { 0.0 };
+        AdamwStep { lr: self.step.lr * share, weight_decay, ..self.step }
+    }
 }
 
 impl Map for Update<'_> {
     fn map<const D: usize>(&mut self, name: &str, value: Tensor<D>) -> Tensor<D> {
         let Some(gradient) = value.grad_remove(self.gradients) else { return value };
         let shape = value.shape();
-        let decays = D > 1 || self.decay == Decay::All;
-        let step = AdamwStep { weight_decay: if decays { self.step.weight_decay } else { 0.0 }, ..self.step };
+        let step = self.step_of::<D>(name);
         let value = value.inner().flatten::<1>(0, D - 1); // [n]
         let gradient = gradient.flatten::<1>(0, D - 1); // [n]
         let Moments { m, v } = self
@@ -140,6 +164,7 @@ mod tests {
     use crate::layers::norm::NormConfig;
     use crate::layers::position::{PositionConfig, RopeConfig};
     use crate::layers::{Bias, Pass};
+    use crate::model::init::{InitConfig, MaximalUpdateInit};
     use crate::model::{Decoder, ModelConfig};
     use crate::training::config::GlobalNormConfig;
     use crate::training::fit::tensors;
@@ -233,6 +258,65 @@ mod tests {
                 let got: Vec<f64> = data.try_into_vec::<f32>().unwrap().into_iter().map(f64::from).collect();
                 assert_close(&got, &numbers(&reference, &format!("after.{name}")), &format!("{kind} {name}"));
             }
+        }
+    }
+
+    /// The weights of `config` after one step of rate 0.01 from the same start, with the rates of `rates` if given.
+    fn after_a_step(config: &ModelConfig, weight_decay: f64, rates: Option<InitConfig>) -> Weights {
+        let device = crate::device::open("cpu").unwrap().autodiff();
+        let model = config.init(V, T, 0, &device);
+        let weights = vec![1.0; ROWS * T];
+        let (tokens, targets) = ((0..12).map(|i| i % 7).collect(), (0..12).map(|i| (i + 3) % 11).collect());
+        let batch = Batch { tokens, targets, weights, rows: ROWS, seq_len: T };
+        let adamw = AdamwConfig { weight_decay, eps: 1e-30, ..AdamwConfig::default() };
+        let optimizer = Optimizer::new(&OptimizerConfig::Adamw(adamw), &Clip::None);
+        let mut optimizer = match rates {
+            Some(init) => optimizer.with_rates(init.scheme(config)),
+            None => optimizer,
+        };
+        let (loss, _) = losses(&model, &batch, &device);
+        weights::of(&optimizer.step(model, loss.backward(), 1e-2).unwrap().0)
+    }
+
+    /// The largest distance between two values of one parameter.
+    fn distance(a: &Weights, b: &Weights, name: &str) -> f64 {
+        numbers(a, name).iter().zip(numbers(b, name)).map(|(a, b)| (a - b).abs()).fold(0.0, f64::max)
+    }
+
+    /// Adam's first step is its rate, whatever the gradient.
+    #[test]
+    fn maximal_update_trains_maps_and_head_slower_by_the_width_and_nothing_else() {
+        let mup = InitConfig::MaximalUpdate(MaximalUpdateInit { std: 0.1, base_width: 4 });
+        let config = llama();
+        let device = crate::device::open("cpu").unwrap();
+        let start = weights::of(&config.init(V, T, 0, &device));
+        let after = after_a_step(&config, 0.0, Some(mup));
+        for name in start.keys() {
+            let is_map = name.ends_with(".weight") && name != "embedding.weight";
+            let rate = if is_map { 1e-2 * 4.0 / 16.0 } else { 1e-2 };
+            let moved = distance(&start, &after, name);
+            assert!((moved / rate - 1.0).abs() < 1e-3, "{name} moved by {moved}, its rate is {rate}");
+        }
+    }
+
+    #[test]
+    fn weights_decay_alike_at_every_rate() {
+        let mup = Some(InitConfig::MaximalUpdate(MaximalUpdateInit { std: 0.1, base_width: 4 }));
+        let config = llama();
+        let start = weights::of(&config.init(V, T, 0, &crate::device::open("cpu").unwrap()));
+        let (plain, decayed) = (after_a_step(&config, 0.0, mup), after_a_step(&config, 0.5, mup));
+        for name in ["embedding.weight", "head.weight", "blocks.1.mixer.qkv.weight"] {
+            let largest = numbers(&start, name).iter().fold(0.0f64, |most, w| most.max(w.abs()));
+            let shrunk = distance(&plain, &decayed, name) / largest;
+            assert!((shrunk / (1e-2 * 0.5) - 1.0).abs() < 1e-2, "{name} shrank by {shrunk}");
+        }
+    }
+
+    #[test]
+    fn all_other_schemes_train_at_one_rate_to_the_bit() {
+        for init in [InitConfig::default(), InitConfig::Gpt2, InitConfig::Small] {
+            let with = after_a_step(&gpt2(), 0.1, Some(init));
+            assert_eq!(with, after_a_step(&gpt2(), 0.1, None), "{init:?}");
         }
     }
 }
