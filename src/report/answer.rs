@@ -32,8 +32,8 @@ impl Finding {
 pub fn answer(comparison: &Comparison) -> Vec<String> {
     let others: Vec<&ArmResult> =
         comparison.primary_arms().filter(|arm| arm.arm != comparison.control).collect();
-    let mut sentences = vec![headline(comparison, &others)];
-    sentences.extend(comparison.walk.as_ref().map(|walk| of_walk(comparison.measure, walk)));
+    let of_walk = comparison.walk.as_ref().map(|walk| of_walk(comparison.measure, walk));
+    let mut sentences: Vec<String> = of_walk.into_iter().chain([headline(comparison, &others)]).collect();
     let compared = comparison.arms.iter().filter(|arm| arm.arm != comparison.control);
     sentences.extend(compared.map(|arm| about(comparison, arm)));
     sentences.push(scale(comparison));
@@ -72,20 +72,20 @@ fn headline(comparison: &Comparison, others: &[&ArmResult]) -> String {
 
 /// Which step of a walk moves the measure, if one is shown to do so at both ends.
 fn of_walk(measure: Measure, walk: &WalkResult) -> String {
-    let contrast = match measure {
-        Measure::BitsPerParam => Contrast::Ratio,
-        Measure::HeldOutLoss => Contrast::Difference,
+    let (contrast, what) = match measure {
+        Measure::BitsPerParam => (Contrast::Ratio, "bits per parameter"),
+        Measure::HeldOutLoss => (Contrast::Difference, "held-out loss"),
     };
     let (from, to) = (quoted(&walk.from), quoted(&walk.to));
     match walk.culprit(contrast) {
         Some(StepResult { name, added: Some(added), removed: Some(removed), .. }) => format!(
-            "Of all steps from {from} to {to}, {} moves it furthest: {} added to {from}, {} in {to} against {to} \
-             without it.",
+            "Of all steps from {from} to {to}, {} moves the {what} furthest: {} added to {from}, {} in {to} against \
+             {to} without it.",
             quoted(name),
             numbers(contrast, added),
             numbers(contrast, removed)
         ),
-        _ => format!("No single step from {from} to {to} is shown to move it at both ends."),
+        _ => format!("No single step from {from} to {to} is shown to move the {what} at both ends."),
     }
 }
 

@@ -137,7 +137,7 @@ mod tests {
     fn a_walk_shows_each_step_at_both_ends_and_all_of_them_together() {
         let figures = figures(&fake::evidence_of_walk());
         let walk = figures.iter().find(|figure| figure.name == "walk").unwrap();
-        for text in ["feed-forward", "all steps", "added to llama", "removed from none", "0.47"] {
+        for text in ["feed-forward", "all steps", "added to llama", "in none, against without it", "0.47"] {
             assert!(walk.wide.contains(text), "{text}");
         }
         assert_eq!(walk.wide.matches("<circle").count(), 3 + 3, "three effects and the legend");

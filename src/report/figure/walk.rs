@@ -81,7 +81,7 @@ fn draw(comparison: &Comparison, walk: &WalkResult, rows: &[Row], width: f64) ->
 
     let entries = [
         (Mark::Dot(ADDED), format!("added to {}", frame::fit(&walk.from, SMALL))),
-        (Mark::Dot(REMOVED), format!("removed from {}", frame::fit(&walk.to, SMALL))),
+        (Mark::Dot(REMOVED), format!("in {}, against without it", frame::fit(&walk.to, SMALL))),
         (Mark::Dot(Ink::Control), "all of them".to_string()),
     ];
     let top = frame::legend(&mut Canvas::new(0.0, 0.0), width, &entries) + 8.0;
