@@ -10,3 +10,4 @@ mod plan;
 mod program;
 mod run;
 mod stages;
+mod torture;

@@ -30,8 +30,10 @@ use crate::training::{Control, Metrics, Observer, Progress};
 pub const STOP: &str = "stop";
 /// Time between two words about progress.
 const TELL: Duration = Duration::from_millis(500);
-/// Checkpoints are at least so far apart.
+/// Checkpoints are at least so far apart, unless [`CHECKPOINT_VARIABLE`] says otherwise.
 const CHECKPOINT: Duration = Duration::from_secs(60);
+/// Environment variable: seconds between two checkpoints, whatever saving costs; it changes no result.
+pub const CHECKPOINT_VARIABLE: &str = "ZOO_CHECKPOINT_SECONDS";
 /// And so far apart that saving takes at most one part in so many.
 const SAVING_SHARE: u32 = 50;
 /// Version of the format of a [`RunRecord`].
@@ -382,11 +384,14 @@ impl From<&Progress> for Event {
 struct Pace {
     due: Instant,
     asked: Option<Instant>,
+    interval: Option<Duration>,
 }
 
 impl Pace {
     fn new(now: Instant) -> Self {
-        Pace { due: now + CHECKPOINT, asked: None }
+        let said = std::env::var(CHECKPOINT_VARIABLE).ok().and_then(|seconds| seconds.parse().ok());
+        let interval = said.and_then(|seconds| Duration::try_from_secs_f64(seconds).ok());
+        Pace { due: now + interval.unwrap_or(CHECKPOINT), asked: None, interval }
     }
 
     fn is_due(&mut self, now: Instant) -> bool {
@@ -399,7 +404,7 @@ impl Pace {
 
     fn saved(&mut self, now: Instant) {
         let cost = self.asked.take().map_or(Duration::ZERO, |asked| now - asked);
-        self.due = now + CHECKPOINT.max(cost * SAVING_SHARE);
+        self.due = now + self.interval.unwrap_or(CHECKPOINT.max(cost * SAVING_SHARE));
     }
 }
 
