@@ -3,6 +3,7 @@
 mod docs;
 mod answer;
 mod fit;
+mod generate;
 mod golden;
 mod machine;
 mod messages;

@@ -9,9 +9,11 @@ use super::{Format, output};
 
 /// Arguments of `zoo measure`.
 #[derive(Debug, Args)]
-#[command(after_help = "Example:\n  zoo measure mlp-control-tiny-1e-3-s1-0123456789abcdef-cpu-f32")]
+#[command(
+    after_help = "Examples:\n  zoo measure mlp-control-tiny-1e-3-s1\n  zoo measure runs/mlp-control-tiny-1e-3-s1-0123456789abcdef-cpu-f32"
+)]
 pub struct MeasureCommand {
-    /// The folder name of a finished run (`zoo runs` lists them)
+    /// A finished run: its name, the beginning of it, or its folder (`zoo runs` lists them)
     run: String,
     #[command(flatten)]
     store: StoreArgs,
@@ -28,7 +30,7 @@ pub struct MeasureCommand {
 impl MeasureCommand {
     /// Measures and prints.
     pub fn run(&self) -> Result<()> {
-        let run = self.store.open()?.run(&self.run)?;
+        let run = self.store.run(&self.run)?;
         let mut plan = run.plan()?;
         plan.measure.renderings = self.renderings.unwrap_or(plan.measure.renderings).clamp(1, 10_000);
         let device = device::open(&self.device)?;

@@ -9,6 +9,7 @@ mod doctor;
 mod execute;
 mod fit;
 mod gc;
+mod generate;
 mod list;
 mod man;
 mod measure;
@@ -73,6 +74,8 @@ enum Command {
     Fit(fit::Fit),
     /// Measure the model of a finished run again
     Measure(measure::MeasureCommand),
+    /// Let the model of a finished run go on with a text
+    Generate(generate::GenerateCommand),
     /// Describe a dataset in numbers and samples
     Data(data::Data),
     /// List the devices of this machine
@@ -140,6 +143,7 @@ fn run(command: Command) -> Result<ExitCode> {
         Command::Report(command) => command.run(),
         Command::Fit(command) => command.run(),
         Command::Measure(command) => command.run(),
+        Command::Generate(command) => command.run(),
         Command::Data(command) => command.run(),
         Command::Devices(command) => command.run(),
         Command::Bench(command) => command.run(),

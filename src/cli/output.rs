@@ -1,6 +1,7 @@
 //! Numbers with units, tables, JSON, and standard output that may be closed at any time.
 
 use std::io::Write;
+use std::ops::ControlFlow;
 
 use ablation_zoo::Result;
 use ablation_zoo::error::Error;
@@ -14,6 +15,16 @@ pub fn print(text: &str) -> Result<()> {
             Err(Error::io("write", "standard output", error))
         }
         _ => Ok(()),
+    }
+}
+
+/// Prints a piece of a text at once; a reader that has gone away wants no more of it.
+pub fn print_part(text: &str) -> Result<ControlFlow<()>> {
+    let mut out = std::io::stdout();
+    match out.write_all(text.as_bytes()).and_then(|()| out.flush()) {
+        Ok(()) => Ok(ControlFlow::Continue(())),
+        Err(error) if error.kind() == std::io::ErrorKind::BrokenPipe => Ok(ControlFlow::Break(())),
+        Err(error) => Err(Error::io("write", "standard output", error)),
     }
 }
 

@@ -1,10 +1,12 @@
 //! The options that say where runs are, shared by every command that reads or writes them.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use ablation_zoo::Result;
 use ablation_zoo::plan::Calibration;
-use ablation_zoo::run::{Site, Store, calibration, store};
+use ablation_zoo::run::folder::CONFIG;
+use ablation_zoo::run::{Run, Site, Store, Trained, calibration, store};
+use burn::tensor::Device;
 use clap::Args;
 
 /// Where runs are kept.
@@ -31,6 +33,24 @@ impl StoreArgs {
     pub fn create(&self) -> Result<Store> {
         Store::create(&self.store)
     }
+
+    /// A run by its name, the beginning of it, or the path of its folder.
+    pub fn run(&self, name: &str) -> Result<Run> {
+        match folder(name) {
+            Some(folder) => Store::holding(folder),
+            None => self.open()?.named(name),
+        }
+    }
+
+    /// The model of a finished run, by whatever names it.
+    pub fn trained(&self, name: &str, device: &Device) -> Result<Trained> {
+        Trained::of_run(&self.run(name)?, device)
+    }
+}
+
+/// The path that `name` is, if it is one rather than a name.
+fn folder(name: &str) -> Option<&Path> {
+    (name.contains(['/', '\\']) || Path::new(name).join(CONFIG).is_file()).then(|| Path::new(name))
 }
 
 /// `137.24 KiB`.

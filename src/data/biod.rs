@@ -13,7 +13,7 @@ use super::permutation::Permutation;
 use super::random::{Draws, Streams};
 use super::stream::Order;
 use super::{Batch, Document, Fact, MAX_SEQ_LEN, Span, check_range, out_of_range};
-use crate::error::Result;
+use crate::error::{Error, Problem, Result};
 
 /// The token that opens every row.
 pub(super) const END_OF_TEXT: u32 = 0;
@@ -147,6 +147,49 @@ impl BioDConfig {
             config: self.clone(),
         })
     }
+
+    /// Tokens as words: `n2.17` is word 17 of the second part of a name, `a3` an attribute, `s5` a symbol.
+    pub fn decode(&self, tokens: &[u32]) -> String {
+        let word = |&token: &u32| match u64::from(token) {
+            0 => super::tokenizer::END_OF_TEXT.to_string(),
+            t if t < self.first_attribute() => {
+                format!("n{}.{}", (t - 1) / self.name_pool + 1, (t - 1) % self.name_pool)
+            }
+            t if t < self.first_symbol() => format!("a{}", t - self.first_attribute() + 1),
+            t => format!("s{}", t - self.first_symbol()),
+        };
+        tokens.iter().map(word).collect::<Vec<_>>().join(" ")
+    }
+
+    /// The tokens of words such as [`BioDConfig::decode`] writes; an error for any other word.
+    pub fn encode(&self, text: &str) -> Result<Vec<u32>> {
+        text.split_whitespace().map(|word| self.token(word).ok_or_else(|| self.unknown(word))).collect()
+    }
+
+    fn token(&self, word: &str) -> Option<u32> {
+        let number = |text: &str| text.parse::<u64>().ok();
+        let below = |value: u64, end: u64| (value < end).then_some(value);
+        let token = match word.split_at_checked(1)? {
+            ("n", rest) => {
+                let (part, name) = rest.split_once('.')?;
+                let part = below(number(part)?.checked_sub(1)?, self.name_parts)?;
+                1 + part * self.name_pool + below(number(name)?, self.name_pool)?
+            }
+            ("a", rest) => self.first_attribute() + below(number(rest)?.checked_sub(1)?, self.attributes)?,
+            ("s", rest) => self.first_symbol() + below(number(rest)?, self.alphabet)?,
+            _ => return (word == super::tokenizer::END_OF_TEXT).then_some(END_OF_TEXT),
+        };
+        Some(token as u32)
+    }
+
+    fn unknown(&self, word: &str) -> Error {
+        let (parts, pool) = (self.name_parts, self.name_pool - 1);
+        let (attributes, symbols) = (self.attributes, self.alphabet - 1);
+        let problem = Problem::new(format!("token {word:?} is not in the vocabulary"));
+        Error::data(problem.expected(format!(
+            "words of names n1.0 to n{parts}.{pool}, attributes a1 to a{attributes}, symbols s0 to s{symbols}"
+        )))
+    }
 }
 
 fn power(base: u64, exponent: u64) -> Option<u64> {
@@ -233,20 +276,6 @@ impl BioD {
         let mut draws = self.choices.at(person);
         (0..self.config.attributes * self.config.chunks).map(|_| draws.below(self.config.diversity)).collect()
     }
-
-    /// Tokens as words: `n2.17` is word 17 of the second part of a name, `a3` an attribute, `s5` a symbol.
-    pub fn decode(&self, tokens: &[u32]) -> String {
-        let config = &self.config;
-        let word = |&token: &u32| match u64::from(token) {
-            0 => "<|endoftext|>".to_string(),
-            t if t < config.first_attribute() => {
-                format!("n{}.{}", (t - 1) / config.name_pool + 1, (t - 1) % config.name_pool)
-            }
-            t if t < config.first_symbol() => format!("a{}", t - config.first_attribute() + 1),
-            t => format!("s{}", t - config.first_symbol()),
-        };
-        tokens.iter().map(word).collect::<Vec<_>>().join(" ")
-    }
 }
 
 /// For each attribute D distinct strings of L symbols out of T, without a table.
@@ -295,6 +324,20 @@ impl Strings {
 mod tests {
     use super::*;
     use std::collections::HashSet;
+
+    #[test]
+    fn words_are_tokens_and_back() {
+        let config = BioDConfig::default();
+        let all: Vec<u32> = (0..config.vocab_size() as u32).collect();
+        assert_eq!(config.encode(&config.decode(&all)).unwrap(), all);
+        let pool = config.name_pool;
+        for word in
+            ["n0.0", "n1", &format!("n1.{pool}"), "a0", "a99", "s", "sé", "x1", "n18446744073709551615.1"]
+        {
+            let message = config.encode(&format!("n1.0 {word}")).unwrap_err().to_string();
+            assert!(message.starts_with(&format!("token {word:?} is not in the vocabulary")), "{message}");
+        }
+    }
 
     #[test]
     fn a_row_of_the_pilot_is_sixteen_tokens_of_261() {

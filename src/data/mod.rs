@@ -16,6 +16,7 @@ pub mod bios;
 pub mod describe;
 mod document;
 pub mod information;
+pub mod language;
 mod list;
 pub mod permutation;
 pub mod random;
@@ -37,6 +38,7 @@ pub use bios::BioSConfig;
 pub use describe::{Description, describe};
 pub use document::{Document, Fact, Span};
 pub use information::Information;
+pub use language::Language;
 pub use text::TextConfig;
 pub use tokenizer::{Tokenizer, TokenizerConfig};
 
@@ -122,6 +124,19 @@ impl DataConfig {
             DataConfig::BioS(config) => Ok(config.pieces()?.tokenizer.vocab_size()),
             DataConfig::BioD(config) => Ok(config.vocab_size()),
             DataConfig::Text(config) => config.vocab_size(),
+        }
+    }
+
+    /// How its tokens are read and written, without the people or texts themselves.
+    ///
+    /// # Errors
+    /// The config is impossible or its files cannot be read.
+    pub fn language(&self) -> Result<Language> {
+        self.check()?;
+        match self {
+            DataConfig::BioS(config) => Ok(Language::Text(config.pieces()?.tokenizer)),
+            DataConfig::BioD(config) => Ok(Language::Symbols(config.clone())),
+            DataConfig::Text(config) => Ok(Language::Text(config.open(0)?.tokenizer().clone())),
         }
     }
 
@@ -252,13 +267,11 @@ impl Dataset {
         }
     }
 
-    /// The tokens of `text`; an error for words outside the vocabulary, and for bio-d, which has no text.
+    /// The tokens of `text`; an error for words outside the vocabulary.
     pub fn encode(&self, text: &str) -> Result<Vec<u32>> {
         match &self.source {
             Source::BioS(source) => source.tokenizer().encode(text),
-            Source::BioD(_) => {
-                Err(Error::config(Problem::new("bio-d has symbols").expected("a dataset of text")))
-            }
+            Source::BioD(source) => source.config().encode(text),
             Source::Text(source) => source.tokenizer().encode(text),
         }
     }
@@ -267,7 +280,7 @@ impl Dataset {
     pub fn decode(&self, tokens: &[u32]) -> String {
         match &self.source {
             Source::BioS(source) => source.tokenizer().decode(tokens),
-            Source::BioD(source) => source.decode(tokens),
+            Source::BioD(source) => source.config().decode(tokens),
             Source::Text(source) => source.tokenizer().decode(tokens),
         }
     }

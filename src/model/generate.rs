@@ -43,15 +43,47 @@ impl Default for Sampling {
 /// Prompts that are empty or differ in length, that name unknown tokens, or that leave no room for `n` tokens in the
 /// model's longest row; a temperature or `top_k` that cannot be meant.
 pub fn generate(model: &Decoder, prompts: &[Vec<i32>], n: usize, choice: &Choice) -> Result<Vec<Vec<i32>>> {
-    check(model, prompts, n, choice)?;
-    let mut pass = Pass::remembering();
-    let mut rows: Vec<Row> = (0..prompts.len()).map(|row| Row::new(choice, row)).collect();
-    let mut next = prompts.to_vec();
-    for _ in 0..n {
-        let logits = last_logits(model, &next, &mut pass);
-        next = rows.iter_mut().zip(logits).map(|(row, logits)| vec![row.draw(&logits)]).collect();
+    let continuation = Continuation::new(model, prompts, n, choice)?;
+    let mut rows = vec![Vec::with_capacity(n); prompts.len()];
+    for tokens in continuation {
+        rows.iter_mut().zip(tokens).for_each(|(row, token)| row.push(token));
     }
-    Ok(rows.into_iter().map(|row| row.text).collect())
+    Ok(rows)
+}
+
+/// Text under way: each step of the iterator is the next token of every row.
+#[derive(Debug)]
+pub struct Continuation<'a> {
+    model: &'a Decoder,
+    pass: Pass,
+    rows: Vec<Row>,
+    next: Vec<Vec<i32>>,
+    left: usize,
+}
+
+impl<'a> Continuation<'a> {
+    /// Of `prompts`, by `n` tokens.
+    ///
+    /// # Errors
+    /// As [`generate`].
+    pub fn new(model: &'a Decoder, prompts: &[Vec<i32>], n: usize, choice: &Choice) -> Result<Self> {
+        check(model, prompts, n, choice)?;
+        let rows = (0..prompts.len()).map(|row| Row::new(choice, row)).collect();
+        Ok(Continuation { model, pass: Pass::remembering(), rows, next: prompts.to_vec(), left: n })
+    }
+}
+
+impl Iterator for Continuation<'_> {
+    type Item = Vec<i32>;
+
+    fn next(&mut self) -> Option<Vec<i32>> {
+        self.left = self.left.checked_sub(1)?;
+        let logits = last_logits(self.model, &self.next, &mut self.pass);
+        let tokens: Vec<i32> =
+            self.rows.iter_mut().zip(logits).map(|(row, logits)| row.draw(&logits)).collect();
+        self.next = tokens.iter().map(|token| vec![*token]).collect();
+        Some(tokens)
+    }
 }
 
 fn check(model: &Decoder, prompts: &[Vec<i32>], n: usize, choice: &Choice) -> Result<()> {
@@ -64,7 +96,7 @@ fn check(model: &Decoder, prompts: &[Vec<i32>], n: usize, choice: &Choice) -> Re
     } else if let Some(token) = prompts.iter().flatten().find(|t| !(0..vocab_size as i32).contains(t)) {
         Problem::new(format!("token {token}"))
             .expected(format!("one of the vocabulary, 0 to {}", vocab_size - 1))
-    } else if t + n > model.seq_len() {
+    } else if t.saturating_add(n) > model.seq_len() {
         let got = format!("{t} tokens of prompt and {n} new ones");
         Problem::new(got).expected(format!("at most {} together, the model's longest row", model.seq_len()))
     } else if let Choice::Sample(Sampling { temperature, .. }) = choice
@@ -93,10 +125,10 @@ fn last_logits(model: &Decoder, tokens: &[Vec<i32>], pass: &mut Pass) -> Vec<Vec
 }
 
 /// One row under way.
+#[derive(Debug)]
 struct Row {
     choice: Choice,
     rng: ChaCha8Rng,
-    text: Vec<i32>,
 }
 
 impl Row {
@@ -107,7 +139,7 @@ impl Row {
         };
         let mut rng = ChaCha8Rng::seed_from_u64(seed);
         rng.set_stream(row as u64);
-        Row { choice: *choice, rng, text: Vec::new() }
+        Row { choice: *choice, rng }
     }
 
     fn draw(&mut self, logits: &[f32]) -> i32 {
@@ -115,7 +147,6 @@ impl Row {
             Choice::Greedy => descending(logits)[0],
             Choice::Sample(sampling) => sample(logits, &sampling, self.rng.random_range(0.0..1.0)),
         };
-        self.text.push(token as i32);
         token as i32
     }
 }

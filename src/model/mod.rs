@@ -1,25 +1,30 @@
 //! Models assembled from layers: the decoder and its block, counts from the config alone, names of parameters, the
-//! values that they start from, and text.
+//! values that they start from, their files, text, and the
+//! way to and from other programs.
 
 pub mod arrangement;
 pub mod block;
+pub mod blueprint;
 pub mod context;
 pub mod count;
 pub mod decoder;
 pub mod encoder;
+pub mod exchange;
 pub mod generate;
 pub mod init;
 pub mod overrides;
 pub mod parameter;
 #[cfg(test)]
 mod variants;
+pub mod weights;
 
 pub use arrangement::Arrangement;
 pub use block::{Block, BlockConfig};
+pub use blueprint::Blueprint;
 pub use context::{Chunks, ContextModel, CrossAttentionInit};
 pub use count::{FlopCount, ParamCount};
 pub use decoder::{Decoder, ModelConfig};
 pub use encoder::EncoderConfig;
-pub use generate::{Choice, Sampling, generate};
+pub use generate::{Choice, Continuation, Sampling, generate};
 pub use init::InitConfig;
 pub use overrides::LayerOverride;

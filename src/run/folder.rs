@@ -214,6 +214,12 @@ impl Run {
         &self.folder
     }
 
+    /// The name it was planned under, which begins that of its folder.
+    pub fn name(&self) -> &str {
+        let rest = self.fingerprint.len() + self.site.to_string().len() + 2;
+        &self.folder[..self.folder.len() - rest]
+    }
+
     /// First 16 digits of the fingerprint.
     pub fn fingerprint(&self) -> &str {
         &self.fingerprint

@@ -14,6 +14,7 @@ pub mod record;
 pub mod stages;
 pub mod stop;
 pub mod store;
+pub mod trained;
 pub mod worker;
 
 pub use crate::plan::Role;
@@ -24,4 +25,5 @@ pub use lease::{Claim, Lease};
 pub use record::{Environment, RunRecord, TrainingSummary};
 pub use stop::Stop;
 pub use store::{Store, WantedRun};
+pub use trained::Trained;
 pub use worker::work;

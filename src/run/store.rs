@@ -34,6 +34,8 @@ const LOCK: &str = ".lock";
 const FORMAT: u32 = 1;
 /// The longest name of a run.
 const MAX_NAME: usize = 100;
+/// Names of runs in a message.
+const MAX_SHOWN: usize = 4;
 /// Digits of the fingerprint in the name of a folder.
 const DIGITS: usize = 16;
 
@@ -150,6 +152,42 @@ impl Store {
             Ok(_) => run.refuse_link().map(|()| run),
             Err(_) => Err(not_a_run(format!("no run {name} in {}", self.root.display()))),
         }
+    }
+
+    /// The one run whose name begins like this; a whole name wins over longer ones.
+    ///
+    /// # Errors
+    /// There is none, or several.
+    pub fn named(&self, name: &str) -> Result<Run> {
+        let runs = self.runs()?;
+        let alike: Vec<&Run> = runs.iter().filter(|run| run.folder().starts_with(name)).collect();
+        let exact = |run: &&&Run| run.folder() == name || run.name() == name;
+        let exact: Vec<&Run> = alike.iter().filter(exact).copied().collect();
+        match (exact.as_slice(), alike.as_slice()) {
+            ([run], _) | ([], [run]) => Ok((*run).clone()),
+            ([], []) => {
+                let got = format!("no run in {} begins with {name:?}", self.root.display());
+                Err(Error::config(Problem::new(got).key("run").remedy("`zoo runs` lists them")))
+            }
+            ([], several) | (several, _) => {
+                let names: Vec<&str> = several.iter().take(MAX_SHOWN).map(|run| run.folder()).collect();
+                let got = format!("{name} begins the names of {} runs", several.len());
+                let problem = Problem::new(got).key("run").expected("one");
+                let more = if several.len() > MAX_SHOWN { ", ..." } else { "" };
+                Err(Error::config(problem.remedy(format!("write more of it: {}{more}", names.join(", ")))))
+            }
+        }
+    }
+
+    /// The run in this folder of a store.
+    ///
+    /// # Errors
+    /// As [`Store::open`] and [`Store::run`].
+    pub fn holding(folder: &Path) -> Result<Run> {
+        let absolute = std::path::absolute(folder).map_err(|e| Error::io("find", folder, e))?;
+        let name = absolute.file_name().map(|name| name.to_string_lossy().into_owned());
+        let root = absolute.parent().unwrap_or(&absolute);
+        Store::open(root)?.run(&name.unwrap_or_default())
     }
 
     /// The run of a plan on one kind of device, whatever its name.

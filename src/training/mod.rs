@@ -9,7 +9,6 @@ pub mod objective;
 pub mod observer;
 pub mod optimizer;
 pub mod schedule;
-pub mod weights;
 
 pub use config::{Clip, Count, Decay, Length, OptimizerConfig, Order, ScheduleConfig, TrainingConfig};
 pub use fit::{Beginning, Job, Outcome, fit, fit_from, loss};
@@ -17,3 +16,5 @@ pub use meters::{Meters, Metrics};
 pub use objective::{Objective, StepLoss};
 pub use observer::{Control, Observer, Progress, Silent};
 pub use optimizer::Optimizer;
+
+pub(crate) use crate::model::weights;

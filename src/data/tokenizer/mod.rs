@@ -4,14 +4,18 @@
 //! counts of parameters hold only those rows of the embedding. Every vocabulary has an end-of-text token,
 //! which opens each document.
 
+mod words;
+
 use std::collections::{BTreeSet, HashMap};
 
 use serde::{Deserialize, Serialize};
 use tiktoken_rs::{CoreBPE, r50k_base_singleton};
 
 use crate::error::{Error, Problem, Result};
+use words::Words;
 
-const END_OF_TEXT: &str = "<|endoftext|>";
+/// How the end of a text is spelt.
+pub(super) const END_OF_TEXT: &str = "<|endoftext|>";
 
 /// How text becomes tokens.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -145,49 +149,6 @@ fn unknown(token: &[u8]) -> Error {
     )
 }
 
-/// Cuts a text into runs of one class (letters, digits, other marks), each with the space before it.
-struct Words<'a>(&'a str);
-
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Class {
-    Letter,
-    Digit,
-    Space,
-    Mark,
-}
-
-fn class(c: char) -> Class {
-    match c {
-        c if c.is_alphabetic() => Class::Letter,
-        c if c.is_numeric() => Class::Digit,
-        c if c.is_whitespace() => Class::Space,
-        _ => Class::Mark,
-    }
-}
-
-impl<'a> Iterator for Words<'a> {
-    type Item = &'a str;
-
-    fn next(&mut self) -> Option<&'a str> {
-        let first = self.0.chars().next()?;
-        let body = self
-            .0
-            .strip_prefix(' ')
-            .filter(|rest| rest.starts_with(|c| class(c) != Class::Space))
-            .unwrap_or(self.0);
-        let kind = body.chars().next().map_or(class(first), class);
-        let run = body.find(|c| class(c) != kind).unwrap_or(body.len());
-        let mut end = self.0.len() - body.len() + run;
-        // The last space of a longer run belongs to the word after it.
-        if kind == Class::Space && end < self.0.len() && run > 1 && self.0[..end].ends_with(' ') {
-            end -= 1;
-        }
-        let (word, rest) = self.0.split_at(end);
-        self.0 = rest;
-        Some(word)
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -208,12 +169,6 @@ mod tests {
                 );
             }
         }
-    }
-
-    #[test]
-    fn words_keep_the_space_before_them() {
-        let words: Vec<&str> = Words("Ada, 36  is\n here").collect();
-        assert_eq!(words, ["Ada", ",", " 36", " ", " is", "\n", " here"]);
     }
 
     #[test]

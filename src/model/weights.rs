@@ -29,6 +29,14 @@ pub fn of<M: Module>(module: &M) -> Weights {
     collect.0
 }
 
+/// The values of a tensor.
+///
+/// # Panics
+/// If they are not f32, as all weights are.
+pub fn floats(data: &TensorData) -> Vec<f32> {
+    data.try_to_vec().expect("weights are f32")
+}
+
 /// Puts `weights` into a module of the same names and shapes.
 ///
 /// # Errors

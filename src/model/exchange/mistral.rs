@@ -1,0 +1,33 @@
+//! `MistralForCausalLM`: Llama with a window, and no offsets anywhere.
+
+use serde_json::{Map, Value as Json, json};
+
+use super::fields::Fields;
+use super::{llama, parts};
+use crate::error::Result;
+use crate::layers::Bias;
+use crate::layers::feed_forward::FeedForwardConfig;
+use crate::layers::mixer::{Reach, WindowConfig};
+use crate::model::Blueprint;
+
+pub(super) fn write(blueprint: &Blueprint) -> Map<String, Json> {
+    let mut config = llama::write_base(blueprint, parts::gated_mlp(&blueprint.model));
+    config.remove("attention_bias");
+    config.insert("sliding_window".to_string(), json!(parts::window(&blueprint.model)));
+    config
+}
+
+pub(super) fn read(fields: &Fields) -> Result<Blueprint> {
+    windowed(fields, FeedForwardConfig::GatedMlp(llama::gated_mlp(fields)?))
+}
+
+/// What Mistral and Mixtral read alike; a null window is none, an absent one is none too, as all their configs say it.
+pub(super) fn windowed(fields: &Fields, feed_forward: FeedForwardConfig) -> Result<Blueprint> {
+    let window = fields.size_if("sliding_window")?;
+    Ok(llama::with_attention(llama::read_base(fields, feed_forward)?, |attention| {
+        attention.bias = Bias::Without;
+        if let Some(size) = window {
+            attention.reach = Reach::Window(WindowConfig { size });
+        }
+    }))
+}
