@@ -107,3 +107,94 @@ fn on_the_curves_of_llama_only_the_two_smallest_cross_and_only_in_hours() {
     let line = &json["extrapolations"][0]["answers"][0];
     assert!(line["loss"].as_f64().unwrap() < 0.0 && line["verdict"] == "negative", "{line}");
 }
+
+/// Losses of a known law at five budgets and nine sizes, as a table.
+fn points() -> Folder {
+    let (floor, a, b, alpha, beta) = (1.8172, 482.01, 2085.43, 0.3478, 0.3658);
+    let mut text = "params,tokens,loss\n".to_string();
+    for (budget, size) in (0..5).flat_map(|budget| (-4..=4).map(move |size| (budget, size))) {
+        let flops = 1e18 * 10f64.powi(budget);
+        let params = 0.55 * (flops / 6.0).powf(0.5) * 1.5f64.powi(size);
+        let tokens = flops / 6.0 / params;
+        let wobble = 1.0 + 2e-4 * f64::from((budget * 7 + size * 3) % 5 - 2);
+        let loss = floor + a * params.powf(-alpha) + b * tokens.powf(-beta);
+        text.push_str(&format!("{params},{tokens},{}\n", loss * wobble));
+    }
+    let folder = Folder::new();
+    folder.write("points.csv", &text);
+    folder
+}
+
+#[test]
+fn a_scaling_law_is_found_again_and_says_what_it_cannot_know() {
+    let folder = points();
+    let args = ["fit", "scaling", "points.csv", "--replicates", "40", "--held-out", "1e21"];
+    let json = folder.json(&[&args[..], &["--json", "--out", "figures"]].concat());
+    let approach = |name: &str| {
+        json["approaches"]
+            .as_array()
+            .unwrap()
+            .iter()
+            .find(|approach| approach["name"] == name)
+            .unwrap()
+            .clone()
+    };
+    for name in ["3: Huber", "3: projection"] {
+        let constants = approach(name)["constants"].clone();
+        let alpha = constants.as_array().unwrap().iter().find(|constant| constant[0] == "alpha").unwrap();
+        assert!((alpha[1]["estimate"].as_f64().unwrap() - 0.3478).abs() < 0.02, "{constants}");
+    }
+    assert!((approach("2: iso-FLOP")["exponent"]["estimate"].as_f64().unwrap() - 0.5126).abs() < 0.05);
+    assert!(approach("1: envelope")["refused"].as_str().unwrap().contains("curves of 0 sizes"));
+    assert!((approach("Hoffmann 2022")["exponent"]["estimate"].as_f64().unwrap() - 0.4565).abs() < 1e-3);
+    assert!(json["held_out"]["mean_relative_error"].as_f64().unwrap() < 3e-3);
+    assert!(folder.path().join("figures/iso-flop.svg").is_file());
+
+    let header = "params,tokens,loss\n";
+    let two: String =
+        (1..=8).map(|k| format!("{},{k}e8,{}\n", 1 + k % 2, 3.0 + 1.0 / f64::from(k))).collect();
+    folder.write("two.csv", &(header.to_string() + &two)).write("bad.csv", &format!("{header}1e6,1e8,-3\n"));
+    let said = folder.zoo(&["fit", "scaling", "two.csv", "--replicates", "20"]);
+    assert!((said.out + &said.err).contains("distinct values of parameters, its law needs 3"));
+    let said = folder.zoo(&["fit", "scaling", "bad.csv"]);
+    assert!(said.code == 65 && said.err.contains("bad.csv row 1"), "{}", said.err);
+    let said = folder.zoo(&["fit", "scaling", "points.csv", "--budget", "-1"]);
+    assert!(said.code == 2, "{}", said.err);
+}
+
+#[test]
+fn a_law_of_mixtures_is_judged_on_mixtures_that_it_has_not_seen() {
+    let shares = [
+        [0.2, 0.3, 0.5],
+        [0.5, 0.3, 0.2],
+        [0.1, 0.8, 0.1],
+        [0.3, 0.1, 0.6],
+        [0.6, 0.2, 0.2],
+        [0.4, 0.5, 0.1],
+    ];
+    let mut text = "share_a,share_b,share_c,loss_a,loss_b,loss_c\n".to_string();
+    for r in shares {
+        let loss = |k: usize, alpha: f64| 2.0 * f64::powf(r[k], -alpha);
+        text.push_str(&format!(
+            "{},{},{},{},{},{}\n",
+            r[0],
+            r[1],
+            r[2],
+            loss(0, 0.1),
+            loss(1, 0.2),
+            loss(2, 0.05)
+        ));
+    }
+    let folder = Folder::new();
+    folder.write("m.csv", &text).write("off.csv", &text.replace("0.2,0.3,0.5", "0.2,0.3,0.1"));
+    folder.write("missing.csv", &text.replace("share_c", "part_c"));
+    let json = folder.json(&["fit", "mixture", "m.csv", "--at-zero", "drop", "--json", "--out", "figures"]);
+    assert_eq!(json["laws"][0]["name"], "own share");
+    assert!(json["laws"][0]["r2"].as_f64().unwrap() > 0.999);
+    assert!(json["optima"][0]["numeric_difference"].as_f64().unwrap().abs() < 1e-6);
+    assert!(folder.path().join("figures/predicted-own-share.svg").is_file());
+    for (file, message) in [("off.csv", "a sum of 1"), ("missing.csv", "a loss of c, which has no share")] {
+        let said = folder.zoo(&["fit", "mixture", file]);
+        assert!(said.code == 65 && said.err.contains(message), "{file}: {}", said.err);
+    }
+}

@@ -70,7 +70,7 @@ enum Command {
     Train(train::Train),
     /// Answer: compare the arms, with intervals, figures and a page
     Report(report::ReportCommand),
-    /// Fit laws to curves, in files or of finished runs: races of sizes
+    /// Fit laws to files or finished runs: races of sizes, scaling, mixtures of data
     Fit(fit::Fit),
     /// Measure the model of a finished run again
     Measure(measure::MeasureCommand),

@@ -4,6 +4,7 @@ use super::Plan;
 use super::data_size::DataSize;
 use crate::error::Problem;
 use crate::measure::People;
+use crate::training::Yardstick;
 
 /// The largest model that is taken for meant, in parameters.
 const MAX_PARAMS: u64 = 10_000_000_000_000;
@@ -20,7 +21,14 @@ pub fn check(plan: &Plan) -> Vec<Problem> {
     problems.extend(check_size(plan));
     match plan.data.check().and_then(|()| DataSize::of(&plan.data)) {
         Ok(size) => {
-            let training = plan.training.check(plan.data.seq_len(), size.tokens_per_exposure);
+            // An impossible model has no FLOPs to count.
+            let flops =
+                if problems.is_empty() { plan.flops_per_token().map_or(1, |count| count.exact) } else { 1 };
+            let training = plan.training.check(&Yardstick {
+                seq_len: plan.data.seq_len(),
+                tokens_per_exposure: size.tokens_per_exposure,
+                flops_per_token: flops as f64,
+            });
             problems.extend(within("training", training));
         }
         Err(error) => problems.extend(error.problems),

@@ -40,7 +40,7 @@ use crate::Result;
 use crate::data::DataConfig;
 use crate::measure::MeasureConfig;
 use crate::model::{FlopCount, ModelConfig, ParamCount};
-use crate::training::TrainingConfig;
+use crate::training::{TrainingConfig, Yardstick};
 
 /// One run: a model, what it learns, how, and from which seed. Its fingerprint names the run.
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
@@ -94,6 +94,11 @@ impl Plan {
     /// # Errors
     /// If the data is impossible or cannot be read.
     pub fn steps(&self) -> Result<u64> {
-        Ok(self.training.steps(self.data.seq_len(), DataSize::of(&self.data)?.tokens_per_exposure))
+        let size = DataSize::of(&self.data)?;
+        Ok(self.training.steps(&Yardstick {
+            seq_len: self.data.seq_len(),
+            tokens_per_exposure: size.tokens_per_exposure,
+            flops_per_token: self.flops_per_token()?.exact as f64,
+        }))
     }
 }

@@ -34,6 +34,8 @@ pub enum Length {
     Steps(Count),
     /// So many tokens, rounded to whole steps.
     Tokens(Count),
+    /// So many FLOPs of forward and backward, exact counting, rounded to whole steps: equal compute for unequal models.
+    Flops(FlopsConfig),
 }
 
 /// A number of exposures, steps or tokens.
@@ -53,6 +55,16 @@ pub enum Order {
     Global,
     /// One exposure after the other, each shuffled by itself: a longer run begins like a shorter one.
     Epochs,
+}
+
+/// A budget of FLOPs.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct FlopsConfig {
+    /// How many.
+    pub count: u64,
+    /// The share of them that this run takes: arms state shares, profiles the budget.
+    pub share: f64,
 }
 
 /// The learning rate over time, in shares of the peak.
@@ -172,6 +184,12 @@ impl Default for Count {
     }
 }
 
+impl Default for FlopsConfig {
+    fn default() -> Self {
+        FlopsConfig { count: 1_000_000_000_000, share: 1.0 }
+    }
+}
+
 impl Default for CosineConfig {
     fn default() -> Self {
         CosineConfig { warmup_steps: 1000, floor: 0.1, stretch: 1.0 }
@@ -219,34 +237,48 @@ impl Default for TrainingConfig {
 /// The longest run that is taken for meant, in steps.
 const MAX_STEPS: u64 = 1 << 40;
 
+/// What turns exposures, tokens and FLOPs into steps.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Yardstick {
+    /// Positions in a row of a batch.
+    pub seq_len: usize,
+    /// The expected number of tokens in which each document appears once.
+    pub tokens_per_exposure: f64,
+    /// FLOPs of a training step per token, exact counting.
+    pub flops_per_token: f64,
+}
+
 impl TrainingConfig {
     /// Optimizer steps: a function of the plan alone, the same for every seed.
-    ///
-    /// `tokens_per_exposure` is the expected number of tokens in which each document appears once.
-    pub fn steps(&self, seq_len: usize, tokens_per_exposure: f64) -> u64 {
-        let tokens_per_step = (self.batch * seq_len) as f64;
+    pub fn steps(&self, yardstick: &Yardstick) -> u64 {
+        let tokens_per_step = (self.batch * yardstick.seq_len) as f64;
         let steps = match self.length {
             Length::Steps(Count { count }) => count as f64,
             Length::Tokens(Count { count }) => count as f64 / tokens_per_step,
-            Length::Exposures(Count { count }) => count as f64 * tokens_per_exposure / tokens_per_step,
+            Length::Exposures(Count { count }) => {
+                count as f64 * yardstick.tokens_per_exposure / tokens_per_step
+            }
+            Length::Flops(FlopsConfig { count, share }) => {
+                count as f64 * share / yardstick.flops_per_token / tokens_per_step
+            }
         };
         (steps.round() as u64).max(1)
     }
 
     /// How many exposures are shuffled together.
-    pub fn exposures(&self, seq_len: usize, tokens_per_exposure: f64) -> u64 {
+    pub fn exposures(&self, yardstick: &Yardstick) -> u64 {
         match (self.order, self.length) {
             (Order::Epochs, _) => 1,
             (Order::Global, Length::Exposures(Count { count })) => count,
-            (Order::Global, Length::Steps(_) | Length::Tokens(_)) => {
-                let tokens = self.steps(seq_len, tokens_per_exposure) as f64 * (self.batch * seq_len) as f64;
-                (tokens / tokens_per_exposure).ceil().max(1.0) as u64
+            (Order::Global, Length::Steps(_) | Length::Tokens(_) | Length::Flops(_)) => {
+                let tokens = self.steps(yardstick) as f64 * (self.batch * yardstick.seq_len) as f64;
+                (tokens / yardstick.tokens_per_exposure).ceil().max(1.0) as u64
             }
         }
     }
 
     /// What is impossible about it; keys are relative to `[training]`.
-    pub fn check(&self, seq_len: usize, tokens_per_exposure: f64) -> Vec<Problem> {
+    pub fn check(&self, yardstick: &Yardstick) -> Vec<Problem> {
         let mut problems = Vec::new();
         let mut demand = |possible: bool, key: &str, got: String, expected: &str| {
             if !possible {
@@ -254,8 +286,15 @@ impl TrainingConfig {
             }
         };
         demand((1..=1 << 20).contains(&self.batch), "batch", self.batch.to_string(), "1 to 1048576 rows");
-        let (Length::Exposures(length) | Length::Steps(length) | Length::Tokens(length)) = self.length;
-        demand(length.count > 0, "length.count", length.count.to_string(), "at least 1");
+        let count = match self.length {
+            Length::Exposures(length) | Length::Steps(length) | Length::Tokens(length) => length.count,
+            Length::Flops(length) => {
+                let possible = length.share > 0.0 && length.share <= 1000.0;
+                demand(possible, "length.share", length.share.to_string(), "a share above 0");
+                length.count
+            }
+        };
+        demand(count > 0, "length.count", count.to_string(), "at least 1");
         let lr_ok = self.peak_lr > 0.0 && self.peak_lr <= 10.0;
         demand(lr_ok, "peak_lr", self.peak_lr.to_string(), "a rate above 0 and at most 10");
         let mut floor = |floor: f64| {
@@ -287,7 +326,7 @@ impl TrainingConfig {
             demand(clip.max > 0.0, "clip.max", clip.max.to_string(), "a norm above 0");
         }
         if problems.is_empty() {
-            problems.extend(self.check_steps(self.steps(seq_len, tokens_per_exposure)));
+            problems.extend(self.check_steps(self.steps(yardstick)));
         }
         problems
     }
@@ -319,5 +358,24 @@ impl TrainingConfig {
                 .key("schedule.warmup_steps")
                 .expected(format!("at most {steps}"))
         })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_budget_of_flops_gives_a_costly_model_fewer_steps_and_a_share_of_it_fewer_still() {
+        let steps = |flops_per_token: f64, share: f64| {
+            let length = Length::Flops(FlopsConfig { count: 1_000_000, share });
+            let training = TrainingConfig { length, batch: 2, ..TrainingConfig::default() };
+            training.steps(&Yardstick { seq_len: 5, tokens_per_exposure: 7.0, flops_per_token })
+        };
+        assert_eq!([steps(100.0, 1.0), steps(1000.0, 1.0), steps(100.0, 0.25)], [1000, 100, 250]);
+        let config = FlopsConfig { share: 0.0, ..FlopsConfig::default() };
+        let training = TrainingConfig { length: Length::Flops(config), ..TrainingConfig::default() };
+        let yardstick = Yardstick { seq_len: 5, tokens_per_exposure: 7.0, flops_per_token: 1.0 };
+        assert_eq!(training.check(&yardstick)[0].to_string(), "length.share: 0, expected a share above 0");
     }
 }

@@ -9,7 +9,7 @@ use std::time::Instant;
 use burn::tensor::{Device, Int, Tensor, TensorData};
 
 use super::checkpoint;
-use super::config::TrainingConfig;
+use super::config::{TrainingConfig, Yardstick};
 use super::meters::{Mean, Meters, Metrics};
 use super::objective::{Objective, StepLoss};
 use super::observer::{Control, Observer, Progress};
@@ -64,12 +64,19 @@ pub struct Trained<M = Decoder, D = Dataset> {
 }
 
 impl Job<'_> {
+    fn yardstick(&self) -> Result<Yardstick> {
+        let seq_len = self.data.seq_len();
+        let flops = self.model.flops_per_token(self.data.vocab_size()?, seq_len).exact;
+        let tokens_per_exposure = self.data.tokens_per_exposure()?;
+        Ok(Yardstick { seq_len, tokens_per_exposure, flops_per_token: flops as f64 })
+    }
+
     /// Optimizer steps of the whole run.
     ///
     /// # Errors
     /// The data's files cannot be read.
     pub fn steps(&self) -> Result<u64> {
-        Ok(self.training.steps(self.data.seq_len(), self.data.tokens_per_exposure()?))
+        Ok(self.training.steps(&self.yardstick()?))
     }
 
     /// The data, shuffled over the exposures of the whole run.
@@ -77,8 +84,7 @@ impl Job<'_> {
     /// # Errors
     /// The data's files cannot be read.
     pub fn open_data(&self) -> Result<Dataset> {
-        let exposures = self.training.exposures(self.data.seq_len(), self.data.tokens_per_exposure()?);
-        self.data.open(self.seed, exposures)
+        self.data.open(self.seed, self.training.exposures(&self.yardstick()?))
     }
 }
 

@@ -10,7 +10,9 @@ pub mod observer;
 pub mod optimizer;
 pub mod schedule;
 
-pub use config::{Clip, Count, Decay, Length, OptimizerConfig, Order, ScheduleConfig, TrainingConfig};
+pub use config::{
+    Clip, Count, Decay, Length, OptimizerConfig, Order, ScheduleConfig, TrainingConfig, Yardstick,
+};
 pub use fit::{Beginning, Job, Outcome, fit, fit_from, loss};
 pub use meters::{Meters, Metrics};
 pub use objective::{Objective, StepLoss};

@@ -1,6 +1,8 @@
 //! `zoo fit`: laws of files and of finished runs.
 
+mod mixture;
 mod race;
+mod scaling;
 mod subject;
 
 use ablation_zoo::Result;
@@ -17,6 +19,10 @@ pub struct Fit {
 enum What {
     /// Do small models overtake again? Crossings of loss curves on every axis, with intervals
     Race(race::RaceCommand),
+    /// Loss by parameters and tokens: Chinchilla's three approaches, and what they advise for a budget
+    Scaling(scaling::ScalingCommand),
+    /// Loss by shares of the data: laws on mixtures that they have not seen, and the best shares
+    Mixture(mixture::MixtureCommand),
 }
 
 impl Fit {
@@ -24,6 +30,8 @@ impl Fit {
     pub fn run(&self) -> Result<()> {
         match &self.what {
             What::Race(command) => command.run(),
+            What::Scaling(command) => command.run(),
+            What::Mixture(command) => command.run(),
         }
     }
 }

@@ -15,7 +15,7 @@ use serde::{Deserialize, Serialize};
 pub use bimix::Bimix;
 pub use exponential::Exponential;
 pub use optimum::{Optimum, closed_optimum, numeric_optimum};
-pub use score::{Folds, Score, cross_validate, extrapolate_steps};
+pub use score::{Folds, Score, cross_validate, extrapolate_steps, held_out_predictions};
 
 use crate::error::{Error, Problem, Result};
 

@@ -6,11 +6,13 @@
 //! the only one. For laws of all shares, [`numeric_optimum`] descends by exponentiated gradient (Kivinen and
 //! Warmuth 1997).
 
+use serde::Serialize;
+
 use super::{Bimix, DomainLaw, MixtureLaw};
 use crate::error::{Error, Problem, Result};
 
 /// The best shares.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Optimum {
     /// One per domain; 0 for a domain that no target is measured on (own-share laws) or that only hurts.
     pub shares: Vec<f64>,

@@ -3,6 +3,8 @@
 //!
 //! Ge et al. 2024, section 4 (both numbers, held-out steps, held-out mixtures).
 
+use serde::Serialize;
+
 use super::{Form, MixtureLaw, Mixtures, Observation, fit};
 use crate::error::{Error, Problem, Result};
 use crate::laws::bootstrap::Bootstrap;
@@ -22,7 +24,7 @@ pub enum Folds {
 }
 
 /// How well one target is predicted.
-#[derive(Debug, Clone, Copy, PartialEq)]
+#[derive(Debug, Clone, Copy, PartialEq, Serialize)]
 pub struct Score {
     /// R2 of log losses; 1 is perfect, 0 as good as the mean, minus infinity where all losses are alike.
     pub r2: f64,
@@ -34,7 +36,7 @@ pub struct Score {
 
 impl Score {
     /// Of pairs `(measured, predicted)`; those whose prediction is infinite are left out.
-    fn of(pairs: impl IntoIterator<Item = (f64, f64)>) -> Self {
+    pub fn of(pairs: impl IntoIterator<Item = (f64, f64)>) -> Self {
         let pairs: Vec<(f64, f64)> =
             pairs.into_iter().filter(|(_, predicted)| predicted.is_finite()).collect();
         let n = pairs.len() as f64;
@@ -62,13 +64,21 @@ impl Score {
 /// # Errors
 /// Fewer than two folds or more folds than mixtures; those of [`fit`].
 pub fn cross_validate(mixtures: &Mixtures, form: Form, folds: Folds) -> Result<Vec<Score>> {
+    Ok(held_out_predictions(mixtures, form, folds)?.into_iter().map(Score::of).collect())
+}
+
+/// Pairs `(measured, predicted)` per target, each mixture predicted by laws that were fitted without it.
+///
+/// # Errors
+/// Those of [`cross_validate`].
+pub fn held_out_predictions(mixtures: &Mixtures, form: Form, folds: Folds) -> Result<Vec<Vec<(f64, f64)>>> {
     let fold_of = fold_numbers(mixtures, folds)?;
     let mut predicted = vec![Vec::new(); mixtures.targets().len()];
     for fold in 0..=fold_of.iter().copied().max().unwrap_or(0) {
         let law = fit(&mixtures.filtered(|index, _| fold_of[index] != fold), form)?;
         add_predictions(&law, &mixtures.filtered(|index, _| fold_of[index] == fold), &mut predicted);
     }
-    Ok(predicted.into_iter().map(Score::of).collect())
+    Ok(predicted)
 }
 
 /// One score per target at `from` steps and later, by laws fitted to what came before.

@@ -77,6 +77,17 @@ fn frontier(parabolas: &[Parabola], lowest: impl Fn(&Parabola) -> Option<f64>) -
     Frontier::through(parabolas.iter().map(best).collect::<Option<Vec<Allocation>>>()?)
 }
 
+impl Profile {
+    /// The loss by parameters on the parabola through the points, if there are enough of them.
+    pub fn parabola(&self) -> Option<impl Fn(f64) -> f64> {
+        let parabola = Parabola::of(self)?;
+        Some(move |params: f64| {
+            let z = params.ln() - parabola.middle;
+            parabola.coefficients.iter().rev().fold(0.0, |sum, coefficient| sum * z + coefficient)
+        })
+    }
+}
+
 /// A fitted parabola in `z = ln N - middle`.
 struct Parabola {
     flops: f64,

@@ -10,6 +10,7 @@ mod curves;
 pub mod font;
 mod frame;
 pub mod race;
+pub mod scatter;
 pub mod png;
 pub mod svg;
 mod tuning;

@@ -4,17 +4,23 @@
 //! write as JSON, or to draw into a folder.
 
 mod answer;
+mod columns;
 mod entrant;
 mod known;
 mod measured;
+mod mixture;
 mod race;
+mod scaling;
 mod unit;
 
 pub use answer::{Answer, Outcome};
+pub use columns::Columns;
 pub use entrant::{Entrant, labels};
 pub use known::Size;
 pub use measured::{Measured, families};
+pub use mixture::{Best, Judged, Later, MixtureConfig, MixtureData, MixtureFit, OPTIMUM, Tested, mixture};
 pub use race::{Apart, Drawn, Heat, Owner, Race, RaceConfig, race};
+pub use scaling::{Approach, Measurement, Recrossing, Scaling, ScalingConfig, ScalingData, Unseen, scaling};
 pub use unit::Unit;
 
 use std::path::{Path, PathBuf};

@@ -1,0 +1,420 @@
+//! `L_i(r, s)` of files and runs: the law of the own share beside its rivals, on mixtures that it has not seen, and the
+//! mixture that it holds for the best.
+
+use serde::Serialize;
+
+use super::columns::Columns;
+use super::entrant::labels;
+use crate::error::{Error, Kind, Problem, Result};
+use crate::laws::mixture::{
+    AtZero, Folds, Form, MixtureLaw, Mixtures, Observation, Score, closed_optimum, extrapolate_steps, fit,
+    held_out_predictions, numeric_optimum,
+};
+
+/// Measured mixtures with their names.
+#[derive(Debug, Clone, PartialEq)]
+pub struct MixtureData {
+    /// Shares, times and losses.
+    pub mixtures: Mixtures,
+    /// Names of the domains, in the order of the shares.
+    pub domains: Vec<String>,
+    /// Names of the mixtures, in the order of the measurements; empty for a table.
+    pub names: Vec<String>,
+}
+
+/// How laws of mixtures are fitted and judged.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct MixtureConfig {
+    /// How mixtures are left out.
+    pub folds: Folds,
+    /// What the own-share law does where a share is zero.
+    pub at_zero: AtZero,
+}
+
+/// Laws of one set of mixtures.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct MixtureFit {
+    /// Mixtures that were measured.
+    pub mixtures: usize,
+    /// How they were left out, in words.
+    pub folds: String,
+    /// The laws, the own-share law first.
+    pub laws: Vec<Judged>,
+    /// What the rivals are worth beside the own-share law, in sentences.
+    pub verdicts: Vec<String>,
+    /// Later times, predicted from earlier ones, if there are several.
+    pub later: Option<Later>,
+    /// The best shares by each law that has them.
+    pub optima: Vec<Best>,
+    /// The predicted optimum, trained.
+    pub test: Option<Tested>,
+}
+
+/// A law on mixtures that it has not seen.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Judged {
+    /// Its name.
+    pub name: String,
+    /// Why it could not be fitted; the rest is empty then.
+    pub refused: Option<String>,
+    /// Mean of R2 of log losses over domains.
+    pub r2: Option<f64>,
+    /// Mean relative error over domains.
+    pub mean_relative_error: Option<f64>,
+    /// By domain.
+    pub domains: Vec<(String, Score)>,
+    /// Its constants, from all measurements.
+    pub law: Option<MixtureLaw>,
+    /// Pairs `(measured, predicted)` by domain, for a figure.
+    #[serde(skip)]
+    pub predictions: Vec<Vec<(f64, f64)>>,
+}
+
+/// Times that the fit has not seen.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize)]
+pub struct Later {
+    /// From this time on.
+    pub steps: f64,
+    /// Mean relative error.
+    pub mean_relative_error: f64,
+}
+
+/// The best shares by one law.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Best {
+    /// The law.
+    pub law: String,
+    /// Share by domain.
+    pub shares: Vec<(String, f64)>,
+    /// Mean loss over domains there.
+    pub loss: f64,
+    /// Mean loss of equal shares, by the same law.
+    pub uniform: f64,
+    /// By how much a numeric solver's mean loss differs from the closed form's; nothing where there is no closed form.
+    pub numeric_difference: Option<f64>,
+}
+
+/// A predicted optimum that was trained.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Tested {
+    /// Mean loss over domains: predicted before it was trained.
+    pub predicted: f64,
+    /// Measured, the mean over seeds.
+    pub measured: f64,
+    /// Measured with equal shares, if they were trained.
+    pub uniform: Option<f64>,
+    /// The best of the mixtures that the law was fitted to, with its name.
+    pub best: Option<(String, f64)>,
+}
+
+/// The name of the arm that is trained in the shares that the first fit holds for the best.
+pub const OPTIMUM: &str = "optimum";
+
+impl MixtureData {
+    /// From one table with shares and losses, or two that share an `index`: columns `share_X` (or `train_X`), `loss_X`
+    /// (or `metric/X_val_loss`), and `steps` if there are several times.
+    ///
+    /// # Errors
+    /// A loss of a domain without share, a row of one table that the other lacks, shares that do not add up to 1, a
+    /// loss that is not positive.
+    pub fn of_tables(tables: &[Columns]) -> Result<Self> {
+        let share = |table: &Columns| columns(table, &[("share_", ""), ("train_", "")]);
+        let loss = |table: &Columns| columns(table, &[("loss_", ""), ("metric/", "_val_loss")]);
+        let pick = |of: &dyn Fn(&Columns) -> Vec<(usize, String)>, what: &str| {
+            let found = tables.iter().find(|table| !of(table).is_empty());
+            found.ok_or_else(|| {
+                let problem = Problem::new(format!("no column of {what}"));
+                Error::data(problem.expected("columns share_X and loss_X for every domain X"))
+            })
+        };
+        let (left, right) = (pick(&share, "shares")?, pick(&loss, "losses")?);
+        let (shares, losses) = (share(left), loss(right));
+        let domains: Vec<String> = shares.iter().map(|(_, name)| name.clone()).collect();
+        let target = |(_, name): &(usize, String)| {
+            domains.iter().position(|domain| domain == name).ok_or_else(|| {
+                let problem = Problem::new(format!("a loss of {name}, which has no share"));
+                Error::data(problem.expected(format!("one of {}", domains.join(", "))))
+            })
+        };
+        let targets = losses.iter().map(target).collect::<Result<Vec<usize>>>()?;
+        let steps = (left.find("steps"), right.find("steps"));
+        let mut observations = Vec::new();
+        for (row, other) in joined(left, right)? {
+            observations.push(Observation {
+                shares: shares.iter().map(|(k, _)| row[*k]).collect(),
+                steps: steps.0.map(|k| row[k]).or(steps.1.map(|k| other[k])).unwrap_or(1.0),
+                losses: losses.iter().map(|(k, _)| other[*k]).collect(),
+            });
+        }
+        let mixtures = Mixtures::new(targets, observations)?;
+        Ok(MixtureData { mixtures, domains: labels(&domains), names: Vec::new() })
+    }
+
+    /// The same without the mixtures of this name, and those alone.
+    pub fn split(&self, name: &str) -> (Self, Vec<Observation>) {
+        let named = |index: usize| self.names.get(index).is_some_and(|other| other == name);
+        let all = self.mixtures.observations().iter().enumerate();
+        let (these, others): (Vec<_>, Vec<_>) = all.partition(|(index, _)| named(*index));
+        let observations = others.iter().map(|(_, o)| (*o).clone()).collect();
+        let mixtures = Mixtures::new(self.mixtures.targets().to_vec(), observations);
+        let names = self.names.iter().filter(|other| *other != name).cloned().collect();
+        let rest = mixtures.map(|mixtures| MixtureData { mixtures, domains: self.domains.clone(), names });
+        (rest.unwrap_or_else(|_| self.clone()), these.into_iter().map(|(_, o)| o.clone()).collect())
+    }
+
+    fn times(&self) -> Vec<f64> {
+        let mut times: Vec<f64> = self.mixtures.observations().iter().map(|o| o.steps).collect();
+        times.sort_by(f64::total_cmp);
+        times.dedup();
+        times
+    }
+
+    /// Name of a loss's domain.
+    fn target(&self, target: usize) -> &str {
+        &self.domains[self.mixtures.targets()[target]]
+    }
+}
+
+/// Columns named `{before}{domain}{after}` by any of the patterns, with the domain.
+fn columns(table: &Columns, patterns: &[(&str, &str)]) -> Vec<(usize, String)> {
+    let domain = |name: &String| {
+        patterns
+            .iter()
+            .find_map(|(before, after)| name.strip_prefix(before)?.strip_suffix(after).map(str::to_string))
+    };
+    table.names().iter().enumerate().filter_map(|(k, name)| Some((k, domain(name)?))).collect()
+}
+
+/// Rows of both tables that belong together.
+fn joined<'a>(left: &'a Columns, right: &'a Columns) -> Result<Vec<(&'a [f64], &'a [f64])>> {
+    if left.file == right.file {
+        return Ok(left.rows().iter().map(|row| (&row[..], &row[..])).collect());
+    }
+    let (key, other) = (left.need("index")?, right.need("index")?);
+    let partner = |row: &'a Vec<f64>| {
+        let found = right.rows().iter().find(|candidate| candidate[other] == row[key]);
+        found.map(|found| (&row[..], &found[..])).ok_or_else(|| {
+            let got = format!("{} has no row of index {}, which is in {}", right.file, row[key], left.file);
+            Error::data(Problem::new(got))
+        })
+    };
+    left.rows().iter().map(partner).collect()
+}
+
+/// Fits the laws and judges them.
+///
+/// # Errors
+/// No law can be fitted.
+pub fn mixture(data: &MixtureData, config: &MixtureConfig) -> Result<MixtureFit> {
+    let (seen, trained) = data.split(OPTIMUM);
+    let times = seen.times();
+    let own = match times.len() {
+        1 => ("own share", Form::OwnShare(config.at_zero)),
+        _ => ("own share and time", Form::Bimix(config.at_zero)),
+    };
+    let rivals = [("exponential", Form::Exponential)];
+    let forms = std::iter::once(own).chain(rivals);
+    let laws: Vec<Judged> = forms.map(|(name, form)| Judged::of(&seen, name, form, config.folds)).collect();
+    if laws.iter().all(|law| law.refused.is_some()) {
+        let why = laws.iter().filter_map(|law| Some(format!("{}: {}", law.name, law.refused.as_ref()?)));
+        return Err(Error::new(
+            Kind::Data,
+            Problem::new("no law fits these mixtures").remedy(why.collect::<Vec<_>>().join("; ")),
+        ));
+    }
+    let last = times[times.len() - 1];
+    let later = (times.len() > 2).then(|| extrapolate_steps(&seen.mixtures, own.1, last).ok()).flatten();
+    let later = later.map(|scores| Later { steps: last, mean_relative_error: Score::means(&scores).1 });
+    let optima: Vec<Best> = laws.iter().filter_map(|law| Best::of(&seen, law, last)).collect();
+    let test = optima.first().and_then(|best| Tested::of(&seen, &trained, best, last));
+    let count = |folds| match folds {
+        Folds::LeaveOneMixtureOut => "each mixture left out in turn".to_string(),
+        Folds::Shuffled { count, .. } => format!("{count} folds of mixtures"),
+    };
+    Ok(MixtureFit {
+        mixtures: distinct(&seen.mixtures),
+        folds: count(config.folds),
+        verdicts: verdicts(&laws),
+        laws,
+        later,
+        optima,
+        test,
+    })
+}
+
+fn distinct(mixtures: &Mixtures) -> usize {
+    let all = mixtures.observations();
+    (0..all.len()).filter(|&k| all[..k].iter().all(|other| other.shares != all[k].shares)).count()
+}
+
+impl Judged {
+    fn of(data: &MixtureData, name: &str, form: Form, folds: Folds) -> Self {
+        let judged = held_out_predictions(&data.mixtures, form, folds);
+        match judged.and_then(|predictions| Ok((predictions, fit(&data.mixtures, form)?))) {
+            Ok((predictions, law)) => {
+                let scores: Vec<Score> =
+                    predictions.iter().map(|pairs| Score::of(pairs.iter().copied())).collect();
+                let (r2, error) = Score::means(&scores);
+                let named = |(target, score): (usize, &Score)| (data.target(target).to_string(), *score);
+                Judged {
+                    name: name.to_string(),
+                    refused: None,
+                    r2: Some(r2),
+                    mean_relative_error: Some(error),
+                    domains: scores.iter().enumerate().map(named).collect(),
+                    law: Some(law),
+                    predictions,
+                }
+            }
+            Err(error) => Judged {
+                name: name.to_string(),
+                refused: Some(error.problems.iter().map(Problem::to_string).collect::<Vec<_>>().join("; ")),
+                r2: None,
+                mean_relative_error: None,
+                domains: Vec::new(),
+                law: None,
+                predictions: Vec::new(),
+            },
+        }
+    }
+}
+
+/// Each rival beside the first law.
+fn verdicts(laws: &[Judged]) -> Vec<String> {
+    let (own, rivals) = (&laws[0], &laws[1..]);
+    let verdict = |rival: &Judged| {
+        let (r2, own_r2) = (rival.r2?, own.r2?);
+        let (error, own_error) = (rival.mean_relative_error?, own.mean_relative_error?);
+        let pairs = || own.domains.iter().zip(&rival.domains);
+        let better = pairs().filter(|(own, rival)| rival.1.r2 > own.1.r2).count();
+        let more = if r2 > own_r2 { "more" } else { "less" };
+        Some(format!(
+            "The {} law explains {more} than the {} law: R2 {r2:.3} against {own_r2:.3} in the mean, more for {better} of \
+             {} domains; its mean relative error is {:.2} % against {:.2} %.",
+            rival.name,
+            own.name,
+            own.domains.len(),
+            100.0 * error,
+            100.0 * own_error
+        ))
+    };
+    rivals.iter().filter_map(verdict).collect()
+}
+
+impl Best {
+    fn of(data: &MixtureData, judged: &Judged, steps: f64) -> Option<Self> {
+        let law = judged.law.as_ref()?;
+        let (targets, domains) = (law.targets.len(), data.domains.len());
+        let weights = vec![1.0 / targets as f64; targets];
+        let numeric = numeric_optimum(law, &weights, domains, steps).ok()?;
+        let closed = closed_optimum(law, &weights, domains, steps).ok();
+        let best = closed.as_ref().unwrap_or(&numeric);
+        let equal = vec![1.0 / domains as f64; domains];
+        let uniform =
+            (0..targets).map(|target| law.loss(target, &equal, steps)).sum::<f64>() / targets as f64;
+        Some(Best {
+            law: judged.name.clone(),
+            shares: data.domains.iter().cloned().zip(best.shares.iter().copied()).collect(),
+            loss: best.loss,
+            uniform,
+            numeric_difference: closed.as_ref().map(|closed| numeric.loss - closed.loss),
+        })
+    }
+}
+
+impl Tested {
+    fn of(data: &MixtureData, trained: &[Observation], best: &Best, steps: f64) -> Option<Self> {
+        let mean = |o: &Observation| o.losses.iter().sum::<f64>() / o.losses.len() as f64;
+        let over = |all: Vec<f64>| (!all.is_empty()).then(|| all.iter().sum::<f64>() / all.len() as f64);
+        let measured = over(trained.iter().filter(|o| o.steps == steps).map(mean).collect())?;
+        let last = || data.mixtures.observations().iter().enumerate().filter(|(_, o)| o.steps == steps);
+        let equal = 1.0 / data.domains.len() as f64;
+        let is_uniform = |o: &Observation| o.shares.iter().all(|share| (share - equal).abs() < 1e-3);
+        let mut by_name: Vec<(String, Vec<f64>)> = Vec::new();
+        for (index, observation) in last() {
+            let name = data.names.get(index).cloned().unwrap_or_default();
+            match by_name.iter_mut().find(|(other, _)| *other == name) {
+                Some((_, losses)) => losses.push(mean(observation)),
+                None => by_name.push((name, vec![mean(observation)])),
+            }
+        }
+        let means = by_name.into_iter().filter_map(|(name, losses)| Some((name, over(losses)?)));
+        Some(Tested {
+            predicted: best.loss,
+            measured,
+            uniform: over(last().filter(|(_, o)| is_uniform(o)).map(|(_, o)| mean(o)).collect()),
+            best: means.min_by(|a, b| a.1.total_cmp(&b.1)),
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Seven mixtures of three domains whose losses obey `2 / r^alpha`.
+    fn table(shares: &[[f64; 3]]) -> Columns {
+        let mut text = "share_a,share_b,share_c,loss_a,loss_b,loss_c\n".to_string();
+        for r in shares {
+            let loss = |k: usize, alpha: f64| 2.0 * r[k].powf(-alpha);
+            text.push_str(&format!(
+                "{},{},{},{},{},{}\n",
+                r[0],
+                r[1],
+                r[2],
+                loss(0, 0.1),
+                loss(1, 0.2),
+                loss(2, 0.05)
+            ));
+        }
+        Columns::parse("m.csv", &text).unwrap()
+    }
+
+    const SHARES: [[f64; 3]; 7] = [
+        [0.2, 0.3, 0.5],
+        [0.5, 0.3, 0.2],
+        [0.1, 0.8, 0.1],
+        [0.3, 0.1, 0.6],
+        [0.6, 0.2, 0.2],
+        [0.4, 0.5, 0.1],
+        [0.25, 0.5, 0.25],
+    ];
+
+    fn config() -> MixtureConfig {
+        MixtureConfig { folds: Folds::LeaveOneMixtureOut, at_zero: AtZero::Drop }
+    }
+
+    #[test]
+    fn the_true_law_predicts_unseen_mixtures_and_its_optimum_is_that_of_the_solver() {
+        let data = MixtureData::of_tables(&[table(&SHARES)]).unwrap();
+        let found = mixture(&data, &config()).unwrap();
+        assert!(found.laws[0].r2.unwrap() > 0.9999, "{:?}", found.laws[0].r2);
+        let best = &found.optima[0];
+        assert!(best.numeric_difference.unwrap().abs() < 1e-6 && best.loss < best.uniform, "{best:?}");
+        assert!(best.shares[1].1 > best.shares[0].1 && best.shares[0].1 > best.shares[2].1, "{best:?}");
+        assert!(found.test.is_none());
+    }
+
+    #[test]
+    fn a_trained_optimum_is_no_part_of_the_fit_that_it_tests() {
+        let mut data = MixtureData::of_tables(&[table(&SHARES)]).unwrap();
+        data.names = (0..6).map(|k| format!("m{k}")).chain(["optimum".to_string()]).collect();
+        let found = mixture(&data, &config()).unwrap();
+        assert_eq!(found.mixtures, 6);
+        let test = found.test.unwrap();
+        assert!(test.predicted <= test.measured && test.uniform.is_none() && test.best.is_some(), "{test:?}");
+    }
+
+    #[test]
+    fn impossible_mixtures_are_refused_by_name() {
+        let off = MixtureData::of_tables(&[table(&[[0.2, 0.2, 0.2]])]).unwrap_err();
+        assert!(off.exit_code() == 65 && off.to_string().contains("a sum of 1"), "{off}");
+        let stranger = Columns::parse("m.csv", "share_a,loss_b\n1,2\n").unwrap();
+        let error = MixtureData::of_tables(&[stranger]).unwrap_err().to_string();
+        assert!(error.contains("a loss of b, which has no share"), "{error}");
+        let shares = Columns::parse("s.csv", "index,share_a\n1,1\n2,1\n").unwrap();
+        let losses = Columns::parse("l.csv", "index,loss_a\n1,3\n").unwrap();
+        let error = MixtureData::of_tables(&[shares, losses]).unwrap_err().to_string();
+        assert!(error.contains("l.csv has no row of index 2"), "{error}");
+    }
+}
