@@ -77,6 +77,27 @@ fn a_finished_model_is_measured_again_with_the_same_result() {
 }
 
 #[test]
+fn a_finished_model_is_measured_with_rounded_weights() {
+    let folder = Folder::new();
+    let length = ["--set", "training.length.count=8", "--set", "training.schedule.warmup_steps=5"];
+    folder.ask(&[&["train", "gpt2:micro", "biod", "--set", "data.people=48"], &length[..]].concat());
+    let runs = folder.json(&["runs", "--json"]);
+    let name = runs[0]["run"].as_str().unwrap();
+    for method in ["rtn", "gptq"] {
+        let said = folder.json(&["measure", name, "--quantize", "int8,int2", "--method", method, "--json"]);
+        let rounded = said["rounded"].as_array().unwrap();
+        assert_eq!(rounded.len(), 4, "two widths of linear maps, then of all weights");
+        let bits = |of: &serde_json::Value| of["capacity"]["bits"].as_f64().unwrap();
+        let change = |i: usize| (bits(&rounded[i]) - bits(&said)).abs();
+        assert!(change(0) < change(1) && change(2) < change(3), "{method}");
+        let stored = |i: usize| rounded[i]["quantized"]["bits_per_param"].as_f64().unwrap();
+        assert!(stored(3) < stored(2) && stored(2) < stored(0) && stored(0) < 32.0, "{method}");
+    }
+    let table = folder.ask(&["measure", name, "--quantize", "int4", "--scale", "group:16"]);
+    assert!(table.contains("int4") && table.contains("left in float: blocks.0"), "{table}");
+}
+
+#[test]
 fn an_answer_without_runs_says_how_to_get_them() {
     let said = Folder::new().zoo(&["report", "mlp"]);
     assert_eq!(said.code, 74);

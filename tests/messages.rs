@@ -390,3 +390,35 @@ error: arms: arms beside a walk
 "#,
     );
 }
+
+#[test]
+fn a_width_of_weights_that_makes_no_sense_is_refused_before_the_run_is_looked_for() {
+    let folder = Folder::new();
+    expect(
+        &folder,
+        &["measure", "x", "--quantize", "int8,int16"],
+        r#"
+error: --quantize: "int16", expected int2 to int8
+"#,
+    );
+    expect(
+        &folder,
+        &["measure", "x", "--quantize", "int4", "--scale", "group:0"],
+        r#"
+error: --scale: "group:0", expected tensor, channel, or group:SIZE from group:2 up
+"#,
+    );
+    let said = folder.zoo(&["measure", "x", "--method", "gptq"]);
+    assert!(said.code == 2 && said.err.contains("--quantize"), "{}", said.err);
+    expect(
+        &common("measure.quantize = { kind = \"gptq\", bits = 1 }\n"),
+        &["plan", "mine"],
+        r#"
+error: measure.quantize.bits: 1
+ --> ablations/mine.toml:6:47
+  |
+6 | measure.quantize = { kind = "gptq", bits = 1 }
+  |                                            ^ expected 2 to 8
+"#,
+    );
+}

@@ -1,16 +1,19 @@
 //! `zoo measure`: what a finished run knows, measured again from its weights.
 
+use ablation_zoo::measure::{Measurements, QuantizeConfig};
 use ablation_zoo::run::{job, worker::Task};
 use ablation_zoo::{Result, device};
 use clap::Args;
+use serde_json::Value as Json;
 
+use super::rounding::{self, Rounded, RoundingArgs};
 use super::store::StoreArgs;
 use super::{Format, output};
 
 /// Arguments of `zoo measure`.
 #[derive(Debug, Args)]
 #[command(
-    after_help = "Examples:\n  zoo measure mlp-control-tiny-1e-3-s1\n  zoo measure runs/mlp-control-tiny-1e-3-s1-0123456789abcdef-cpu-f32"
+    after_help = "Examples:\n  zoo measure mlp-control-tiny-1e-3-s1\n  zoo measure runs/mlp-control-tiny-1e-3-s1-0123456789abcdef-cpu-f32\n  zoo measure RUN --quantize int8,int4,int3,int2\n  zoo measure RUN --quantize int4 --method gptq --scale group:64 --weights linear"
 )]
 pub struct MeasureCommand {
     /// A finished run: its name, the beginning of it, or its folder (`zoo runs` lists them)
@@ -24,50 +27,74 @@ pub struct MeasureCommand {
     #[arg(long)]
     renderings: Option<u64>,
     #[command(flatten)]
+    rounding: RoundingArgs,
+    #[command(flatten)]
     format: Format,
 }
 
 impl MeasureCommand {
     /// Measures and prints.
     pub fn run(&self) -> Result<()> {
+        let configs = self.rounding.configs()?;
         let run = self.store.run(&self.run)?;
         let mut plan = run.plan()?;
         plan.measure.renderings = self.renderings.unwrap_or(plan.measure.renderings).clamp(1, 10_000);
         let device = device::open(&self.device)?;
-        let task = Task { run, plan, device: self.device.clone(), stages: Vec::new() };
+        let mut task = Task { run, plan, device: self.device.clone(), stages: Vec::new() };
+        if !configs.is_empty() {
+            task.plan.measure.quantize = QuantizeConfig::None;
+        }
         let measured = job::measure_again(&task, &device)?;
-        if self.format.json {
-            let json = serde_json::to_value(&measured).expect("measurements are numbers and names");
-            return output::print_json(&json);
+        let mut rounded = Vec::new();
+        for quantize in configs {
+            task.plan.measure.quantize = quantize;
+            rounded.push(Rounded { quantize, measured: job::measure_again(&task, &device)? });
         }
-        let mut text = String::new();
-        if let Some(capacity) = &measured.capacity {
-            let (bits, most) = (capacity.bits_per_param, capacity.max_bits_per_param);
-            text.push_str(&format!("bits per parameter  {bits:.4} of {most:.4}\n"));
-            let parts = (capacity.name_bits, capacity.value_bits, capacity.diversity_bits);
-            text.push_str(&format!(
-                "bits                {:.0} (names {:.0}, values {:.0}, diversity {:.0})\n",
-                capacity.bits, parts.0, parts.1, parts.2
-            ));
-            text.push_str(&format!("parameters          {}\n", output::thousands(capacity.params)));
-            text.push_str(&format!(
-                "fully known         {:.1} % of {} people\n",
-                100.0 * capacity.fully_known,
-                output::thousands(capacity.people)
-            ));
-            for attribute in &capacity.attributes {
-                text.push_str(&format!(
-                    "  {:<18}{:.2} of {:.2} bits a person\n",
-                    attribute.name, attribute.bits, attribute.max_bits
-                ));
-            }
+        match (self.format.json, rounded.is_empty()) {
+            (true, _) => output::print_json(&json(&measured, &rounded)),
+            (false, true) => output::print(&text(&measured)),
+            (false, false) => output::print(&rounding::table(&measured, &rounded)),
         }
-        if let Some(loss) = &measured.held_out {
-            text.push_str(&format!(
-                "held-out loss       {:.4} nats per token over {} tokens\n",
-                loss.nats_per_token, loss.tokens
-            ));
-        }
-        output::print(&text)
     }
+}
+
+fn json(measured: &Measurements, rounded: &[Rounded]) -> Json {
+    let value = |of: &dyn Fn() -> serde_json::Result<Json>| of().expect("measurements are numbers and names");
+    let mut all = value(&|| serde_json::to_value(measured));
+    if !rounded.is_empty() {
+        all["rounded"] = value(&|| serde_json::to_value(rounded));
+    }
+    all
+}
+
+fn text(measured: &Measurements) -> String {
+    let mut text = String::new();
+    if let Some(capacity) = &measured.capacity {
+        let (bits, most) = (capacity.bits_per_param, capacity.max_bits_per_param);
+        text.push_str(&format!("bits per parameter  {bits:.4} of {most:.4}\n"));
+        let parts = (capacity.name_bits, capacity.value_bits, capacity.diversity_bits);
+        text.push_str(&format!(
+            "bits                {:.0} (names {:.0}, values {:.0}, diversity {:.0})\n",
+            capacity.bits, parts.0, parts.1, parts.2
+        ));
+        text.push_str(&format!("parameters          {}\n", output::thousands(capacity.params)));
+        text.push_str(&format!(
+            "fully known         {:.1} % of {} people\n",
+            100.0 * capacity.fully_known,
+            output::thousands(capacity.people)
+        ));
+        for attribute in &capacity.attributes {
+            text.push_str(&format!(
+                "  {:<18}{:.2} of {:.2} bits a person\n",
+                attribute.name, attribute.bits, attribute.max_bits
+            ));
+        }
+    }
+    if let Some(loss) = &measured.held_out {
+        text.push_str(&format!(
+            "held-out loss       {:.4} nats per token over {} tokens\n",
+            loss.nats_per_token, loss.tokens
+        ));
+    }
+    text
 }

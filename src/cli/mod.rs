@@ -19,6 +19,7 @@ mod plan;
 mod problems;
 mod report;
 mod retry;
+mod rounding;
 mod run;
 mod runs;
 mod show;

@@ -84,8 +84,8 @@ impl CrossAttention {
     /// `[b, t, d] -> [b, t, d]`
     pub fn forward(&self, x: Tensor<3>, pass: &mut Pass) -> Tensor<3> {
         let Some(Context { states, hidden }) = pass.context() else { return x };
-        let queries = self.queries.forward(Norm::forward_if(&self.norm, x.clone())); // [b, t, h k]
-        let keys_values = self.keys_values.forward(states); // [b, s, 2 g k]
+        let queries = self.queries.forward(Norm::forward_if(&self.norm, x.clone()), pass); // [b, t, h k]
+        let keys_values = self.keys_values.forward(states, pass); // [b, s, 2 g k]
         let Heads { n_heads: h, n_kv_heads: g, .. } = self.heads;
         let [queries] = self.part(queries, [h]);
         let [keys, values] = self.part(keys_values, [g, g]);

@@ -67,19 +67,24 @@ impl LinearConfig {
 }
 
 impl Linear {
-    /// Maps the last axis.
+    /// Maps the last axis; a pass that listens hears its input.
     ///
     /// # Shapes
     /// `[b, t, d_in] -> [b, t, d_out]`; several maps: `[e, c, d_in] -> [e, c, d_out]`
-    pub fn forward(&self, x: Tensor<3>) -> Tensor<3> {
+    pub fn forward(&self, x: Tensor<3>, pass: &mut Pass) -> Tensor<3> {
+        pass.hear(self.weight.id, self.copies, &x);
+        self.apply(x)
+    }
+
+    fn apply(&self, x: Tensor<3>) -> Tensor<3> {
         if self.copies > 1 {
-            return self.forward_each(x);
+            return self.apply_each(x);
         }
         kernels::linear(x, self.weight.val(), self.bias.as_ref().map(Param::val))
     }
 
     /// Map `i` for row `i`, as one batched product.
-    fn forward_each(&self, x: Tensor<3>) -> Tensor<3> {
+    fn apply_each(&self, x: Tensor<3>) -> Tensor<3> {
         let [e, _, d_in] = x.dims();
         let weight = self.weight.val().reshape([e as i32, d_in as i32, -1]); // [e, d_in, d_out]
         let y = x.matmul(weight); // [e, c, d_out]
@@ -94,12 +99,13 @@ impl Linear {
     /// # Shapes
     /// `[b, t, d_in] -> [b, t, d_out]`
     pub fn forward_to_residual(&self, x: Tensor<3>, pass: &mut Pass) -> Tensor<3> {
+        pass.hear(self.weight.id, self.copies, &x);
         match pass.take_residual() {
-            Some(residual) if self.copies > 1 => residual + self.forward(x),
+            Some(residual) if self.copies > 1 => residual + self.apply(x),
             Some(residual) => {
                 kernels::linear_add(x, self.weight.val(), self.bias.as_ref().map(Param::val), residual)
             }
-            None => self.forward(x),
+            None => self.apply(x),
         }
     }
 }
@@ -121,9 +127,9 @@ mod tests {
             copies,
         };
         let x = random(2 * 4 * 3).reshape([2, 4, 3]);
-        let both = linear(2, weight.clone(), bias.clone()).forward(x.clone());
+        let both = linear(2, weight.clone(), bias.clone()).apply(x.clone());
         for i in 0..2 {
-            let one = linear(1, slice(&weight, i, 15), slice(&bias, i, 5)).forward(x.clone().narrow(0, i, 1));
+            let one = linear(1, slice(&weight, i, 15), slice(&bias, i, 5)).apply(x.clone().narrow(0, i, 1));
             let difference = (both.clone().narrow(0, i, 1) - one).abs().max().into_scalar::<f32>();
             assert!(
                 difference < 1e-6,

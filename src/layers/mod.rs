@@ -25,7 +25,7 @@ pub mod norm;
 mod pass;
 pub mod position;
 
-pub use pass::{Context, Pass, Purpose};
+pub use pass::{Context, Heard, Pass, Purpose};
 
 use serde::{Deserialize, Serialize};
 

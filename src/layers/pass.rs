@@ -1,5 +1,8 @@
 //! What travels beside the hidden state through one forward pass.
 
+use std::collections::HashSet;
+
+use burn::module::ParamId;
 use burn::tensor::{Bool, Tensor};
 
 use super::feed_forward::Routing;
@@ -13,6 +16,7 @@ use super::mixer::Reach;
 /// - **Memory.** While text is generated, each sublayer that looks back keeps what it has seen.
 /// - **Padding.** Rows of an encoder may be shorter than their tensor; what is not there is read by nobody.
 /// - **Context.** What an encoder made of other text, for the sublayers that read it.
+/// - **Tap.** A pass that listens keeps the inputs of the linear maps that it was asked for.
 #[derive(Debug, Default)]
 pub struct Pass {
     purpose: Purpose,
@@ -23,6 +27,7 @@ pub struct Pass {
     context: Option<Context>,
     auxiliary: Option<Tensor<1>>,
     routings: Vec<Routing>,
+    tap: Option<Tap>,
 }
 
 /// What a forward pass is for.
@@ -33,6 +38,24 @@ pub enum Purpose {
     Reading,
     /// A step of the optimizer: full experts drop tokens, auxiliary losses are collected.
     Training,
+}
+
+/// What a linear map was given.
+#[derive(Debug, Clone)]
+pub struct Heard {
+    /// The weight of the map.
+    pub weight: ParamId,
+    /// Maps that the weight stands for, `e`.
+    pub copies: usize,
+    /// `[b, t, d_in]`; `[e, c, d_in]` for several maps, with zeros where nobody reads the output.
+    pub input: Tensor<3>,
+}
+
+/// What is listened to, and what was heard.
+#[derive(Debug)]
+struct Tap {
+    weights: HashSet<ParamId>,
+    heard: Vec<Heard>,
 }
 
 /// Where the queries of one shape do not read.
@@ -94,6 +117,47 @@ impl Pass {
     /// What there is to read beside the rows.
     pub fn context(&self) -> Option<Context> {
         self.context.clone()
+    }
+
+    /// A pass that keeps the inputs of the linear maps with these weights.
+    pub fn listening(weights: HashSet<ParamId>) -> Self {
+        Pass { tap: Some(Tap { weights, heard: Vec::new() }), ..Pass::default() }
+    }
+
+    /// A pass for a part of a sublayer: it listens as this one does, and shares nothing else.
+    pub fn apart(&self) -> Self {
+        match &self.tap {
+            Some(tap) => Pass::listening(tap.weights.clone()),
+            None => Pass::new(),
+        }
+    }
+
+    /// Takes over what a pass [`apart`](Pass::apart) heard, with zeros in the rows that nobody reads.
+    ///
+    /// # Shapes
+    /// `unread`: `[e, c, 1]`, as the inputs of the maps
+    pub fn join(&mut self, apart: Pass, unread: impl FnOnce() -> Tensor<3, Bool>) {
+        let (Some(tap), Some(part)) = (&mut self.tap, apart.tap) else { return };
+        if part.heard.is_empty() {
+            return;
+        }
+        let unread = unread();
+        tap.heard.extend(part.heard.into_iter().map(|Heard { weight, copies, input }| {
+            let hidden = unread.clone().expand(input.shape());
+            Heard { weight, copies, input: input.mask_fill(hidden, 0.0) }
+        }));
+    }
+
+    /// A linear map in so many copies says what it is given.
+    pub fn hear(&mut self, weight: ParamId, copies: usize, input: &Tensor<3>) {
+        if let Some(tap) = self.tap.as_mut().filter(|tap| tap.weights.contains(&weight)) {
+            tap.heard.push(Heard { weight, copies, input: input.clone() });
+        }
+    }
+
+    /// What was heard, in the order of the computation.
+    pub fn take_heard(&mut self) -> Vec<Heard> {
+        self.tap.as_mut().map_or_else(Vec::new, |tap| std::mem::take(&mut tap.heard))
     }
 
     /// What the pass is for.

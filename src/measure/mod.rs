@@ -2,7 +2,9 @@
 
 pub mod capacity;
 pub mod loss;
+pub mod quantize;
 pub mod record;
 pub mod speed;
 
+pub use quantize::QuantizeConfig;
 pub use record::{AttributeBits, Capacity, Loss, MeasureConfig, Measurements, People};

@@ -2,6 +2,8 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::quantize::{QuantizeConfig, Storage};
+
 /// How knowledge is measured after training.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 #[serde(default)]
@@ -10,6 +12,9 @@ pub struct MeasureConfig {
     pub renderings: u64,
     /// Whose biographies.
     pub people: People,
+    /// Whether weights are rounded first.
+    #[serde(skip_serializing_if = "QuantizeConfig::is_none")]
+    pub quantize: QuantizeConfig,
 }
 
 /// Whose biographies are measured.
@@ -39,7 +44,7 @@ impl Default for Sample {
 
 impl Default for MeasureConfig {
     fn default() -> Self {
-        MeasureConfig { renderings: 4, people: People::All }
+        MeasureConfig { renderings: 4, people: People::All, quantize: QuantizeConfig::None }
     }
 }
 
@@ -50,6 +55,9 @@ pub struct Measurements {
     pub capacity: Option<Capacity>,
     /// Loss on held-out text, if there is any.
     pub held_out: Option<Loss>,
+    /// How the weights would be stored, if they were rounded before all this was measured.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub quantized: Option<Storage>,
 }
 
 /// A loss.

@@ -15,7 +15,7 @@ pub mod init;
 pub mod overrides;
 pub mod parameter;
 #[cfg(test)]
-mod variants;
+pub(crate) mod variants;
 pub mod weights;
 
 pub use arrangement::Arrangement;

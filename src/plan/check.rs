@@ -81,5 +81,6 @@ fn check_measure(plan: &Plan) -> Vec<Problem> {
         }
         People::Sample(_) | People::All => {}
     }
+    problems.extend(within("quantize", plan.measure.quantize.check()));
     problems
 }

@@ -1,6 +1,6 @@
 //! Runs that begin from other runs: which ones follows from the plan, nothing about them is written in it.
 //!
-//! A cooldown begins from its trunk. So a plan stays the whole truth about its run, a run that two others begin from is
+//! A cooldown begins from its trunk, a model whose weights are rounded from the model as trained. So a plan stays the whole truth about its run, a run that two others begin from is
 //! done once, and where the other run is gone, a plan can still be done from the start.
 
 use std::collections::HashSet;
@@ -11,6 +11,7 @@ use super::Plan;
 use super::fingerprint::{Fingerprint, Precision};
 use super::runs::{PlannedRun, Role};
 use crate::Result;
+use crate::measure::QuantizeConfig;
 use crate::training::config::ConstantConfig;
 use crate::training::{Count, Length, Order, ScheduleConfig};
 
@@ -47,6 +48,9 @@ impl Plan {
     /// # Errors
     /// If the data is impossible or cannot be read.
     pub fn parents(&self) -> Result<Vec<Parent>> {
+        if !self.measure.quantize.is_none() {
+            return Ok(vec![Parent { part: Part::Trunk, plan: self.in_float() }]);
+        }
         let Some(steps) = self.training.schedule.trunk_steps(self.steps()?) else { return Ok(Vec::new()) };
         let mut plan = self.clone();
         let warmup_steps = self.training.schedule.warmup_steps().min(steps);
@@ -55,12 +59,23 @@ impl Plan {
         Ok(vec![Parent { part: Part::Trunk, plan }])
     }
 
+    /// The same run without rounding.
+    fn in_float(&self) -> Plan {
+        let mut plan = self.clone();
+        plan.measure.quantize = QuantizeConfig::None;
+        plan
+    }
+
     /// Steps that a parent has done and this run does not do again.
     ///
     /// # Errors
     /// If the data is impossible or cannot be read.
     pub fn first_step(&self) -> Result<u64> {
-        Ok(self.training.schedule.trunk_steps(self.steps()?).unwrap_or(0))
+        let steps = self.steps()?;
+        match self.measure.quantize.is_none() {
+            true => Ok(self.training.schedule.trunk_steps(steps).unwrap_or(0)),
+            false => Ok(steps),
+        }
     }
 
     /// What all trunks have in common of which a longer one goes on where a shorter one ends; `None` for a plan that is
@@ -124,6 +139,7 @@ fn chain(stages: &mut [PlannedStage]) -> Result<()> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::measure::quantize::RtnConfig;
     use crate::training::config::{CosineConfig, WsdConfig};
 
     fn wsd(steps: u64) -> Plan {
@@ -147,6 +163,20 @@ mod tests {
         }
         assert_eq!(linear.parents().unwrap(), parents);
         assert!(parents[0].plan.parents().unwrap().is_empty());
+    }
+
+    #[test]
+    fn all_roundings_of_a_model_are_measured_on_one_training() {
+        let rounded = |bits| {
+            let mut plan = wsd(100);
+            plan.measure.quantize = QuantizeConfig::Rtn(RtnConfig { bits, ..RtnConfig::default() });
+            plan
+        };
+        let parents = rounded(4).parents().unwrap();
+        assert_eq!((parents[0].part, &parents[0].plan), (Part::Trunk, &wsd(100)));
+        assert_eq!(rounded(8).parents().unwrap(), parents);
+        assert_eq!(rounded(4).first_step().unwrap(), 100, "nothing is trained again");
+        assert_eq!(parents[0].plan.first_step().unwrap(), 80);
     }
 
     #[test]

@@ -147,7 +147,7 @@ fn run(seed: u64, params: u64, bits_per_param: f64) -> RunEvidence {
         },
         measurements: Measurements {
             capacity: Some(capacity(params as f64, bits_per_param)),
-            held_out: None,
+            ..Measurements::default()
         },
     };
     RunEvidence { seed, record, curve }

@@ -13,7 +13,7 @@ use crate::data::Dataset;
 use crate::device;
 use crate::error::{Error, Result};
 use crate::measure::record::Sample;
-use crate::measure::{MeasureConfig, Measurements, People, capacity, loss};
+use crate::measure::{MeasureConfig, Measurements, People, QuantizeConfig, capacity, loss};
 use crate::model::Decoder;
 use crate::plan::{Part, Plan};
 use crate::training::{Beginning, Control, Job, Metrics, Observer, Progress, fit_from, manifest, weights};
@@ -72,7 +72,7 @@ fn begin(task: &Task) -> Result<Option<Beginning>> {
     Ok(Some(beginning))
 }
 
-/// Everything that `plan` wants measured on a trained model.
+/// Everything that `plan` wants measured on a trained model, its weights rounded first if the plan says so.
 ///
 /// # Errors
 /// Whatever the data cannot render.
@@ -83,9 +83,12 @@ pub fn measure(
     params: u64,
     device: &Device,
 ) -> Result<Measurements> {
+    let quantized = plan.measure.quantize.apply(model, data, plan.data.seq_len(), device)?;
+    let model = quantized.as_ref().map_or(model, |quantized| &quantized.model);
     Ok(Measurements {
         capacity: capacity::measure(model, data, &plan.measure, params, device)?,
         held_out: loss::measure(model, data, plan.data.seq_len(), device),
+        quantized: quantized.map(|quantized| quantized.storage),
     })
 }
 
@@ -139,7 +142,11 @@ impl Observer for Probing<'_> {
     }
 
     fn looks(&mut self, model: &Decoder, data: &Dataset) -> Result<Option<f64>> {
-        let few = MeasureConfig { renderings: 1, people: People::Sample(Sample { count: PROBED }) };
+        let few = MeasureConfig {
+            renderings: 1,
+            people: People::Sample(Sample { count: PROBED }),
+            quantize: QuantizeConfig::None,
+        };
         let capacity = capacity::measure(&model.valid(), data, &few, self.params, &self.device)?;
         Ok(capacity.map(|capacity| capacity.bits_per_param))
     }

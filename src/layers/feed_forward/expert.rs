@@ -54,15 +54,14 @@ impl ExpertConfig {
 }
 
 impl Experts {
-    /// Expert `i` maps row `i`.
+    /// Expert `i` maps row `i`; the pass is one [`apart`](Pass::apart), as the residual stream belongs to the mixture.
     ///
     /// # Shapes
     /// `[e, c, d] -> [e, c, d]`
-    pub fn forward(&self, x: Tensor<3>) -> Tensor<3> {
-        let alone = &mut Pass::new(); // the residual stream belongs to the mixture as a whole
+    pub fn forward(&self, x: Tensor<3>, apart: &mut Pass) -> Tensor<3> {
         match self {
-            Experts::Mlp(mlp) => mlp.forward(x, alone),
-            Experts::GatedMlp(mlp) => mlp.forward(x, alone),
+            Experts::Mlp(mlp) => mlp.forward(x, apart),
+            Experts::GatedMlp(mlp) => mlp.forward(x, apart),
         }
     }
 }

@@ -91,8 +91,8 @@ impl GatedMlp {
     /// # Shapes
     /// `[b, t, d] -> [b, t, d]`
     pub fn forward(&self, x: Tensor<3>, pass: &mut Pass) -> Tensor<3> {
-        let gate = self.gate.forward(x.clone()); // [b, t, f]
-        let up = self.up.forward(x); // [b, t, f]
+        let gate = self.gate.forward(x.clone(), pass); // [b, t, f]
+        let up = self.up.forward(x, pass); // [b, t, f]
         self.down.forward_to_residual(kernels::gated(gate, up, self.activation), pass) // [b, t, d]
     }
 }

@@ -79,7 +79,7 @@ impl Mlp {
     /// # Shapes
     /// `[b, t, d] -> [b, t, d]`
     pub fn forward(&self, x: Tensor<3>, pass: &mut Pass) -> Tensor<3> {
-        let x = kernels::activation(self.up.forward(x), self.activation); // [b, t, f]
+        let x = kernels::activation(self.up.forward(x, pass), self.activation); // [b, t, f]
         self.down.forward_to_residual(x, pass) // [b, t, d]
     }
 }

@@ -151,7 +151,7 @@ impl Moe {
     pub fn forward(&self, x: Tensor<3>, pass: &mut Pass) -> Tensor<3> {
         let [b, t, d] = x.dims();
         let (n, e) = (b * t, self.config.n_experts);
-        let logits = self.router.forward(x.clone()).reshape([n, e]); // [n, e]
+        let logits = self.router.forward(x.clone(), pass).reshape([n, e]); // [n, e]
         let scores = self.config.router.scores(logits.clone()); // [n, e]
         let capacity = match pass.purpose() {
             Purpose::Training => self.config.capacity,
@@ -163,13 +163,17 @@ impl Moe {
         }
         let x = x.reshape([n, d]); // [n, d]
         let inputs = kernels::embedding(x.clone(), plan.token_of_place); // [e, c, d]
-        let outputs = self.experts.forward(inputs).reshape([-1, d as i32]); // [e c, d]
+        let mut apart = pass.apart();
+        let outputs = self.experts.forward(inputs, &mut apart).reshape([-1, d as i32]); // [e c, d]
+        pass.join(apart, || plan.routing.empty_places());
         let chosen = kernels::embedding(outputs, plan.place_of_choice.clone()); // [k, n, d]
         let gates = self.config.gate.values(scores, plan.choices).mask_fill(plan.dropped, 0.0); // [k, n]
         let mut y = (chosen * gates.unsqueeze_dim::<3>(2)).sum_dim(0); // [1, n, d]
         if let Some(shared) = &self.shared {
             let copies = x.unsqueeze::<3>().expand([self.config.n_shared, n, d]);
-            y = y + shared.forward(copies).sum_dim(0);
+            let mut apart = pass.apart();
+            y = y + shared.forward(copies, &mut apart).sum_dim(0);
+            pass.join(apart, || Tensor::zeros([self.config.n_shared, n, 1], &y.device()));
         }
         pass.add_routing(plan.routing);
         y.reshape([b, t, d]) // [b, t, d]
@@ -243,8 +247,9 @@ mod tests {
         let all = moe(config);
         let x = input(2);
         let y = all.forward(x.clone(), &mut Pass::new());
-        let scores = softmax(all.router.forward(x.clone()), 2); // [b, t, e]
-        let each = all.experts.forward(x.clone().reshape([1, 10, 8]).expand([3, 10, 8])); // [e, n, d]
+        let scores = softmax(all.router.forward(x.clone(), &mut Pass::new()), 2); // [b, t, e]
+        let copies = x.clone().reshape([1, 10, 8]).expand([3, 10, 8]);
+        let each = all.experts.forward(copies, &mut Pass::new()); // [e, n, d]
         let sum = (0..3).map(|i| {
             each.clone().narrow(0, i, 1).reshape([2, 5, 8]) * scores.clone().narrow(2, i, 1) // [b, t, d]
         });

@@ -76,6 +76,15 @@ pub struct Utilisation {
 }
 
 impl Routing {
+    /// The places that no token came to, `[e, c, 1]`.
+    pub(super) fn empty_places(&self) -> Tensor<3, Bool> {
+        let ([e], c) = (self.load.dims(), self.places);
+        let place = Tensor::<1, Int>::arange(0..c as i64, &self.load.device());
+        let place = place.unsqueeze_dim::<2>(0).expand([e, c]); // [e, c]
+        let load = self.load.clone().unsqueeze_dim::<2>(1).expand([e, c]); // [e, c]
+        place.greater_equal(load).unsqueeze_dim::<3>(2)
+    }
+
     /// Reads the counts back.
     pub fn utilisation(&self) -> Utilisation {
         let load: Vec<f64> = self.load.to_data().iter::<f64>().collect();

@@ -137,7 +137,7 @@ impl Attention {
     /// `[b, t, d] -> [b, t, d]`
     pub fn forward(&self, x: Tensor<3>, pass: &mut Pass) -> Tensor<3> {
         let [_, t, _] = x.dims();
-        let qkv = self.qkv.forward(x); // [b, t, (h + 2g) k]
+        let qkv = self.qkv.forward(x, pass); // [b, t, (h + 2g) k]
         let qkv = Canon::forward_if(&self.convolution, qkv, pass);
         let qkv = match &self.qk_norm {
             Some(norm) => norm.forward(qkv, self.heads),
@@ -272,7 +272,7 @@ mod tests {
         for qk_norm in [QkNormConfig::PerHead(Default::default()), QkNormConfig::Joint(Default::default())] {
             let attention = attention(|a| a.qk_norm = qk_norm);
             let norm = attention.qk_norm.as_ref().unwrap();
-            let qkv = attention.qkv.forward(x.clone()); // [b, t, (h + 2g) k]
+            let qkv = attention.qkv.forward(x.clone(), &mut Pass::new()); // [b, t, (h + 2g) k]
             let (qk, values) = (qkv.clone().narrow(2, 0, 36), qkv.clone().narrow(2, 36, 12));
             let larger = Tensor::cat(vec![qk * 30.0, values.clone()], 2);
             let (normed, again) = (norm.forward(qkv, attention.heads), norm.forward(larger, attention.heads));

@@ -55,7 +55,7 @@ impl Average {
     /// `[b, t, d] -> [b, t, d]`
     pub fn forward(&self, x: Tensor<3>, pass: &mut Pass) -> Tensor<3> {
         let [_, t, _] = x.dims();
-        let values = self.values.forward(x).unsqueeze_dim::<4>(1); // [b, 1, t, d]
+        let values = self.values.forward(x, pass).unsqueeze_dim::<4>(1); // [b, 1, t, d]
         let values = pass.remember(values).squeeze_dim::<3>(1); // [b, s, d]
         let s = values.dims()[1];
         let counts = Tensor::arange(1..s as i64 + 1, &values.device()).float().reshape([1, s, 1]);
