@@ -94,7 +94,7 @@ fn a_finished_model_is_measured_with_rounded_weights() {
         assert!(stored(3) < stored(2) && stored(2) < stored(0) && stored(0) < 32.0, "{method}");
     }
     let table = folder.ask(&["measure", name, "--quantize", "int4", "--scale", "group:16"]);
-    assert!(table.contains("int4") && table.contains("left in float: blocks.0"), "{table}");
+    assert!(table.contains("int4") && table.contains("left in float: blocks.*"), "{table}");
 }
 
 #[test]

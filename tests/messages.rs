@@ -398,14 +398,18 @@ fn a_width_of_weights_that_makes_no_sense_is_refused_before_the_run_is_looked_fo
         &folder,
         &["measure", "x", "--quantize", "int8,int16"],
         r#"
-error: --quantize: "int16", expected int2 to int8
+error: --quantize: "int16"
+ |
+ = note: expected int2 to int8
 "#,
     );
     expect(
         &folder,
         &["measure", "x", "--quantize", "int4", "--scale", "group:0"],
         r#"
-error: --scale: "group:0", expected tensor, channel, or group:SIZE from group:2 up
+error: --scale: "group:0"
+ |
+ = note: expected tensor, channel, or group:SIZE from group:2 up
 "#,
     );
     let said = folder.zoo(&["measure", "x", "--method", "gptq"]);
@@ -415,7 +419,7 @@ error: --scale: "group:0", expected tensor, channel, or group:SIZE from group:2 
         &["plan", "mine"],
         r#"
 error: measure.quantize.bits: 1
- --> ablations/mine.toml:6:47
+ --> ablations/mine.toml:6:44
   |
 6 | measure.quantize = { kind = "gptq", bits = 1 }
   |                                            ^ expected 2 to 8

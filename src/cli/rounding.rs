@@ -154,6 +154,18 @@ fn row(name: String, scope: &str, stored: f64, measured: &Measurements, float: &
     [name, scope.to_string(), format!("{stored:.2}"), bits, per_param, share, per_bit]
 }
 
+/// Names with `*` for the number of a block, each once.
+fn alike(names: &[String]) -> Vec<String> {
+    let star = |part: &str| {
+        if part.bytes().all(|b| b.is_ascii_digit()) { "*".to_string() } else { part.to_string() }
+    };
+    let mut names: Vec<String> =
+        names.iter().map(|name| name.split('.').map(star).collect::<Vec<_>>().join(".")).collect();
+    names.sort();
+    names.dedup();
+    names
+}
+
 /// The tensors that no rounding of the same scope has touched.
 fn left_in_float(rounded: &[Rounded]) -> String {
     let mut text = String::new();
@@ -163,7 +175,7 @@ fn left_in_float(rounded: &[Rounded]) -> String {
         let storage = rounded.iter().find(of_scope).and_then(|one| one.measured.quantized.as_ref());
         if let Some(storage) = storage {
             let (kept, all) = (storage.in_float.len(), storage.in_float.len() + storage.rounded.len());
-            let names = storage.in_float.join(", ");
+            let names = alike(&storage.in_float).join(", ");
             text.push_str(&format!("\n{name}: {kept} of {all} tensors are left in float: {names}\n"));
         }
     }

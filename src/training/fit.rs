@@ -257,8 +257,12 @@ impl<'a, O: Objective> Run<'a, O> {
             model = weights::put(model, saved.model, "the checkpoint")?;
             optimizer.restore(saved.moments, step, &device)?;
         } else if let Some(beginning) = beginning()? {
-            let Meters { tokens, flops, seconds, .. } = beginning.meters;
-            (step, meters) = (beginning.step, Meters { tokens, flops, seconds, ..Meters::default() });
+            step = beginning.step;
+            meters = beginning.meters;
+            if step < objective.steps()? {
+                let Meters { tokens, flops, seconds, .. } = meters;
+                meters = Meters { tokens, flops, seconds, ..Meters::default() };
+            }
             model = weights::put(model, beginning.model, "the run that it begins from")?;
             if let Some(moments) = beginning.moments {
                 optimizer.restore(moments, step, &device)?;
@@ -463,6 +467,18 @@ mod tests {
         assert_eq!(weights::of(&branch.model), weights::of(&whole.model));
         assert_eq!((branch.meters.tokens, branch.meters.flops), (whole.meters.tokens, whole.meters.flops));
         assert_eq!(branch.meters.tail, whole.meters.tail);
+    }
+
+    #[test]
+    fn a_run_that_begins_at_its_end_has_all_numbers_of_the_other() {
+        let (setup, folder) = (Setup::new(), tempfile::tempdir().unwrap());
+        let whole = finished(train(&setup, folder.path(), &mut Recorder::default()));
+        let device = crate::device::open("cpu").unwrap();
+        let (own, begin) = (tempfile::tempdir().unwrap(), || Beginning::read(folder.path()));
+        let again = fit_from(&setup.job(), &device, own.path(), begin, &mut Recorder::default()).unwrap();
+        let again = finished(again);
+        assert_eq!(weights::of(&again.model), weights::of(&whole.model));
+        assert_eq!((again.steps, again.meters), (whole.steps, whole.meters));
     }
 
     #[test]

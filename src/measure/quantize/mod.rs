@@ -25,7 +25,7 @@ use crate::data::Dataset;
 use crate::error::{Error, Problem, Result};
 use crate::model::Decoder;
 use crate::model::parameter::{self, Visit};
-use crate::training::weights::{self, Weights};
+use crate::model::weights::{self, Weights};
 use calibrate::Reader;
 pub use config::{GptqConfig, GroupConfig, Order, QuantizeConfig, Rounding, RtnConfig, Scale, Scope};
 use grid::Grid;

@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::training::weights::Weights;
+use crate::model::weights::Weights;
 
 /// Bits of a weight that is not rounded, and of a scale.
 const FLOAT_BITS: u64 = 32;
