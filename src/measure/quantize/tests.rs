@@ -14,8 +14,8 @@ use super::matrix::Matrix;
 use crate::data::{BioDConfig, DataConfig, Dataset};
 use crate::measure::{MeasureConfig, capacity};
 use crate::model::parameter::{self, Map};
-use crate::model::{Decoder, variants};
 use crate::model::weights;
+use crate::model::{Decoder, variants};
 
 /// Points are products of a scale and a small integer: one rounding of `f32`, relative.
 const ONE_ROUNDING: f32 = 1.2e-7;
