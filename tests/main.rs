@@ -11,4 +11,5 @@ mod plan;
 mod program;
 mod run;
 mod stages;
+mod submit;
 mod torture;

@@ -23,8 +23,10 @@ mod rounding;
 mod run;
 mod runs;
 mod show;
+mod status;
 mod store;
 mod subject;
+mod submit;
 mod train;
 mod worker;
 
@@ -65,6 +67,10 @@ enum Command {
     Plan(plan::PlanCommand),
     /// Do what an ablation asks for: tune, train, measure; goes on where it was stopped
     Run(run::RunCommand),
+    /// Hand an ablation to Slurm, GNU parallel or Kubernetes
+    Submit(submit::Submit),
+    /// Show where all runs of an ablation stand, whoever works on them
+    Status(status::Status),
     /// Do again what failed or diverged of an ablation, and nothing else
     Retry(retry::Retry),
     /// Train and measure one model on one dataset
@@ -139,6 +145,8 @@ fn run(command: Command) -> Result<ExitCode> {
         Command::Man(command) => command.run::<Cli>(),
         Command::Run(command) => command.run(),
         Command::Retry(command) => command.run(),
+        Command::Submit(command) => command.run(),
+        Command::Status(command) => command.run(),
         Command::Doctor(command) => command.run(),
         Command::Train(command) => command.run(),
         Command::Report(command) => command.run(),

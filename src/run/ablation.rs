@@ -62,6 +62,21 @@ impl<'a> Answers<'a> {
         Ok(failed)
     }
 
+    /// Every run that is decided so far, by its label, and where it stands.
+    ///
+    /// # Errors
+    /// As [`Answers::next`].
+    pub fn standing(&self, store: &Store) -> Result<Vec<(String, State)>> {
+        let index = store.index(&self.site)?;
+        let measure = |fingerprint: &Fingerprint| self.measure(&index, fingerprint).ok().flatten();
+        let mut standing = Vec::new();
+        for run in self.ablation.decided(&measure) {
+            let state = index.get(&run.fingerprint.to_string()).map(Run::state).transpose()?;
+            standing.push((self.want(&run)?.label, state.unwrap_or(State::Waiting)));
+        }
+        Ok(standing)
+    }
+
     fn measure(&self, index: &HashMap<String, Run>, fingerprint: &Fingerprint) -> Result<Option<f64>> {
         if let Some(&measure) = self.measures.borrow().get(fingerprint) {
             return Ok(Some(measure));

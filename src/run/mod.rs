@@ -15,6 +15,7 @@ pub mod stages;
 pub mod stop;
 pub mod store;
 pub mod trained;
+pub mod submit;
 pub mod worker;
 
 pub use crate::plan::Role;

@@ -1,0 +1,139 @@
+//! `zoo submit`: an ablation as work for Slurm, GNU parallel or Kubernetes.
+
+use std::path::PathBuf;
+use std::process::Command;
+
+use ablation_zoo::Result;
+use ablation_zoo::error::{Error, Kind, Problem};
+use ablation_zoo::plan::{Ablation, Presets};
+use ablation_zoo::run::submit::{Engine, Submission, job_name};
+use clap::{Args, ValueEnum};
+
+use super::store::StoreArgs;
+use super::{Overrides, output};
+
+/// Arguments of `zoo submit`.
+#[derive(Debug, Args)]
+#[command(
+    after_help = "Examples:\n  zoo submit mlp --to slurm --tasks 8 --cores 4 --time 02:00:00 --store /shared/runs\n  zoo submit mlp --to kubernetes --image zoo:0.1 --volume runs --print\n\ndocs/clusters.md has the whole way."
+)]
+pub struct Submit {
+    /// An ablation, by name or path
+    ablation: String,
+    #[command(flatten)]
+    overrides: Overrides,
+    #[command(flatten)]
+    store: StoreArgs,
+    /// Who gives the processes
+    #[arg(long, value_enum)]
+    to: To,
+    /// Processes
+    #[arg(long, default_value_t = 2, value_parser = clap::value_parser!(u32).range(1..=10_000))]
+    tasks: u32,
+    /// Cores of each; each core does a run at a time, on a GPU so many share it
+    #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..=1024))]
+    cores: u32,
+    /// GPUs of each
+    #[arg(long, default_value_t = 0, value_parser = clap::value_parser!(u32).range(0..=64))]
+    gpus: u32,
+    /// Where to compute
+    #[arg(long, value_name = "DEVICE", default_value = "cpu")]
+    device: String,
+    /// Longest time of a process, in the engine's words (Slurm)
+    #[arg(long)]
+    time: Option<String>,
+    /// The program on the nodes [default: this one]
+    #[arg(long, value_name = "PATH")]
+    program: Option<PathBuf>,
+    /// Container image (Kubernetes)
+    #[arg(long, default_value = "zoo:latest")]
+    image: String,
+    /// Claim of the volume with the store (Kubernetes)
+    #[arg(long, default_value = "zoo-runs")]
+    volume: String,
+    /// Print what the engine would get, and hand it nothing
+    #[arg(long)]
+    print: bool,
+}
+
+#[derive(Debug, Clone, Copy, ValueEnum)]
+enum To {
+    Slurm,
+    Parallel,
+    Kubernetes,
+}
+
+impl Submit {
+    /// Checks the ablation, makes the store, and hands the work over.
+    pub fn run(&self) -> Result<()> {
+        let profile = self.overrides.profile.as_deref();
+        Ablation::load(&Presets::here(), &self.ablation, profile, &self.overrides.sets)?;
+        let engine = match self.to {
+            To::Slurm => Engine::Slurm,
+            To::Parallel => Engine::Parallel,
+            To::Kubernetes => Engine::Kubernetes,
+        };
+        let submission = self.submission()?;
+        let script = engine.script(&submission);
+        if self.print {
+            return output::print(&script);
+        }
+        check_installed(engine)?;
+        let store = self.store.create()?;
+        let path = store.path().join(format!("{}.{}", submission.name, engine.extension()));
+        std::fs::write(&path, script).map_err(|e| Error::io("write", &path, e))?;
+        let (program, arguments) = engine.command();
+        let status = Command::new(program).args(arguments).arg(&path).status();
+        match status.map_err(|e| Error::io("run", program, e))? {
+            status if status.success() => Ok(()),
+            status => {
+                let problem = Problem::new(format!("{program} {}: {status}", path.display()));
+                Err(Error::new(Kind::RunsFailed, problem.remedy("`zoo status` shows what is finished")))
+            }
+        }
+    }
+
+    fn submission(&self) -> Result<Submission> {
+        let here = std::env::current_dir().map_err(|e| Error::io("find", "the working folder", e))?;
+        let program = match &self.program {
+            Some(program) => program.clone(),
+            None => std::env::current_exe().map_err(|e| Error::io("find", "this program", e))?,
+        };
+        let is_file = self.ablation.ends_with(".toml");
+        let ablation =
+            if is_file { here.join(&self.ablation).display().to_string() } else { self.ablation.clone() };
+        let mut arguments = vec![ablation];
+        if let Some(profile) = &self.overrides.profile {
+            arguments.extend(["--profile".to_string(), profile.clone()]);
+        }
+        for set in &self.overrides.sets {
+            arguments.extend(["--set".to_string(), set.clone()]);
+        }
+        arguments.extend(["--device".to_string(), self.device.clone()]);
+        Ok(Submission {
+            name: job_name(&self.ablation),
+            program,
+            arguments,
+            store: here.join(&self.store.store),
+            tasks: self.tasks as usize,
+            cores: self.cores as usize,
+            gpus: self.gpus as usize,
+            time: self.time.clone(),
+            image: self.image.clone(),
+            volume: self.volume.clone(),
+        })
+    }
+}
+
+fn check_installed(engine: Engine) -> Result<()> {
+    let program = engine.needs();
+    let paths = std::env::var_os("PATH").unwrap_or_default();
+    if std::env::split_paths(&paths).any(|folder| folder.join(program).is_file()) {
+        return Ok(());
+    }
+    let problem = Problem::new(format!("{program} is not installed")).key("--to");
+    Err(Error::new(
+        Kind::Device,
+        problem.remedy("install it, or write the script with --print and take it there"),
+    ))
+}

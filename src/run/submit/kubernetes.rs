@@ -1,0 +1,45 @@
+//! A Kubernetes indexed job: one pod per task, the store on a claimed volume, a pod that was evicted is made again.
+
+use serde_json::json;
+
+use super::Submission;
+
+/// Seconds that a pod has for saving before it is killed.
+const GRACE: u32 = 120;
+/// How often a pod may end and be made again; a saved run is no failure, but Kubernetes counts its end.
+const RETRIES: u32 = 100;
+
+/// The manifest, in JSON, which is YAML.
+pub fn manifest(submission: &Submission) -> String {
+    let mut limits = json!({"cpu": submission.cores});
+    if submission.gpus > 0 {
+        limits["nvidia.com/gpu"] = submission.gpus.into();
+    }
+    let script = format!("{}exec {}", submission.guard(), submission.command());
+    let container = json!({
+        "name": "zoo",
+        "image": submission.image,
+        "command": ["sh", "-c", script],
+        "resources": {"limits": limits},
+        "volumeMounts": [{"name": "store", "mountPath": submission.store}],
+    });
+    let pod = json!({
+        "restartPolicy": "OnFailure",
+        "terminationGracePeriodSeconds": GRACE,
+        "containers": [container],
+        "volumes": [{"name": "store", "persistentVolumeClaim": {"claimName": submission.volume}}],
+    });
+    let job = json!({
+        "apiVersion": "batch/v1",
+        "kind": "Job",
+        "metadata": {"name": submission.name},
+        "spec": {
+            "completionMode": "Indexed",
+            "completions": submission.tasks,
+            "parallelism": submission.tasks,
+            "backoffLimit": RETRIES,
+            "template": {"spec": pod},
+        },
+    });
+    format!("{job:#}\n")
+}

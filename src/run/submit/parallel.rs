@@ -1,0 +1,15 @@
+//! GNU parallel on this machine; with its `--sshlogin` on others that see the store.
+
+use super::Submission;
+
+/// The script that starts it: `--halt never`, because a task that fails leaves its runs to the others.
+pub fn script(submission: &Submission) -> String {
+    let (guard, command, tasks) = (submission.guard(), submission.command(), submission.tasks);
+    let log = super::quote(&format!("{}/{}.joblog", submission.store.display(), submission.name));
+    let last = tasks.saturating_sub(1);
+    format!(
+        "#!/bin/bash\n{guard}\nseq 0 {last} | parallel --jobs {tasks} --halt never --termseq TERM,60000,KILL --joblog {log} \
+         --line-buffer {} '#' {{}}\n",
+        super::quote(&command)
+    )
+}

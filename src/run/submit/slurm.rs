@@ -1,0 +1,43 @@
+//! A Slurm job array: every task works on the store; the batch shell is told before the time is up, hands that on, and
+//! queues the task again when runs were saved.
+
+use super::Submission;
+
+/// Seconds before the end of its time at which a task is told to save.
+const WARNING: u32 = 120;
+
+/// The batch script.
+pub fn script(submission: &Submission) -> String {
+    let Submission { name, tasks, cores, gpus, time, store, .. } = submission;
+    let last = tasks.saturating_sub(1);
+    let mut head = format!("#!/bin/bash\n#SBATCH --job-name={name}\n#SBATCH --array=0-{last}\n");
+    head +=
+        &format!("#SBATCH --cpus-per-task={cores}\n#SBATCH --signal=B:TERM@{WARNING}\n#SBATCH --requeue\n");
+    head += &format!("#SBATCH --open-mode=append\n#SBATCH --output=\"{}/%x-%A_%a.log\"\n", store.display());
+    if *gpus > 0 {
+        head += &format!("#SBATCH --gpus-per-task={gpus}\n");
+    }
+    if let Some(time) = time {
+        head += &format!("#SBATCH --time={time}\n");
+    }
+    let (guard, command) = (submission.guard(), submission.command());
+    format!(
+        r#"{head}
+{guard}
+{command} &
+worker=$!
+trap 'kill -TERM $worker 2>/dev/null' TERM
+wait $worker
+code=$?
+# A wait that a signal cut short has not seen the end of the worker.
+while kill -0 $worker 2>/dev/null; do
+    wait $worker
+    code=$?
+done
+if [ $code -eq 75 ]; then
+    scontrol requeue "${{SLURM_ARRAY_JOB_ID}}_${{SLURM_ARRAY_TASK_ID}}"
+fi
+exit $code
+"#
+    )
+}
