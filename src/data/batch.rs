@@ -38,4 +38,13 @@ impl Batch {
         self.weights.extend((0..self.seq_len).map(|i| if i < self.seq_len - padding { 1.0 } else { 0.0 }));
         self.rows += 1;
     }
+
+    /// Appends row `row` of another batch with rows of the same length.
+    pub(super) fn push_row_of(&mut self, batch: &Batch, row: usize) {
+        let range = row * self.seq_len..(row + 1) * self.seq_len;
+        self.tokens.extend_from_slice(&batch.tokens[range.clone()]);
+        self.targets.extend_from_slice(&batch.targets[range.clone()]);
+        self.weights.extend_from_slice(&batch.weights[range]);
+        self.rows += 1;
+    }
 }

@@ -9,10 +9,11 @@
 use serde::{Deserialize, Serialize};
 
 use super::information::{Attribute, Diversity, Information};
+use super::opening::Opening;
 use super::permutation::Permutation;
 use super::random::{Draws, Streams};
 use super::stream::Order;
-use super::{Batch, Document, Fact, MAX_SEQ_LEN, Span, check_range, out_of_range};
+use super::{Batch, Document, Fact, MAX_SEQ_LEN, NameSpace, Span, check_range, out_of_range};
 use crate::error::{Error, Problem, Result};
 
 /// The token that opens every row.
@@ -95,6 +96,12 @@ impl BioDConfig {
         power(self.name_pool, self.name_parts)
     }
 
+    /// Where names come from.
+    pub(super) fn names(&self) -> NameSpace {
+        let origin = format!("{} parts of {}", self.name_parts, self.name_pool);
+        NameSpace { origin, names: self.name_space().unwrap_or(u64::MAX) }
+    }
+
     /// 1 + `name_parts` `name_pool` + K + T; cannot overflow within the limits of [`BioDConfig::check`].
     fn tokens(&self) -> u64 {
         self.first_symbol() + self.alphabet
@@ -135,9 +142,13 @@ impl BioDConfig {
         }
     }
 
-    pub(super) fn open(&self, seed: u64, exposures: u64) -> Result<BioD> {
+    pub(super) fn open(&self, opening: &Opening) -> Result<BioD> {
+        let &Opening { seed, exposures, first_person, seq_len, .. } = opening;
         let name_space = self.name_space().expect("the names were counted by check");
         Ok(BioD {
+            first_person,
+            seq_len,
+            marker: opening.marker_token(self.vocab_size()),
             order: Order::new(seed, self.people, exposures)?,
             names: Permutation::new(name_space, &mut Streams::new(seed, "bio-d names").at(0)),
             strings: Strings::new(self, seed),
@@ -159,6 +170,11 @@ impl BioDConfig {
             t => format!("s{}", t - self.first_symbol()),
         };
         tokens.iter().map(word).collect::<Vec<_>>().join(" ")
+    }
+
+    /// How each token is spelled, with a space before it, as data that shares a vocabulary has its words.
+    pub(super) fn spellings(&self) -> Vec<Vec<u8>> {
+        (0..self.vocab_size() as u32).map(|token| format!(" {}", self.decode(&[token])).into()).collect()
     }
 
     /// The tokens of words such as [`BioDConfig::decode`] writes; an error for any other word.
@@ -200,6 +216,9 @@ fn power(base: u64, exponent: u64) -> Option<u64> {
 #[derive(Debug)]
 pub(super) struct BioD {
     config: BioDConfig,
+    first_person: u64,
+    seq_len: usize,
+    marker: Option<u32>,
     order: Order,
     names: Permutation,
     strings: Strings,
@@ -213,29 +232,39 @@ impl BioD {
         &self.config
     }
 
-    pub fn batch(&self, step: u64, rows: usize) -> Batch {
-        let seq_len = self.config.seq_len();
-        let mut run = Document { tokens: Vec::with_capacity(rows * seq_len + 1), spans: Vec::new() };
-        for row in 0..rows as u64 {
-            let (person, exposure) = self.order.pair(step * rows as u64 + row);
+    /// Rows of the stream; one person fills a row when it is as long as a person, and else they are packed.
+    pub fn rows(&self, first: u64, count: usize) -> Batch {
+        let n = count * self.seq_len;
+        let (start, length) = (first * self.seq_len as u64, self.document_len() as u64);
+        let (mut document, skip) = (start / length, (start % length) as usize);
+        let tokens = Vec::with_capacity(skip + n + 1 + length as usize);
+        let mut run = Document { tokens, spans: Vec::new() };
+        while run.tokens.len() <= skip + n {
+            let (person, exposure) = self.order.pair(document);
             run.spans.clear();
-            self.write(person, self.training.at_turn(person, exposure), &mut run);
+            self.write(person, self.training(person, exposure), &mut run);
+            document += 1;
         }
-        // What follows a row is end-of-text, whether it opens the next row or not.
-        run.tokens.push(END_OF_TEXT);
-        Batch::from_run(&run.tokens, rows, seq_len)
+        Batch::from_run(&run.tokens[skip..=skip + n], count, self.seq_len)
+    }
+
+    fn document_len(&self) -> usize {
+        self.config.seq_len() + self.marker.iter().len()
     }
 
     pub fn document(&self, person: u64, exposure: u64) -> Document {
-        self.written(person, self.training.at_turn(person, exposure))
+        self.written(person, self.training(person, exposure))
+    }
+
+    fn training(&self, person: u64, exposure: u64) -> Draws {
+        self.training.at_turn(self.first_person + person, exposure)
     }
 
     pub fn measurement_document(&self, person: u64, rendering: u64) -> Document {
-        self.written(person, self.measurement.at_turn(person, rendering))
+        self.written(person, self.measurement.at_turn(self.first_person + person, rendering))
     }
 
     fn written(&self, person: u64, draws: Draws) -> Document {
-        assert!(person < self.config.people, "person {person} is not below {}", self.config.people);
         let mut document = Document::default();
         self.write(person, draws, &mut document);
         document
@@ -245,13 +274,14 @@ impl BioD {
         let config = &self.config;
         let start = out.tokens.len();
         out.tokens.push(END_OF_TEXT);
-        let mut name = self.names.apply(person, 0);
+        out.tokens.extend(self.marker);
+        let name_start = out.tokens.len() - start;
+        let mut name = self.names.apply(self.first_person + person, 0);
         for part in 0..config.name_parts {
             out.tokens.push((1 + part * config.name_pool + name % config.name_pool) as u32);
             name /= config.name_pool;
         }
-        let name_end = 1 + config.name_parts as usize;
-        out.spans.push(Span::whole(Fact::Name, 1..name_end));
+        out.spans.push(Span::whole(Fact::Name, name_start..out.tokens.len() - start));
         let mut attributes: Vec<u64> = (0..config.attributes).collect();
         draws.shuffle(&mut attributes);
         let picks = self.picks(person);
@@ -273,7 +303,7 @@ impl BioD {
 
     /// Which string of its attribute each chunk of a person is, attribute by attribute.
     fn picks(&self, person: u64) -> Vec<u64> {
-        let mut draws = self.choices.at(person);
+        let mut draws = self.choices.at(self.first_person + person);
         (0..self.config.attributes * self.config.chunks).map(|_| draws.below(self.config.diversity)).collect()
     }
 }
@@ -364,7 +394,7 @@ mod tests {
     #[test]
     fn values_come_from_sets_of_just_as_many_strings() {
         let config = BioDConfig { people: 1000, name_pool: 40, ..odd() };
-        let data = config.open(3, 1).unwrap();
+        let data = config.open(&Opening::alone(3, 1, 16)).unwrap();
         let mut sets = vec![HashSet::new(); 3];
         for person in 0..1000 {
             let document = data.document(person, 0);
@@ -381,7 +411,7 @@ mod tests {
 
     #[test]
     fn names_are_unique_even_when_all_are_taken() {
-        let data = BioDConfig { people: 25, ..odd() }.open(9, 1).unwrap();
+        let data = BioDConfig { people: 25, ..odd() }.open(&Opening::alone(9, 1, 16)).unwrap();
         let names: HashSet<_> =
             (0..25).map(|person| data.document(person, 0).tokens[1..3].to_vec()).collect();
         assert_eq!(names.len(), 25);
@@ -389,7 +419,7 @@ mod tests {
 
     #[test]
     fn values_stay_and_only_the_order_changes_between_exposures_and_measurements() {
-        let data = odd().open(1, 4).unwrap();
+        let data = odd().open(&Opening::alone(1, 4, 16)).unwrap();
         let values = |document: Document| {
             let mut values: Vec<_> = document
                 .spans
@@ -410,7 +440,7 @@ mod tests {
     fn long_strings_over_large_alphabets_need_no_table() {
         let config = BioDConfig { length: 50, alphabet: 40_000, diversity: 10_000, ..odd() };
         config.check().unwrap();
-        let document = config.open(0, 1).unwrap().document(22, 0);
+        let document = config.open(&Opening::alone(0, 1, 16)).unwrap().document(22, 0);
         assert_eq!(document.tokens.len(), config.seq_len());
         assert!(document.tokens.iter().all(|&t| (t as usize) < config.vocab_size()));
     }
@@ -430,8 +460,8 @@ mod tests {
 
     #[test]
     fn the_target_after_a_row_is_end_of_text() {
-        let data = BioDConfig::default().open(0, 2).unwrap();
-        let batch = data.batch(3, 5);
+        let data = BioDConfig::default().open(&Opening::alone(0, 2, 16)).unwrap();
+        let batch = data.rows(15, 5);
         assert_eq!((batch.rows, batch.seq_len, batch.tokens.len()), (5, 16, 80));
         for (tokens, targets) in batch.tokens.chunks(16).zip(batch.targets.chunks(16)) {
             assert_eq!((tokens[0], targets[15], &tokens[1..]), (0, 0, &targets[..15]));

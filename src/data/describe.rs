@@ -2,7 +2,8 @@
 
 use serde::Serialize;
 
-use super::{DataConfig, Dataset, Document, Fact, Information, Source};
+use super::dataset::Source;
+use super::{DataConfig, Document, Fact, Information, Marker};
 use crate::error::Result;
 
 /// How many samples a description shows.
@@ -31,8 +32,31 @@ pub struct Description {
     pub information: Option<Information>,
     /// Mean tokens of a name and of each value; for text the tokens of each part.
     pub tokens: Vec<TokenCount>,
-    /// Documents of the first people, each fact as `[fact: value]`; for text its beginning.
+    /// Documents of the first people, each fact as `[fact: value]`; for text its beginning; for a mixture one of each
+    /// source in turn.
     pub samples: Vec<String>,
+    /// Of a generated language: the entropy of a token given all before it, in nats, where it is known.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub entropy: Option<f64>,
+    /// The source of a mixture that is measured.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub studied: Option<String>,
+    /// The sources of a mixture.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub sources: Vec<SourceDescription>,
+}
+
+/// One source of a mixture.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct SourceDescription {
+    /// Its name.
+    pub name: String,
+    /// Its share of tokens.
+    pub share: f64,
+    /// What stands in front of its documents.
+    pub marker: Marker,
+    /// What it is by itself.
+    pub description: Description,
 }
 
 /// How many tokens something has.
@@ -46,25 +70,57 @@ pub struct TokenCount {
 
 /// Describes the dataset of `config` and `seed`.
 pub fn describe(config: &DataConfig, seed: u64) -> Result<Description> {
+    config.verify()?;
     let dataset = config.open(seed, 1)?;
-    let information = dataset.information().cloned();
+    let mut description = describe_source(config, &dataset.source, "")?;
+    if let (DataConfig::Mixture(config), Source::Mixture(mixture)) = (config, &dataset.source) {
+        description.studied = config.studied().map(|(name, _)| name.clone());
+        for (index, (name, source)) in config.sources.iter().enumerate() {
+            let marker = match source.marker {
+                Marker::None => String::new(),
+                Marker::Token => format!("<|{name}|>"),
+            };
+            let described = describe_source(&source.data, mixture.source(index), &marker)?;
+            description.samples.extend(described.samples.first().map(|sample| format!("{name}: {sample}")));
+            description.sources.push(SourceDescription {
+                name: name.clone(),
+                share: source.share,
+                marker: source.marker,
+                description: described,
+            });
+        }
+    }
+    Ok(description)
+}
+
+fn describe_source(config: &DataConfig, source: &Source, marker: &str) -> Result<Description> {
+    let information = config.information()?;
     Ok(Description {
         kind: config.kind().to_string(),
-        vocab_size: dataset.vocab_size(),
+        vocab_size: config.vocab_size()?,
         seq_len: config.seq_len(),
         documents: config.documents_per_exposure()?,
         tokens_per_document: config.tokens_per_document()?,
         bits_per_person: information.as_ref().map(Information::bits_per_person),
         total_bits: information.as_ref().map(Information::total_bits),
-        tokens: token_counts(&dataset, information.as_ref()),
-        samples: samples(&dataset, information.as_ref()),
+        tokens: token_counts(source, information.as_ref()),
+        samples: samples(source, information.as_ref(), marker),
+        entropy: match config {
+            DataConfig::Corpus(config) => config.entropy(),
+            DataConfig::BioS(_) | DataConfig::BioD(_) | DataConfig::Text(_) | DataConfig::Mixture(_) => None,
+        },
         information,
+        studied: None,
+        sources: Vec::new(),
     })
 }
 
-fn token_counts(dataset: &Dataset, information: Option<&Information>) -> Vec<TokenCount> {
+fn token_counts(source: &Source, information: Option<&Information>) -> Vec<TokenCount> {
     let count = |(what, tokens): (&str, f64)| TokenCount { what: what.into(), tokens };
-    match (&dataset.source, information) {
+    let parts = |[training, held_out]: [u64; 2]| {
+        [("training", training as f64), ("held out", held_out as f64)].map(count).to_vec()
+    };
+    match (source, information) {
         (Source::BioS(source), _) => source.mean_tokens().map(count).into(),
         (Source::BioD(source), Some(information)) => {
             let config = source.config();
@@ -72,28 +128,34 @@ fn token_counts(dataset: &Dataset, information: Option<&Information>) -> Vec<Tok
             let values = information.attributes.iter().map(|attribute| (attribute.name.as_str(), value));
             std::iter::once(("name", config.name_parts as f64)).chain(values).map(count).collect()
         }
-        (Source::BioD(_), None) => Vec::new(),
-        (Source::Text(source), _) => {
-            let [training, held_out] = source.n_tokens();
-            [("training", training as f64), ("held out", held_out as f64)].map(count).into()
-        }
+        (Source::Text(source), _) => parts(source.n_tokens()),
+        (Source::Corpus(source), _) => parts(source.n_tokens()),
+        (Source::BioD(_) | Source::Mixture(_), _) => Vec::new(),
     }
 }
 
-fn samples(dataset: &Dataset, information: Option<&Information>) -> Vec<String> {
-    match (&dataset.source, information) {
-        (Source::Text(source), _) => vec![dataset.decode(&source.opening(OPENING)[1..])],
-        (_, Some(information)) => (0..SAMPLES.min(information.people))
-            .map(|person| marked(dataset, information, &dataset.document(person, 0)))
+fn samples(source: &Source, information: Option<&Information>, marker: &str) -> Vec<String> {
+    match (source, information) {
+        (Source::Mixture(_), _) => Vec::new(),
+        (Source::Text(text), _) => {
+            vec![source.decode(&text.opening(OPENING)[1 + usize::from(!marker.is_empty())..])]
+        }
+        (Source::Corpus(corpus), _) => {
+            let document = corpus.document(0);
+            let shown = OPENING.min(document.len());
+            vec![source.decode(&document[1 + usize::from(!marker.is_empty())..shown]).trim().to_string()]
+        }
+        (Source::BioS(_) | Source::BioD(_), Some(information)) => (0..SAMPLES.min(information.people))
+            .map(|person| marked(source, information, &source.document(person, 0), marker))
             .collect(),
-        (_, None) => Vec::new(),
+        (Source::BioS(_) | Source::BioD(_), None) => Vec::new(),
     }
 }
 
 /// The text of a document with its facts marked.
-fn marked(dataset: &Dataset, information: &Information, document: &Document) -> String {
-    let mut text = String::new();
-    let mut done = 1; // after end-of-text
+fn marked(dataset: &Source, information: &Information, document: &Document, marker: &str) -> String {
+    let mut text = marker.to_string();
+    let mut done = 1 + usize::from(!marker.is_empty()); // after end-of-text and the marker
     for span in &document.spans {
         let fact = match span.fact {
             Fact::Name => "name",

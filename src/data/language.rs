@@ -1,6 +1,7 @@
 //! What a trained model says and hears: text to tokens and back, without the data that it was trained on.
 
 use super::biod::{self, BioDConfig};
+use super::mixture::{self, Joint};
 use super::tokenizer::Tokenizer;
 use crate::error::Result;
 
@@ -11,6 +12,8 @@ pub enum Language {
     Text(Tokenizer),
     /// Symbols of bio-d, as words between spaces.
     Symbols(BioDConfig),
+    /// The languages of all sources of a mixture, with one vocabulary.
+    Joint(Box<Joint>),
 }
 
 impl Language {
@@ -20,11 +23,29 @@ impl Language {
     /// A word that is not in the vocabulary.
     pub fn prompt(&self, text: &str) -> Result<Vec<u32>> {
         let mut tokens = vec![self.end_of_text()];
-        tokens.extend(match self {
-            Language::Text(tokenizer) => tokenizer.encode(text)?,
-            Language::Symbols(config) => config.encode(text)?,
-        });
+        tokens.extend(self.encode(text)?);
         Ok(tokens)
+    }
+
+    /// The tokens of `text`.
+    ///
+    /// # Errors
+    /// A word that is not in the vocabulary.
+    pub fn encode(&self, text: &str) -> Result<Vec<u32>> {
+        match self {
+            Language::Text(tokenizer) => tokenizer.encode(text),
+            Language::Symbols(config) => config.encode(text),
+            Language::Joint(joint) => joint.encode(text),
+        }
+    }
+
+    /// How each token is spelled.
+    pub(super) fn spellings(&self) -> Vec<Vec<u8>> {
+        match self {
+            Language::Text(tokenizer) => tokenizer.spellings().to_vec(),
+            Language::Symbols(config) => config.spellings(),
+            Language::Joint(joint) => joint.spellings().to_vec(),
+        }
     }
 
     /// What `tokens` read as.
@@ -32,6 +53,7 @@ impl Language {
         match self {
             Language::Text(tokenizer) => tokenizer.decode(tokens),
             Language::Symbols(config) => config.decode(tokens),
+            Language::Joint(joint) => joint.decode(tokens),
         }
     }
 
@@ -40,6 +62,7 @@ impl Language {
         match self {
             Language::Text(tokenizer) => tokenizer.end_of_text(),
             Language::Symbols(_) => biod::END_OF_TEXT,
+            Language::Joint(_) => mixture::END_OF_TEXT,
         }
     }
 }

@@ -1,23 +1,29 @@
 //! People and facts to text to tokens to batches; the order is a pure function of seed and step.
 //!
 //! A [`DataConfig`] says what is learned; opened with a seed and a number of exposures it is a [`Dataset`],
-//! whose batch number `step` is the same whenever, wherever and in whatever order it is asked for. Three
-//! kinds:
+//! whose batch number `step` is the same whenever, wherever and in whatever order it is asked for. The kinds:
 //!
 //! | kind | what | why |
 //! |---|---|---|
 //! | [`bio-s`](bios) | English biographies of invented people | the published laws of knowledge capacity (arXiv 2404.05405) |
 //! | [`bio-d`](biod) | the same without English: one short row of symbols a person | every term of the law can be set by hand; cheap |
 //! | [`text`] | a folder of the user's own files | language modelling with a held-out share |
+//! | [`corpus`](generated) | documents from a small language with a known structure | the same without a download |
+//! | [`mixture`] | any of these in stated shares | data mixtures, and useful people among junk |
 
 mod batch;
 pub mod biod;
 pub mod bios;
+mod dataset;
 pub mod describe;
 mod document;
+pub mod generated;
 pub mod information;
+mod held_out;
 pub mod language;
 mod list;
+pub mod mixture;
+mod opening;
 pub mod permutation;
 pub mod random;
 mod stream;
@@ -31,14 +37,20 @@ use std::path::PathBuf;
 use serde::{Deserialize, Serialize};
 
 use crate::error::{Error, Problem, Result};
+use dataset::Source;
+use opening::Opening;
 
 pub use batch::Batch;
 pub use biod::BioDConfig;
 pub use bios::BioSConfig;
+pub use dataset::Dataset;
 pub use describe::{Description, describe};
 pub use document::{Document, Fact, Span};
+pub use generated::CorpusConfig;
 pub use information::Information;
 pub use language::Language;
+pub use mixture::{Domain, MixtureConfig, SourceConfig};
+pub use opening::Marker;
 pub use text::TextConfig;
 pub use tokenizer::{Tokenizer, TokenizerConfig};
 
@@ -55,26 +67,16 @@ pub enum DataConfig {
     BioD(BioDConfig),
     /// A folder of text files.
     Text(TextConfig),
+    /// Documents from a small language.
+    Corpus(CorpusConfig),
+    /// Several sources in stated shares.
+    Mixture(MixtureConfig),
 }
 
 impl Default for DataConfig {
     fn default() -> Self {
         DataConfig::BioD(BioDConfig::default())
     }
-}
-
-/// A dataset ready to be read: a pure function of its config, seed and number of exposures.
-#[derive(Debug)]
-pub struct Dataset {
-    source: Source,
-    information: Option<Information>,
-}
-
-#[derive(Debug)]
-enum Source {
-    BioS(Box<bios::BioS>),
-    BioD(biod::BioD),
-    Text(text::Text),
 }
 
 /// A file outside the program that decides what a dataset says.
@@ -93,6 +95,8 @@ impl DataConfig {
             DataConfig::BioS(_) => "bio-s",
             DataConfig::BioD(_) => "bio-d",
             DataConfig::Text(_) => "text",
+            DataConfig::Corpus(_) => "corpus",
+            DataConfig::Mixture(_) => "mixture",
         }
     }
 
@@ -102,6 +106,18 @@ impl DataConfig {
             DataConfig::BioS(config) => config.check(),
             DataConfig::BioD(config) => config.check(),
             DataConfig::Text(config) => config.check(),
+            DataConfig::Corpus(config) => config.check(),
+            DataConfig::Mixture(config) => config.check(),
+        }
+    }
+
+    /// Checks what only the files can tell, too: that there are names enough.
+    pub fn verify(&self) -> Result<()> {
+        self.check()?;
+        match self {
+            DataConfig::BioS(config) => config.information().map(drop),
+            DataConfig::Mixture(config) => config.verify(),
+            DataConfig::BioD(_) | DataConfig::Text(_) | DataConfig::Corpus(_) => Ok(()),
         }
     }
 
@@ -110,11 +126,21 @@ impl DataConfig {
     pub fn open(&self, seed: u64, exposures: u64) -> Result<Dataset> {
         self.check()?;
         let source = match self {
-            DataConfig::BioS(config) => Source::BioS(Box::new(config.open(seed, exposures)?)),
-            DataConfig::BioD(config) => Source::BioD(config.open(seed, exposures)?),
-            DataConfig::Text(config) => Source::Text(config.open(seed)?),
+            DataConfig::Mixture(config) => Source::Mixture(Box::new(config.open(seed, exposures)?)),
+            _ => self.open_source(&Opening::alone(seed, exposures, self.seq_len()))?,
         };
         Ok(Dataset { source, information: self.information()? })
+    }
+
+    /// The stream of anything but a mixture.
+    fn open_source(&self, opening: &Opening) -> Result<Source> {
+        Ok(match self {
+            DataConfig::BioS(config) => Source::BioS(Box::new(config.open(opening)?)),
+            DataConfig::BioD(config) => Source::BioD(config.open(opening)?),
+            DataConfig::Text(config) => Source::Text(config.open(opening)?),
+            DataConfig::Corpus(config) => Source::Corpus(Box::new(config.open(opening)?)),
+            DataConfig::Mixture(_) => unreachable!("a mixture is opened as a whole"),
+        })
     }
 
     /// How many tokens the tokenizer knows, whatever seed and number of people.
@@ -124,6 +150,8 @@ impl DataConfig {
             DataConfig::BioS(config) => Ok(config.pieces()?.tokenizer.vocab_size()),
             DataConfig::BioD(config) => Ok(config.vocab_size()),
             DataConfig::Text(config) => config.vocab_size(),
+            DataConfig::Corpus(config) => Ok(config.tokenizer().vocab_size()),
+            DataConfig::Mixture(config) => config.vocab_size(),
         }
     }
 
@@ -136,7 +164,9 @@ impl DataConfig {
         match self {
             DataConfig::BioS(config) => Ok(Language::Text(config.pieces()?.tokenizer)),
             DataConfig::BioD(config) => Ok(Language::Symbols(config.clone())),
-            DataConfig::Text(config) => Ok(Language::Text(config.open(0)?.tokenizer().clone())),
+            DataConfig::Text(config) => Ok(Language::Text(config.tokenizer()?)),
+            DataConfig::Corpus(config) => Ok(Language::Text(config.tokenizer())),
+            DataConfig::Mixture(config) => Ok(Language::Joint(Box::new(config.joint()?))),
         }
     }
 
@@ -146,7 +176,20 @@ impl DataConfig {
             DataConfig::BioS(config) => config.seq_len,
             DataConfig::BioD(config) => config.seq_len(),
             DataConfig::Text(config) => config.seq_len,
+            DataConfig::Corpus(config) => config.seq_len,
+            DataConfig::Mixture(config) => config.seq_len,
         }
+    }
+
+    /// The length of rows that was asked for, if it is a setting and not the default.
+    fn own_seq_len(&self) -> Option<usize> {
+        let default = match self {
+            DataConfig::BioS(_) => BioSConfig::default().seq_len,
+            DataConfig::Text(_) => TextConfig::default().seq_len,
+            DataConfig::Corpus(_) => CorpusConfig::default().seq_len,
+            DataConfig::BioD(_) | DataConfig::Mixture(_) => return None,
+        };
+        Some(self.seq_len()).filter(|seq_len| *seq_len != default)
     }
 
     /// The exact expectation of a document's length in tokens over all seeds, end-of-text included; for text
@@ -156,134 +199,101 @@ impl DataConfig {
         match self {
             DataConfig::BioS(config) => Ok(config.pieces()?.mean_document(&config.rendering)),
             DataConfig::BioD(config) => Ok(config.seq_len() as f64),
-            DataConfig::Text(config) => Ok(config.open(0)?.tokens_per_document()),
+            DataConfig::Text(config) => Ok(config.read()?.tokens_per_document()),
+            DataConfig::Corpus(config) => Ok(config.length as f64),
+            DataConfig::Mixture(config) => config.tokens_per_document(),
         }
     }
 
-    /// Documents in one exposure: people, or files of text.
+    /// Documents in one exposure: people, files of text, or documents of any source.
     pub fn documents_per_exposure(&self) -> Result<u64> {
         match self {
             DataConfig::BioS(config) => Ok(config.people),
             DataConfig::BioD(config) => Ok(config.people),
             DataConfig::Text(config) => Ok(config.files()?.len() as u64),
+            DataConfig::Corpus(config) => Ok(config.documents),
+            DataConfig::Mixture(config) => {
+                Ok((config.tokens_per_exposure()? / config.tokens_per_document()?).round() as u64)
+            }
         }
     }
 
-    /// The expected number of tokens in which every document appears once.
+    /// The expected number of tokens in which every document appears once; in a mixture, every document of the source
+    /// that is studied, or as many tokens as all sources have together.
     ///
     /// # Errors
     /// The config is impossible or its files cannot be read.
     pub fn tokens_per_exposure(&self) -> Result<f64> {
-        Ok(self.tokens_per_document()? * self.documents_per_exposure()? as f64)
+        match self {
+            DataConfig::Mixture(config) => {
+                self.check()?;
+                config.tokens_per_exposure()
+            }
+            _ => Ok(self.tokens_per_document()? * self.documents_per_exposure()? as f64),
+        }
     }
 
-    /// What a perfect model would have to store; nothing is known of it for text.
+    /// What a perfect model would have to store of what is measured; nothing is known of it for text.
     pub fn information(&self) -> Result<Option<Information>> {
         self.check()?;
         match self {
             DataConfig::BioS(config) => config.information().map(Some),
             DataConfig::BioD(config) => Ok(Some(config.information())),
-            DataConfig::Text(_) => Ok(None),
+            DataConfig::Text(_) | DataConfig::Corpus(_) => Ok(None),
+            DataConfig::Mixture(config) => match config.studied() {
+                Some((_, source)) => source.data.information(),
+                None => Ok(None),
+            },
+        }
+    }
+
+    /// How many people there are, if it is made of people.
+    fn people(&self) -> Option<u64> {
+        match self {
+            DataConfig::BioS(config) => Some(config.people),
+            DataConfig::BioD(config) => Some(config.people),
+            DataConfig::Text(_) | DataConfig::Corpus(_) | DataConfig::Mixture(_) => None,
+        }
+    }
+
+    /// Where the names of its people come from.
+    fn name_space(&self) -> Result<Option<NameSpace>> {
+        match self {
+            DataConfig::BioS(config) => config.name_space().map(Some),
+            DataConfig::BioD(config) => Ok(Some(config.names())),
+            DataConfig::Text(_) | DataConfig::Corpus(_) | DataConfig::Mixture(_) => Ok(None),
         }
     }
 
     /// The files outside the program that decide what is learned, with their hashes, sorted by path.
     pub fn external_files(&self) -> Result<Vec<ExternalFile>> {
-        let paths = match self {
+        self.external_paths()?.into_iter().map(ExternalFile::read).collect()
+    }
+
+    fn external_paths(&self) -> Result<Vec<PathBuf>> {
+        Ok(match self {
             DataConfig::BioS(config) => config.pools.files(),
-            DataConfig::BioD(_) => Vec::new(),
+            DataConfig::BioD(_) | DataConfig::Corpus(_) => Vec::new(),
             DataConfig::Text(config) => config.files()?,
-        };
-        paths.into_iter().map(ExternalFile::read).collect()
+            DataConfig::Mixture(config) => {
+                let mut paths = Vec::new();
+                for source in config.sources.values() {
+                    paths.extend(source.data.external_paths()?);
+                }
+                paths.sort();
+                paths
+            }
+        })
     }
 }
 
-impl Dataset {
-    /// Batch number `step` of the stream in batches of `rows`: random access, the same at every call.
-    pub fn batch(&self, step: u64, rows: usize) -> Batch {
-        match &self.source {
-            Source::BioS(source) => source.batch(step, rows),
-            Source::BioD(source) => source.batch(step, rows),
-            Source::Text(source) => source.batch(step, rows),
-        }
-    }
-
-    /// The document of `person` at an exposure of the training stream.
-    ///
-    /// # Panics
-    /// If `person` is not below the number of people, as always for plain text.
-    pub fn document(&self, person: u64, exposure: u64) -> Document {
-        match &self.source {
-            Source::BioS(source) => source.document(person, exposure),
-            Source::BioD(source) => source.document(person, exposure),
-            Source::Text(_) => panic!("plain text has no people"),
-        }
-    }
-
-    /// A document of `person` in the training format, from a stream of draws that training never reads, in
-    /// which no fact stands after another that tells it (the employer after the working city). Where a person
-    /// has only one text, with `single` sentences in `fixed` order, it is that text.
-    ///
-    /// # Panics
-    /// As [`Dataset::document`].
-    pub fn measurement_document(&self, person: u64, rendering: u64) -> Document {
-        match &self.source {
-            Source::BioS(source) => source.measurement_document(person, rendering),
-            Source::BioD(source) => source.measurement_document(person, rendering),
-            Source::Text(_) => panic!("plain text has no people"),
-        }
-    }
-
-    /// Batch number `index` of the held-out text, in order and without shuffling; `None` past its end, and
-    /// always for people. The last window is padded with end-of-text of weight 0, the last batch may have
-    /// fewer rows.
-    pub fn held_out_batch(&self, index: u64, rows: usize) -> Option<Batch> {
-        match &self.source {
-            Source::BioS(_) | Source::BioD(_) => None,
-            Source::Text(source) => source.held_out_batch(index, rows),
-        }
-    }
-
-    /// What a perfect model would have to store; `None` for text.
-    pub fn information(&self) -> Option<&Information> {
-        self.information.as_ref()
-    }
-
-    /// How many tokens the tokenizer knows.
-    pub fn vocab_size(&self) -> usize {
-        match &self.source {
-            Source::BioS(source) => source.tokenizer().vocab_size(),
-            Source::BioD(source) => source.config().vocab_size(),
-            Source::Text(source) => source.tokenizer().vocab_size(),
-        }
-    }
-
-    /// The token that opens every document.
-    pub fn end_of_text(&self) -> u32 {
-        match &self.source {
-            Source::BioS(source) => source.tokenizer().end_of_text(),
-            Source::BioD(_) => biod::END_OF_TEXT,
-            Source::Text(source) => source.tokenizer().end_of_text(),
-        }
-    }
-
-    /// The tokens of `text`; an error for words outside the vocabulary.
-    pub fn encode(&self, text: &str) -> Result<Vec<u32>> {
-        match &self.source {
-            Source::BioS(source) => source.tokenizer().encode(text),
-            Source::BioD(source) => source.config().encode(text),
-            Source::Text(source) => source.tokenizer().encode(text),
-        }
-    }
-
-    /// What `tokens` read as.
-    pub fn decode(&self, tokens: &[u32]) -> String {
-        match &self.source {
-            Source::BioS(source) => source.tokenizer().decode(tokens),
-            Source::BioD(source) => source.config().decode(tokens),
-            Source::Text(source) => source.tokenizer().decode(tokens),
-        }
-    }
+/// Names that people are given: two sources with equal name spaces must share nobody.
+#[derive(Debug, PartialEq, Eq)]
+struct NameSpace {
+    /// Where the names come from.
+    origin: String,
+    /// N0, how many there are.
+    names: u64,
 }
 
 impl ExternalFile {

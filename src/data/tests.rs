@@ -9,10 +9,27 @@ fn datasets() -> (tempfile::TempDir, Vec<(&'static str, DataConfig)>) {
     let text = TextConfig { path: folder.path().into(), seq_len: 33, ..TextConfig::default() };
     let bios = BioSConfig { people: 700, seq_len: 97, ..BioSConfig::default() };
     let biod = BioDConfig { people: 500, diversity: 9, length: 2, ..BioDConfig::default() };
+    let part = |share, marker, data: &DataConfig| SourceConfig { share, marker, data: data.clone() };
+    let junk = BioDConfig { people: 9000, ..biod.clone() };
+    let corpus =
+        CorpusConfig { documents: 90, length: 40, held_out: 9, seq_len: 29, ..CorpusConfig::default() };
+    let useful = part(0.125, Marker::Token, &DataConfig::BioD(biod.clone()));
+    let sources = [
+        ("useful", useful),
+        ("junk", part(0.5, Marker::None, &DataConfig::BioD(junk))),
+        (
+            "story",
+            part(0.375, Marker::None, &DataConfig::Corpus(CorpusConfig { seq_len: 512, ..corpus.clone() })),
+        ),
+    ];
+    let sources = sources.map(|(name, source)| (name.to_string(), source)).into();
+    let mixture = MixtureConfig { sources, studied: Some("useful".into()), seq_len: 33 };
     let all = vec![
         ("bio-s", DataConfig::BioS(bios)),
         ("bio-d", DataConfig::BioD(biod)),
         ("text", DataConfig::Text(text)),
+        ("corpus", DataConfig::Corpus(corpus)),
+        ("mixture", DataConfig::Mixture(mixture)),
     ];
     (folder, all)
 }
@@ -37,6 +54,8 @@ fn batches_are_pinned_for_ever() {
         "bio-s 52a88e7140af 0f6f0995b29d b541bb15540d",
         "bio-d 728d2178a364 ae65ddbbc9f3 fb18ec3867ad",
         "text 5b099a02985b dfe984053872 08aaeacf575b",
+        "corpus 7bda649d29ba f1e4565a6885 8d531c5d0639",
+        "mixture fcba6130273d 02d4230b6551 795f6dfb7690",
     ];
     assert_eq!(pinned.collect::<Vec<_>>(), golden);
 }
@@ -140,7 +159,7 @@ fn configs_survive_toml_and_unknown_keys_do_not() {
 fn the_files_of_a_folder_are_hashed_and_built_in_data_has_none() {
     let (folder, configs) = datasets();
     let files: Vec<_> = configs.iter().map(|(_, config)| config.external_files().unwrap()).collect();
-    assert!(files[0].is_empty() && files[1].is_empty());
+    assert!(files[0].is_empty() && files[1].is_empty() && files[3].is_empty() && files[4].is_empty());
     assert_eq!(files[2][0].path, folder.path().join("sums.txt"));
     assert_eq!(files[2][0].blake3, blake3::hash(&std::fs::read(&files[2][0].path).unwrap()).to_string());
 }

@@ -7,7 +7,9 @@ use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
+use super::held_out::HeldOut;
 use super::list::read_text;
+use super::opening::Opening;
 use super::permutation::Permutation;
 use super::random::Streams;
 use super::tokenizer::{Tokenizer, TokenizerConfig};
@@ -61,15 +63,27 @@ impl TextConfig {
     }
 
     pub(super) fn vocab_size(&self) -> Result<usize> {
+        Ok(self.tokenizer()?.vocab_size())
+    }
+
+    /// The tokenizer; one of words has those of the files.
+    pub(super) fn tokenizer(&self) -> Result<Tokenizer> {
         match self.tokenizer {
-            TokenizerConfig::Gpt2 | TokenizerConfig::Bytes => Ok(self.tokenizer.open([]).vocab_size()),
-            TokenizerConfig::Words => Ok(self.open(0)?.tokenizer.vocab_size()),
+            TokenizerConfig::Gpt2 | TokenizerConfig::Bytes => Ok(self.tokenizer.open([])),
+            TokenizerConfig::Words => Ok(self.read()?.tokenizer),
         }
     }
 
-    pub(super) fn open(&self, seed: u64) -> Result<Text> {
+    /// Reads everything, to be counted.
+    pub(super) fn read(&self) -> Result<Text> {
+        self.open(&Opening::alone(0, 1, self.seq_len))
+    }
+
+    pub(super) fn open(&self, opening: &Opening) -> Result<Text> {
+        let &Opening { seed, seq_len, .. } = opening;
         let texts = self.files()?.iter().map(|path| read_text(path)).collect::<Result<Vec<_>>>()?;
         let tokenizer = self.tokenizer.open(texts.iter().map(String::as_str));
+        let marker = opening.marker_token(tokenizer.vocab_size());
         let (mut training, mut held_out) = (Vec::new(), Vec::new());
         for text in &texts {
             let tokens = tokenizer.encode(text)?;
@@ -77,26 +91,27 @@ impl TextConfig {
             for (part, tokens) in [(&mut training, head), (&mut held_out, tail)] {
                 if !tokens.is_empty() {
                     part.push(tokenizer.end_of_text());
+                    part.extend(marker);
                     part.extend_from_slice(tokens);
                 }
             }
         }
-        if training.len() <= self.seq_len {
+        if training.len() <= seq_len {
             let got = format!("{} has {} tokens to train on", self.path.display(), training.len());
             let problem =
-                Problem::new(got).key("data.path").expected(format!("more than seq_len = {}", self.seq_len));
+                Problem::new(got).key("data.path").expected(format!("more than seq_len = {seq_len}"));
             return Err(Error::data(problem.remedy("add text, or lower data.seq_len or data.held_out")));
         }
-        let windows = (training.len() - 1) as u64 / self.seq_len as u64;
+        let windows = (training.len() - 1) as u64 / seq_len as u64;
         Ok(Text {
             order: Permutation::new(windows, &mut Streams::new(seed, "text order").at(0)),
             offsets: Streams::new(seed, "text offsets"),
-            seq_len: self.seq_len,
+            seq_len,
             n_files: texts.len(),
             windows,
+            held_out: HeldOut { tokens: held_out, seq_len, end_of_text: tokenizer.end_of_text() },
             tokenizer,
             training,
-            held_out,
         })
     }
 }
@@ -124,7 +139,7 @@ fn collect_files(folder: &Path, files: &mut Vec<PathBuf>) -> Result<()> {
 pub(super) struct Text {
     tokenizer: Tokenizer,
     training: Vec<u32>,
-    held_out: Vec<u32>,
+    held_out: HeldOut,
     n_files: usize,
     seq_len: usize,
     windows: u64,
@@ -143,8 +158,8 @@ impl Text {
     }
 
     /// Tokens to train on and tokens held out.
-    pub fn n_tokens(&self) -> [usize; 2] {
-        [self.training.len(), self.held_out.len()]
+    pub fn n_tokens(&self) -> [u64; 2] {
+        [self.training.len() as u64, self.held_out.tokens.len() as u64]
     }
 
     /// The first tokens of the training part.
@@ -152,10 +167,9 @@ impl Text {
         &self.training[..n.min(self.training.len())]
     }
 
-    pub fn batch(&self, step: u64, rows: usize) -> Batch {
-        let mut batch = Batch::with_capacity(rows, self.seq_len);
-        for row in 0..rows as u64 {
-            let window = step * rows as u64 + row;
+    pub fn rows(&self, first: u64, count: usize) -> Batch {
+        let mut batch = Batch::with_capacity(count, self.seq_len);
+        for window in first..first + count as u64 {
             let (epoch, index) = (window / self.windows, window % self.windows);
             let slack = self.training.len() as u64 - self.windows * self.seq_len as u64;
             let offset = self.offsets.at(epoch).below(slack);
@@ -165,18 +179,8 @@ impl Text {
         batch
     }
 
-    pub fn held_out_batch(&self, index: u64, rows: usize) -> Option<Batch> {
-        let targets = self.held_out.len().saturating_sub(1);
-        let first = usize::try_from(index).ok()?.checked_mul(rows * self.seq_len)?;
-        let starts = (first..targets).step_by(self.seq_len).take(rows);
-        let mut batch = Batch::with_capacity(starts.len(), self.seq_len);
-        for start in starts {
-            let mut run = self.held_out[start..targets.min(start + self.seq_len) + 1].to_vec();
-            let padding = self.seq_len + 1 - run.len();
-            run.resize(self.seq_len + 1, self.tokenizer.end_of_text());
-            batch.push_row(&run, padding);
-        }
-        (batch.rows > 0).then_some(batch)
+    pub fn held_out(&self) -> &HeldOut {
+        &self.held_out
     }
 }
 
@@ -207,18 +211,21 @@ mod tests {
     #[test]
     fn files_are_sorted_and_their_ends_are_held_out() {
         let folder = folder(&[("b.txt", b"ijklmnop"), ("a/x.txt", b"abcdefgh"), (".hidden", b"no")]);
-        let text = config(&folder).open(0).unwrap();
+        let text = config(&folder).read().unwrap();
         let read = |tokens: &[u32]| text.tokenizer.decode(tokens).replace("<|endoftext|>", "|");
-        assert_eq!((read(&text.training), read(&text.held_out)), ("|abcdef|ijklmn".into(), "|gh|op".into()));
+        assert_eq!(
+            (read(&text.training), read(&text.held_out.tokens)),
+            ("|abcdef|ijklmn".into(), "|gh|op".into())
+        );
         assert_eq!((text.tokens_per_document(), config(&folder).vocab_size().unwrap()), (7.0, 257));
     }
 
     #[test]
     fn every_epoch_takes_every_window_once_in_its_own_order() {
         let folder = folder(&[("a", (b'A'..b'z').collect::<Vec<_>>().as_slice())]);
-        let text = config(&folder).open(4).unwrap();
+        let text = config(&folder).open(&Opening::alone(4, 1, 3)).unwrap();
         let starts = |epoch: u64| -> Vec<i32> {
-            let first = |w| text.batch(epoch * text.windows + w, 1).tokens[0];
+            let first = |w| text.rows(epoch * text.windows + w, 1).tokens[0];
             // End-of-text stands where the token before that of 'A' would.
             (0..text.windows).map(|w| first(w).max(i32::from(b'A'))).collect()
         };
@@ -234,9 +241,9 @@ mod tests {
     #[test]
     fn held_out_batches_score_every_token_once() {
         let folder = folder(&[("a", &[b'x'; 44])]);
-        let text = TextConfig { held_out: 0.5, ..config(&folder) }.open(0).unwrap();
-        let batches: Vec<Batch> = (0..).map_while(|i| text.held_out_batch(i, 2)).collect();
-        assert_eq!(text.held_out.len(), 23);
+        let text = TextConfig { held_out: 0.5, ..config(&folder) }.read().unwrap();
+        let batches: Vec<Batch> = (0..).map_while(|i| text.held_out.batch(i, 2)).collect();
+        assert_eq!(text.held_out.tokens.len(), 23);
         assert_eq!(batches.iter().map(|b| b.rows).collect::<Vec<_>>(), [2, 2, 2, 2]);
         assert_eq!(batches.iter().flat_map(|b| &b.weights).sum::<f32>(), 22.0);
         assert_eq!(batches[3].weights, [1.0, 1.0, 1.0, 1.0, 0.0, 0.0]);
@@ -249,12 +256,12 @@ mod tests {
         let message = nothing.check().unwrap_err().to_string();
         assert_eq!(message, "data.path: no folder \"/nowhere\", expected a folder of text files");
         let empty = folder(&[]);
-        assert!(config(&empty).open(0).unwrap_err().to_string().starts_with("data.path: no files in "));
+        assert!(config(&empty).read().unwrap_err().to_string().starts_with("data.path: no files in "));
         let short = folder(&[("a", b"ab"), ("b", b"")]);
-        let message = config(&short).open(0).unwrap_err().to_string();
+        let message = config(&short).read().unwrap_err().to_string();
         assert!(message.contains("has 3 tokens to train on, expected more than seq_len = 3"), "{message}");
         let binary = folder(&[("a", b"ok\n\xff\xfe")]);
-        let error = config(&binary).open(0).unwrap_err();
+        let error = config(&binary).read().unwrap_err();
         assert!(error.to_string().contains("a: line 2: bytes that are not UTF-8"), "{error}");
         assert_eq!(error.exit_code(), 65);
         let wrong = TextConfig { held_out: 1.0, ..config(&short) };

@@ -7,7 +7,7 @@
 
 use burn::tensor::{Device, Int, Tensor, TensorData};
 
-use super::record::{AttributeBits, Capacity, MeasureConfig, People};
+use super::record::{AttributeBits, Capacity, GivenSource, MeasureConfig, People};
 use crate::data::{Dataset, Document, Fact, Information};
 use crate::error::Result;
 use crate::kernels;
@@ -80,7 +80,8 @@ pub fn measure(
             }
         }
     }
-    Ok(Some(capacity(information, &tally.finish(), params)))
+    let capacity = capacity(information, &tally.finish(), params);
+    Ok(Some(Capacity { given_source: given_source(&capacity, information, data.source_bits()), ..capacity }))
 }
 
 /// Everybody, or an evenly spread sample.
@@ -190,7 +191,22 @@ pub fn capacity(information: &Information, losses: &Losses, params: u64) -> Capa
         measurement_error: rendering_error.hypot(sampling_error(information, losses)) / p,
         people: losses.people,
         renderings: losses.renderings.len() as u64,
+        given_source: None,
     }
+}
+
+/// The bits with those given back that guessing the source costs; `None` where it costs nothing.
+fn given_source(capacity: &Capacity, information: &Information, source_bits: f64) -> Option<GivenSource> {
+    (source_bits > 0.0).then(|| {
+        let given = information.people as f64 * source_bits;
+        let bits = capacity.bits + given;
+        GivenSource {
+            source_bits,
+            name_bits: capacity.name_bits + given,
+            bits,
+            bits_per_param: bits / capacity.params as f64,
+        }
+    })
 }
 
 /// Mean losses per person, in nats.
@@ -336,6 +352,17 @@ mod tests {
         close(all.measurement_error, 512.0 * 0.5 / 1000.0);
         let sample = Losses { people: N / 2, ..losses(9.0, [0.0, 0.0], 0.0, 1) };
         assert!(capacity(&information(None), &sample, 1000).measurement_error > 0.0);
+    }
+
+    #[test]
+    fn a_perfect_model_among_junk_is_perfect_once_the_source_is_given() {
+        let one_in_eight = capacity(&information(None), &losses(9.0 + 3.0, [0.0, 0.0], 0.0, 1), 1000);
+        let given = given_source(&one_in_eight, &information(None), 3.0).unwrap();
+        close(one_in_eight.max_bits - one_in_eight.bits, 512.0 * 3.0);
+        close(given.bits, one_in_eight.max_bits);
+        close(given.bits_per_param, one_in_eight.max_bits_per_param);
+        close(given.name_bits + one_in_eight.value_bits, given.bits);
+        assert_eq!(given_source(&one_in_eight, &information(None), 0.0), None);
     }
 
     #[test]

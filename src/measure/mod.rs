@@ -7,4 +7,6 @@ pub mod record;
 pub mod speed;
 
 pub use quantize::QuantizeConfig;
-pub use record::{AttributeBits, Capacity, Loss, MeasureConfig, Measurements, People};
+pub use record::{
+    AttributeBits, Capacity, DomainLoss, GivenSource, Loss, MeasureConfig, Measurements, People,
+};

@@ -53,11 +53,25 @@ impl Default for MeasureConfig {
 pub struct Measurements {
     /// Bits of knowledge, if the data is made of facts.
     pub capacity: Option<Capacity>,
-    /// Loss on held-out text, if there is any.
+    /// Loss on held-out text, if there is any; of a mixture the plain mean over its domains.
     pub held_out: Option<Loss>,
+    /// Loss on what each domain of a mixture keeps from training.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub domains: Vec<DomainLoss>,
     /// How the weights would be stored, if they were rounded before all this was measured.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub quantized: Option<Storage>,
+}
+
+/// The held-out loss of one domain of a mixture.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct DomainLoss {
+    /// The name of its source.
+    pub name: String,
+    /// Mean over tokens, in nats.
+    pub nats_per_token: f64,
+    /// Tokens averaged over.
+    pub tokens: u64,
 }
 
 /// A loss.
@@ -102,6 +116,25 @@ pub struct Capacity {
     pub people: u64,
     /// Renderings of each.
     pub renderings: u64,
+    /// The same without the cost of guessing the source, where a mixture makes it cost something.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub given_source: Option<GivenSource>,
+}
+
+/// Bits of knowledge when a reader is told that a document is of the source that is measured.
+///
+/// In a mixture, whoever reads the beginning of a document has to guess its source before the name: `-log2 share` bits a
+/// person that no model can save, unless a marker tells it. They are given back here.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+pub struct GivenSource {
+    /// What guessing the source costs, in bits a person.
+    pub source_bits: f64,
+    /// Bits of the names.
+    pub name_bits: f64,
+    /// Bits stored.
+    pub bits: f64,
+    /// Bits per parameter.
+    pub bits_per_param: f64,
 }
 
 /// Bits stored of one attribute.

@@ -33,6 +33,7 @@ impl DataSize {
         if let Some(size) = known(None) {
             return Ok(size);
         }
+        data.verify()?;
         let size =
             DataSize { vocab_size: data.vocab_size()?, tokens_per_exposure: data.tokens_per_exposure()? };
         known(Some(size));

@@ -85,9 +85,12 @@ pub fn measure(
 ) -> Result<Measurements> {
     let quantized = plan.measure.quantize.apply(model, data, plan.data.seq_len(), device)?;
     let model = quantized.as_ref().map_or(model, |quantized| &quantized.model);
+    let domains = loss::domains(model, data, plan.data.seq_len(), device);
+    let held_out = loss::measure(model, data, plan.data.seq_len(), device);
     Ok(Measurements {
         capacity: capacity::measure(model, data, &plan.measure, params, device)?,
-        held_out: loss::measure(model, data, plan.data.seq_len(), device),
+        held_out: held_out.or_else(|| loss::over_domains(&domains)),
+        domains,
         quantized: quantized.map(|quantized| quantized.storage),
     })
 }

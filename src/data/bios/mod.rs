@@ -16,8 +16,9 @@ mod tests;
 use serde::{Deserialize, Serialize};
 
 use super::information::{Attribute, Information};
+use super::opening::Opening;
 use super::tokenizer::TokenizerConfig;
-use super::{MAX_SEQ_LEN, check_range, out_of_range};
+use super::{MAX_SEQ_LEN, NameSpace, check_range, out_of_range};
 use crate::error::Result;
 
 pub(super) use pieces::Pieces;
@@ -107,12 +108,17 @@ impl BioSConfig {
         self.pools.check()
     }
 
-    pub(super) fn open(&self, seed: u64, exposures: u64) -> Result<BioS> {
-        BioS::new(self, seed, exposures)
+    pub(super) fn open(&self, opening: &Opening) -> Result<BioS> {
+        BioS::new(self, opening)
     }
 
     pub(super) fn pieces(&self) -> Result<Pieces> {
         Pieces::new(&self.pools.load()?, self.tokenizer)
+    }
+
+    /// Where names come from.
+    pub(super) fn name_space(&self) -> Result<NameSpace> {
+        Ok(NameSpace { origin: format!("{:?}", self.pools), names: self.pools.load()?.name_space()? })
     }
 
     /// Definition 4.3 of the paper: the pools themselves count as known.

@@ -3,7 +3,8 @@
 use super::person::{People, Person};
 use super::pieces::{Pieces, Pronoun, Sentence};
 use super::{BioSConfig, Names, Rendering, SentenceOrder, Sentences, pieces};
-use crate::data::random::{Draws, Streams};
+use crate::data::opening::Opening;
+use crate::data::random::Streams;
 use crate::data::stream::{Order, PackedIndex};
 use crate::data::tokenizer::Tokenizer;
 use crate::data::{Batch, Document, Fact, Span};
@@ -22,6 +23,8 @@ pub(in crate::data) struct BioS {
     pieces: Pieces,
     people: People,
     n_people: u64,
+    first_person: u64,
+    marker: Option<u32>,
     rendering: Rendering,
     seq_len: usize,
     order: Order,
@@ -47,18 +50,22 @@ struct Draft {
 }
 
 impl BioS {
-    pub fn new(config: &BioSConfig, seed: u64, exposures: u64) -> Result<Self> {
+    pub fn new(config: &BioSConfig, opening: &Opening) -> Result<Self> {
+        let &Opening { seed, exposures, first_person, seq_len, .. } = opening;
         let pools = config.pools.load()?;
         let name_space = pools.name_space()?;
         if config.people > name_space {
             return Err(pieces::too_few_names(config.people, name_space));
         }
+        let pieces = Pieces::new(&pools, config.tokenizer)?;
         Ok(BioS {
-            pieces: Pieces::new(&pools, config.tokenizer)?,
+            marker: opening.marker_token(pieces.tokenizer.vocab_size()),
+            pieces,
             people: People::new(seed, name_space),
             n_people: config.people,
+            first_person,
             rendering: config.rendering,
-            seq_len: config.seq_len,
+            seq_len,
             order: Order::new(seed, config.people, exposures)?,
             index: PackedIndex::new(),
             wording: Wording {
@@ -67,6 +74,11 @@ impl BioS {
                 single: Streams::new(seed, "bio-s single wording"),
             },
         })
+    }
+
+    /// Those who are trained on.
+    pub fn n_people(&self) -> u64 {
+        self.n_people
     }
 
     pub fn tokenizer(&self) -> &Tokenizer {
@@ -87,10 +99,11 @@ impl BioS {
         ]
     }
 
-    pub fn batch(&self, step: u64, rows: usize) -> Batch {
-        let n = rows * self.seq_len;
-        let (mut document, skip) =
-            self.index.locate(step * n as u64, |document| self.training_draft(document).len(self));
+    pub fn rows(&self, first: u64, count: usize) -> Batch {
+        let n = count * self.seq_len;
+        let (mut document, skip) = self
+            .index
+            .locate(first * self.seq_len as u64, |document| self.training_draft(document).len(self));
         let skip = skip as usize;
         let mut written =
             Document { tokens: Vec::with_capacity(skip + n + 128), spans: Vec::with_capacity(7) };
@@ -99,15 +112,15 @@ impl BioS {
             self.training_draft(document).write(self, &mut written);
             document += 1;
         }
-        Batch::from_run(&written.tokens[skip..skip + n + 1], rows, self.seq_len)
+        Batch::from_run(&written.tokens[skip..skip + n + 1], count, self.seq_len)
     }
 
     pub fn document(&self, person: u64, exposure: u64) -> Document {
-        self.finished(self.draft(person, self.wording.training.at_turn(person, exposure)))
+        self.finished(self.draft(person, &self.wording.training, exposure))
     }
 
     pub fn measurement_document(&self, person: u64, rendering: u64) -> Document {
-        let mut draft = self.draft(person, self.wording.measurement.at_turn(person, rendering));
+        let mut draft = self.draft(person, &self.wording.measurement, rendering);
         draft.put_employer_first();
         self.finished(draft)
     }
@@ -120,11 +133,12 @@ impl BioS {
 
     fn training_draft(&self, document: u64) -> Draft {
         let (person, exposure) = self.order.pair(document);
-        self.draft(person, self.wording.training.at_turn(person, exposure))
+        self.draft(person, &self.wording.training, exposure)
     }
 
-    fn draft(&self, person: u64, mut draws: Draws) -> Draft {
-        assert!(person < self.n_people, "person {person} is not below {}", self.n_people);
+    fn draft(&self, person: u64, wording: &Streams, turn: u64) -> Draft {
+        let person = self.first_person + person;
+        let mut draws = wording.at_turn(person, turn);
         let mut order = [0, 1, 2, 3, EMPLOYER, WORKING_CITY];
         match self.rendering.order {
             SentenceOrder::Permuted => draws.shuffle(&mut order),
@@ -170,13 +184,14 @@ impl Draft {
                 + size(self.person.value(number, pieces))
                 + sentence.after[gender].len()
         });
-        1 + (subjects + sentences.sum::<usize>()) as u64
+        (1 + bios.marker.iter().len() + subjects + sentences.sum::<usize>()) as u64
     }
 
     /// Appends the tokens, and the spans of what counts.
     fn write(&self, bios: &BioS, out: &mut Document) {
         let start = out.tokens.len();
         out.tokens.push(bios.pieces.tokenizer.end_of_text());
+        out.tokens.extend(bios.marker);
         for (place, &number) in self.order.iter().enumerate() {
             self.write_subject(bios, place, out);
             self.write_predicate(bios, number, out);

@@ -53,7 +53,7 @@ fn the_expected_length_is_the_mean_of_many_documents() {
     for names in [Names::FirstSentence, Names::EverySentence] {
         let rendering = Rendering { names, ..Rendering::default() };
         let config = BioSConfig { rendering, ..config(20_000) };
-        let bios = config.open(11, 1).unwrap();
+        let bios = config.open(&Opening::alone(11, 1, 512)).unwrap();
         let tokens: usize = (0..20_000).map(|person| bios.document(person, 0).tokens.len()).sum();
         let (mean, expected) = (tokens as f64 / 20_000.0, config.pieces().unwrap().mean_document(&rendering));
         // The standard deviation of one document is below 10 tokens: five standard errors.
@@ -100,7 +100,7 @@ fn every_template_with_every_last_name_is_tokenised_as_the_whole_sentence_would_
 #[test]
 fn whole_biographies_are_tokenised_as_their_text_would_be() {
     for tokenizer in [TokenizerConfig::Gpt2, TokenizerConfig::Words, TokenizerConfig::Bytes] {
-        let bios = BioSConfig { tokenizer, ..config(500) }.open(2, 1).unwrap();
+        let bios = BioSConfig { tokenizer, ..config(500) }.open(&Opening::alone(2, 1, 512)).unwrap();
         for person in 0..500 {
             let document = bios.document(person, person);
             assert_eq!(bios.tokenizer().encode(&read(&bios, &document).0).unwrap(), document.tokens[1..]);
@@ -110,7 +110,7 @@ fn whole_biographies_are_tokenised_as_their_text_would_be() {
 
 #[test]
 fn spans_hold_the_facts_of_the_person_whatever_the_wording() {
-    let bios = config(300).open(5, 1).unwrap();
+    let bios = config(300).open(&Opening::alone(5, 1, 512)).unwrap();
     for person in 0..300 {
         let (_, facts) = read(&bios, &bios.document(person, 0));
         assert_eq!(facts.len(), 7, "the name and six values");
@@ -136,7 +136,7 @@ fn spans_hold_the_facts_of_the_person_whatever_the_wording() {
 
 #[test]
 fn names_are_unique_and_genders_independent_of_them() {
-    let bios = config(100_000).open(1, 1).unwrap();
+    let bios = config(100_000).open(&Opening::alone(1, 1, 512)).unwrap();
     let name_end = |document: &Document| document.spans[0].range.end;
     let mut names = HashSet::new();
     let mut women = 0u64;
@@ -151,13 +151,16 @@ fn names_are_unique_and_genders_independent_of_them() {
 
 #[test]
 fn a_larger_dataset_begins_with_the_people_of_a_smaller_one() {
-    let (small, large) = (config(10).open(3, 1).unwrap(), config(1000).open(3, 1).unwrap());
+    let (small, large) = (
+        config(10).open(&Opening::alone(3, 1, 512)).unwrap(),
+        config(1000).open(&Opening::alone(3, 1, 512)).unwrap(),
+    );
     assert!((0..10).all(|person| small.document(person, 0) == large.document(person, 0)));
 }
 
 #[test]
 fn measured_text_is_new_and_names_the_employer_before_the_city_that_tells_it() {
-    let bios = config(200).open(8, 1).unwrap();
+    let bios = config(200).open(&Opening::alone(8, 1, 512)).unwrap();
     let cities: HashSet<String> = pools().headquarters.into_iter().collect();
     let mut seen_first = [0u32; 2];
     for person in 0..200 {
@@ -184,7 +187,9 @@ fn measured_text_is_new_and_names_the_employer_before_the_city_that_tells_it() {
 #[test]
 fn single_and_fixed_renderings_repeat_what_they_say_they_repeat() {
     let open = |sentences, order, names| {
-        BioSConfig { rendering: Rendering { sentences, order, names }, ..config(50) }.open(6, 10).unwrap()
+        BioSConfig { rendering: Rendering { sentences, order, names }, ..config(50) }
+            .open(&Opening::alone(6, 10, 512))
+            .unwrap()
     };
     let distinct = |bios: &BioS| (0..40).map(|e| bios.document(7, e).tokens).collect::<HashSet<_>>().len();
     let words = |bios: &BioS, exposure| {
@@ -288,14 +293,14 @@ fn from_folder(folder: &tempfile::TempDir, people: u64) -> BioSConfig {
 fn the_users_own_lists_are_read_with_or_without_carriage_returns() {
     let folder = folder(&[]);
     let config = from_folder(&folder, 12);
-    let bios = config.open(0, 1).unwrap();
+    let bios = config.open(&Opening::alone(0, 1, 512)).unwrap();
     let names: HashSet<String> =
         (0..12).map(|p| read(&bios, &bios.document(p, 0)).1[&Fact::Name].clone()).collect();
     assert_eq!(names.len(), 12, "all names taken");
     assert!(names.contains(" Ada Joy Hopper"));
     assert_eq!(config.information().unwrap().value_bits(), (67_200.0 * 2.0 * 2.0 * 2.0 * 2.0f64).log2());
     assert_eq!(config.pools.files().len(), 7);
-    let error = from_folder(&folder, 13).open(0, 1).unwrap_err().to_string();
+    let error = from_folder(&folder, 13).open(&Opening::alone(0, 1, 512)).unwrap_err().to_string();
     assert_eq!(
         error,
         "data.people: 13, expected at most 12, the number of full names in the pools; take fewer people or longer lists of names"
@@ -304,8 +309,9 @@ fn the_users_own_lists_are_read_with_or_without_carriage_returns() {
 
 #[test]
 fn bad_lists_are_named_by_file_and_line() {
-    let message =
-        |change: &[(&str, &str)]| from_folder(&folder(change), 2).open(0, 1).unwrap_err().to_string();
+    let message = |change: &[(&str, &str)]| {
+        from_folder(&folder(change), 2).open(&Opening::alone(0, 1, 512)).unwrap_err().to_string()
+    };
     let both = message(&[("majors", "Logic\nLaw\nLogic\n"), ("cities", "")]);
     assert!(
         both.contains("cities.txt is empty") && both.contains("majors.txt:3:1: \"Logic\" stands in line 1"),
@@ -320,7 +326,7 @@ fn bad_lists_are_named_by_file_and_line() {
     assert!(twice.contains("employers.txt:2:1: \"Acme\" has a city already"), "{twice}");
     let missing = folder(&[]);
     std::fs::remove_file(missing.path().join("majors.txt")).unwrap();
-    let missing = from_folder(&missing, 2).open(0, 1).unwrap_err();
+    let missing = from_folder(&missing, 2).open(&Opening::alone(0, 1, 512)).unwrap_err();
     assert!(missing.to_string().contains("majors.txt") && missing.exit_code() == 74, "{missing}");
     let nowhere = PoolsConfig::Folder(FolderConfig { path: "/nowhere".into() });
     let error = BioSConfig { pools: nowhere, ..config(2) }.check().unwrap_err().to_string();
@@ -329,7 +335,9 @@ fn bad_lists_are_named_by_file_and_line() {
 
 #[test]
 fn a_value_that_ends_in_a_mark_is_kept_apart_from_the_end_of_its_sentence() {
-    let bios = from_folder(&folder(&[("employers", "Yahoo!; Rome, NY\n")]), 5).open(0, 1).unwrap();
+    let bios = from_folder(&folder(&[("employers", "Yahoo!; Rome, NY\n")]), 5)
+        .open(&Opening::alone(0, 1, 512))
+        .unwrap();
     for person in 0..5 {
         let (text, facts) = read(&bios, &bios.document(person, 0));
         assert_eq!(facts[&Fact::Value(4)], " Yahoo!", "{text}");
@@ -350,9 +358,9 @@ fn the_users_own_templates_replace_ours() {
     }
     let config = from_folder(&folder, 2);
     assert_eq!(config.pools.files().len(), 13);
-    let bios = config.open(0, 1).unwrap();
+    let bios = config.open(&Opening::alone(0, 1, 512)).unwrap();
     assert!(read(&bios, &bios.document(0, 0)).0.contains(" has employer Acme indeed."));
     std::fs::write(templates.join("major.txt"), "{name} likes {value}.\n{name} likes it.\n").unwrap();
-    let error = config.open(0, 1).unwrap_err().to_string();
+    let error = config.open(&Opening::alone(0, 1, 512)).unwrap_err().to_string();
     assert!(error.contains("major.txt:2:1: no {value}, expected {value} once"), "{error}");
 }

@@ -104,6 +104,11 @@ impl Tokenizer {
         self.spelling.len()
     }
 
+    /// How each token is spelled.
+    pub(super) fn spellings(&self) -> &[Vec<u8>] {
+        &self.spelling
+    }
+
     /// The token that opens every document.
     pub fn end_of_text(&self) -> u32 {
         self.end_of_text
