@@ -1,5 +1,6 @@
 //! Everything that is tested from outside: the library's promises and the program `zoo` as users meet it.
 
+mod data;
 mod docs;
 mod answer;
 mod fit;

@@ -1,13 +1,17 @@
 //! `zoo data`: what a dataset is, in numbers and samples.
 
 use ablation_zoo::Result;
-use ablation_zoo::data::{Description, describe};
+use ablation_zoo::data::{Description, Marker, SourceDescription, describe};
 use ablation_zoo::error::Error;
+use ablation_zoo::measure::proxies::{Proxies, Proxy, proxies};
 use ablation_zoo::plan::Presets;
 use ablation_zoo::plan::resolve::resolve_dataset_with;
 use clap::Args;
 
 use super::{Format, output};
+
+/// Tokens of each domain on which entropies are counted.
+const COUNTED: u64 = 1 << 16;
 
 /// Arguments of `zoo data`.
 #[derive(Debug, Args)]
@@ -32,17 +36,27 @@ impl Data {
     pub fn run(&self) -> Result<()> {
         let resolved = resolve_dataset_with(&Presets::here(), &self.dataset, &self.sets)?;
         let description = describe(&resolved.plan.data, self.seed)?;
+        let counted = proxies(&resolved.plan.data, self.seed, COUNTED)?;
         if self.format.json {
-            let json = serde_json::to_value(&description)
-                .map_err(|error| Error::io("write", "JSON", std::io::Error::other(error)))?;
-            return output::print_json(&json);
+            return output::print_json(&as_json(&description, &counted)?);
         }
-        output::print(&as_text(&self.dataset, &description))
+        output::print(&as_text(&self.dataset, &description, &counted))
     }
 }
 
-fn as_text(name: &str, description: &Description) -> String {
-    let unit = if description.information.is_some() { "people" } else { "files" };
+fn as_json(description: &Description, counted: &[Proxies]) -> Result<serde_json::Value> {
+    let failed = |error| Error::io("write", "JSON", std::io::Error::other(error));
+    let mut json = serde_json::to_value(description).map_err(failed)?;
+    json["entropies"] = serde_json::to_value(counted).map_err(failed)?;
+    Ok(json)
+}
+
+fn as_text(name: &str, description: &Description, counted: &[Proxies]) -> String {
+    let unit = match description.kind.as_str() {
+        "text" => "files",
+        "corpus" | "mixture" => "an exposure",
+        _ => "people",
+    };
     let mut text = format!("{name}  {}\n\n", description.kind);
     let mut line = |label: &str, value: String| text.push_str(&format!("  {label:<21}{value}\n"));
     line("documents", format!("{} {unit}", output::thousands(description.documents)));
@@ -58,11 +72,60 @@ fn as_text(name: &str, description: &Description) -> String {
         let terms = information.attributes.iter().map(|a| format!("{} {:.2}", a.name, a.bits));
         line("bits of values", terms.collect::<Vec<_>>().join(", "));
     }
-    let counts = description.tokens.iter().map(|count| format!("{} {:.2}", count.what, count.tokens));
-    line("tokens of", counts.collect::<Vec<_>>().join(", "));
+    if !description.tokens.is_empty() {
+        let counts = description.tokens.iter().map(|count| format!("{} {:.2}", count.what, count.tokens));
+        line("tokens of", counts.collect::<Vec<_>>().join(", "));
+    }
+    if let Some(entropy) = description.entropy {
+        line("entropy", format!("{entropy:.4} nats a token given all before it"));
+    }
+    if let [all] = counted {
+        let of = |what: &str, nats: f64| format!("{what} {nats:.3}");
+        let parts = [of("token", all.shannon), of("given one before", all.conditional), of("two", all.joint)];
+        line("counted entropies", format!("{} nats", parts.join(", ")));
+    }
+    text.push_str(&sources_table(description));
+    if !description.sources.is_empty() {
+        text.push_str(&entropies_table(counted));
+    }
     text.push_str("\nsamples\n");
     for sample in &description.samples {
         text.push_str(&format!("  {sample}\n"));
+    }
+    text
+}
+
+/// The sources of a mixture, one a line.
+fn sources_table(description: &Description) -> String {
+    let row = |source: &SourceDescription| {
+        let SourceDescription { name, share, description: of, .. } = source;
+        let marker = match source.marker {
+            Marker::None => "",
+            Marker::Token => "  marked",
+        };
+        let studied = if description.studied.as_ref() == Some(name) { "  studied" } else { "" };
+        let documents = output::thousands(of.documents);
+        let tokens = of.tokens_per_document;
+        let kind = &of.kind;
+        format!(
+            "  {name:<16}{share:>7.4}  {kind:<8}{documents:>12} documents of {tokens:>7.2}{marker}{studied}\n"
+        )
+    };
+    let rows: String = description.sources.iter().map(row).collect();
+    if rows.is_empty() { rows } else { format!("\nsources            share\n{rows}") }
+}
+
+/// Entropies of the domains in nats, and the shares that they would give.
+fn entropies_table(counted: &[Proxies]) -> String {
+    let mut text = "\nentropies in nats    token  given one     two  kernel   shares by each\n".to_string();
+    let shares = Proxy::ALL.map(|proxy| proxy.shares(counted));
+    for (index, proxies) in counted.iter().enumerate() {
+        let [shannon, conditional, joint, kernel] = Proxy::ALL.map(|proxy| proxy.of(proxies));
+        let shares: String = shares.iter().map(|shares| format!("{:>8.4}", shares[index])).collect();
+        let name = &proxies.name;
+        text.push_str(&format!(
+            "  {name:<16}{shannon:>8.3}{conditional:>11.3}{joint:>8.3}{kernel:>8.3} {shares}\n"
+        ));
     }
     text
 }

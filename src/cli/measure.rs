@@ -77,6 +77,12 @@ fn text(measured: &Measurements) -> String {
             "bits                {:.0} (names {:.0}, values {:.0}, diversity {:.0})\n",
             capacity.bits, parts.0, parts.1, parts.2
         ));
+        if let Some(given) = &capacity.given_source {
+            text.push_str(&format!(
+                "  given the source  {:.4} bits per parameter (names {:.0}; guessing costs {:.2} bits a person)\n",
+                given.bits_per_param, given.name_bits, given.source_bits
+            ));
+        }
         text.push_str(&format!("parameters          {}\n", output::thousands(capacity.params)));
         text.push_str(&format!(
             "fully known         {:.1} % of {} people\n",
@@ -94,6 +100,12 @@ fn text(measured: &Measurements) -> String {
         text.push_str(&format!(
             "held-out loss       {:.4} nats per token over {} tokens\n",
             loss.nats_per_token, loss.tokens
+        ));
+    }
+    for domain in &measured.domains {
+        text.push_str(&format!(
+            "  {:<18}{:.4} nats per token over {} tokens\n",
+            domain.name, domain.nats_per_token, domain.tokens
         ));
     }
     text

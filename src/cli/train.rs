@@ -83,8 +83,18 @@ fn text(record: &RunRecord, folder: &str) -> String {
             ),
         ));
     }
+    if let Some(given) = record.measurements.capacity.as_ref().and_then(|capacity| capacity.given_source) {
+        let (bits, cost) = (given.bits_per_param, given.source_bits);
+        rows.push((
+            "",
+            format!("{bits:.3} without the {cost:.2} bits a person that guessing the source costs"),
+        ));
+    }
     if let Some(loss) = &record.measurements.held_out {
         rows.push(("held out", format!("{:.4} nats per token", loss.nats_per_token)));
+    }
+    for domain in &record.measurements.domains {
+        rows.push(("", format!("{:.4} on {}", domain.nats_per_token, domain.name)));
     }
     let (params, flops) = (output::thousands(record.params.total), output::short(training.flops, "FLOPs"));
     rows.push(("model", format!("{params} parameters")));

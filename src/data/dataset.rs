@@ -68,6 +68,19 @@ impl Dataset {
         }
     }
 
+    /// Batch number `step` of the training stream of domain number `domain` of a mixture alone, in the joint vocabulary.
+    ///
+    /// # Panics
+    /// If there is no such domain.
+    pub fn domain_batch(&self, domain: usize, step: u64, rows: usize) -> Batch {
+        match &self.source {
+            Source::Mixture(mixture) => mixture.domain_rows(domain, step * rows as u64, rows),
+            Source::BioS(_) | Source::BioD(_) | Source::Text(_) | Source::Corpus(_) => {
+                panic!("domain {domain} of something that is no mixture")
+            }
+        }
+    }
+
     /// Batch number `index` of what domain number `domain` of a mixture keeps from training; people whom nobody was
     /// told of, for a source of people. Else as [`Dataset::held_out_batch`].
     pub fn domain_held_out_batch(&self, domain: usize, index: u64, rows: usize) -> Option<Batch> {

@@ -44,7 +44,7 @@ pub use batch::Batch;
 pub use biod::BioDConfig;
 pub use bios::BioSConfig;
 pub use dataset::Dataset;
-pub use describe::{Description, describe};
+pub use describe::{Description, SourceDescription, describe};
 pub use document::{Document, Fact, Span};
 pub use generated::CorpusConfig;
 pub use information::Information;

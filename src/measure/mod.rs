@@ -2,6 +2,7 @@
 
 pub mod capacity;
 pub mod loss;
+pub mod proxies;
 pub mod quantize;
 pub mod record;
 pub mod speed;

@@ -184,6 +184,7 @@ fn capacity(params: f64, bits_per_param: f64) -> Capacity {
         measurement_error: 0.004,
         people: PEOPLE as u64,
         renderings: 4,
+        given_source: None,
     }
 }
 

@@ -309,10 +309,7 @@ impl Mixture {
         let stretch = self.turns.stretch(first, count);
         let of_part = |part: usize| {
             let count = stretch.sources.iter().filter(|source| **source == part).count();
-            let mut batch = self.parts[part].source.rows(stretch.before[part], count);
-            self.joint.translate(part, &mut batch.tokens);
-            self.joint.translate(part, &mut batch.targets);
-            batch
+            self.domain_rows(part, stretch.before[part], count)
         };
         let batches: Vec<Batch> = (0..self.parts.len()).map(of_part).collect();
         let mut next = vec![0; batches.len()];
@@ -322,6 +319,14 @@ impl Mixture {
             next[part] += 1;
         }
         mixed
+    }
+
+    /// Rows of one source, in the joint vocabulary.
+    pub fn domain_rows(&self, domain: usize, first: u64, count: usize) -> Batch {
+        let mut batch = self.parts[domain].source.rows(first, count);
+        self.joint.translate(domain, &mut batch.tokens);
+        self.joint.translate(domain, &mut batch.targets);
+        batch
     }
 
     pub fn domains(&self) -> impl Iterator<Item = &Domain> {

@@ -1,0 +1,96 @@
+//! Datasets as users meet them.
+
+use ablation_zoo::plan::Shelf;
+
+use crate::program::Folder;
+
+#[test]
+fn every_dataset_is_shown_and_its_note_has_the_size_of_its_vocabulary() {
+    let folder = Folder::new();
+    for (name, text) in Shelf::Datasets.built_in().iter().filter(|(name, _)| *name != "text") {
+        let shown = folder.json(&["data", name, "--json"]);
+        let vocabulary = format!("{} tokens", shown["vocab_size"]);
+        assert!(
+            text.lines().take_while(|line| line.starts_with('#')).any(|line| line.contains(&vocabulary)),
+            "the note of {name} misses {vocabulary}"
+        );
+        assert!(!shown["samples"].as_array().unwrap().is_empty(), "{name}");
+        assert!(shown["entropies"][0]["conditional"].as_f64().unwrap() > 0.0, "{name}");
+    }
+}
+
+#[test]
+fn a_mixture_shows_its_sources_their_shares_and_the_shares_that_entropies_would_give() {
+    let folder = Folder::new();
+    let text = folder.ask(&["data", "mixture"]);
+    for source in ["brackets", "markov-1", "markov-2", "people", "story"] {
+        let lines: Vec<&str> = text.lines().filter(|line| line.trim_start().starts_with(source)).collect();
+        assert_eq!(lines.len(), 3, "{source}: source, sample and entropies in {text}");
+        assert!(lines.iter().any(|line| line.contains("0.2000")), "{lines:?}");
+    }
+    let shown = folder.json(&["data", "junk", "--json"]);
+    assert_eq!(shown["studied"], "useful");
+    assert_eq!(shown["sources"][1]["share"], 0.125);
+}
+
+#[test]
+fn shares_that_do_not_add_up_are_refused_with_their_sum() {
+    let said = Folder::new().zoo(&["data", "junk", "--set", "data.sources.useful.share=0.5"]);
+    assert_eq!(said.code, 2);
+    assert!(said.err.starts_with("error: data.sources: shares that add up to 1.375"), "{}", said.err);
+}
+
+#[test]
+fn a_source_that_is_misspelt_is_refused_with_its_place() {
+    let folder = Folder::new();
+    folder.write(
+        "datasets/mine.toml",
+        "[data]\nkind = \"mixture\"\n[data.sources.a]\nshare = 1\ndata = { kind = \"biod\" }\n",
+    );
+    let said = folder.zoo(&["data", "mine"]);
+    assert_eq!(said.code, 2);
+    assert!(
+        said.err.contains("data.sources.a.data: unknown kind \"biod\"") && said.err.contains("mine.toml:5"),
+        "{}",
+        said.err
+    );
+    assert!(said.err.contains("did you mean \"bio-d\"?"), "{}", said.err);
+}
+
+#[test]
+fn more_people_than_names_are_refused_before_anything_runs() {
+    let said = Folder::new().zoo(&["train", "gpt2:micro", "bios", "--set", "data.people=200000000"]);
+    assert_eq!(said.code, 2);
+    assert!(
+        said.err.contains("data.people: 200000000") && said.err.contains("at most 160000000"),
+        "{}",
+        said.err
+    );
+}
+
+#[test]
+fn a_run_on_junk_measures_the_useful_people_alone_and_every_domain() {
+    let folder = Folder::new();
+    let sets = [
+        "data.sources.useful.data.people=40",
+        "data.sources.junk.data.people=4000",
+        "training.length={kind='exposures',count=2}",
+        "training.schedule.warmup_steps=2",
+    ];
+    let sets: Vec<&str> = sets.iter().flat_map(|set| ["--set", set]).collect();
+    let said = folder.json(&[&["train", "gpt2:micro", "junk", "--json"], &sets[..]].concat());
+    let (training, measured) = (&said["record"]["training"], &said["record"]["measurements"]);
+    // 40 people of 16 tokens twice, one row in eight, in steps of 16 rows of 64.
+    assert_eq!(training["steps"], 10);
+    assert_eq!(measured["capacity"]["people"], 40);
+    let given = &measured["capacity"]["given_source"];
+    assert_eq!(given["source_bits"], 3.0);
+    let difference = given["bits"].as_f64().unwrap() - measured["capacity"]["bits"].as_f64().unwrap();
+    assert!((difference - 120.0).abs() < 1e-6, "{difference}");
+    let domains = measured["domains"].as_array().unwrap();
+    assert_eq!(
+        domains.iter().map(|domain| domain["name"].as_str().unwrap()).collect::<Vec<_>>(),
+        ["junk", "useful"]
+    );
+    assert!(domains.iter().all(|domain| domain["nats_per_token"].as_f64().unwrap() > 1.0), "{domains:?}");
+}
