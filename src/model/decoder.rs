@@ -74,7 +74,7 @@ impl ModelConfig {
     }
 
     /// The norm after the last block; a stream that is already normalised has none.
-    pub(super) fn last_norm(&self) -> NormConfig {
+    pub(crate) fn last_norm(&self) -> NormConfig {
         match self.block.arrangement.normalises_the_stream() {
             true => NormConfig::None,
             false => self.norm,

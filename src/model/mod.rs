@@ -11,6 +11,7 @@ pub mod decoder;
 pub mod encoder;
 pub mod exchange;
 pub mod generate;
+pub mod growth;
 pub mod init;
 pub mod overrides;
 pub mod parameter;

@@ -3,8 +3,13 @@
 //! Init, optimizer, checkpoints, exchange and reports all use these names, from this one place; Burn's own
 //! identities never reach a file.
 
+use std::collections::BTreeMap;
+
 use burn::module::{Module, ModuleMapper, ModuleVisitor, Param};
-use burn::tensor::Tensor;
+use burn::tensor::{Tensor, TensorData};
+
+/// Values and shapes by parameter name.
+pub type Weights = BTreeMap<String, TensorData>;
 
 /// Reads every parameter in module order.
 pub trait Visit {
@@ -46,6 +51,11 @@ pub fn freeze<M: Module>(module: M, frozen: impl Fn(&str) -> bool) -> M {
         }
     }
     module.map(&mut Freeze(frozen, Path::default()))
+}
+
+/// A module whose parameters are made from those of `module`: gradients pass through to them.
+pub fn derive<M: Module>(module: M, mapper: &mut impl Map) -> M {
+    module.map(&mut Derived { inner: mapper, path: Path::default() })
 }
 
 /// The names and shapes of all parameters, in module order.
@@ -114,6 +124,28 @@ impl<T: Map> ModuleMapper for Named<'_, T> {
         let trained = value.is_require_grad();
         let value = self.inner.map(&self.path.name(), value);
         let value = if trained { value.require_grad() } else { value };
+        Param::from_mapped_value(id, value, mapper)
+    }
+}
+
+/// Burn's mapper with our names, for values that stay part of the graph.
+struct Derived<'a, T> {
+    inner: &'a mut T,
+    path: Path,
+}
+
+impl<T: Map> ModuleMapper for Derived<'_, T> {
+    fn enter_module(&mut self, name: &str, container: &str) {
+        self.path.enter(name, container);
+    }
+
+    fn exit_module(&mut self, _name: &str, _container: &str) {
+        self.path.exit();
+    }
+
+    fn map_float<const D: usize>(&mut self, param: Param<Tensor<D>>) -> Param<Tensor<D>> {
+        let (id, value, mapper) = param.consume();
+        let value = self.inner.map(&self.path.name(), value);
         Param::from_mapped_value(id, value, mapper)
     }
 }

@@ -13,8 +13,7 @@ use safetensors::{Dtype, SafeTensors};
 use crate::error::{Error, Problem, Result};
 use crate::model::parameter::{self, Map, Visit};
 
-/// Values and shapes by parameter name.
-pub type Weights = BTreeMap<String, TensorData>;
+pub use crate::model::parameter::Weights;
 
 /// The weights of a module, on the host.
 pub fn of<M: Module>(module: &M) -> Weights {
