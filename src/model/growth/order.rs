@@ -14,7 +14,7 @@ use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
 
-use crate::error::Problem;
+use crate::error::{Error, Problem, Result};
 
 /// Layers of the big model per layer of the small one, when nothing else is said: what Gstack recommends.
 const DEFAULT_FACTOR: usize = 4;
@@ -58,16 +58,18 @@ impl Order {
     ///
     /// # Errors
     /// `factor` or the order do not fit `n_layers`.
-    pub fn small_layers(&self, n_layers: usize, factor: Option<usize>) -> Result<usize, Problem> {
+    pub fn small_layers(&self, n_layers: usize, factor: Option<usize>) -> Result<usize> {
         let wrong = |key: &str, expected: String| {
-            Problem::new(format!("{n_layers} layers cannot come from this")).key(key).expected(expected)
+            let problem = Problem::new(format!("{n_layers} layers cannot come from this")).key(key);
+            Error::config(problem.expected(expected))
         };
         let n_small = match self {
             Order::Stack | Order::Interleave => {
                 let factor = factor.unwrap_or(DEFAULT_FACTOR);
                 if factor == 0 || !n_layers.is_multiple_of(factor) {
                     let problem = Problem::new(factor.to_string()).key("factor");
-                    return Err(problem.expected(format!("a divisor of the {n_layers} layers of the model")));
+                    let expected = format!("a divisor of the {n_layers} layers of the model");
+                    return Err(Error::config(problem.expected(expected)));
                 }
                 n_layers / factor
             }
@@ -81,7 +83,8 @@ impl Order {
             true => Ok(n_small),
             false => {
                 let makes = format!("{:?} makes {} layers of {n_small}", self.to_string(), layers.len());
-                Err(Problem::new(makes).key("order").expected(format!("{n_layers}, as the model has")))
+                let problem = Problem::new(makes).key("order");
+                Err(Error::config(problem.expected(format!("{n_layers}, as the model has"))))
             }
         }
     }
@@ -90,12 +93,13 @@ impl Order {
     ///
     /// # Errors
     /// `factor` or the order do not fit `n_small` layers.
-    pub fn layers(&self, n_small: usize, factor: Option<usize>) -> Result<Vec<usize>, Problem> {
+    pub fn layers(&self, n_small: usize, factor: Option<usize>) -> Result<Vec<usize>> {
         self.check(n_small)?;
         let repeats = factor.unwrap_or(DEFAULT_FACTOR);
         if repeats == 0 || repeats.saturating_mul(n_small) > MAX_LAYERS {
             let expected = format!("at least 1, and at most {MAX_LAYERS} layers in all");
-            return Err(Problem::new(repeats.to_string()).key("factor").expected(expected));
+            let problem = Problem::new(repeats.to_string()).key("factor");
+            return Err(Error::config(problem.expected(expected)));
         }
         let layers: Vec<usize> = match self {
             Order::Stack => (0..n_small * repeats).map(|layer| layer % n_small).collect(),
@@ -112,12 +116,13 @@ impl Order {
         if !fits {
             let problem = Problem::new(repeats.to_string()).key("factor");
             let problem = problem.expected(format!("{n_small} layers to become {}", layers.len()));
-            return Err(problem.remedy(format!("leave it out: the order {:?} says it", self.to_string())));
+            let remedy = format!("leave it out: the order {:?} says it", self.to_string());
+            return Err(Error::config(problem.remedy(remedy)));
         }
         Ok(layers)
     }
 
-    fn check(&self, n_small: usize) -> Result<(), Problem> {
+    fn check(&self, n_small: usize) -> Result<()> {
         let expected = match self {
             Order::Stack | Order::Interleave => return Ok(()),
             Order::Middle(n) if *n == 0 || n_small == 0 || !n_small.is_multiple_of(*n) => {
@@ -133,7 +138,7 @@ impl Order {
             Order::Middle(_) | Order::Last(_) | Order::Overlap(_) | Order::Listed(_) => return Ok(()),
         };
         let got = format!("{:?} for a small model of {n_small} layers", self.to_string());
-        Err(Problem::new(got).key("order").expected(expected))
+        Err(Error::config(Problem::new(got).key("order").expected(expected)))
     }
 }
 
@@ -277,7 +282,10 @@ mod tests {
     #[test]
     fn what_does_not_fit_is_refused_with_its_key() {
         let key = |order: &str, n_layers: usize, factor: Option<usize>| {
-            order.parse::<Order>().unwrap().small_layers(n_layers, factor).unwrap_err().key.unwrap()
+            order.parse::<Order>().unwrap().small_layers(n_layers, factor).unwrap_err().problems[0]
+                .key
+                .clone()
+                .unwrap()
         };
         assert_eq!(key("stack", 6, Some(4)), "factor");
         assert_eq!(key("stack", 6, Some(0)), "factor");

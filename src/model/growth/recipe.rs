@@ -7,7 +7,7 @@ use super::learn::LearnConfig;
 use super::order::Order;
 use super::random::RampConfig;
 use super::stack::StackConfig;
-use crate::error::Problem;
+use crate::error::{Error, Problem, Result};
 use crate::layers::mixer::{MixerConfig, QkNormConfig};
 use crate::layers::norm::NormConfig;
 use crate::model::ModelConfig;
@@ -107,7 +107,7 @@ impl Recipe {
     ///
     /// # Errors
     /// What does not fit; keys are relative to `[growth]`.
-    pub fn big(&self, small: &ModelConfig) -> Result<ModelConfig, Problem> {
+    pub fn big(&self, small: &ModelConfig) -> Result<ModelConfig> {
         match self.direction {
             Direction::Depth => {
                 let sources = self.order.layers(small.n_layers, self.factor)?;
@@ -126,7 +126,7 @@ impl Recipe {
     ///
     /// # Errors
     /// What does not fit; keys are relative to `[growth]`.
-    pub fn small(&self, big: &ModelConfig) -> Result<ModelConfig, Problem> {
+    pub fn small(&self, big: &ModelConfig) -> Result<ModelConfig> {
         match self.direction {
             Direction::Depth => self.shallow(big),
             Direction::Width => self.scaled(big, Scaling::Down),
@@ -137,14 +137,14 @@ impl Recipe {
     ///
     /// # Errors
     /// The order does not fit.
-    pub fn sources(&self, small: &ModelConfig) -> Result<Vec<usize>, Problem> {
+    pub fn sources(&self, small: &ModelConfig) -> Result<Vec<usize>> {
         match self.direction {
             Direction::Depth => self.order.layers(small.n_layers, self.factor),
             Direction::Width => Ok((0..small.n_layers).collect()),
         }
     }
 
-    fn shallow(&self, big: &ModelConfig) -> Result<ModelConfig, Problem> {
+    fn shallow(&self, big: &ModelConfig) -> Result<ModelConfig> {
         let n_layers = self.order.small_layers(big.n_layers, self.factor)?;
         let sources = self.order.layers(n_layers, self.factor)?;
         let mut small = ModelConfig { n_layers, ..big.clone() };
@@ -160,12 +160,13 @@ impl Recipe {
             Some(i) => {
                 let twin = sources.iter().position(|source| *source == sources[i]).unwrap_or(i);
                 let got = format!("layers {twin} and {i} of the model come from one layer and differ");
-                Err(Problem::new(got).key("order").remedy("let model.layers repeat as the order does"))
+                let problem = Problem::new(got).key("order");
+                Err(Error::config(problem.remedy("let model.layers repeat as the order does")))
             }
         }
     }
 
-    fn scaled(&self, model: &ModelConfig, scaling: Scaling) -> Result<ModelConfig, Problem> {
+    fn scaled(&self, model: &ModelConfig, scaling: Scaling) -> Result<ModelConfig> {
         let factor = self.factor.unwrap_or(DEFAULT_WIDTH_FACTOR);
         let scale = |what: &str, value: usize| scaling.apply(what, value, factor);
         let mut scaled = model.clone();
@@ -204,19 +205,19 @@ enum Scaling {
 }
 
 impl Scaling {
-    fn apply(self, what: &str, value: usize, factor: usize) -> Result<usize, Problem> {
+    fn apply(self, what: &str, value: usize, factor: usize) -> Result<usize> {
         let scaled = match self {
             Scaling::Up => value.checked_mul(factor),
             Scaling::Down => value.is_multiple_of(factor).then(|| value / factor.max(1)),
         };
         scaled.filter(|scaled| *scaled > 0 && factor > 0).ok_or_else(|| {
             let problem = Problem::new(factor.to_string()).key("factor");
-            match self {
+            Error::config(match self {
                 Scaling::Up => problem.expected("at least 1"),
                 Scaling::Down => problem.expected(format!(
                     "a divisor of {what} = {value}: heads keep their size, so that width and heads grow together"
                 )),
-            }
+            })
         })
     }
 }

@@ -1,6 +1,8 @@
 //! Doing it: each operator says of an entry what it is taken from, and this is the one place that takes.
 
-use burn::tensor::TensorData;
+use std::collections::BTreeMap;
+
+use burn::tensor::{Device, TensorData};
 use serde::{Deserialize, Serialize};
 
 use super::order::connection_rate;
@@ -11,7 +13,7 @@ use super::trace::{Role, Trace, Tracer, Unit};
 use super::{random, stack, zero};
 use crate::error::{Error, Problem, Result};
 use crate::model::ModelConfig;
-use crate::model::parameter::Weights;
+use crate::model::parameter::{self, Weights};
 
 /// What happens to the moments of the optimizer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
@@ -76,7 +78,7 @@ impl Growth {
     ///
     /// # Errors
     /// What does not fit; keys are relative to `[growth]`.
-    pub fn new(recipe: &Recipe, small: &ModelConfig) -> Result<Self, Problem> {
+    pub fn new(recipe: &Recipe, small: &ModelConfig) -> Result<Self> {
         let big = recipe.big(small)?;
         let tracer = Tracer::new(recipe, small, &big)?;
         Ok(Growth { recipe: recipe.clone(), small: small.clone(), big, tracer })
@@ -199,19 +201,18 @@ impl Growth {
         }
     }
 
-    /// The ramp that lets new units in, if the operator has one; `weights` and `fresh` as in [`Growth::weights`].
-    ///
-    /// # Errors
-    /// `weights` are not those of the small model.
-    pub fn ramp(&self, weights: &Weights, fresh: &Weights) -> Result<Option<Ramp>> {
-        let Operator::Random(config) = self.recipe.operator else { return Ok(None) };
-        let mut traces = Vec::new();
-        for (name, data) in fresh {
-            let source = self.tracer.source(name);
-            let small = weights.get(&source).ok_or_else(|| missing(&source))?.shape().to_vec();
-            traces.push((name.clone(), self.tracer.trace(name, &small, &data.shape().to_vec())));
-        }
-        Ok(Some(Ramp::new(&config, &traces)))
+    /// The ramp that lets new units in, if the operator has one; both models for rows of `seq_len` tokens of
+    /// `vocab_size`.
+    pub fn ramp(&self, vocab_size: usize, seq_len: usize, device: &Device) -> Option<Ramp> {
+        let Operator::Random(config) = self.recipe.operator else { return None };
+        let shapes = |model: &ModelConfig| parameter::shapes(&model.init(vocab_size, seq_len, 0, device));
+        let small: BTreeMap<String, Vec<usize>> = shapes(&self.small).into_iter().collect();
+        let trace = |(name, big): (String, Vec<usize>)| {
+            let trace = self.tracer.trace(&name, &small[&self.tracer.source(&name)], &big);
+            (name, trace)
+        };
+        let traces: Vec<(String, Trace)> = shapes(&self.big).into_iter().map(trace).collect();
+        Some(Ramp::new(&config, &traces))
     }
 }
 

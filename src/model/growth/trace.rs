@@ -2,6 +2,7 @@
 //! whether layer and unit are the old ones or copies.
 
 use super::recipe::Recipe;
+use crate::error::Result;
 use crate::layers::Widths;
 use crate::layers::feed_forward::FeedForwardConfig;
 use crate::layers::mixer::MixerConfig;
@@ -112,11 +113,7 @@ pub(super) struct Tracer {
 }
 
 impl Tracer {
-    pub fn new(
-        recipe: &Recipe,
-        small: &ModelConfig,
-        big: &ModelConfig,
-    ) -> Result<Self, crate::error::Problem> {
+    pub fn new(recipe: &Recipe, small: &ModelConfig, big: &ModelConfig) -> Result<Self> {
         Ok(Tracer { small: small.clone(), big: big.clone(), sources: recipe.sources(small)? })
     }
 
