@@ -7,6 +7,7 @@ mod fit;
 mod generate;
 mod golden;
 mod machine;
+mod growth;
 mod messages;
 mod plan;
 mod program;

@@ -10,6 +10,7 @@ mod execute;
 mod fit;
 mod gc;
 mod generate;
+mod grow;
 mod list;
 mod man;
 mod measure;
@@ -83,6 +84,8 @@ enum Command {
     Measure(measure::MeasureCommand),
     /// Let the model of a finished run go on with a text
     Generate(generate::GenerateCommand),
+    /// Grow the model of a finished run: more layers, or wider ones
+    Grow(grow::Grow),
     /// Describe a dataset in numbers and samples
     Data(data::Data),
     /// List the devices of this machine
@@ -153,6 +156,7 @@ fn run(command: Command) -> Result<ExitCode> {
         Command::Fit(command) => command.run(),
         Command::Measure(command) => command.run(),
         Command::Generate(command) => command.run(),
+        Command::Grow(command) => command.run(),
         Command::Data(command) => command.run(),
         Command::Devices(command) => command.run(),
         Command::Bench(command) => command.run(),

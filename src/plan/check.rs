@@ -37,6 +37,9 @@ pub fn check(plan: &Plan) -> Vec<Problem> {
     if problems.is_empty() {
         problems.extend(check_params(plan));
     }
+    if problems.is_empty() {
+        problems.extend(plan.growth.iter().flat_map(|growth| growth.check(plan)));
+    }
     problems
 }
 

@@ -7,6 +7,7 @@ pub mod cost;
 mod data_size;
 pub mod difference;
 pub mod fingerprint;
+pub mod growth;
 mod keys;
 mod matching;
 pub mod preset;
@@ -26,6 +27,7 @@ pub use arm::{Arm, Holds, Match};
 pub use check::check;
 pub use cost::{Calibration, Cost, Pace};
 pub use fingerprint::{Fingerprint, NUMERICS, Precision};
+pub use growth::{GrowthConfig, GrowthTime};
 pub use preset::{Presets, Shelf};
 pub use resolve::{Request, resolve_dataset, resolve_model, resolve_single};
 pub use resolved::Resolved;
@@ -52,6 +54,9 @@ pub struct Plan {
     pub data: DataConfig,
     /// How it learns.
     pub training: TrainingConfig,
+    /// How its model is grown from a smaller one, if it is.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub growth: Option<GrowthConfig>,
     /// What is measured afterwards.
     pub measure: MeasureConfig,
     /// Decides the people, their order and the starting weights.
@@ -89,11 +94,20 @@ impl Plan {
         Ok(self.model.flops_per_token(DataSize::of(&self.data)?.vocab_size, self.data.seq_len()))
     }
 
-    /// Optimizer steps: a function of the plan alone, the same for every seed.
+    /// Optimizer steps, those of a small model before growth counted: a function of the plan alone, the same for every
+    /// seed.
     ///
     /// # Errors
     /// If the data is impossible or cannot be read.
     pub fn steps(&self) -> Result<u64> {
+        match self.grown_timing()? {
+            Some(timing) => Ok(timing.steps()),
+            None => self.budget_steps(),
+        }
+    }
+
+    /// Optimizer steps as if the model did all of them.
+    fn budget_steps(&self) -> Result<u64> {
         let size = DataSize::of(&self.data)?;
         Ok(self.training.steps(&Yardstick {
             seq_len: self.data.seq_len(),

@@ -22,6 +22,8 @@ pub enum Part {
     /// All of its state: what follows is what it would have done itself. Without it the run starts at its first step and
     /// ends with the same bits.
     Trunk,
+    /// Its model, to be grown.
+    Small,
 }
 
 /// A run that another one begins from.
@@ -38,6 +40,7 @@ impl Part {
     pub fn name(self) -> &'static str {
         match self {
             Part::Trunk => "trunk",
+            Part::Small => "small",
         }
     }
 }
@@ -50,6 +53,12 @@ impl Plan {
     pub fn parents(&self) -> Result<Vec<Parent>> {
         if !self.measure.quantize.is_none() {
             return Ok(vec![Parent { part: Part::Trunk, plan: self.in_float() }]);
+        }
+        if let Some(timing) = self.grown_timing()? {
+            return Ok(match self.grown_trunk(&timing) {
+                Some(plan) => vec![Parent { part: Part::Trunk, plan }],
+                None => self.small()?.into_iter().map(|plan| Parent { part: Part::Small, plan }).collect(),
+            });
         }
         let Some(steps) = self.training.schedule.trunk_steps(self.steps()?) else { return Ok(Vec::new()) };
         let mut plan = self.clone();
@@ -71,11 +80,14 @@ impl Plan {
     /// # Errors
     /// If the data is impossible or cannot be read.
     pub fn first_step(&self) -> Result<u64> {
-        let steps = self.steps()?;
-        match self.measure.quantize.is_none() {
-            true => Ok(self.training.schedule.trunk_steps(steps).unwrap_or(0)),
-            false => Ok(steps),
+        if !self.measure.quantize.is_none() {
+            return self.steps();
         }
+        if let Some(timing) = self.grown_timing()? {
+            let trunk = self.grown_trunk(&timing).map(|trunk| trunk.steps()).transpose()?;
+            return Ok(trunk.unwrap_or(timing.small));
+        }
+        Ok(self.training.schedule.trunk_steps(self.steps()?).unwrap_or(0))
     }
 
     /// What all trunks have in common of which a longer one goes on where a shorter one ends; `None` for a plan that is

@@ -15,8 +15,11 @@ use crate::error::{Error, Result};
 use crate::measure::record::Sample;
 use crate::measure::{MeasureConfig, Measurements, People, QuantizeConfig, capacity, loss};
 use crate::model::Decoder;
+use crate::plan::growth::no_small_run;
 use crate::plan::{Part, Plan};
-use crate::training::{Beginning, Control, Job, Metrics, Observer, Progress, fit_from, manifest, weights};
+use crate::training::{
+    Beginning, Control, Grown, Job, Metrics, Observer, Progress, fit_from, manifest, weights,
+};
 
 /// People whose biographies are read for a probe during training.
 const PROBED: u64 = 256;
@@ -28,10 +31,19 @@ const PROBED: u64 = 256;
 pub fn run(task: &Task, watch: &mut Watch) -> Result<Outcome> {
     let plan = &task.plan;
     let device = device::open(&task.device)?;
-    let job = Job { model: &plan.model, data: &plan.data, training: &plan.training, seed: plan.seed };
+    let job = job(plan);
     let params = plan.model.num_params(plan.data.vocab_size()?, plan.data.seq_len());
     let mut probing = Probing { watch, params: params.total, device: device.clone() };
-    let trained = match fit_from(&job, &device, &task.run.file(CHECKPOINTS), || begin(task), &mut probing) {
+    let checkpoints = task.run.file(CHECKPOINTS);
+    let outcome = match plan.growing()? {
+        Some(growing) => {
+            let grown = Grown::new(job, growing, &device)?;
+            let begin = || begin_grown(task, &grown, &device);
+            fit_from(&grown, &device, &checkpoints, begin, &mut probing)
+        }
+        None => fit_from(&job, &device, &checkpoints, || begin(task), &mut probing),
+    };
+    let trained = match outcome {
         Ok(crate::training::Outcome::Finished(trained)) => trained,
         Ok(crate::training::Outcome::Stopped) => return Ok(Outcome::Stopped),
         Err(error) if error.kind == crate::error::Kind::Diverged => {
@@ -53,6 +65,11 @@ pub fn run(task: &Task, watch: &mut Watch) -> Result<Outcome> {
     Ok(Outcome::Finished(Box::new(Results { params, training, measurements })))
 }
 
+/// What `plan` trains.
+fn job(plan: &Plan) -> Job<'_> {
+    Job { model: &plan.model, data: &plan.data, training: &plan.training, seed: plan.seed }
+}
+
 /// The state that the run goes on from: of all trunks the one that has come furthest.
 fn begin(task: &Task) -> Result<Option<Beginning>> {
     let mut furthest: Option<(Beginning, &Stage)> = None;
@@ -65,11 +82,31 @@ fn begin(task: &Task) -> Result<Option<Beginning>> {
                     furthest = Some((beginning, stage));
                 }
             }
+            Part::Small => {}
         }
     }
     let Some((beginning, stage)) = furthest else { return Ok(None) };
     metrics::inherit(&stage.run.file(METRICS), &task.run.file(METRICS))?;
     Ok(Some(beginning))
+}
+
+/// A trunk that was grown already; or the small model, grown now, which may never have been trained.
+fn begin_grown(task: &Task, grown: &Grown, device: &Device) -> Result<Option<Beginning>> {
+    let trunk = begin(task)?;
+    if trunk.is_some() {
+        return Ok(trunk);
+    }
+    let small = match task.stages.iter().find(|stage| stage.part == Part::Small) {
+        Some(stage) => {
+            metrics::inherit(&stage.run.file(METRICS), &task.run.file(METRICS))?;
+            Beginning::read(&stage.run.file(CHECKPOINTS))?
+        }
+        None => None,
+    };
+    if small.is_none() && grown.growing.timing.small > 0 {
+        return Err(no_small_run());
+    }
+    grown.growing.begin(&grown.job, small, device).map(Some)
 }
 
 /// Everything that `plan` wants measured on a trained model, its weights rounded first if the plan says so.
@@ -102,7 +139,7 @@ pub fn measure(
 pub fn measure_again(task: &Task, device: &Device) -> Result<Measurements> {
     task.run.verify()?;
     let plan = &task.plan;
-    let job = Job { model: &plan.model, data: &plan.data, training: &plan.training, seed: plan.seed };
+    let job = job(plan);
     let vocab_size = plan.data.vocab_size()?;
     let path = task.run.file(MODEL);
     let empty = plan.model.init(vocab_size, plan.data.seq_len(), plan.seed, device);

@@ -6,6 +6,7 @@ pub mod environment;
 pub mod executor;
 pub mod folder;
 pub mod gc;
+pub mod grow;
 pub mod job;
 pub mod lease;
 pub mod metrics;

@@ -255,7 +255,7 @@ impl<'a, O: Objective> Run<'a, O> {
         if let Some(saved) = saved {
             (step, meters) = (saved.state.step, saved.state.meters);
             model = weights::put(model, saved.model, "the checkpoint")?;
-            optimizer.restore(saved.moments, step, &device)?;
+            optimizer.restore(saved.moments, objective.updates(step), &device)?;
         } else if let Some(beginning) = beginning()? {
             step = beginning.step;
             meters = beginning.meters;
@@ -265,7 +265,7 @@ impl<'a, O: Objective> Run<'a, O> {
             }
             model = weights::put(model, beginning.model, "the run that it begins from")?;
             if let Some(moments) = beginning.moments {
-                optimizer.restore(moments, step, &device)?;
+                optimizer.restore(moments, objective.updates(step), &device)?;
             }
         }
         let steps = objective.steps()?;
@@ -277,8 +277,7 @@ impl<'a, O: Objective> Run<'a, O> {
     /// One step.
     fn advance(&mut self, observer: &mut impl Observer<O::Model, O::Data>) -> Result<Progress> {
         let start = Instant::now();
-        let training = self.objective.training();
-        let lr = training.peak_lr * training.schedule.share(self.step, self.steps);
+        let lr = self.objective.training().peak_lr * self.objective.share(self.step, self.steps);
         let model = self.model.take().expect("a run under way has a model");
         let StepLoss { loss, tokens, flops } =
             self.objective.loss(&model, &self.data, self.step, &self.device);

@@ -3,6 +3,7 @@
 pub mod checkpoint;
 pub mod config;
 pub mod fit;
+pub mod growth;
 pub mod manifest;
 pub mod meters;
 pub mod objective;
@@ -14,6 +15,7 @@ pub use config::{
     Clip, Count, Decay, Length, OptimizerConfig, Order, ScheduleConfig, TrainingConfig, Yardstick,
 };
 pub use fit::{Beginning, Job, Outcome, fit, fit_from, loss};
+pub use growth::{Growing, Grown, Resume, Timing};
 pub use meters::{Meters, Metrics};
 pub use objective::{Objective, StepLoss};
 pub use observer::{Control, Observer, Progress, Silent};

@@ -41,6 +41,16 @@ pub trait Objective {
         Optimizer::new(&training.optimizer, &training.clip)
     }
 
+    /// The learning rate of `step` of `steps`, as a share of the peak.
+    fn share(&self, step: u64, steps: u64) -> f64 {
+        self.training().schedule.share(step, steps)
+    }
+
+    /// How often the optimizer's moments were updated before `step`, for their bias correction.
+    fn updates(&self, step: u64) -> u64 {
+        step
+    }
+
     /// The loss of step number `step`.
     fn loss(&self, model: &Self::Model, data: &Self::Data, step: u64, device: &Device) -> StepLoss;
 }
