@@ -49,6 +49,8 @@ pub enum GrowthTime {
     FlopsShare(FlopsShare),
     /// After so many tokens.
     Tokens(Count),
+    /// After so many steps of the small model.
+    Steps(Count),
 }
 
 /// A share of the FLOPs of a run.
@@ -113,6 +115,7 @@ impl GrowthConfig {
         let small = match self.at {
             GrowthTime::FlopsShare(FlopsShare { share }) => (share * budget as f64 / ratio).round() as u64,
             GrowthTime::Tokens(Count { count }) => (count as f64 / plan.tokens_per_step()).round() as u64,
+            GrowthTime::Steps(Count { count }) => count,
         };
         let learning = match self.operator {
             Operator::Learn(config) => config.steps,
@@ -134,7 +137,7 @@ impl GrowthConfig {
         small.training.length = Length::Steps(Count { count: timing.small });
         if self.hops > 1 {
             let before = timing.small * (self.hops - 1) / self.hops;
-            let growth = GrowthConfig { hops: self.hops - 1, at: plan.at(before), ..self.clone() };
+            let growth = GrowthConfig { hops: self.hops - 1, at: after(before), ..self.clone() };
             let own = Timing { small: before, ..growth.timing(&Plan { growth: None, ..small.clone() })? };
             let count = timing.small - before + own.spared;
             small.training.length = Length::Steps(Count { count });
@@ -254,18 +257,17 @@ impl Plan {
         let warmup_steps = self.training.schedule.warmup_steps();
         plan.training.schedule = ScheduleConfig::Constant(ConstantConfig { warmup_steps });
         plan.training.length = Length::Steps(Count { count });
-        let at = self.at(timing.small);
-        plan.growth.iter_mut().for_each(|growth| growth.at = at);
+        plan.growth.iter_mut().for_each(|growth| growth.at = after(timing.small));
         Some(plan)
-    }
-
-    fn at(&self, steps: u64) -> GrowthTime {
-        GrowthTime::Tokens(Count { count: (steps as f64 * self.tokens_per_step()) as u64 })
     }
 
     fn tokens_per_step(&self) -> f64 {
         (self.training.batch * self.data.seq_len()) as f64
     }
+}
+
+fn after(steps: u64) -> GrowthTime {
+    GrowthTime::Steps(Count { count: steps })
 }
 
 /// An error for a run whose small model is not there.

@@ -68,7 +68,7 @@ impl Shelf {
                 "mixtral" "olmo-2-like" "qwen3-like"),
             Shelf::Datasets => built_in!("datasets": "biod" "bios" "corpus" "junk" "mixture" "text"),
             Shelf::Ablations => built_in!("ablations":
-                "gate" "heads" "llama-to-gpt2" "mlp" "moe" "norm" "position" "quantization"),
+                "gate" "gstack-knowledge" "heads" "llama-to-gpt2" "mlp" "moe" "norm" "position" "quantization"),
         }
     }
 }

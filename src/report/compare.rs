@@ -3,6 +3,7 @@
 use super::comparison::{ArmResult, AttributeResult, Comparison, FORMAT, Measure, RunResult, Verdict};
 use super::evidence::{ArmEvidence, Basis, Claim, Evidence, MissingRun, Published, RunEvidence, TuningTrial};
 use super::number;
+use super::speedup::speedups;
 use super::statistics::{Contrast, Effect, Estimate, holm, root_mean_square};
 use super::walk::WalkResult;
 use super::{answer, caution};
@@ -47,11 +48,14 @@ pub fn compare(evidence: &Evidence) -> Result<Comparison> {
         cautions: Vec::new(),
         arms,
         walk,
+        speedups: speedups(evidence),
         tuning,
         missing,
         environments: environments(evidence),
     };
     comparison.answer = answer::answer(&comparison);
+    let sooner = comparison.speedups.iter().map(|speedup| speedup.in_words(&comparison.control));
+    comparison.answer.extend(sooner.collect::<Vec<_>>());
     comparison.cautions = caution::cautions(&comparison);
     Ok(comparison)
 }

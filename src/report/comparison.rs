@@ -3,6 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::evidence::{ArmEvidence, Basis, MissingRun, Published, TuningTrial};
+use super::speedup::ArmSpeedup;
 use super::statistics::{Contrast, Effect, Estimate};
 use super::walk::WalkResult;
 use crate::measure::Measurements;
@@ -41,6 +42,9 @@ pub struct Comparison {
     /// What each step of a walk does, if one made the arms.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub walk: Option<WalkResult>,
+    /// How much sooner arms reach the control's last loss, if some arm grows its model.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub speedups: Vec<ArmSpeedup>,
     /// Runs that chose learning rates.
     pub tuning: Vec<TuningTrial>,
     /// Planned runs that gave no number.

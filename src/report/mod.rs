@@ -16,6 +16,7 @@ pub mod fit;
 pub mod gather;
 pub mod number;
 pub mod page;
+pub mod speedup;
 pub mod statistics;
 pub mod table;
 pub mod walk;

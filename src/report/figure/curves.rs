@@ -88,12 +88,18 @@ fn name(progress: Progress, quantity: Quantity) -> &'static str {
     }
 }
 
-/// The axes worth a figure.
-pub fn axes(comparison: &Comparison) -> Vec<Progress> {
+/// The axes worth a figure: arms that grow pay for one token less at first than later.
+pub fn axes(evidence: &Evidence, comparison: &Comparison) -> Vec<Progress> {
+    let mut runs = evidence.arms.iter().flat_map(|arm| &arm.runs);
+    let grows = runs.any(|run| run.record.plan.growth.is_some());
     let flops: Vec<f64> = comparison.primary_arms().filter_map(|arm| arm.flops).collect();
     let least = flops.iter().copied().fold(f64::INFINITY, f64::min);
     let most = flops.iter().copied().fold(0.0, f64::max);
-    if most > least * SAME_COST { vec![Progress::Tokens, Progress::Flops] } else { vec![Progress::Tokens] }
+    if grows || most > least * SAME_COST {
+        vec![Progress::Tokens, Progress::Flops]
+    } else {
+        vec![Progress::Tokens]
+    }
 }
 
 /// A quantity by arm; nothing when no arm has a curve of it.

@@ -46,7 +46,7 @@ impl Figure {
 
 /// Every figure that there are numbers for, in reading order.
 pub fn all(evidence: &Evidence, comparison: &Comparison) -> Vec<Figure> {
-    let loss = curves::axes(comparison)
+    let loss = curves::axes(evidence, comparison)
         .into_iter()
         .filter_map(|x| curves::figure(evidence, comparison, x, curves::Quantity::Loss));
     let knows = comparison.measure == Measure::BitsPerParam;

@@ -22,6 +22,7 @@ pub fn html(comparison: &Comparison, figures: &[Figure]) -> String {
         sections::header(comparison),
         sections::answer(comparison),
         sections::results(comparison, figures),
+        sections::speedups(comparison),
         sections::setup(comparison),
         sections::tuning(figures),
         glossary::section_for(comparison),

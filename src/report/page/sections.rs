@@ -3,6 +3,7 @@
 use super::super::comparison::{ArmResult, Comparison};
 use super::super::figure::Figure;
 use super::super::number;
+use super::super::speedup::ArmSpeedup;
 use super::super::table::{self, Side};
 use super::escape;
 
@@ -39,6 +40,23 @@ pub fn results(comparison: &Comparison, figures: &[Figure]) -> String {
     let table = rows(&heads, &sides, comparison.arms.iter().map(row));
     let figures: Vec<String> = figures.iter().filter(|figure| figure.name != "tuning").map(draw).collect();
     section("Results", &format!("{table}\n{}", figures.join("\n")))
+}
+
+/// How much sooner arms reach the control's last loss, beside what was published.
+pub fn speedups(comparison: &Comparison) -> String {
+    if comparison.speedups.is_empty() {
+        return String::new();
+    }
+    let heads = ["arm", "losses", "speed-up in FLOPs", "in seconds", "published"].map(str::to_string);
+    let row = |speedup: &ArmSpeedup| {
+        let (flops, seconds) = (speedup.flops.in_words(), speedup.seconds.in_words());
+        let published = speedup.published.clone().unwrap_or_else(|| "—".to_string());
+        (false, vec![speedup.arm.clone(), speedup.stage.to_string(), flops, seconds, published])
+    };
+    let table = rows(&heads, &[Side::Left; 5], comparison.speedups.iter().map(row));
+    let what = "<p>Cost of the control over cost of the arm, less 1, at the lowest loss of the control; what came \
+                before growth is counted.</p>";
+    section("Speed-up", &format!("{what}\n{table}"))
 }
 
 /// What differs, what is held fixed, and what was published.
