@@ -77,7 +77,7 @@ error: trainin: unknown key "trainin"
  --> --set:1:1
   |
 1 | trainin.batch=3
-  | ^^^^^^^ expected one of expect, size, dataset, arms, walk, repeat, tune, compare, model, data, training, measure
+  | ^^^^^^^ expected one of expect, size, dataset, arms, walk, repeat, tune, compare, model, data, training, growth, measure
   |
   = help: did you mean "training"?
 
@@ -230,7 +230,7 @@ error: peak_lr: unknown key "peak_lr"
  --> --set:1:1
   |
 1 | peak_lr=0.1
-  | ^^^^^^^ expected one of expect, size, dataset, arms, walk, repeat, tune, compare, model, data, training, measure
+  | ^^^^^^^ expected one of expect, size, dataset, arms, walk, repeat, tune, compare, model, data, training, growth, measure
   |
   = help: did you mean training.peak_lr?
 "#,
@@ -245,7 +245,7 @@ fn unknown_names_list_what_there_is() {
         r#"
 error: unknown ablation "mpl"
  |
- = note: expected one of gate, heads, llama-to-gpt2, mlp, moe, norm, position
+ = note: expected one of gate, gstack-knowledge, heads, llama-to-gpt2, mlp, moe, norm, position
  = help: did you mean "mlp"?
 "#,
     );
