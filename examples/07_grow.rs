@@ -15,8 +15,8 @@
 use ablation_zoo::data::{BioDConfig, DataConfig, Dataset};
 use ablation_zoo::model::growth::{Growth, Operator, Recipe};
 use ablation_zoo::model::parameter::Weights;
-use ablation_zoo::model::{Decoder, ModelConfig};
-use ablation_zoo::training::{Optimizer, TrainingConfig, fit::tensors, loss, weights};
+use ablation_zoo::model::{Decoder, ModelConfig, weights};
+use ablation_zoo::training::{Optimizer, TrainingConfig, fit::tensors, loss};
 use ablation_zoo::{Result, device};
 use burn::tensor::Device;
 

@@ -245,7 +245,7 @@ fn unknown_names_list_what_there_is() {
         r#"
 error: unknown ablation "mpl"
  |
- = note: expected one of gate, gstack-knowledge, heads, llama-to-gpt2, mlp, moe, norm, position
+ = note: expected one of gate, gstack-knowledge, heads, llama-to-gpt2, mlp, moe, norm, position, quantization
  = help: did you mean "mlp"?
 "#,
     );
