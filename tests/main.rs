@@ -3,6 +3,7 @@
 mod data;
 mod docs;
 mod answer;
+mod catalogue;
 mod fit;
 mod generate;
 mod golden;

@@ -1,5 +1,7 @@
 //! What the program says when it cannot do what is asked, word for word.
 
+use ablation_zoo::plan::Shelf;
+
 use crate::program::Folder;
 
 fn expect(folder: &Folder, args: &[&str], message: &str) {
@@ -239,16 +241,12 @@ error: peak_lr: unknown key "peak_lr"
 
 #[test]
 fn unknown_names_list_what_there_is() {
-    expect(
-        &Folder::new(),
-        &["plan", "mpl"],
-        r#"
-error: unknown ablation "mpl"
- |
- = note: expected one of gate, gstack-knowledge, heads, llama-to-gpt2, mlp, moe, norm, position, quantization
- = help: did you mean "mlp"?
-"#,
+    let names: Vec<&str> = Shelf::Ablations.built_in().iter().map(|(name, _)| *name).collect();
+    let message = format!(
+        "error: unknown ablation \"mpl\"\n |\n = note: expected one of {}\n = help: did you mean \"mlp\"?",
+        names.join(", ")
     );
+    expect(&Folder::new(), &["plan", "mpl"], &message);
     let profile = Folder::new().zoo(&["plan", "mlp", "--profile", "gpus"]);
     assert!(profile.code == 2 && profile.err.contains("did you mean \"gpu\"?"), "{}", profile.err);
     let size = Folder::new().zoo(&["plan", "mlp", "--set", "size=tinny"]);

@@ -144,6 +144,8 @@ fn published_models_have_their_published_parameters() {
         ("mixtral", "8x22b", 32_000, 140_620_634_112),
         ("gpt-neox", "160m", 50_304, 162_322_944),
         ("gpt-neox", "20b", 50_432, 20_554_567_680),
+        ("qwen3-like", "0.6b", 151_936, 596_049_920),
+        ("qwen3-like", "4b", 151_936, 4_022_468_096),
         ("qwen3-like", "1.7b", 151_936, 1_720_574_976),
         ("qwen3-like", "8b", 151_936, 8_190_735_360),
         ("qwen3-like", "14b", 151_936, 14_768_307_200),
@@ -154,6 +156,92 @@ fn published_models_have_their_published_parameters() {
     ];
     for (name, size, vocab_size, params) in published {
         assert_eq!(model(name, size).num_params(vocab_size, 1024).total, params, "{name}:{size}");
+    }
+}
+
+/// The parameters of a built model.
+fn built(plan: &Plan, vocab_size: usize) -> u64 {
+    let device = ablation_zoo::device::open("cpu").unwrap();
+    let model = plan.model.init(vocab_size, plan.data.seq_len(), 0, &device);
+    let shapes = ablation_zoo::model::parameter::shapes(&model);
+    shapes.iter().map(|(_, shape)| shape.iter().product::<usize>() as u64).sum()
+}
+
+/// Arms that change a setting which some models do not have: an MLP's of an absent one or of experts, the offset of an
+/// RMSNorm; and one expert of eight where the gate weighs two against each other.
+const NOT_FOR: [(&str, &[&str]); 6] = [
+    ("gate:silu", &["gpt2-moe", "gpt2-none", "mixtral"]),
+    ("heads:single-wide", &["gpt2-moe", "gpt2-none", "mixtral"]),
+    ("mlp:quarter", &["gpt2-moe", "gpt2-none", "mixtral"]),
+    ("moe:experts-8", &["mixtral"]),
+    ("moe:experts-32", &["mixtral"]),
+    ("norm:no-offset", &["llama", "llama-3", "mistral", "mixtral", "olmo-2-like", "qwen3-like"]),
+];
+
+#[test]
+fn every_model_goes_with_every_ablation_and_counts_right() {
+    let presets = Presets::at("/nowhere");
+    let mut refused = Vec::new();
+    for (ablation, text) in Shelf::Ablations.built_in() {
+        if text.contains("\n[walk]") {
+            continue;
+        }
+        let arms = Ablation::load(&presets, ablation, Some("smoke"), &[]).unwrap().arms;
+        for arm in arms {
+            for (model, _) in Shelf::Models.built_in() {
+                let request = Request {
+                    model: Some(model),
+                    size: Some("micro"),
+                    with: Some((ablation, &arm.name)),
+                    profile: Some("smoke"),
+                    ..Request::default()
+                };
+                match resolve_single(&presets, &request) {
+                    Ok(resolved) => {
+                        let vocab_size = resolved.plan.data.vocab_size().unwrap();
+                        let counted = resolved.plan.num_params().unwrap().total;
+                        assert_eq!(
+                            counted,
+                            built(&resolved.plan, vocab_size),
+                            "{model} with {ablation}:{}",
+                            arm.name
+                        );
+                    }
+                    Err(error) => {
+                        assert_eq!(error.exit_code(), 2);
+                        refused.push((format!("{ablation}:{}", arm.name), *model));
+                    }
+                }
+            }
+        }
+    }
+    let expected =
+        NOT_FOR.iter().flat_map(|(arm, models)| models.iter().map(|model| (arm.to_string(), *model)));
+    assert_eq!(refused, expected.collect::<Vec<_>>());
+}
+
+/// But for one expert of many, whose gate and number need each other.
+#[test]
+fn every_two_models_have_a_walk_between_them() {
+    let folder = Folder::new();
+    let presets = Presets::at(folder.path());
+    let walk = "[control]\ndataset = \"biod\"\nsize = \"micro\"\n[walk]\nholds = \"nothing\"\n";
+    folder.write("ablations/between.toml", walk);
+    let mut impossible = Vec::new();
+    let models: Vec<&str> = Shelf::Models.built_in().iter().map(|(name, _)| *name).collect();
+    for from in &models {
+        for to in models.iter().filter(|to| *to != from) {
+            let sets = [format!("walk.from={from}"), format!("walk.to={to}")];
+            match Ablation::load(&presets, "between", None, &sets) {
+                Ok(ablation) => assert_eq!(ablation.arms.len(), 2 + 2 * ablation.walks[0].steps.len()),
+                Err(error) => impossible.push(format!("{from} to {to}: {error}")),
+            }
+        }
+    }
+    let together = "make one step of both: walk.together.NAME = [\"model.block.feed_forward";
+    assert_eq!(impossible.len(), 2, "{impossible:#?}");
+    for (said, between) in impossible.iter().zip(["gpt2-moe to mixtral", "mixtral to gpt2-moe"]) {
+        assert!(said.starts_with(between) && said.contains(together), "{said}");
     }
 }
 

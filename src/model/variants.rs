@@ -69,6 +69,7 @@ pub fn all() -> Vec<(&'static str, ModelConfig)> {
         ("no position", position(PositionConfig::None)),
         ("offsets", attention(|a| a.bias = Bias::With)),
         ("grouped heads", attention(|a| a.n_kv_heads = Some(2))),
+        ("wide heads", attention(|a| (a.head_width, a.n_kv_heads) = (Some(8), Some(2)))),
         ("window", attention(|a| a.reach = Reach::Window(WindowConfig { size: 3 }))),
         ("score cap", attention(|a| a.score_cap = ScoreCap::Tanh(TanhCapConfig { max: 2.0 }))),
         ("qk-norm per head", attention(|a| a.qk_norm = QkNormConfig::PerHead(Default::default()))),

@@ -55,10 +55,11 @@ fn compare<'a>(
     }
 }
 
-/// A choice in words: `rope (theta 10000, share 0.25)`; settings that are `none` are left out.
+/// A choice in words: `rope (theta 10000, share 0.25)`; settings of a choice that are `none` are left out.
 pub fn phrase(node: &Node) -> String {
     let settings = |table: &Table| {
-        let said = |entry: &&Entry| entry.key != KIND && entry.node.as_str() != Some("none");
+        let is_choice = table.get(KIND).is_some();
+        let said = |e: &&Entry| e.key != KIND && !(is_choice && e.node.as_str() == Some("none"));
         let settings = table.iter().filter(said);
         settings.map(|entry| format!("{} {}", entry.key, phrase(&entry.node))).collect::<Vec<_>>().join(", ")
     };
@@ -87,6 +88,7 @@ fn short(value: f64) -> String {
 mod tests {
     use super::*;
     use crate::layers::feed_forward::{FeedForwardConfig, MlpConfig};
+    use crate::model::LayerOverride;
 
     #[test]
     fn another_kind_is_one_difference_and_another_setting_names_its_key() {
@@ -107,5 +109,9 @@ mod tests {
         assert_eq!((found.len(), found[0].key.as_str()), (1, "model.block.feed_forward.expansion"));
         assert_eq!(found[0].b.as_ref().map(phrase).as_deref(), Some("2.6667"));
         assert!(between(&plan, &plan).is_empty());
+        let mut bare = plan.clone();
+        let feed_forward = Some(FeedForwardConfig::None);
+        bare.model.layers = vec![LayerOverride { at: vec![1], feed_forward, ..LayerOverride::default() }];
+        assert_eq!(between(&plan, &bare)[0].phrase(), "layers: [] → [at [1], feed_forward none]");
     }
 }

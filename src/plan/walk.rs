@@ -189,7 +189,7 @@ impl Walk {
             self.exchange(end, &both).is_ok()
         };
         let first = problems.into_iter().next().unwrap_or_default();
-        let why = first.key.as_ref().map_or(String::new(), |key| format!("{key} would be "));
+        let why = first.key.as_ref().map_or(String::new(), |key| format!("{key}: "));
         let name = if end == End::From { &self.from } else { &self.to };
         let got = format!("the step {} cannot be taken alone at {name}: {why}{}", step.name, first.got);
         let mut problem = Problem::new(got).key(WALK);
@@ -359,7 +359,7 @@ mod tests {
         let (from, to) =
             ("n_heads = 3\nblock.mixer.n_kv_heads = 3", "n_heads = 4\nblock.mixer.n_kv_heads = 4");
         let said = problem(from, to, NOTHING);
-        let needs = "the step n-heads cannot be taken alone at one: model.block.mixer.n_kv_heads would be 3, expected \
+        let needs = "the step n-heads cannot be taken alone at one: model.block.mixer.n_kv_heads: 3, expected \
                      a divisor of n_heads = 4; it needs mixer-n-kv-heads; make one step of both: walk.together.NAME = \
                      [\"model.n_heads\", \"model.block.mixer.n_kv_heads\"]";
         assert!(said.contains(needs), "{said}");

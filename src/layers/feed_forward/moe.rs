@@ -93,6 +93,7 @@ impl MoeConfig {
     /// What is impossible about it at these widths.
     pub fn check(&self, widths: &Widths) -> Vec<Problem> {
         let mut problems = within("expert", FeedForwardConfig::from(self.expert).check(widths));
+        problems.iter_mut().for_each(|problem| problem.remedy = None); // an expert cannot be left out
         let mut refuse = |possible: bool, got: String, key: &str, expected: String| {
             if !possible {
                 problems.push(Problem::new(got).key(key).expected(expected));
@@ -319,5 +320,6 @@ mod tests {
         assert_eq!(keys(MoeConfig { capacity, ..default }), ["capacity.factor"]);
         let expert = ExpertConfig::Mlp(MlpConfig { expansion: 0.0, ..MlpConfig::default() });
         assert_eq!(keys(MoeConfig { expert, ..default }), ["expert.expansion"]);
+        assert_eq!(MoeConfig { expert, ..default }.check(&WIDTHS)[0].remedy, None, "\"none\" is no expert");
     }
 }

@@ -29,6 +29,9 @@ pub struct AttentionConfig {
     /// Key-value heads; absent: as many as query heads.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub n_kv_heads: Option<usize>,
+    /// Width of one head, `k`; absent: `d / h`, so that all heads together are as wide as the model.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub head_width: Option<usize>,
     /// Which positions a query reads.
     pub reach: Reach,
     /// Whether queries and keys are normalised.
@@ -38,6 +41,9 @@ pub struct AttentionConfig {
     /// A short convolution of queries, keys and values (Canon-B).
     pub convolution: ConvolutionConfig,
 }
+
+/// The widest head that is taken for meant.
+const MAX_HEAD_WIDTH: usize = 1024;
 
 /// Self-attention.
 #[derive(Module, Debug)]
@@ -65,17 +71,23 @@ impl AttentionConfig {
         self.n_kv_heads.unwrap_or(widths.n_heads)
     }
 
+    /// The widths among the heads: all of them together, `h k`, in place of the model's.
+    fn of_heads(&self, widths: &Widths) -> Widths {
+        let d_head = self.head_width.unwrap_or(widths.d_head());
+        Widths { d_model: widths.n_heads * d_head, ..*widths }
+    }
+
     fn qkv(&self, widths: &Widths) -> LinearConfig {
-        let d_out = (widths.n_heads + 2 * self.n_kv_heads(widths)) * widths.d_head();
-        LinearConfig::new(widths.d_model, d_out, self.bias)
+        LinearConfig::new(widths.d_model, self.heads(widths).d_packed(), self.bias)
     }
 
     fn out(&self, widths: &Widths) -> LinearConfig {
-        LinearConfig::new(widths.d_model, widths.d_model, self.bias)
+        LinearConfig::new(self.of_heads(widths).d_model, widths.d_model, self.bias)
     }
 
     fn heads(&self, widths: &Widths) -> Heads {
-        Heads { n_heads: widths.n_heads, n_kv_heads: self.n_kv_heads(widths), d_head: widths.d_head() }
+        let d_head = self.of_heads(widths).d_head();
+        Heads { n_heads: widths.n_heads, n_kv_heads: self.n_kv_heads(widths), d_head }
     }
 
     /// Zeros of the right shapes.
@@ -86,7 +98,7 @@ impl AttentionConfig {
             out: self.out(widths).init(device),
             convolution: self.convolution.init(heads.d_packed(), device),
             qk_norm: self.qk_norm.init(heads, device),
-            position: self.position.init(widths, device),
+            position: self.position.init(&self.of_heads(widths), device),
             reach: self.reach,
             score_cap: self.score_cap,
             heads,
@@ -95,7 +107,11 @@ impl AttentionConfig {
 
     /// What is impossible about it at these widths.
     pub fn check(&self, widths: &Widths) -> Vec<Problem> {
-        let mut problems = within("position", self.position.check(widths));
+        if let Some(width) = self.head_width.filter(|width| !(1..=MAX_HEAD_WIDTH).contains(width)) {
+            let problem = Problem::new(width.to_string()).key("head_width");
+            return vec![problem.expected(format!("1 to {MAX_HEAD_WIDTH}"))];
+        }
+        let mut problems = within("position", self.position.check(&self.of_heads(widths)));
         problems.extend(within("reach", self.reach.check()));
         problems.extend(within("score_cap", self.score_cap.check()));
         problems.extend(within("convolution", self.convolution.check()));
@@ -126,7 +142,7 @@ impl AttentionConfig {
 
     /// Of these, scores and values: as many keys as a query really reads.
     pub fn score_flops(&self, widths: &Widths) -> u64 {
-        self.reach.flops_per_token(widths.d_model, widths.seq_len)
+        self.reach.flops_per_token(self.of_heads(widths).d_model, widths.seq_len)
     }
 }
 
@@ -222,6 +238,23 @@ mod tests {
             let general = attention.forward(x.clone(), &mut Pass::remembering());
             assert!(difference(fused, general) < ROUNDING, "{position:?}");
         }
+    }
+
+    #[test]
+    fn heads_may_be_wider_than_the_model_together() {
+        let (narrow, wide) = (AttentionConfig::default(), |width| AttentionConfig {
+            head_width: Some(width),
+            ..AttentionConfig::default()
+        });
+        assert_eq!(wide(6).num_params(&WIDTHS), narrow.num_params(&WIDTHS), "24 / 4 is 6");
+        assert_eq!(wide(6).flops_per_token(&WIDTHS), narrow.flops_per_token(&WIDTHS));
+        assert_eq!(wide(10).num_params(&WIDTHS), 4 * 24 * 40);
+        assert_eq!(wide(10).score_flops(&WIDTHS) * 6, narrow.score_flops(&WIDTHS) * 10);
+        let (attention, x) = (attention(|a| a.head_width = Some(10)), input());
+        let fused = attention.forward(x.clone(), &mut Pass::new());
+        assert_eq!(fused.dims(), [2, 7, 24]);
+        assert!(difference(fused, attention.forward(x, &mut Pass::remembering())) < ROUNDING);
+        assert_eq!(wide(0).check(&WIDTHS)[0].key.as_deref(), Some("head_width"));
     }
 
     #[test]

@@ -1,0 +1,79 @@
+//! Lesson 5: a mixture of experts, by hand.
+//!
+//! A router scores the experts for each token, `softmax(W x)`, and the token goes through the best one alone, whose
+//! output is multiplied by its score: `y = g_i(x) expert_i(x)`. Here every expert reads every token and the choice is
+//! made afterwards, which is easy to read and eight times the work; the layer of the zoo sends each token to its expert
+//! first. Prints who goes where, that both ways agree to rounding, and that one expert is the MLP itself, to the bit.
+//!
+//! ```text
+//! cargo run --release --example 05_mixture_by_hand
+//! ```
+//!
+//! Exercise: set `capacity` to `Capacity::Factor(CapacityConfig { factor: 1.0 })` and read with `Pass::training()`: tokens
+//! whose expert is full are dropped. Find them in the output, then print `routing.utilisation().dropped`.
+
+use ablation_zoo::layers::feed_forward::{FeedForwardConfig, MlpConfig, MoeConfig};
+use ablation_zoo::layers::{Pass, Widths};
+use ablation_zoo::model::parameter::{self, Map};
+use ablation_zoo::{Result, device};
+use burn::tensor::{Device, Tensor, activation::softmax};
+
+const D: usize = 16;
+const TOKENS: usize = 12;
+
+/// Waves in place of learned weights, of another length for each role of a parameter.
+struct Fill;
+impl Map for Fill {
+    fn map<const D: usize>(&mut self, name: &str, value: Tensor<D>) -> Tensor<D> {
+        let role = name.rsplit('.').nth(1).map_or(0, str::len) as f32;
+        let wave: Vec<f32> =
+            (0..value.shape().num_elements()).map(|i| (i as f32 * (1.0 + role)).sin()).collect();
+        Tensor::<1>::from_floats(wave.as_slice(), &value.device()).reshape(value.shape())
+    }
+}
+
+fn main() -> Result<()> {
+    let device = device::open("cpu")?;
+    let widths = Widths::new(D, 2, TOKENS);
+    let wave: Vec<f32> = (0..TOKENS * D).map(|i| (i as f32 * 0.7).cos()).collect();
+    let x = Tensor::<1>::from_floats(wave.as_slice(), &device).reshape([1, TOKENS, D]); // [b, t, d]
+
+    let config = MoeConfig { n_experts: 8, top_k: 1, ..MoeConfig::default() };
+    let moe = parameter::map(config.init(&widths, &device), &mut Fill);
+    let scores = softmax(moe.router.forward(x.clone()).reshape([TOKENS, 8]), 1); // [n, e]
+    let all = moe.experts.forward(x.clone().expand([8, TOKENS, D])); // [e, n, d]
+    let chosen: Vec<usize> = scores.clone().argmax(1).into_data().iter::<i64>().map(|i| i as usize).collect();
+    let by_hand = chosen.iter().enumerate().map(|(token, &expert)| {
+        let score = scores.clone().narrow(0, token, 1).narrow(1, expert, 1); // [1, 1]
+        println!("token {token:>2} goes to expert {expert}, score {:.2}", score.clone().into_scalar::<f32>());
+        all.clone().narrow(0, expert, 1).narrow(1, token, 1) * score.unsqueeze::<3>() // [1, 1, d]
+    });
+    let by_hand = Tensor::cat(by_hand.collect(), 1); // [1, t, d]
+
+    let mut pass = Pass::new();
+    let y = moe.forward(x.clone(), &mut pass);
+    let difference = (y - by_hand).abs().max().into_scalar::<f32>();
+    println!("the layer and the hand differ by {difference:.0e} at most");
+    for routing in pass.take_routings() {
+        let shares: Vec<String> =
+            routing.utilisation().shares.iter().map(|share| format!("{:.0} %", 100.0 * share)).collect();
+        println!("share of the tokens of each expert: {}", shares.join(", "));
+    }
+    println!(
+        "{} parameters, {} at work on any one token",
+        config.num_params(&widths),
+        config.active_params(&widths)
+    );
+    one_expert_is_the_mlp(&widths, x, &device);
+    Ok(())
+}
+
+/// A router with one expert to choose from gives it a score of one.
+fn one_expert_is_the_mlp(widths: &Widths, x: Tensor<3>, device: &Device) {
+    let one = MoeConfig { n_experts: 1, ..MoeConfig::default() };
+    let one = parameter::map(one.init(widths, device), &mut Fill);
+    let mlp = FeedForwardConfig::Mlp(MlpConfig::default()).init(widths, device).expect("an MLP is there");
+    let mlp = parameter::map(mlp, &mut Fill);
+    let (y, z) = (one.forward(x.clone(), &mut Pass::new()), mlp.forward(x, &mut Pass::new()));
+    println!("one expert is the MLP to the bit: {}", y.into_data() == z.into_data());
+}
