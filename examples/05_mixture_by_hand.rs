@@ -40,8 +40,8 @@ fn main() -> Result<()> {
 
     let config = MoeConfig { n_experts: 8, top_k: 1, ..MoeConfig::default() };
     let moe = parameter::map(config.init(&widths, &device), &mut Fill);
-    let scores = softmax(moe.router.forward(x.clone()).reshape([TOKENS, 8]), 1); // [n, e]
-    let all = moe.experts.forward(x.clone().expand([8, TOKENS, D])); // [e, n, d]
+    let scores = softmax(moe.router.forward(x.clone(), &mut Pass::new()).reshape([TOKENS, 8]), 1); // [n, e]
+    let all = moe.experts.forward(x.clone().expand([8, TOKENS, D]), &mut Pass::new()); // [e, n, d]
     let chosen: Vec<usize> = scores.clone().argmax(1).into_data().iter::<i64>().map(|i| i as usize).collect();
     let by_hand = chosen.iter().enumerate().map(|(token, &expert)| {
         let score = scores.clone().narrow(0, token, 1).narrow(1, expert, 1); // [1, 1]
