@@ -256,6 +256,21 @@ impl BioD {
         self.written(person, self.training(person, exposure))
     }
 
+    /// People that the names are enough for, those of other parts of a mixture left out.
+    pub fn n_names(&self) -> u64 {
+        self.config.name_space().map_or(0, |names| names - self.first_person)
+    }
+
+    /// End-of-text, name and attribute, and the value.
+    pub fn question(&self, person: u64, attribute: usize) -> (Vec<u32>, Vec<u32>) {
+        let Document { tokens, spans } = self.document(person, 0);
+        let value =
+            spans.iter().find(|span| span.fact == Fact::Value(attribute)).expect("an attribute of bio-d");
+        let mut prompt = tokens[..spans[0].range.end].to_vec();
+        prompt.push(tokens[value.range.start - 1]);
+        (prompt, tokens[value.range.clone()].to_vec())
+    }
+
     fn training(&self, person: u64, exposure: u64) -> Draws {
         self.training.at_turn(self.first_person + person, exposure)
     }

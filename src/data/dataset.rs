@@ -170,6 +170,29 @@ impl Source {
         }
     }
 
+    /// Attributes that can be asked for, and people that the names are enough for; `None` without people.
+    pub fn askable(&self) -> Option<(usize, u64)> {
+        match self {
+            Source::BioS(source) => Some((bios::ASKABLE, source.n_names())),
+            Source::BioD(source) => Some((source.config().attributes as usize, source.n_names())),
+            Source::Mixture(mixture) => mixture.studied()?.askable(),
+            Source::Text(_) | Source::Corpus(_) => None,
+        }
+    }
+
+    /// A prompt about an attribute of a person, and the answer.
+    pub fn question(&self, person: u64, attribute: usize) -> (Vec<u32>, Vec<u32>) {
+        match self {
+            Source::BioS(source) => source.question(person, attribute),
+            Source::BioD(source) => source.question(person, attribute),
+            Source::Mixture(mixture) => {
+                let (prompt, answer) = studied(mixture).question(person, attribute);
+                (mixture.translated_tokens(&prompt), mixture.translated_tokens(&answer))
+            }
+            Source::Text(_) | Source::Corpus(_) => panic!("plain text has no people"),
+        }
+    }
+
     fn held_out(&self) -> Option<&HeldOut> {
         match self {
             Source::Text(source) => Some(source.held_out()),

@@ -25,6 +25,7 @@ mod list;
 pub mod mixture;
 mod opening;
 pub mod permutation;
+pub mod questions;
 pub mod random;
 mod stream;
 #[cfg(test)]

@@ -23,7 +23,7 @@ use crate::error::Result;
 
 pub(super) use pieces::Pieces;
 pub use pools::{FolderConfig, PoolsConfig};
-pub(super) use render::BioS;
+pub(super) use render::{ASKABLE, BioS};
 
 /// Biographies of `people` invented people, packed end to end.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]

@@ -25,12 +25,18 @@ pub(super) struct Person {
 pub(super) struct People {
     facts: Streams,
     names: Permutation,
+    n_names: u64,
 }
 
 impl People {
     pub fn new(seed: u64, name_space: u64) -> Self {
         let names = Permutation::new(name_space, &mut Streams::new(seed, "bio-s names").at(0));
-        People { facts: Streams::new(seed, "bio-s people"), names }
+        People { facts: Streams::new(seed, "bio-s people"), names, n_names: name_space }
+    }
+
+    /// How many there can be.
+    pub fn n_names(&self) -> u64 {
+        self.n_names
     }
 
     /// Person number `i`. Names are drawn without replacement: place `i` of a permutation of all full names.

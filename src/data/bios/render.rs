@@ -14,6 +14,8 @@ use crate::error::Result;
 pub(super) const EMPLOYER: usize = 4;
 /// Its value follows from the employer and is not counted.
 pub(super) const WORKING_CITY: usize = 5;
+/// The attributes that can be asked for: all that count but the gender, which no sentence is about.
+pub(in crate::data) const ASKABLE: usize = 5;
 /// The fact that comes after those of the first five sentences.
 const GENDER: usize = 5;
 
@@ -79,6 +81,26 @@ impl BioS {
     /// Those who are trained on.
     pub fn n_people(&self) -> u64 {
         self.n_people
+    }
+
+    /// People that the names are enough for, those of other parts of a mixture left out.
+    pub fn n_names(&self) -> u64 {
+        self.people.n_names() - self.first_person
+    }
+
+    /// End-of-text, name and the words before the value, and the value, of one of the first [`ASKABLE`] attributes.
+    pub fn question(&self, person: u64, attribute: usize) -> (Vec<u32>, Vec<u32>) {
+        assert!(attribute < ASKABLE, "attribute {attribute} cannot be asked for");
+        let pieces = &self.pieces;
+        let person = self.people.get(self.first_person + person, pieces);
+        let silent = |sentence: &&Sentence| !matches!(sentence.pronoun, Pronoun::Before(_));
+        let sentences = &pieces.sentences[attribute];
+        let sentence = sentences.iter().find(silent).unwrap_or(&sentences[0]);
+        let mut prompt = vec![pieces.tokenizer.end_of_text()];
+        prompt.extend(self.marker);
+        prompt.extend(person.name(pieces).concat());
+        prompt.extend(&sentence.before[person.gender]);
+        (prompt, person.value(attribute, pieces).concat())
     }
 
     pub fn tokenizer(&self) -> &Tokenizer {

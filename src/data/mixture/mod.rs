@@ -354,9 +354,13 @@ impl Mixture {
 
     /// A document of the studied source in the joint vocabulary.
     pub fn translated(&self, document: Document) -> Document {
+        Document { tokens: self.translated_tokens(&document.tokens), ..document }
+    }
+
+    /// Tokens of the studied source in the joint vocabulary.
+    pub fn translated_tokens(&self, tokens: &[u32]) -> Vec<u32> {
         let part = self.studied.as_ref().expect("a mixture without people has no documents").part;
-        let tokens = document.tokens.iter().map(|&id| self.joint.id(part, id)).collect();
-        Document { tokens, ..document }
+        tokens.iter().map(|&id| self.joint.id(part, id)).collect()
     }
 
     pub fn vocab_size(&self) -> usize {
