@@ -151,9 +151,12 @@ fn end(run: &RunEvidence) -> Point {
     Point { flops: training.flops, seconds: training.seconds, loss: held_out.unwrap_or(training.final_loss) }
 }
 
+/// Raw losses are smoothed over about a tenth of the run at its end.
+const RAW_BANDWIDTH: f64 = 0.1;
+
 fn sooner(control: &Family, family: &Family, cost: impl Fn(&Point) -> f64) -> Sooner {
     let smoothing = match control.stage {
-        Stage::Raw => Smoothing::default(),
+        Stage::Raw => Smoothing::Kernel(RAW_BANDWIDTH),
         Stage::Annealed => Smoothing::Interpolate,
     };
     let curve = |points: &[Point]| {
@@ -165,7 +168,7 @@ fn sooner(control: &Family, family: &Family, cost: impl Fn(&Point) -> f64) -> So
         let Some(other) = family.seeds.get(seed) else { continue };
         let (Some(slow), Some(fast)) = (curve(points), curve(other)) else { continue };
         seeds += 1;
-        let (end, loss) = lowest(&slow, smoothing);
+        let (end, loss) = last(&slow, smoothing);
         match Descent::new(&fast, smoothing).passage(loss) {
             Passage::At(fast) | Passage::Before(fast) => reached.push(end / fast - 1.0),
             Passage::After(fast) => bounds.push(end / fast - 1.0),
@@ -178,13 +181,9 @@ fn sooner(control: &Family, family: &Family, cost: impl Fn(&Point) -> f64) -> So
     }
 }
 
-/// Places at which a smoothed curve is looked at.
-const PLACES: usize = 400;
-
-/// Where a run is lowest, and how low.
-fn lowest(curve: &Curve, smoothing: Smoothing) -> (f64, f64) {
-    let places = curve.smoothed(smoothing, PLACES);
-    places.into_iter().min_by(|a, b| a.1.total_cmp(&b.1)).unwrap_or((curve.range().1, f64::INFINITY))
+/// Where a run ends, and at which loss.
+fn last(curve: &Curve, smoothing: Smoothing) -> (f64, f64) {
+    curve.smoothed(smoothing, 2)[1]
 }
 
 impl Sooner {
@@ -200,10 +199,7 @@ impl Sooner {
                 _ => format!("{} % ({})", percent(estimate.mean), number::plural(estimate.n, "seed")),
             },
             Sooner::Censored { at_most, reached, seeds } => {
-                format!(
-                    "at most {} %: {reached} of {seeds} seeds reach the control's last loss",
-                    percent(*at_most)
-                )
+                format!("at most {} % ({reached} of {seeds} seeds get there)", percent(*at_most))
             }
             Sooner::Unknown => "unknown: no seed in common with the control".to_string(),
         }
@@ -218,7 +214,7 @@ impl ArmSpeedup {
             None => String::new(),
         };
         format!(
-            "Speed-up of {:?} at the lowest {} loss of {control:?}: {} in FLOPs; {} in seconds.{published}",
+            "Speed-up of {:?} at the last {} loss of {control:?}: in FLOPs {}, in seconds {}.{published}",
             self.arm,
             self.stage,
             self.flops.in_words(),

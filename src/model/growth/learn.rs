@@ -267,7 +267,7 @@ fn axes(growth: &Growth, name: &str, [rows, columns]: [usize; 2]) -> [Vec<Stretc
     let column = match () {
         () if is_packed(name) => (0..3).map(part).collect(),
         () if end(&[".mixer.values."]) => vec![part(2)],
-        () if end(&[".qk_norm."]) && columns != small.d_model / small.n_heads => {
+        () if end(&[".qk_norm."]) && columns != old[0] / small.n_heads => {
             vec![part(usize::from(end(&[".keys."])))]
         }
         () if end(&[".qk_norm."]) => keep(columns),

@@ -179,8 +179,9 @@ pub(super) fn packed(block: &BlockConfig, model: &ModelConfig) -> [usize; 3] {
     let widths = Widths::new(model.d_model, model.n_heads, 1);
     match &block.mixer {
         MixerConfig::Attention(attention) => {
-            let keys = attention.n_kv_heads(&widths) * widths.d_head();
-            [widths.d_model, keys, keys]
+            let width = attention.head_width.unwrap_or(widths.d_head());
+            let keys = attention.n_kv_heads(&widths) * width;
+            [widths.n_heads * width, keys, keys]
         }
         MixerConfig::Average(_) => [0, 0, widths.d_model],
     }

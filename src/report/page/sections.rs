@@ -54,7 +54,7 @@ pub fn speedups(comparison: &Comparison) -> String {
         (false, vec![speedup.arm.clone(), speedup.stage.to_string(), flops, seconds, published])
     };
     let table = rows(&heads, &[Side::Left; 5], comparison.speedups.iter().map(row));
-    let what = "<p>Cost of the control over cost of the arm, less 1, at the lowest loss of the control; what came \
+    let what = "<p>Cost of the control over cost of the arm, less 1, at the last loss of the control; what came \
                 before growth is counted.</p>";
     section("Speed-up", &format!("{what}\n{table}"))
 }
