@@ -68,7 +68,8 @@ impl Shelf {
                 "mixtral" "olmo-2-like" "qwen3-like"),
             Shelf::Datasets => built_in!("datasets": "biod" "bios" "corpus" "junk" "mixture" "text"),
             Shelf::Ablations => built_in!("ablations":
-                "gate" "gstack-knowledge" "heads" "llama-to-gpt2" "mlp" "moe" "norm" "position" "quantization"),
+                "cosine-stretch" "gate" "gstack-knowledge" "heads" "iso-flop" "llama-to-gpt2" "mixture" "mlp" "moe" "norm"
+                "position" "quantization" "race" "repeat"),
         }
     }
 }
