@@ -198,3 +198,42 @@ fn a_law_of_mixtures_is_judged_on_mixtures_that_it_has_not_seen() {
         assert!(said.code == 65 && said.err.contains(message), "{file}: {}", said.err);
     }
 }
+
+#[test]
+fn an_optimum_is_predicted_then_trained_in_one_command_and_never_twice() {
+    let folder = Folder::new();
+    let job = ["run", "mixture", "--profile", "smoke", "--set", "repeat.seeds=1", "--quiet"];
+    let said = folder.ask(&job);
+    assert!(said.contains("Predicted, then trained: mean loss"), "{said}");
+    let fit = ["fit", "mixture", "mixture", "--profile", "smoke", "--set", "repeat.seeds=1", "--json"];
+    let json = folder.json(&fit);
+    assert_eq!(json["mixtures"], 10, "the optimum is no part of the fit");
+    let shares = json["optima"][0]["shares"].as_array().unwrap();
+    let sum: f64 = shares.iter().map(|share| share[1].as_f64().unwrap()).sum();
+    assert!((sum - 1.0).abs() < 1e-9 && shares.len() == 5, "{shares:?}");
+    let test = &json["test"];
+    let off = test["predicted"].as_f64().unwrap() / test["measured"].as_f64().unwrap();
+    assert!((off - 1.0).abs() < 0.1 && test["uniform"].is_number(), "{test}");
+    assert!(folder.ask(&job).starts_with("0 runs finished"));
+}
+
+#[test]
+fn runs_race_by_every_axis_and_anneal_apart() {
+    let folder = Folder::new();
+    folder.ask(&["run", "race", "--profile", "smoke", "--quiet"]);
+    let json = folder.json(&["fit", "race", "race", "--profile", "smoke", "--replicates", "20", "--json"]);
+    let heats = json["heats"].as_array().unwrap();
+    for axis in ["hours", "flops", "six-nd", "tokens"] {
+        for schedule in ["cosine", "wsd"] {
+            let raw = |heat: &&serde_json::Value| {
+                heat["axis"] == axis && heat["schedule"] == schedule && heat["stage"] == "raw"
+            };
+            assert_eq!(heats.iter().filter(raw).count(), 1, "{axis} {schedule}");
+        }
+    }
+    let said =
+        folder.ask(&["fit", "scaling", "race", "--profile", "smoke", "--replicates", "20", "--annealing"]);
+    assert!(said.contains("distinct values of parameters, its law needs 3"), "{said}");
+    let said = folder.zoo(&["fit", "mixture", "race", "--profile", "smoke"]);
+    assert!(said.code == 65 && said.err.contains("expected runs on a mixture of sources"), "{}", said.err);
+}

@@ -41,6 +41,7 @@ impl ReportCommand {
         let ablation = Ablation::load(&Presets::here(), &self.ablation, profile, &self.overrides.sets)?;
         let command = command(&self.ablation, &self.overrides);
         let (store, site) = (self.store.open()?, Site::of(&self.device, DTYPE));
+        let ablation = report::fit::extended(&ablation, &store, &site)?;
         let mut json = Vec::new();
         for size in ablation.sizes() {
             let evidence = report::gather(&ablation, size, &store, &site, command.clone())?;

@@ -1,8 +1,10 @@
 //! `zoo run`: does what an ablation asks for, and goes on where it was stopped.
 
 use ablation_zoo::Result;
-use ablation_zoo::plan::{Ablation, Presets};
-use ablation_zoo::run::{Answers, Site};
+use ablation_zoo::laws::mixture::{AtZero, Folds};
+use ablation_zoo::plan::{Ablation, OPTIMUM, Presets, Train};
+use ablation_zoo::report::fit::{self, Measured, MixtureConfig, MixtureData};
+use ablation_zoo::run::{Answers, Site, Store};
 use clap::Args;
 
 use super::execute::{DTYPE, ExecuteArgs, report};
@@ -27,11 +29,15 @@ impl RunCommand {
     pub fn run(&self) -> Result<()> {
         let profile = self.overrides.profile.as_deref();
         let ablation = Ablation::load(&Presets::here(), &self.ablation, profile, &self.overrides.sets)?;
-        let answers = Answers::new(&ablation, Site::of(&self.execute.device, DTYPE));
-        let summary = self.execute.run_all(|store| answers.next(store))?;
+        let site = Site::of(&self.execute.device, DTYPE);
+        let answers = Answers::new(&ablation, site.clone());
+        let summary = self.execute.run_all(|store| match answers.next(store)? {
+            wanted if !wanted.is_empty() => Ok(wanted),
+            _ => Answers::new(&fit::extended(&ablation, store, &site)?, site.clone()).next(store),
+        })?;
         output::print(&report(&summary))?;
         if summary.stopped == 0 {
-            self.answer(&ablation)?;
+            self.answer(&fit::extended(&ablation, &self.execute.store.open()?, &site)?)?;
         }
         summary.check()
     }
@@ -47,6 +53,20 @@ impl RunCommand {
                 super::report::answer(ablation, size, &evidence, None)?;
             }
         }
-        Ok(())
+        match ablation.then.train {
+            Train::Nothing => Ok(()),
+            Train::Optimum => self.prediction(ablation, &store, &site),
+        }
+    }
+
+    /// What the law of mixtures predicted, and what came of it.
+    fn prediction(&self, ablation: &Ablation, store: &Store, site: &Site) -> Result<()> {
+        let runs = Measured::of_ablation(ablation, store, site)?;
+        if runs.iter().all(|run| run.arm() != OPTIMUM) {
+            return Ok(());
+        }
+        let config = MixtureConfig { folds: Folds::LeaveOneMixtureOut, at_zero: AtZero::Offset };
+        let found = fit::mixture(&MixtureData::of_runs(&runs)?, &config)?;
+        output::print(&format!("\n{}", super::fit::mixture::text(&found)))
     }
 }

@@ -10,6 +10,7 @@ use super::preset::Presets;
 use super::question::{Compare, EqualRmax, Question, Repeat};
 use super::resolve::config;
 use super::resolved::Resolved;
+use super::then::Then;
 use super::tree::{Node, path_of};
 use super::walk::Walk;
 use crate::Result;
@@ -39,6 +40,8 @@ pub struct Ablation {
     pub seeds: u64,
     /// What is tuned per arm before anything is reported.
     pub tune: Option<Tune>,
+    /// What follows when every arm is finished.
+    pub then: Then,
     /// The walk that makes the arms, size by size, if one does.
     pub walks: Vec<Walk>,
 }
@@ -112,6 +115,7 @@ impl Ablation {
         let layers = question.layers(presets, None, None).map_err(|error| error.and(&problems))?;
         let seeds = read_or_default::<Repeat>(&question.settings, &["repeat"], &mut problems).seeds;
         let compare = read_or_default::<Compare>(&question.settings, &["compare"], &mut problems);
+        let then = read_or_default::<Then>(&question.settings, &["then"], &mut problems);
         let expect = read_or_default::<Option<String>>(&question.settings, &["expect"], &mut problems);
         let tune = question.tune(&mut problems);
         let mut places = Vec::new();
@@ -148,6 +152,7 @@ impl Ablation {
             arms,
             seeds,
             tune,
+            then,
             walks,
         };
         ablation.check_tune(&question.settings)?;

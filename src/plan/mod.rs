@@ -17,6 +17,7 @@ pub mod resolve;
 mod resolved;
 pub mod runs;
 mod sets;
+pub mod then;
 pub mod stages;
 pub mod tree;
 pub mod walk;
@@ -33,6 +34,7 @@ pub use resolve::{Request, resolve_dataset, resolve_model, resolve_single};
 pub use resolved::Resolved;
 pub use runs::{Edge, Next, Outlook, PlannedRun, Rate, Role, Tuned};
 pub use stages::{Parent, Part, PlannedStage, stages};
+pub use then::{OPTIMUM, Then, Train};
 pub use walk::{Step, Walk};
 
 use data_size::DataSize;

@@ -68,8 +68,11 @@ impl Shelf {
                 "mixtral" "olmo-2-like" "qwen3-like"),
             Shelf::Datasets => built_in!("datasets": "biod" "bios" "corpus" "junk" "mixture" "text"),
             Shelf::Ablations => built_in!("ablations":
-                "gate" "gstack" "gstack-annealed" "gstack-factor" "gstack-knowledge" "gstack-timing" "heads" "llama-to-gpt2"
-                "mlp" "moe" "norm" "position" "quantization"),
+                "cosine-stretch" "gate" "gstack" "gstack-annealed" "gstack-factor" "gstack-knowledge"
+                "gstack-timing" "heads" "iso-flop" "llama-to-gpt2" "mixture" "mlp" "moe" "norm" "position"
+                "quantization" "race" "repeat"),
+                "cosine-stretch" "gate" "gstack-knowledge" "heads" "iso-flop" "llama-to-gpt2" "mixture" "mlp" "moe" "norm"
+                "position" "quantization" "race" "repeat"),
         }
     }
 }

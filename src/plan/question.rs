@@ -27,11 +27,12 @@ const DEFAULT_PROFILE: &str = "quick";
 const MAX_RUNS: u128 = 10_000;
 
 /// Keys of an ablation file.
-const FILE_KEYS: [&str; 9] =
-    ["about", "control", "common", "arms", WALK, "repeat", "tune", "compare", "profiles"];
+const FILE_KEYS: [&str; 10] =
+    ["about", "control", "common", "arms", WALK, "repeat", "tune", "compare", "then", "profiles"];
 
 /// Keys of a profile, besides those of a plan.
-const PROFILE_KEYS: [&str; 8] = ["expect", "size", "dataset", "arms", WALK, "repeat", "tune", "compare"];
+const PROFILE_KEYS: [&str; 9] =
+    ["expect", "size", "dataset", "arms", WALK, "repeat", "tune", "compare", "then"];
 
 /// An arm as its file has it.
 pub(super) struct Change {
@@ -121,7 +122,7 @@ impl<'de> Deserialize<'de> for Sizes {
 pub(super) struct Question {
     pub about: About,
     pub profile: Option<String>,
-    /// `control`, `repeat`, `tune`, `compare`, `arms`, `expect`, with the profile and `--set` over them.
+    /// `control`, `repeat`, `tune`, `compare`, `then`, `arms`, `expect`, with the profile and `--set` over them.
     pub settings: Node,
     pub control: Control,
     pub common: Node,
@@ -149,7 +150,7 @@ impl Question {
         let (profile, overlay) = choose_profile(&file, profile, &mut problems);
         sets.iter().for_each(|set| check_overlay(set, &[], &mut problems));
         let mut settings = Node::table();
-        for key in ["control", WALK, "repeat", "tune", "compare"] {
+        for key in ["control", WALK, "repeat", "tune", "compare", "then"] {
             file.get(&[key]).iter().for_each(|node| settings.set(&[key], (*node).clone()));
         }
         spread_keys(&mut settings);

@@ -44,7 +44,7 @@ impl MixtureCommand {
     /// Fits and prints.
     pub fn run(&self) -> Result<()> {
         let data = of(&self.fit.read()?)?;
-        let folds = match (self.folds, data.mixtures.observations().len() < FEW) {
+        let folds = match (self.folds, data.distinct() < FEW) {
             (Some(count), _) => Folds::Shuffled { count, seed: 0 },
             (None, true) => Folds::LeaveOneMixtureOut,
             (None, false) => Folds::Shuffled { count: 5, seed: 0 },
@@ -70,14 +70,16 @@ fn of(subjects: &Subjects) -> Result<MixtureData> {
             let tables = files.iter().map(|file| Columns::parse(&file.path, &file.text));
             MixtureData::of_tables(&tables.collect::<Result<Vec<Columns>>>()?)
         }
+        ([], runs) => MixtureData::of_runs(runs),
         (files, runs) => {
             let got = format!("{} files and {} runs", files.len(), runs.len());
-            Err(Error::config(Problem::new(got).expected("one or two files")))
+            Err(Error::config(Problem::new(got).expected("one or two files, or runs")))
         }
     }
 }
 
-fn text(found: &MixtureFit) -> String {
+/// The answer as text.
+pub fn text(found: &MixtureFit) -> String {
     let mut text = format!("{} mixtures, {}\n\n", found.mixtures, found.folds);
     let mut rows = Vec::new();
     for law in &found.laws {

@@ -1,6 +1,6 @@
 //! `zoo fit`: laws of files and of finished runs.
 
-mod mixture;
+pub mod mixture;
 mod race;
 mod scaling;
 mod subject;

@@ -3,7 +3,7 @@
 use ablation_zoo::Result;
 use ablation_zoo::error::{Error, Problem};
 use ablation_zoo::laws::bootstrap::Bootstrap;
-use ablation_zoo::laws::curves::{CrossingConfig, Method, Smoothing, Verdict};
+use ablation_zoo::laws::curves::{Axis, CrossingConfig, Method, Smoothing, Verdict};
 use ablation_zoo::report::figure::race::figure;
 use ablation_zoo::report::fit::{self, Answer, Drawn, Entrant, Heat, Race, RaceConfig, Size, Unit};
 use clap::Args;
@@ -98,7 +98,11 @@ fn text(race: &Race) -> String {
     text.push_str("Do small models overtake again?\n\n");
     let row = |answer: &Answer| {
         let place = format!("{} {}", answer.stage, answer.schedule);
-        [answer.axis.to_string(), place.trim_end().to_string(), answer.text.clone()]
+        let axis = match answer.axis {
+            Axis::Hours => "time".to_string(),
+            axis => axis.to_string(),
+        };
+        [axis, place.trim_end().to_string(), answer.text.clone()]
     };
     match race.answers.is_empty() {
         true => text.push_str("  who is small is not known\n"),

@@ -4,6 +4,7 @@ use super::super::evidence::{Basis, CurvePoint};
 use super::super::gather;
 use super::super::number;
 use super::entrant::Entrant;
+use super::then::extended;
 use crate::error::Result;
 use crate::laws::curves::Axis;
 use crate::plan::{Ablation, Plan};
@@ -33,11 +34,21 @@ impl Measured {
         Ok(Measured { label: run.header()?.label, record: run.record()?, curve: gather::curve(run)? })
     }
 
-    /// Every finished run that an ablation reports, each arm at its own best rate.
+    /// Every finished run that an ablation reports, each arm at its own best rate, with the arm that follows from them.
     ///
     /// # Errors
     /// The store or a run of it cannot be read.
     pub fn of_ablation(ablation: &Ablation, store: &Store, site: &Site) -> Result<Vec<Self>> {
+        Measured::of_planned(&extended(ablation, store, site)?, store, site)
+    }
+
+    /// The arm that it was planned for.
+    pub fn arm(&self) -> &str {
+        self.label.split(' ').next().unwrap_or_default()
+    }
+
+    /// The same for the arms as they stand.
+    pub(super) fn of_planned(ablation: &Ablation, store: &Store, site: &Site) -> Result<Vec<Self>> {
         let mut measured = Vec::new();
         for size in ablation.sizes() {
             let evidence = gather::gather(ablation, size, store, site, String::new())?;

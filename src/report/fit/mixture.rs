@@ -10,6 +10,7 @@ use crate::laws::mixture::{
     AtZero, Folds, Form, MixtureLaw, Mixtures, Observation, Score, closed_optimum, extrapolate_steps, fit,
     held_out_predictions, numeric_optimum,
 };
+use crate::plan::OPTIMUM;
 
 /// Measured mixtures with their names.
 #[derive(Debug, Clone, PartialEq)]
@@ -107,9 +108,6 @@ pub struct Tested {
     pub best: Option<(String, f64)>,
 }
 
-/// The name of the arm that is trained in the shares that the first fit holds for the best.
-pub const OPTIMUM: &str = "optimum";
-
 impl MixtureData {
     /// From one table with shares and losses, or two that share an `index`: columns `share_X` (or `train_X`), `loss_X`
     /// (or `metric/X_val_loss`), and `steps` if there are several times.
@@ -160,6 +158,12 @@ impl MixtureData {
         let names = self.names.iter().filter(|other| *other != name).cloned().collect();
         let rest = mixtures.map(|mixtures| MixtureData { mixtures, domains: self.domains.clone(), names });
         (rest.unwrap_or_else(|_| self.clone()), these.into_iter().map(|(_, o)| o.clone()).collect())
+    }
+
+    /// How many different mixtures there are.
+    pub fn distinct(&self) -> usize {
+        let all = self.mixtures.observations();
+        (0..all.len()).filter(|&k| all[..k].iter().all(|other| other.shares != all[k].shares)).count()
     }
 
     fn times(&self) -> Vec<f64> {
@@ -232,7 +236,7 @@ pub fn mixture(data: &MixtureData, config: &MixtureConfig) -> Result<MixtureFit>
         Folds::Shuffled { count, .. } => format!("{count} folds of mixtures"),
     };
     Ok(MixtureFit {
-        mixtures: distinct(&seen.mixtures),
+        mixtures: seen.distinct(),
         folds: count(config.folds),
         verdicts: verdicts(&laws),
         laws,
@@ -240,11 +244,6 @@ pub fn mixture(data: &MixtureData, config: &MixtureConfig) -> Result<MixtureFit>
         optima,
         test,
     })
-}
-
-fn distinct(mixtures: &Mixtures) -> usize {
-    let all = mixtures.observations();
-    (0..all.len()).filter(|&k| all[..k].iter().all(|other| other.shares != all[k].shares)).count()
 }
 
 impl Judged {

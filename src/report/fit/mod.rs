@@ -11,6 +11,7 @@ mod measured;
 mod mixture;
 mod race;
 mod scaling;
+mod then;
 mod unit;
 
 pub use answer::{Answer, Outcome};
@@ -18,9 +19,10 @@ pub use columns::Columns;
 pub use entrant::{Entrant, labels};
 pub use known::Size;
 pub use measured::{Measured, families};
-pub use mixture::{Best, Judged, Later, MixtureConfig, MixtureData, MixtureFit, OPTIMUM, Tested, mixture};
+pub use mixture::{Best, Judged, Later, MixtureConfig, MixtureData, MixtureFit, Tested, mixture};
 pub use race::{Apart, Drawn, Heat, Owner, Race, RaceConfig, race};
 pub use scaling::{Approach, Measurement, Recrossing, Scaling, ScalingConfig, ScalingData, Unseen, scaling};
+pub use then::extended;
 pub use unit::Unit;
 
 use std::path::{Path, PathBuf};
