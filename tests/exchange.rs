@@ -53,9 +53,12 @@ fn a_run_is_handed_over_with_its_tokenizer_and_the_way_to_make_it_again() {
     let (plain, sets) = command.split_once(" --set '").unwrap();
     let sets = sets.trim_end_matches('\'').split("' --set '").flat_map(|set| ["--set", set]);
     again.ask(&plain.split(' ').chain(sets).collect::<Vec<_>>());
-    let fingerprint = |folder: &Folder| folder.json(&["runs", "--json"])[0]["fingerprint"].clone();
+    let fingerprint = |folder: &Folder| {
+        let run = folder.json(&["runs", "--json"])[0]["run"].as_str().unwrap().to_string();
+        run.rsplit('-').nth(2).unwrap().to_string() // NAME-FINGERPRINT-cpu-f32
+    };
     assert_eq!(fingerprint(&again), fingerprint(&folder));
-    assert!(card.contains(fingerprint(&folder).as_str().unwrap().get(..16).unwrap()), "{card}");
+    assert!(card.contains(&format!("fingerprint `{}`", fingerprint(&folder))), "{card}");
 
     let say = |from: &str| folder.ask(&["generate", from, "--prompt", " Mira", "--tokens", "12"]);
     assert_eq!(say("out"), say("gpt2-micro"), "through transformers' files");
@@ -93,6 +96,35 @@ fn a_model_of_transformers_is_read_shown_and_written_again() {
     folder.write("old/config.json", &std::fs::read_to_string(reference("hf-gpt2/config.json")).unwrap());
     folder.write("old/pytorch_model.bin", "x");
     refused(&["import", "old"], 65, "pytorch_model.bin is pickled");
+}
+
+#[test]
+fn a_file_of_tokens_serves_every_dataset_of_text() {
+    let folder = Folder::new();
+    let tokenizer = TokenizerConfig::Gpt2.open([]).unwrap().to_json().unwrap().to_string();
+    folder.write("tokens.json", &tokenizer).write("texts/a.txt", &"It was 1815, and it rained.\n".repeat(99));
+    let path = ["--set", "data.path=texts"];
+    let file = ["--set", "data.tokenizer={ kind = \"file\", path = \"tokens.json\" }"];
+    let described = |name: &str, sets: &[&str]| {
+        let mut described = folder.json(&[&["data", name, "--json"], sets].concat());
+        described["samples"].take();
+        described
+    };
+    assert_eq!(described("text", &[path, file].concat()), described("text", &path));
+    assert_eq!(described("bios", &file), described("bios", &[]), "closed, and read piece by piece");
+    let digits = described("text", &[&path[..], &["--set", "data.tokenizer=gpt2-digits"]].concat());
+    let tokens = |described: &serde_json::Value| described["tokens_per_document"].as_f64().unwrap();
+    assert!(
+        tokens(&digits) > tokens(&described("text", &path)) + 100.0,
+        "1815 is five tokens and no longer two"
+    );
+
+    let absent =
+        [&["data", "text", "--set", "data.tokenizer={ kind = \"file\", path = \"no.json\" }"], &path[..]]
+            .concat();
+    let said = folder.zoo(&absent);
+    assert_eq!(said.code, 2, "{}", said.err);
+    assert!(said.err.contains("data.tokenizer.path: no file \"no.json\""), "{}", said.err);
 }
 
 /// The preset `name` with random weights.
