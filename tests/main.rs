@@ -4,6 +4,7 @@ mod data;
 mod docs;
 mod answer;
 mod catalogue;
+mod exchange;
 mod fit;
 mod generate;
 mod golden;

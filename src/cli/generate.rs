@@ -2,9 +2,9 @@
 
 use std::ops::ControlFlow;
 
+use ablation_zoo::data::Language;
 use ablation_zoo::error::{Error, Problem};
 use ablation_zoo::model::{Choice, Continuation, Sampling};
-use ablation_zoo::run::Trained;
 use ablation_zoo::{Result, device};
 use clap::Args;
 use serde_json::json;
@@ -22,7 +22,7 @@ Examples:
 
 Without --temperature and --top-k it is always the most probable token that comes next.")]
 pub struct GenerateCommand {
-    /// A finished run: its name, the beginning of it, or its folder (`zoo runs` lists them)
+    /// A finished run: its name, the beginning of it, or its folder (`zoo runs` lists them); or a folder of transformers
     run: String,
     /// What the text begins with
     #[arg(long, value_name = "TEXT")]
@@ -55,18 +55,18 @@ impl GenerateCommand {
     /// Prints prompt and continuation, token by token, up to the end of the text.
     pub fn run(&self) -> Result<()> {
         let device = device::open(&self.device)?;
-        let trained = self.store.trained(&self.run, &device)?;
-        let language = &trained.language;
+        let (trained, _) = self.store.model(&self.run, &device)?;
+        let language = trained.language()?;
         let prompt = language.prompt(&self.prompt).map_err(in_prompt)?;
         let room = trained.blueprint.seq_len.saturating_sub(prompt.len());
         let n = self.tokens.unwrap_or(TOKENS.min(room.max(1)));
         let row: Vec<i32> = prompt.iter().map(|token| *token as i32).collect();
         let tokens = Continuation::new(&trained.model, &[row], n, &self.choice())?
             .map(|row| row[0] as u32)
-            .take_while(|token| *token != language.end_of_text());
+            .take_while(|token| Some(*token) != language.end_of_text());
         match self.format.json {
-            true => print_json(&trained, &prompt, tokens.collect()),
-            false => stream(&trained, &prompt, tokens),
+            true => print_json(language, &prompt, tokens.collect()),
+            false => stream(language, &prompt, tokens),
         }
     }
 
@@ -85,17 +85,18 @@ fn in_prompt(mut error: Error) -> Error {
     error
 }
 
-fn print_json(trained: &Trained, prompt: &[u32], tokens: Vec<u32>) -> Result<()> {
-    let text = trained.language.decode(&tokens);
+fn print_json(language: &Language, prompt: &[u32], tokens: Vec<u32>) -> Result<()> {
+    let text = language.decode(&tokens);
     output::print_json(&json!({"prompt_tokens": prompt, "tokens": tokens, "text": text}))
 }
 
 /// Prints whatever of the text is sure: a character that lacks bytes waits for the next token.
-fn stream(trained: &Trained, prompt: &[u32], tokens: impl Iterator<Item = u32>) -> Result<()> {
-    let mut all = prompt[1..].to_vec(); // without the end-of-text that opens it
+fn stream(language: &Language, prompt: &[u32], tokens: impl Iterator<Item = u32>) -> Result<()> {
+    let opening = usize::from(prompt.first().copied() == language.end_of_text());
+    let mut all = prompt[opening..].to_vec();
     let mut printed = String::new();
     let mut show = |all: &[u32], last: bool| {
-        let text = trained.language.decode(all);
+        let text = language.decode(all);
         let sure = if last { text.as_str() } else { text.trim_end_matches('\u{fffd}') };
         let fresh = sure.strip_prefix(printed.as_str()).unwrap_or("");
         let said = output::print_part(fresh);

@@ -7,6 +7,7 @@ mod devices;
 mod diff;
 mod doctor;
 mod execute;
+mod export;
 mod fit;
 mod gc;
 mod generate;
@@ -86,6 +87,10 @@ enum Command {
     Generate(generate::GenerateCommand),
     /// Grow the model of a finished run: more layers, or wider ones
     Grow(grow::Grow),
+    /// Write a model as a folder that Hugging Face's transformers loads
+    Export(export::Export),
+    /// Read a model from a folder of Hugging Face's transformers
+    Import(export::Import),
     /// Describe a dataset in numbers and samples
     Data(data::Data),
     /// List the devices of this machine
@@ -157,6 +162,8 @@ fn run(command: Command) -> Result<ExitCode> {
         Command::Measure(command) => command.run(),
         Command::Generate(command) => command.run(),
         Command::Grow(command) => command.run(),
+        Command::Export(command) => command.run(),
+        Command::Import(command) => command.run(),
         Command::Data(command) => command.run(),
         Command::Devices(command) => command.run(),
         Command::Bench(command) => command.run(),

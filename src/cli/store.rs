@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use ablation_zoo::Result;
 use ablation_zoo::plan::Calibration;
-use ablation_zoo::run::folder::CONFIG;
+use ablation_zoo::run::folder::{CONFIG, PLAN};
 use ablation_zoo::run::{Run, Site, Store, Trained, calibration, store};
 use burn::tensor::Device;
 use clap::Args;
@@ -42,9 +42,17 @@ impl StoreArgs {
         }
     }
 
-    /// The model of a finished run, by whatever names it.
-    pub fn trained(&self, name: &str, device: &Device) -> Result<Trained> {
-        Trained::of_run(&self.run(name)?, device)
+    /// The model of a finished run, by whatever names it, or of a folder that is no run.
+    pub fn model(&self, name: &str, device: &Device) -> Result<(Trained, Option<Run>)> {
+        match folder(name) {
+            Some(folder) if !folder.join(PLAN).exists() && folder.join(CONFIG).exists() => {
+                Ok((Trained::of_folder(folder, device)?, None))
+            }
+            _ => {
+                let run = self.run(name)?;
+                Ok((Trained::of_run(&run, device)?, Some(run)))
+            }
+        }
     }
 }
 

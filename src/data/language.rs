@@ -1,8 +1,10 @@
 //! What a trained model says and hears: text to tokens and back, without the data that it was trained on.
 
+use serde_json::Value as Json;
+
 use super::biod::{self, BioDConfig};
 use super::mixture::{self, Joint};
-use super::tokenizer::Tokenizer;
+use super::tokenizer::{FileVocabulary, Tokenizer};
 use crate::error::Result;
 
 /// How tokens are read and written.
@@ -14,6 +16,8 @@ pub enum Language {
     Symbols(BioDConfig),
     /// The languages of all sources of a mixture, with one vocabulary.
     Joint(Box<Joint>),
+    /// Text, through the `tokenizer.json` of an imported model.
+    File(FileVocabulary),
 }
 
 impl Language {
@@ -22,7 +26,10 @@ impl Language {
     /// # Errors
     /// A word that is not in the vocabulary.
     pub fn prompt(&self, text: &str) -> Result<Vec<u32>> {
-        let mut tokens = vec![self.end_of_text()];
+        if let Language::File(file) = self {
+            return file.prompt(text);
+        }
+        let mut tokens = Vec::from_iter(self.end_of_text());
         tokens.extend(self.encode(text)?);
         Ok(tokens)
     }
@@ -36,6 +43,7 @@ impl Language {
             Language::Text(tokenizer) => tokenizer.encode(text),
             Language::Symbols(config) => config.encode(text),
             Language::Joint(joint) => joint.encode(text),
+            Language::File(file) => file.encode(text),
         }
     }
 
@@ -45,6 +53,7 @@ impl Language {
             Language::Text(tokenizer) => tokenizer.spellings().to_vec(),
             Language::Symbols(config) => config.spellings(),
             Language::Joint(joint) => joint.spellings().to_vec(),
+            Language::File(file) => file.spellings(),
         }
     }
 
@@ -54,15 +63,26 @@ impl Language {
             Language::Text(tokenizer) => tokenizer.decode(tokens),
             Language::Symbols(config) => config.decode(tokens),
             Language::Joint(joint) => joint.decode(tokens),
+            Language::File(file) => file.decode(tokens),
         }
     }
 
-    /// The token that opens a document, and so ends the one before it.
-    pub fn end_of_text(&self) -> u32 {
+    /// The token that opens a document, and so ends the one before it, if there is one.
+    pub fn end_of_text(&self) -> Option<u32> {
         match self {
-            Language::Text(tokenizer) => tokenizer.end_of_text(),
-            Language::Symbols(_) => biod::END_OF_TEXT,
-            Language::Joint(_) => mixture::END_OF_TEXT,
+            Language::Text(tokenizer) => Some(tokenizer.end_of_text()),
+            Language::Symbols(_) => Some(biod::END_OF_TEXT),
+            Language::Joint(_) => Some(mixture::END_OF_TEXT),
+            Language::File(file) => file.has_end_of_text().then(|| file.end_of_text()),
+        }
+    }
+
+    /// The vocabulary as `tokenizer.json`, where it has that form.
+    pub fn tokenizer_json(&self) -> Option<Json> {
+        match self {
+            Language::Text(tokenizer) => tokenizer.to_json(),
+            Language::Symbols(_) | Language::Joint(_) => None,
+            Language::File(file) => file.to_json(),
         }
     }
 }

@@ -53,7 +53,7 @@ pub use language::Language;
 pub use mixture::{Domain, MixtureConfig, SourceConfig};
 pub use opening::Marker;
 pub use text::TextConfig;
-pub use tokenizer::{Tokenizer, TokenizerConfig};
+pub use tokenizer::{FileVocabulary, Tokenizer, TokenizerConfig};
 
 /// The longest sequence a dataset will cut, a guard against typing errors.
 const MAX_SEQ_LEN: u64 = 1 << 20;
@@ -266,16 +266,21 @@ impl DataConfig {
         }
     }
 
-    /// The files outside the program that decide what is learned, with their hashes, sorted by path.
+    /// The files outside the program that decide what is learned, with their hashes, sorted by path;
+    /// the tokenizer's comes last.
     pub fn external_files(&self) -> Result<Vec<ExternalFile>> {
         self.external_paths()?.into_iter().map(ExternalFile::read).collect()
     }
 
     fn external_paths(&self) -> Result<Vec<PathBuf>> {
+        let with = |mut paths: Vec<PathBuf>, tokenizer: Option<PathBuf>| {
+            paths.extend(tokenizer);
+            paths
+        };
         Ok(match self {
-            DataConfig::BioS(config) => config.pools.files(),
+            DataConfig::BioS(config) => with(config.pools.files(), config.tokenizer.file()),
             DataConfig::BioD(_) | DataConfig::Corpus(_) => Vec::new(),
-            DataConfig::Text(config) => config.files()?,
+            DataConfig::Text(config) => with(config.files()?, config.tokenizer.file()),
             DataConfig::Mixture(config) => {
                 let mut paths = Vec::new();
                 for source in config.sources.values() {

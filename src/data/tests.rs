@@ -165,6 +165,18 @@ fn the_files_of_a_folder_are_hashed_and_built_in_data_has_none() {
 }
 
 #[test]
+fn the_file_of_a_tokenizer_is_hashed_with_the_rest() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("tokenizer.json");
+    std::fs::write(&path, "any").unwrap();
+    let file = tokenizer::FileConfig { path: path.clone(), end_of_text: None };
+    let config = BioSConfig { tokenizer: TokenizerConfig::File(file), ..BioSConfig::default() };
+    let files = DataConfig::BioS(config).external_files().unwrap();
+    let hashed = [ExternalFile { path, blake3: blake3::hash(b"any").to_string() }];
+    assert_eq!(files, hashed);
+}
+
+#[test]
 fn the_dataset_files_of_the_repository_say_what_their_notes_promise() {
     for (text, kind, vocab_size, tokens) in [
         (include_str!("../../datasets/bios.toml"), "bio-s", 3332, 73.33),

@@ -46,7 +46,7 @@ impl TextConfig {
             let got = format!("no folder {:?}", self.path.display().to_string());
             return Err(Error::config(Problem::new(got).key("data.path").expected("a folder of text files")));
         }
-        Ok(())
+        self.tokenizer.check()
     }
 
     /// The files, sorted by path.
@@ -69,7 +69,10 @@ impl TextConfig {
     /// The tokenizer; one of words has those of the files.
     pub(super) fn tokenizer(&self) -> Result<Tokenizer> {
         match self.tokenizer {
-            TokenizerConfig::Gpt2 | TokenizerConfig::Bytes => Ok(self.tokenizer.open([])),
+            TokenizerConfig::Gpt2
+            | TokenizerConfig::Gpt2Digits
+            | TokenizerConfig::Bytes
+            | TokenizerConfig::File(_) => self.tokenizer.open([]),
             TokenizerConfig::Words => Ok(self.read()?.tokenizer),
         }
     }
@@ -82,7 +85,7 @@ impl TextConfig {
     pub(super) fn open(&self, opening: &Opening) -> Result<Text> {
         let &Opening { seed, seq_len, .. } = opening;
         let texts = self.files()?.iter().map(|path| read_text(path)).collect::<Result<Vec<_>>>()?;
-        let tokenizer = self.tokenizer.open(texts.iter().map(String::as_str));
+        let tokenizer = self.tokenizer.open(texts.iter().map(String::as_str))?;
         let marker = opening.marker_token(tokenizer.vocab_size());
         let (mut training, mut held_out) = (Vec::new(), Vec::new());
         for text in &texts {

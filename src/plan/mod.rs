@@ -71,6 +71,17 @@ impl Plan {
         writer::document(&writer::write(self))
     }
 
+    /// One of its tables.
+    pub fn to_toml_of(&self, table: &str) -> String {
+        writer::document(&writer::write(self).only(&[table]))
+    }
+
+    /// One of its tables in one line, as `--set` takes it: `training={ batch = 8 }`.
+    pub fn to_set_of(&self, table: &str) -> String {
+        let tree = writer::write(self);
+        format!("{table}={}", tree.get(&[table]).map(writer::inline).unwrap_or_default())
+    }
+
     /// Reads a plan as strictly as every other file; `name` is what messages call it.
     ///
     /// # Errors

@@ -4,6 +4,7 @@ pub mod ablation;
 pub mod calibration;
 pub mod environment;
 pub mod executor;
+pub mod export;
 pub mod folder;
 pub mod gc;
 pub mod grow;

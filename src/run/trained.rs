@@ -1,11 +1,28 @@
-//! A trained model, ready to speak: from the folder of a finished run.
+//! A trained model, ready to speak: a finished run, a folder of ours, or a folder of `transformers`.
+//!
+//! A folder of ours is what `zoo import` writes: `config.json` and `model.safetensors` as a run has them,
+//! `tokenizer.json` if there was one, `model.toml` for `zoo show` and `zoo train`, and a manifest.
+
+use std::path::Path;
 
 use burn::tensor::Device;
+use serde::{Deserialize, Serialize};
 
-use super::folder::{MODEL, Run};
-use crate::data::Language;
-use crate::error::Result;
-use crate::model::{Blueprint, Decoder, weights};
+use super::folder::{CONFIG, MODEL, Run};
+use crate::data::{FileVocabulary, Language};
+use crate::error::{Error, Problem, Result};
+use crate::model::exchange::{self, Imported};
+use crate::model::weights::{self, Weights};
+use crate::model::{Blueprint, Decoder};
+use crate::plan::Plan;
+use crate::training::manifest::{self, MANIFEST};
+
+/// A vocabulary in the form of Hugging Face.
+pub const TOKENIZER: &str = "tokenizer.json";
+/// The model as a file of models/.
+const MODEL_TOML: &str = "model.toml";
+/// Version of the format of `config.json`.
+const FORMAT: u32 = 1;
 
 /// A trained model and what it speaks.
 #[derive(Debug)]
@@ -14,8 +31,15 @@ pub struct Trained {
     pub blueprint: Blueprint,
     /// The model.
     pub model: Decoder,
-    /// How its tokens are read and written.
-    pub language: Language,
+    /// How its tokens are read and written; a folder without tokenizer does not say.
+    pub language: Option<Language>,
+}
+
+#[derive(Serialize, Deserialize)]
+struct Config {
+    format: u32,
+    #[serde(flatten)]
+    blueprint: Blueprint,
 }
 
 impl Trained {
@@ -30,6 +54,66 @@ impl Trained {
         let blueprint = Blueprint { model: plan.model, vocab_size, seq_len };
         let path = run.file(MODEL);
         let model = blueprint.build(weights::read(&path)?.0, &path.display().to_string(), device)?;
-        Ok(Trained { blueprint, model, language: plan.data.language()? })
+        Ok(Trained { blueprint, model, language: Some(plan.data.language()?) })
     }
+
+    /// The model of a folder, of ours or of `transformers`.
+    ///
+    /// # Errors
+    /// It holds no model, or one that is damaged or cannot be built here.
+    pub fn of_folder(folder: &Path, device: &Device) -> Result<Self> {
+        let (blueprint, weights) = match exchange::is_foreign(folder) {
+            true => {
+                let Imported { blueprint, weights, .. } = exchange::import(folder, None)?;
+                (blueprint, weights)
+            }
+            false => read(folder)?,
+        };
+        let model = blueprint.build(weights, &folder.display().to_string(), device)?;
+        let path = folder.join(TOKENIZER);
+        let language = match path.is_file() {
+            true => Some(Language::File(FileVocabulary::read(&path, None)?)),
+            false => None,
+        };
+        Ok(Trained { blueprint, model, language })
+    }
+
+    /// How its tokens are read and written.
+    ///
+    /// # Errors
+    /// Nobody knows: its folder has no tokenizer.
+    pub fn language(&self) -> Result<&Language> {
+        self.language.as_ref().ok_or_else(|| {
+            let problem = Problem::new(format!("the folder of this model has no {TOKENIZER}"));
+            Error::data(problem.remedy("put there the one that the model was trained with"))
+        })
+    }
+}
+
+fn read(folder: &Path) -> Result<(Blueprint, Weights)> {
+    if folder.join(MANIFEST).exists() {
+        manifest::verify(folder)?;
+    }
+    let config: Config = manifest::read_json(&folder.join(CONFIG), FORMAT)?;
+    Ok((config.blueprint, weights::read(&folder.join(MODEL))?.0))
+}
+
+/// Writes a model of `transformers`, and the tokenizer of its folder, as a folder of ours.
+///
+/// # Errors
+/// The folder is there and not empty, or cannot be written.
+pub fn keep(imported: &Imported, source: &Path, folder: &Path) -> Result<()> {
+    super::export::make_empty(folder)?;
+    let Imported { blueprint, weights, class } = imported;
+    manifest::write_json(&folder.join(CONFIG), &Config { format: FORMAT, blueprint: blueprint.clone() })?;
+    weights::write(&folder.join(MODEL), weights, &[])?;
+    let tokenizer = source.join(TOKENIZER);
+    if tokenizer.is_file() {
+        std::fs::copy(&tokenizer, folder.join(TOKENIZER)).map_err(|e| Error::io("copy", &tokenizer, e))?;
+    }
+    let plan = Plan { model: blueprint.model.clone(), ..Plan::default() };
+    let note = format!("# Imported from {} ({}).\n", source.display(), class.architecture());
+    let toml = note + &plan.to_toml_of("model");
+    manifest::write_atomically(&folder.join(MODEL_TOML), toml.as_bytes())?;
+    manifest::seal(folder)
 }

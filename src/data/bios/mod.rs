@@ -105,6 +105,7 @@ impl BioSConfig {
             return Err(out_of_range("people", self.people, "at least 1"));
         }
         check_range("seq_len", self.seq_len as u64, 1..=MAX_SEQ_LEN)?;
+        self.tokenizer.check()?;
         self.pools.check()
     }
 
@@ -113,7 +114,7 @@ impl BioSConfig {
     }
 
     pub(super) fn pieces(&self) -> Result<Pieces> {
-        Pieces::new(&self.pools.load()?, self.tokenizer)
+        Pieces::new(&self.pools.load()?, &self.tokenizer)
     }
 
     /// Where names come from.

@@ -60,7 +60,7 @@ impl Runs {
     fn new(tokenizer: &Tokenizer, texts: &[String]) -> Result<Self> {
         let mut runs = Runs::default();
         for text in texts {
-            runs.tokens.extend(tokenizer.encode(text)?);
+            runs.tokens.extend(tokenizer.encode_piece(text)?);
             runs.ends.push(runs.tokens.len() as u32);
         }
         Ok(runs)
@@ -116,9 +116,9 @@ impl Texts {
 }
 
 impl Pieces {
-    pub(super) fn new(pools: &Pools, config: TokenizerConfig) -> Result<Self> {
+    pub(super) fn new(pools: &Pools, config: &TokenizerConfig) -> Result<Self> {
         let texts = Texts::new(pools);
-        let tokenizer = config.closed(texts.all());
+        let tokenizer = config.closed(texts.all())?;
         let [
             first_names,
             middle_names,
@@ -206,7 +206,7 @@ fn half_tokens(tokenizer: &Tokenizer, half: &Half, pronoun: &str) -> Result<Half
     let mut ends = Vec::new();
     let mut tokens = Vec::new();
     for piece in half.pieces(pronoun) {
-        tokens.extend(tokenizer.encode(&piece)?);
+        tokens.extend(tokenizer.encode_piece(&piece)?);
         ends.push(tokens.len());
     }
     Ok((tokens, half.after_pronoun.as_ref().map(|_| ends[0]..ends[1])))

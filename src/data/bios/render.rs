@@ -59,7 +59,7 @@ impl BioS {
         if config.people > name_space {
             return Err(pieces::too_few_names(config.people, name_space));
         }
-        let pieces = Pieces::new(&pools, config.tokenizer)?;
+        let pieces = Pieces::new(&pools, &config.tokenizer)?;
         Ok(BioS {
             marker: opening.marker_token(pieces.tokenizer.vocab_size()),
             pieces,

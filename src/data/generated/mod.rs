@@ -96,7 +96,7 @@ impl CorpusConfig {
 
     pub(super) fn tokenizer(&self) -> Tokenizer {
         let text: String = self.language.words().iter().map(|word| format!(" {word}")).collect();
-        TokenizerConfig::Words.closed([text.as_str()])
+        TokenizerConfig::Words.closed([text.as_str()]).expect("words need no file")
     }
 
     /// The entropy of a token given all before it, in nats: what a perfect model loses, where it is known.

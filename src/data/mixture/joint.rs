@@ -34,7 +34,8 @@ impl Joint {
             let own = language.spellings().into_iter().zip(0..);
             let end = language.end_of_text();
             ids.push(
-                own.map(|(spelling, id)| if id == end { END_OF_TEXT } else { id_of(spelling) }).collect(),
+                own.map(|(spelling, id)| if Some(id) == end { END_OF_TEXT } else { id_of(spelling) })
+                    .collect(),
             );
         }
         for (ids, name) in ids.iter_mut().zip(markers) {

@@ -1,0 +1,213 @@
+//! A vocabulary of somebody else's: any `tokenizer.json` of Hugging Face.
+
+use std::collections::BTreeSet;
+use std::path::{Path, PathBuf};
+
+use serde::{Deserialize, Serialize};
+
+use super::unknown;
+use crate::error::{Error, Problem, Result};
+
+/// The spellings of end-of-text that are looked for, in this order.
+const ENDS_OF_TEXT: [&str; 8] = [
+    "<|endoftext|>",
+    "<|end_of_text|>",
+    "</s>",
+    "<eos>",
+    "<|im_end|>",
+    "<｜end▁of▁sentence｜>",
+    "[SEP]",
+    "<|end|>",
+];
+/// Texts that may stand before a piece, so that it is read as the middle of a text.
+const BEFORE: [&str; 3] = ["a", "1", "\n"];
+
+/// A `tokenizer.json`.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct FileConfig {
+    /// The file.
+    pub path: PathBuf,
+    /// The token that opens each document; absent: the end of a text, as the file's special tokens spell it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub end_of_text: Option<String>,
+}
+
+/// The file, read, and which of its tokens are kept.
+#[derive(Debug, Clone)]
+pub struct FileVocabulary {
+    tokenizer: Box<tokenizers::Tokenizer>,
+    end_of_text: Option<u32>,
+    kept: Kept,
+}
+
+/// Which tokens of the file there are.
+#[derive(Debug, Clone)]
+enum Kept {
+    /// All, by the file's ids.
+    All,
+    /// Some: our ids by theirs, and theirs by ours.
+    Some { ours: Vec<Option<u32>>, theirs: Vec<u32> },
+}
+
+impl FileConfig {
+    pub(in crate::data) fn check(&self) -> Result<()> {
+        match self.path.is_file() {
+            true => Ok(()),
+            false => {
+                let problem = Problem::new(format!("no file {:?}", self.path.display().to_string()));
+                Err(Error::config(problem.key("data.tokenizer.path").expected("a tokenizer.json")))
+            }
+        }
+    }
+
+    /// The file with all its tokens.
+    pub(super) fn open(&self) -> Result<FileVocabulary> {
+        let vocabulary = FileVocabulary::read(&self.path, self.end_of_text.as_deref())?;
+        if vocabulary.end_of_text.is_some() {
+            return Ok(vocabulary);
+        }
+        let (got, expected) = match &self.end_of_text {
+            Some(token) => (format!("{} has no token {token:?}", self.path.display()), None),
+            None => (
+                format!("{} has no end-of-text token", self.path.display()),
+                Some(format!("one of {}", ENDS_OF_TEXT.join(" "))),
+            ),
+        };
+        let problem = Problem { expected, ..Problem::new(got) }.key("data.tokenizer.end_of_text");
+        Err(Error::data(problem.remedy("name a token of the file that opens each document")))
+    }
+
+    /// The file with end-of-text (id 0) and the tokens of `texts`, each of which goes on where another ends.
+    pub(super) fn closed<'a>(&self, texts: impl IntoIterator<Item = &'a str>) -> Result<FileVocabulary> {
+        let mut vocabulary = self.open()?;
+        let mut used = BTreeSet::new();
+        for text in texts {
+            used.extend(vocabulary.piece(text)?);
+        }
+        let end_of_text = vocabulary.end_of_text();
+        used.remove(&end_of_text);
+        let theirs: Vec<u32> = std::iter::once(end_of_text).chain(used).collect();
+        let mut ours = vec![None; vocabulary.vocab_size()];
+        for (id, &token) in theirs.iter().enumerate() {
+            ours[token as usize] = Some(id as u32);
+        }
+        vocabulary.kept = Kept::Some { ours, theirs };
+        Ok(vocabulary)
+    }
+}
+
+impl FileVocabulary {
+    /// Reads a `tokenizer.json`.
+    ///
+    /// # Errors
+    /// It cannot be read, or is none.
+    pub fn read(path: &Path, end_of_text: Option<&str>) -> Result<Self> {
+        let text = std::fs::read(path).map_err(|e| Error::io("read", path, e))?;
+        let mut tokenizer = tokenizers::Tokenizer::from_bytes(&text).map_err(|e| {
+            let problem = Problem::new(format!("{}: {e}", path.display()));
+            Error::data(problem.expected("a tokenizer.json of Hugging Face"))
+        })?;
+        tokenizer.with_padding(None).with_truncation(None).expect("no truncation is always possible");
+        let spelt = end_of_text.map_or(ENDS_OF_TEXT.to_vec(), |token| vec![token]);
+        let end_of_text = spelt.iter().find_map(|token| tokenizer.token_to_id(token));
+        Ok(FileVocabulary { tokenizer: Box::new(tokenizer), end_of_text, kept: Kept::All })
+    }
+
+    /// How many tokens there are: the highest id and one.
+    pub fn vocab_size(&self) -> usize {
+        match &self.kept {
+            Kept::All => self.tokenizer.get_vocab(true).values().max().map_or(0, |id| *id as usize + 1),
+            Kept::Some { theirs, .. } => theirs.len(),
+        }
+    }
+
+    /// Our id of the token that ends a text; 0 where there is none.
+    pub fn end_of_text(&self) -> u32 {
+        match &self.kept {
+            Kept::All => self.end_of_text.unwrap_or(0),
+            Kept::Some { .. } => 0,
+        }
+    }
+
+    /// Whether the file has a token that ends a text.
+    pub fn has_end_of_text(&self) -> bool {
+        self.end_of_text.is_some()
+    }
+
+    /// The tokens of a whole text with what its makers put around it, by the file's ids.
+    pub fn prompt(&self, text: &str) -> Result<Vec<u32>> {
+        let encoding = self.tokenizer.encode(text, true).map_err(|e| cannot(text, e))?;
+        Ok(encoding.get_ids().to_vec())
+    }
+
+    /// How the file spells each token; an id without a token has a name that is no token's.
+    pub(in crate::data) fn spellings(&self) -> Vec<Vec<u8>> {
+        let theirs = |id: u32| match &self.kept {
+            Kept::All => id,
+            Kept::Some { theirs, .. } => theirs[id as usize],
+        };
+        let spelt = |id| self.tokenizer.id_to_token(id).unwrap_or_else(|| format!("<no token {id}>"));
+        (0..self.vocab_size() as u32).map(|id| spelt(theirs(id)).into_bytes()).collect()
+    }
+
+    /// The tokens of a whole text.
+    pub(in crate::data) fn encode(&self, text: &str) -> Result<Vec<u32>> {
+        self.keep(self.theirs(text)?)
+    }
+
+    /// The tokens of a text that goes on where another ends.
+    pub(super) fn encode_piece(&self, text: &str) -> Result<Vec<u32>> {
+        self.keep(self.piece(text)?)
+    }
+
+    fn theirs(&self, text: &str) -> Result<Vec<u32>> {
+        let encoding = self.tokenizer.encode(text, false).map_err(|e| cannot(text, e))?;
+        Ok(encoding.get_ids().to_vec())
+    }
+
+    /// What `text` adds to a text before it: many files put a mark before the first word, and only there.
+    fn piece(&self, text: &str) -> Result<Vec<u32>> {
+        for before in BEFORE {
+            let (alone, both) = (self.theirs(before)?, self.theirs(&format!("{before}{text}"))?);
+            if let Some(piece) = both.strip_prefix(alone.as_slice()) {
+                return Ok(piece.to_vec());
+            }
+        }
+        let problem = Problem::new(format!("the tokens of {text:?} depend on what stands before it"));
+        Err(Error::data(
+            problem.key("data.tokenizer").remedy("use this tokenizer with a dataset of kind text"),
+        ))
+    }
+
+    fn keep(&self, tokens: Vec<u32>) -> Result<Vec<u32>> {
+        let Kept::Some { ours, .. } = &self.kept else { return Ok(tokens) };
+        let spelling = |id: u32| self.tokenizer.id_to_token(id).unwrap_or_default();
+        let ours = |id: u32| {
+            ours.get(id as usize).copied().flatten().ok_or_else(|| unknown(spelling(id).as_bytes()))
+        };
+        tokens.into_iter().map(ours).collect()
+    }
+
+    /// What tokens read as.
+    pub fn decode(&self, tokens: &[u32]) -> String {
+        let theirs = |id: &u32| match &self.kept {
+            Kept::All => *id,
+            Kept::Some { theirs, .. } => theirs.get(*id as usize).copied().unwrap_or(u32::MAX),
+        };
+        let theirs: Vec<u32> = tokens.iter().map(theirs).collect();
+        self.tokenizer.decode(&theirs, false).unwrap_or_default()
+    }
+
+    /// The file itself, unless tokens were left out.
+    pub(in crate::data) fn to_json(&self) -> Option<serde_json::Value> {
+        match &self.kept {
+            Kept::All => serde_json::to_value(&*self.tokenizer).ok(),
+            Kept::Some { .. } => None,
+        }
+    }
+}
+
+fn cannot(text: &str, error: tokenizers::Error) -> Error {
+    Error::data(Problem::new(format!("cannot encode {text:?}: {error}")))
+}

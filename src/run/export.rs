@@ -1,0 +1,155 @@
+//! A trained model as a folder that `transformers` loads: config, weights, tokenizer, and a card that says what it is.
+
+use std::fs;
+use std::path::Path;
+
+use serde_json::{Map, Value as Json, json};
+
+use super::folder::Run;
+use super::record::RunRecord;
+use super::trained::{TOKENIZER, Trained};
+use crate::error::{Error, Problem, Result};
+use crate::model::exchange::{self, CONFIG, Class, Exported, WEIGHTS};
+use crate::model::weights;
+use crate::training::manifest;
+
+/// The card.
+const CARD: &str = "README.md";
+/// The model of the run, as a file of models/.
+const MODEL_TOML: &str = "zoo/model.toml";
+/// Its data, as a file of datasets/.
+const DATA_TOML: &str = "zoo/data.toml";
+
+/// Writes `trained` for `transformers`; `run` is where it comes from, if it is a run.
+///
+/// # Errors
+/// No class of `transformers` can hold it, or the folder is not empty or cannot be written.
+pub fn to_transformers(trained: &Trained, run: Option<&Run>, folder: &Path) -> Result<Class> {
+    let Exported { class, mut config, weights } =
+        exchange::export(&trained.blueprint, &weights::of(&trained.model))?;
+    let record = run.map(Run::record).transpose()?;
+    make_empty(folder)?;
+    let tokenizer = trained.language.as_ref().and_then(|language| language.tokenizer_json());
+    if let Some(end) = trained.language.as_ref().and_then(|language| language.end_of_text()) {
+        config.insert("bos_token_id".to_string(), json!(end));
+        config.insert("eos_token_id".to_string(), json!(end));
+    }
+    write_json(&folder.join(CONFIG), &Json::Object(config))?;
+    weights::write(&folder.join(WEIGHTS), &weights, &[])?;
+    if let Some(tokenizer) = &tokenizer {
+        write_json(&folder.join(TOKENIZER), tokenizer)?;
+        write_json(
+            &folder.join("tokenizer_config.json"),
+            &tokenizer_config(tokenizer, trained.blueprint.seq_len),
+        )?;
+    }
+    if let Some(record) = &record {
+        fs::create_dir_all(folder.join("zoo")).map_err(|e| Error::io("create", folder, e))?;
+        write(&folder.join(MODEL_TOML), &record.plan.to_toml_of("model"))?;
+        write(&folder.join(DATA_TOML), &record.plan.to_toml_of("data"))?;
+    }
+    let card = match (run, &record) {
+        (Some(run), Some(record)) => card_of_run(run, record, class, tokenizer.is_some())?,
+        _ => card(class, tokenizer.is_some()),
+    };
+    write(&folder.join(CARD), &card)?;
+    Ok(class)
+}
+
+/// Makes a folder, or takes one that is empty.
+pub(super) fn make_empty(folder: &Path) -> Result<()> {
+    let is_empty = fs::read_dir(folder).map(|mut entries| entries.next().is_none());
+    match is_empty {
+        Ok(true) => Ok(()),
+        Ok(false) => {
+            let problem = Problem::new(format!("{} is not empty", folder.display()));
+            Err(Error::config(problem.remedy("name a new folder; nothing is overwritten")))
+        }
+        Err(_) => fs::create_dir_all(folder).map_err(|e| Error::io("create", folder, e)),
+    }
+}
+
+fn write(path: &Path, text: &str) -> Result<()> {
+    manifest::write_atomically(path, text.as_bytes())
+}
+
+fn write_json(path: &Path, value: &Json) -> Result<()> {
+    write(path, &format!("{value:#}\n"))
+}
+
+/// What `AutoTokenizer` asks for beside the tokenizer itself.
+fn tokenizer_config(tokenizer: &Json, seq_len: usize) -> Json {
+    let mut config = Map::from_iter([
+        ("tokenizer_class".to_string(), json!("PreTrainedTokenizerFast")),
+        ("model_max_length".to_string(), json!(seq_len)),
+        ("clean_up_tokenization_spaces".to_string(), json!(false)),
+    ]);
+    if tokenizer["added_tokens"][0]["content"] == crate::data::tokenizer::END_OF_TEXT {
+        for role in ["bos_token", "eos_token"] {
+            config.insert(role.to_string(), json!(crate::data::tokenizer::END_OF_TEXT));
+        }
+    }
+    Json::Object(config)
+}
+
+/// How the model is used.
+fn card(class: Class, has_tokenizer: bool) -> String {
+    let tokenizer = match has_tokenizer {
+        true => {
+            "tokenizer = AutoTokenizer.from_pretrained(\".\")\n\
+            tokens = model.generate(**tokenizer(\"\", return_tensors=\"pt\"), max_new_tokens=40)\n\
+            print(tokenizer.decode(tokens[0]))\n"
+        }
+        false => "# Its tokens are symbols without a text: model(torch.tensor([[0, 1, 2]])).logits\n",
+    };
+    format!(
+        "# {}\n\nExported by ablation-zoo {}.\n\n```python\nfrom transformers import AutoModelForCausalLM, AutoTokenizer\n\n\
+        model = AutoModelForCausalLM.from_pretrained(\".\")\n{tokenizer}```\n",
+        class.architecture(),
+        env!("CARGO_PKG_VERSION"),
+    )
+}
+
+/// What the model was made for, of what, how well it does, and how to make it again.
+fn card_of_run(run: &Run, record: &RunRecord, class: Class, has_tokenizer: bool) -> Result<String> {
+    let (header, plan) = (run.header()?, &record.plan);
+    let training = &record.training;
+    let mut rows = vec![
+        ("run", header.label),
+        ("arm", header.arm),
+        ("parameters", record.params.total.to_string()),
+        ("data", plan.data.kind().to_string()),
+        ("seed", plan.seed.to_string()),
+        (
+            "training",
+            format!("{} steps, {} tokens, {:.3e} FLOPs", training.steps, training.tokens, training.flops),
+        ),
+        (
+            "training loss",
+            format!("{:.4} nats per token, mean of the last 5 % of steps", training.final_loss),
+        ),
+    ];
+    if let Some(capacity) = &record.measurements.capacity {
+        let (bits, most, error) =
+            (capacity.bits_per_param, capacity.max_bits_per_param, capacity.measurement_error);
+        rows.push((
+            "knowledge",
+            format!("{bits:.4} bits per parameter of {most:.4} (+- {error:.4} from measuring)"),
+        ));
+    }
+    if let Some(loss) = &record.measurements.held_out {
+        rows.push(("held-out loss", format!("{:.4} nats per token", loss.nats_per_token)));
+    }
+    let rows: String = rows.iter().map(|(name, value)| format!("| {name} | {value} |\n")).collect();
+    let (training, measure) = (plan.to_set_of("training"), plan.to_set_of("measure"));
+    let files = format!("./{MODEL_TOML} ./{DATA_TOML}");
+    let repeat = format!("zoo train {files} --seed {} --set '{training}' --set '{measure}'", plan.seed);
+    let digits = run.fingerprint();
+    Ok(format!(
+        "{}\n## What it is\n\n| | |\n|---|---|\n{rows}\n## How to repeat it\n\n```\n{repeat}\n```\n\nin this folder is the run of \
+        fingerprint `{digits}`, whose numbers it gives again. Made by version {} on {}.\n",
+        card(class, has_tokenizer),
+        record.environment.version,
+        record.environment.processor,
+    ))
+}

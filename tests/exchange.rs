@@ -1,0 +1,233 @@
+//! Models to and from Hugging Face's `transformers`, as users meet it. What needs Python runs where `ZOO_PYTHON` names
+//! one that has `transformers`: `ZOO_PYTHON=python3 cargo test --test zoo exchange`.
+
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use ablation_zoo::data::TokenizerConfig;
+use ablation_zoo::model::exchange::Class;
+use ablation_zoo::model::{Blueprint, weights};
+use ablation_zoo::plan::{Presets, Request, resolve_single};
+use ablation_zoo::run::{Trained, export};
+use ablation_zoo::{Error, device};
+use burn::tensor::{Int, Tensor, TensorData};
+
+use crate::program::Folder;
+
+fn reference(name: &str) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/reference").join(name)
+}
+
+/// Biographies of a few people, learned for a second.
+const BIOS: [&str; 10] = [
+    "--set",
+    "data.people=16",
+    "--set",
+    "data.seq_len=256",
+    "--set",
+    "training.batch=4",
+    "--set",
+    "training.schedule.warmup_steps=2",
+    "--set",
+    "training.length.count=6",
+];
+
+#[test]
+fn a_run_is_handed_over_with_its_tokenizer_and_the_way_to_make_it_again() {
+    let folder = Folder::new();
+    folder.ask(&[&["train", "gpt2:micro", "bios", "--seed", "3"], &BIOS[..]].concat());
+    let said = folder.ask(&["export", "gpt2-micro", "--to", "hf", "out"]);
+    assert!(said.contains("GPTNeoXForCausalLM in out"), "{said}");
+    let text = |file: &str| std::fs::read_to_string(folder.path().join("out").join(file)).unwrap();
+    assert!(text("config.json").contains("\"use_parallel_residual\": false"));
+    let card = text("README.md");
+    for part in ["| seed | 3 |", "bits per parameter of", "AutoModelForCausalLM.from_pretrained"] {
+        assert!(card.contains(part), "{card}");
+    }
+
+    let again = Folder::new();
+    for file in ["zoo/model.toml", "zoo/data.toml"] {
+        again.write(file, &text(file));
+    }
+    let command = card.lines().find_map(|line| line.strip_prefix("zoo ")).unwrap();
+    let (plain, sets) = command.split_once(" --set '").unwrap();
+    let sets = sets.trim_end_matches('\'').split("' --set '").flat_map(|set| ["--set", set]);
+    again.ask(&plain.split(' ').chain(sets).collect::<Vec<_>>());
+    let fingerprint = |folder: &Folder| {
+        let run = folder.json(&["runs", "--json"])[0]["run"].as_str().unwrap().to_string();
+        run.rsplit('-').nth(2).unwrap().to_string() // NAME-FINGERPRINT-cpu-f32
+    };
+    assert_eq!(fingerprint(&again), fingerprint(&folder));
+    assert!(card.contains(&format!("fingerprint `{}`", fingerprint(&folder))), "{card}");
+
+    let say = |from: &str| folder.ask(&["generate", from, "--prompt", " Mira", "--tokens", "12"]);
+    assert_eq!(say("out"), say("gpt2-micro"), "through transformers' files");
+    folder.ask(&["import", "out"]);
+    assert_eq!(say("imported/out"), say("gpt2-micro"), "and through ours");
+}
+
+#[test]
+fn a_model_of_transformers_is_read_shown_and_written_again() {
+    let folder = Folder::new();
+    let source = reference("hf-llama").display().to_string();
+    let said = folder.ask(&["import", &source]);
+    assert!(
+        said.starts_with("LlamaForCausalLM of 4,368 parameters in imported/hf-llama, for rows of up to 8"),
+        "{said}"
+    );
+    let shown = folder.ask(&["show", "imported/hf-llama/model.toml"]);
+    assert!(shown.contains("gated-mlp"), "{shown}");
+    let again = folder.json(&["export", "imported/hf-llama", "again", "--json"]);
+    assert_eq!(again["class"], "LlamaForCausalLM");
+
+    let refused = |args: &[&str], code: i32, part: &str| {
+        let said = folder.zoo(args);
+        assert_eq!((said.code, said.out.as_str()), (code, ""), "{args:?}: {}", said.err);
+        assert!(said.err.contains(part), "{args:?}: {}", said.err);
+    };
+    refused(&["import", &source], 2, "imported/hf-llama is not empty");
+    refused(&["export", "imported/hf-llama", "again"], 2, "again is not empty");
+    refused(&["generate", "imported/hf-llama", "--prompt", "a"], 65, "has no tokenizer.json");
+    refused(&["import", "nowhere"], 74, "nowhere/config.json");
+    std::fs::write(folder.path().join("imported/hf-llama/model.safetensors"), b"x").unwrap();
+    refused(&["generate", "imported/hf-llama", "--prompt", "a"], 65, "model.safetensors has 1 bytes");
+    folder.write("old/config.json", "{\"model_type\": \"falcon\"}");
+    refused(&["import", "old"], 65, "model_type: falcon");
+    folder.write("old/config.json", &std::fs::read_to_string(reference("hf-gpt2/config.json")).unwrap());
+    folder.write("old/pytorch_model.bin", "x");
+    refused(&["import", "old"], 65, "pytorch_model.bin is pickled");
+}
+
+#[test]
+fn a_file_of_tokens_serves_every_dataset_of_text() {
+    let folder = Folder::new();
+    let tokenizer = TokenizerConfig::Gpt2.open([]).unwrap().to_json().unwrap().to_string();
+    folder.write("tokens.json", &tokenizer).write("texts/a.txt", &"It was 1815, and it rained.\n".repeat(99));
+    let path = ["--set", "data.path=texts"];
+    let file = ["--set", "data.tokenizer={ kind = \"file\", path = \"tokens.json\" }"];
+    let described = |name: &str, sets: &[&str]| {
+        let mut described = folder.json(&[&["data", name, "--json"], sets].concat());
+        described["samples"].take();
+        described
+    };
+    assert_eq!(described("text", &[path, file].concat()), described("text", &path));
+    assert_eq!(described("bios", &file), described("bios", &[]), "closed, and read piece by piece");
+    let digits = described("text", &[&path[..], &["--set", "data.tokenizer=gpt2-digits"]].concat());
+    let tokens = |described: &serde_json::Value| described["tokens_per_document"].as_f64().unwrap();
+    assert!(
+        tokens(&digits) > tokens(&described("text", &path)) + 100.0,
+        "1815 is five tokens and no longer two"
+    );
+
+    let absent =
+        [&["data", "text", "--set", "data.tokenizer={ kind = \"file\", path = \"no.json\" }"], &path[..]]
+            .concat();
+    let said = folder.zoo(&absent);
+    assert_eq!(said.code, 2, "{}", said.err);
+    assert!(said.err.contains("data.tokenizer.path: no file \"no.json\""), "{}", said.err);
+}
+
+/// The preset `name` with random weights.
+fn preset(name: &str) -> Trained {
+    let request =
+        Request { model: Some(name), size: Some("micro"), dataset: Some("biod"), ..Request::default() };
+    let plan = resolve_single(&Presets::at("/nowhere"), &request).unwrap().plan;
+    let (vocab_size, seq_len) = (plan.data.vocab_size().unwrap(), plan.data.seq_len());
+    let model = plan.model.init(vocab_size, seq_len, 1, &device::open("cpu").unwrap());
+    let blueprint = Blueprint { model: plan.model, vocab_size, seq_len };
+    Trained { blueprint, model, language: None }
+}
+
+const HOMES: [(&str, Class); 9] = [
+    ("gpt2", Class::GptNeox),
+    ("gpt2-learned", Class::Gpt2),
+    ("gpt-neox", Class::GptNeox),
+    ("llama", Class::Llama),
+    ("llama-3", Class::Llama),
+    ("mistral", Class::Llama),
+    ("mixtral", Class::Mixtral),
+    ("qwen3-like", Class::Qwen3),
+    ("olmo-2-like", Class::Olmo2),
+];
+
+#[test]
+fn every_preset_has_a_home_or_says_why_not() {
+    let folder = Folder::new();
+    let export = |name: &str| -> Result<Class, Error> {
+        export::to_transformers(&preset(name), None, &folder.path().join(name))
+    };
+    for (name, class) in HOMES {
+        assert_eq!(export(name).unwrap(), class, "{name}");
+    }
+    let message = export("gpt2-none").unwrap_err().to_string();
+    assert!(message.contains("model.block.feed_forward: none has no home"), "{message}");
+    let message = export("gpt2-moe").unwrap_err().to_string();
+    assert!(message.contains("model.block.feed_forward: moe has no home"), "{message}");
+    assert!(!folder.path().join("gpt2-moe").exists(), "nothing is left behind");
+}
+
+/// A Python with `transformers`, if there is one.
+fn python() -> Option<String> {
+    let python = std::env::var("ZOO_PYTHON").ok();
+    if python.is_none() {
+        eprintln!("skipped: ZOO_PYTHON names no Python with transformers");
+    }
+    python
+}
+
+#[test]
+fn transformers_reads_what_is_written_and_gives_the_same_logits() {
+    let Some(python) = python() else { return };
+    let (folder, device) = (Folder::new(), device::open("cpu").unwrap());
+    let names = ["gpt2", "gpt-neox", "gpt-neox-tied", "llama", "mistral", "mixtral", "qwen3", "olmo2"];
+    let imported = names.map(|name| {
+        (format!("hf-{name}"), Trained::of_folder(&reference(&format!("hf-{name}")), &device).unwrap())
+    });
+    let presets = HOMES.map(|(name, _)| (name.to_string(), preset(name)));
+    let mut folders = Vec::new();
+    for (name, trained) in imported.into_iter().chain(presets) {
+        let out = folder.path().join(name);
+        export::to_transformers(&trained, None, &out).unwrap();
+        let row: Vec<f32> = (0..14).map(|i| (i * i * 3 % 11) as f32).collect();
+        let tokens = TensorData::new(row, [2, 7]);
+        let logits =
+            trained.model.logits(Tensor::<2, Int>::from_data(tokens.clone().convert::<i32>(), &device));
+        let expected = [("tokens".to_string(), tokens), ("logits".to_string(), logits.into_data())];
+        weights::write(&out.join("expected.safetensors"), &expected.into_iter().collect(), &[]).unwrap();
+        folders.push(out);
+    }
+    let script = reference("exchange.py");
+    let said = Command::new(python).arg(script).arg("check").args(folders).output().unwrap();
+    let (out, err) = (String::from_utf8_lossy(&said.stdout), String::from_utf8_lossy(&said.stderr));
+    assert!(said.status.success() && out.matches("\"ok\": true").count() == 17, "{out}\n{err}");
+}
+
+#[test]
+fn transformers_reads_our_tokenizers() {
+    let Some(python) = python() else { return };
+    let text = " Ada Lovelace was born on December 10, 1815.\n\n  It isn't the naïve end: 3x, \"ok\".";
+    let folder = Folder::new();
+    folder.write("text.txt", text);
+    use TokenizerConfig::*;
+    for (name, config) in [("gpt2", Gpt2), ("gpt2-digits", Gpt2Digits), ("words", Words), ("bytes", Bytes)] {
+        let tokenizer = config.closed([text]).unwrap();
+        let mut ids = vec![tokenizer.end_of_text()];
+        ids.extend(tokenizer.encode(text).unwrap());
+        let language = Some(ablation_zoo::data::Language::Text(tokenizer));
+        let out = folder.path().join(name);
+        export::to_transformers(&Trained { language, ..preset("llama") }, None, &out).unwrap();
+        let script = "import sys; from transformers import AutoTokenizer; t = AutoTokenizer.from_pretrained(sys.argv[1]); \
+            s = open(sys.argv[2], newline='').read(); i = t(s).input_ids; print(i, t.decode(i, skip_special_tokens=True) == s, t.eos_token_id)";
+        let said = Command::new(&python)
+            .args(["-c", script])
+            .arg(&out)
+            .arg(folder.path().join("text.txt"))
+            .output()
+            .unwrap();
+        let said = (
+            String::from_utf8_lossy(&said.stdout).trim().to_string(),
+            String::from_utf8_lossy(&said.stderr).to_string(),
+        );
+        assert_eq!(said.0, format!("{ids:?} True {}", ids[0]), "{name}: {}", said.1);
+    }
+}
