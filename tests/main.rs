@@ -7,6 +7,7 @@ mod catalogue;
 mod fit;
 mod generate;
 mod golden;
+mod laws;
 mod machine;
 mod growth;
 mod messages;

@@ -68,7 +68,8 @@ impl Shelf {
                 "mixtral" "olmo-2-like" "qwen3-like"),
             Shelf::Datasets => built_in!("datasets": "biod" "bios" "corpus" "junk" "mixture" "text"),
             Shelf::Ablations => built_in!("ablations":
-                "gate" "gstack-knowledge" "heads" "llama-to-gpt2" "mlp" "moe" "norm" "position" "quantization"),
+                "architecture-1000" "biod-grid" "bios-variants" "capacity-100" "capacity-1000" "gate" "gstack-knowledge"
+                "heads" "junk" "ladder" "llama-to-gpt2" "mlp" "moe" "norm" "position" "quantization"),
         }
     }
 }
