@@ -8,6 +8,7 @@ mod exchange;
 mod fit;
 mod generate;
 mod golden;
+mod laws;
 mod machine;
 mod growth;
 mod messages;

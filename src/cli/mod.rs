@@ -12,6 +12,7 @@ mod fit;
 mod gc;
 mod generate;
 mod grow;
+mod laws;
 mod list;
 mod man;
 mod measure;
@@ -81,6 +82,8 @@ enum Command {
     Report(report::ReportCommand),
     /// Fit laws to files or finished runs: races of sizes, scaling, mixtures of data
     Fit(fit::Fit),
+    /// Show the published results on knowledge, and what was found here about each
+    Laws(laws::Laws),
     /// Measure the model of a finished run again
     Measure(measure::MeasureCommand),
     /// Let the model of a finished run go on with a text
@@ -159,6 +162,7 @@ fn run(command: Command) -> Result<ExitCode> {
         Command::Train(command) => command.run(),
         Command::Report(command) => command.run(),
         Command::Fit(command) => command.run(),
+        Command::Laws(command) => command.run(),
         Command::Measure(command) => command.run(),
         Command::Generate(command) => command.run(),
         Command::Grow(command) => command.run(),

@@ -4,11 +4,14 @@ use ablation_zoo::Result;
 use ablation_zoo::plan::{
     Ablation, Arm, Calibration, Cost, Holds, Outlook, PlannedRun, PlannedStage, Presets, stages,
 };
+use ablation_zoo::report::statistics::MIN_SEEDS;
+use ablation_zoo::report::{self, Power, number};
 use ablation_zoo::run::Site;
 use clap::Args;
 use serde_json::{Value as Json, json};
 
 use super::execute::DTYPE;
+use super::laws::finished_of;
 use super::store::StoreArgs;
 use super::{Format, Overrides, output};
 
@@ -36,10 +39,43 @@ impl PlanCommand {
         let outlook = ablation.outlook();
         let stages = stages(&outlook.certain)?;
         let speed = self.store.calibration(&Site::of("cpu", DTYPE));
+        let power = self.power(&ablation)?;
         match self.format.json {
-            true => output::print_json(&as_json(&ablation, &outlook, &stages, &speed)?),
-            false => output::print(&as_text(&ablation, &outlook, &stages, &speed)?),
+            true => {
+                let mut json = as_json(&ablation, &outlook, &stages, &speed)?;
+                json["power"] = json!(power);
+                output::print_json(&json)
+            }
+            false => {
+                let note = power_note(&ablation, power.as_ref());
+                output::print(&(as_text(&ablation, &outlook, &stages, &speed)? + &note))
+            }
         }
+    }
+}
+
+impl PlanCommand {
+    /// What the design can see, by the runs of this profile that the store has.
+    fn power(&self, ablation: &Ablation) -> Result<Option<Power>> {
+        if !self.store.store.exists() {
+            return Ok(None);
+        }
+        let finished = finished_of(ablation, &self.store.open()?, &Site::of("cpu", DTYPE), "")?;
+        Ok(report::power(&finished, ablation.seeds as usize))
+    }
+}
+
+/// One line: the smallest difference that so many seeds can see.
+fn power_note(ablation: &Ablation, power: Option<&Power>) -> String {
+    match power {
+        Some(Power { seeds, pairs, detectable, .. }) => format!(
+            "  power: {seeds} seeds can see a factor of {} (four times in five), by the spread of {pairs} pairs of runs seen so far\n",
+            number::three(*detectable)
+        ),
+        None if ablation.seeds < MIN_SEEDS as u64 => {
+            format!("  power: none, as fewer than {MIN_SEEDS} seeds give no interval\n")
+        }
+        None => "  power: unknown, as no two seeds of an arm and its control have been run yet\n".to_string(),
     }
 }
 

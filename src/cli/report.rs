@@ -42,12 +42,18 @@ impl ReportCommand {
         let command = command(&self.ablation, &self.overrides);
         let (store, site) = (self.store.open()?, Site::of(&self.device, DTYPE));
         let ablation = report::fit::extended(&ablation, &store, &site)?;
-        let mut json = Vec::new();
+        let (mut json, mut comparisons) = (Vec::new(), Vec::new());
         for size in ablation.sizes() {
             let evidence = report::gather(&ablation, size, &store, &site, command.clone())?;
+            comparisons.push(report::compare(&evidence)?);
             match self.format.json {
-                true => json.push(report::json(&report::compare(&evidence)?)),
+                true => json.extend(comparisons.last().map(report::json)),
                 false => answer(&ablation, size, &evidence, self.out.as_deref())?,
+            }
+        }
+        if !self.format.json {
+            for sentence in report::crossing::crossings(&comparisons) {
+                output::print(&sentence)?;
             }
         }
         match json.as_slice() {

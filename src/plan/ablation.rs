@@ -54,7 +54,7 @@ pub struct About {
     pub question: String,
     /// Where it was asked before.
     pub source: String,
-    /// What was found there, by arm.
+    /// What was found there, by arm; what is said of the control has no ratio.
     pub published: BTreeMap<String, Published>,
 }
 
@@ -67,14 +67,20 @@ pub struct Published {
     /// The arm's bits per parameter over the control's.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub ratio: Option<Claim>,
+    /// The arm's bits per parameter.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub bits_per_param: Option<Claim>,
     /// Where it holds, to be read after "published at".
     pub scale: String,
     /// The smallest model that it was found for, in parameters.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub min_params: Option<u64>,
+    /// Its number on the board of `zoo laws`: which of the twelve results of arXiv 2404.05405 it is.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub result: Option<u32>,
 }
 
-/// A published ratio to the control.
+/// A published number.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Claim {

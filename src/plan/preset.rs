@@ -68,11 +68,10 @@ impl Shelf {
                 "mixtral" "olmo-2-like" "qwen3-like"),
             Shelf::Datasets => built_in!("datasets": "biod" "bios" "corpus" "junk" "mixture" "text"),
             Shelf::Ablations => built_in!("ablations":
+                "architecture-1000" "biod-grid" "bios-variants" "capacity-100" "capacity-1000"
                 "cosine-stretch" "gate" "gstack" "gstack-annealed" "gstack-factor" "gstack-knowledge"
-                "gstack-timing" "heads" "iso-flop" "llama-to-gpt2" "mixture" "mlp" "moe" "norm" "position"
-                "quantization" "race" "repeat"),
-                "cosine-stretch" "gate" "gstack-knowledge" "heads" "iso-flop" "llama-to-gpt2" "mixture" "mlp" "moe" "norm"
-                "position" "quantization" "race" "repeat"),
+                "gstack-timing" "heads" "iso-flop" "junk" "ladder" "llama-to-gpt2" "mixture" "mlp" "moe"
+                "norm" "position" "quantization" "race" "repeat"),
         }
     }
 }

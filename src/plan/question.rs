@@ -510,7 +510,8 @@ fn read_about(file: &Node, problems: &mut Vec<Problem>) -> About {
 fn check_published(file: &Node, arms: &[&str], problems: &mut Vec<Problem>) {
     let path = ["about", "published"];
     let published = file.get(&path).and_then(Node::as_table).into_iter().flat_map(Table::iter);
-    for entry in published.filter(|entry| !arms.contains(&entry.key.as_str())) {
+    let known = |name: &str| name == CONTROL || arms.contains(&name);
+    for entry in published.filter(|entry| !known(&entry.key)) {
         let key = dotted(&[path[0], path[1], &entry.key]);
         let problem = reader::unknown("arm", &entry.key, arms).key(key);
         problems.push(problem.at_origin(entry.origin.as_ref()));

@@ -36,6 +36,7 @@ pub fn answer(comparison: &Comparison) -> Vec<String> {
     let mut sentences: Vec<String> = of_walk.into_iter().chain([headline(comparison, &others)]).collect();
     let compared = comparison.arms.iter().filter(|arm| arm.arm != comparison.control);
     sentences.extend(compared.map(|arm| about(comparison, arm)));
+    sentences.extend(about_control(comparison));
     sentences.push(scale(comparison));
     sentences
 }
@@ -117,6 +118,15 @@ fn about(comparison: &Comparison, arm: &ArmResult) -> String {
         ),
     };
     found + &published_note(arm)
+}
+
+/// The control beside what was published about it, if anything was.
+fn about_control(comparison: &Comparison) -> Option<String> {
+    let control = comparison.control_arm();
+    let (bits, _) = control.bits_per_param.as_ref().zip(control.published.as_ref())?;
+    let range = number::range(bits).map_or(String::new(), |range| format!("95 % interval {range}, "));
+    let (name, mean, seeds) = (quoted(&control.arm), number::mean(bits), plural(bits.n, "seed"));
+    Some(format!("{name} stores {mean} bits per parameter ({range}{seeds}).{}", published_note(control)))
 }
 
 fn numbers(contrast: Contrast, effect: &Effect) -> String {

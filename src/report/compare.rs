@@ -101,6 +101,7 @@ fn result(arm: &ArmEvidence, control: Option<&ArmEvidence>, measure: Measure) ->
         (ratio, _) => ratio.and_then(|ratio| ratio.as_ref().err().cloned()),
     };
     let ratio = ratio.and_then(Result::ok);
+    let bits = over_capacity(arm, |capacity| capacity.bits_per_param);
     ArmResult {
         arm: arm.name.clone(),
         basis: arm.basis,
@@ -112,10 +113,15 @@ fn result(arm: &ArmEvidence, control: Option<&ArmEvidence>, measure: Measure) ->
         params: first.map(|params| params.total),
         non_embedding_params: first.map(|params| params.non_embedding()),
         active_params: first.map(|params| params.active),
-        bits_per_param: over_capacity(arm, |capacity| capacity.bits_per_param),
+        verdict: verdict(
+            arm.published.as_ref(),
+            first.map(|params| params.total),
+            ratio.as_ref(),
+            bits.as_ref(),
+        ),
+        bits_per_param: bits,
         max_bits_per_param: over_capacity(arm, |capacity| capacity.max_bits_per_param).map(|max| max.mean),
         held_out_loss: over_runs(arm, |run| Some(run.record.measurements.held_out?.nats_per_token)),
-        verdict: verdict(arm.published.as_ref(), first.map(|params| params.total), ratio.as_ref()),
         published: arm.published.clone(),
         ratio_to_control: ratio,
         difference_to_control: difference.and_then(Result::ok),
@@ -169,13 +175,21 @@ fn attributes(arm: &ArmEvidence) -> Vec<AttributeResult> {
         .collect()
 }
 
-fn verdict(published: Option<&Published>, params: Option<u64>, ratio: Option<&Effect>) -> Option<Verdict> {
+/// How a ratio, or bits per parameter where these are what was published, stand to the claim.
+pub(super) fn verdict(
+    published: Option<&Published>,
+    params: Option<u64>,
+    ratio: Option<&Effect>,
+    bits: Option<&Estimate>,
+) -> Option<Verdict> {
     let published = published?;
-    let Some(claim) = published.ratio else {
-        return Some(Verdict::NotComparable("no ratio was published".to_string()));
+    let (claim, estimate, what) = match (published.bits_per_param, published.ratio) {
+        (Some(claim), _) => (claim, bits, "bits per parameter"),
+        (None, Some(claim)) => (claim, ratio.map(|ratio| &ratio.estimate), "ratio"),
+        (None, None) => return Some(Verdict::NotComparable("no ratio was published".to_string())),
     };
-    let (Some(params), Some(ratio)) = (params, ratio) else {
-        return Some(Verdict::Undecided("no ratio was measured".to_string()));
+    let (Some(params), Some(estimate)) = (params, estimate) else {
+        return Some(Verdict::Undecided(format!("no {what} was measured")));
     };
     if published.min_params.is_none_or(|least| params < least) {
         let here = number::millions(params as f64);
@@ -184,7 +198,7 @@ fn verdict(published: Option<&Published>, params: Option<u64>, ratio: Option<&Ef
             published.scale
         )));
     }
-    let Some((low, high)) = ratio.estimate.low.zip(ratio.estimate.high) else {
+    let Some((low, high)) = estimate.low.zip(estimate.high) else {
         return Some(Verdict::Undecided("too few seeds".to_string()));
     };
     Some(claim.against(low, high))
@@ -333,14 +347,16 @@ mod tests {
         let published = |claim, min_params| Published {
             text: String::new(),
             ratio: claim,
+            bits_per_param: None,
             scale: "≥ 1 M".to_string(),
             min_params,
         };
         let ratio =
             Effect::of(Contrast::Ratio, &[(1, 0.5), (2, 0.52), (3, 0.48)], &[(1, 1.0), (2, 1.0), (3, 1.0)])
                 .unwrap();
-        let judged =
-            |claim, params| verdict(Some(&published(claim, Some(1000))), Some(params), Some(&ratio)).unwrap();
+        let judged = |claim, params| {
+            verdict(Some(&published(claim, Some(1000))), Some(params), Some(&ratio), None).unwrap()
+        };
         assert_eq!(judged(Some(Claim::About(0.5)), 1000), Verdict::Agrees);
         assert_eq!(judged(Some(Claim::About(0.8)), 1000), Verdict::Disagrees);
         assert_eq!(judged(Some(Claim::AtMost(0.667)), 1000), Verdict::Agrees);
@@ -349,7 +365,10 @@ mod tests {
         assert!(matches!(judged(Some(Claim::About(0.5)), 999), Verdict::NotComparable(_)));
         assert!(matches!(judged(None, 1000), Verdict::NotComparable(_)));
         let unknown = published(Some(Claim::About(0.5)), None);
-        assert!(matches!(verdict(Some(&unknown), Some(1000), Some(&ratio)), Some(Verdict::NotComparable(_))));
+        assert!(matches!(
+            verdict(Some(&unknown), Some(1000), Some(&ratio), None),
+            Some(Verdict::NotComparable(_))
+        ));
     }
 
     #[test]

@@ -73,22 +73,46 @@ pub struct Published {
     pub text: String,
     /// The ratio to the control, if the source gives a number.
     pub ratio: Option<Claim>,
+    /// The arm's bits per parameter, if the source gives those.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub bits_per_param: Option<Claim>,
     /// Where it holds, to be read after "published at", for instance `≥ 1 M parameters`.
     pub scale: String,
     /// The smallest model of the source, in parameters, if it is known.
     pub min_params: Option<u64>,
 }
 
-/// A published ratio to the control.
+/// A published number: a ratio to the control, or bits per parameter.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Claim {
-    /// The ratio is about this.
+    /// It is about this.
     About(f64),
-    /// The ratio is this or less ("more than 1.5 times fewer" is at most 0.667).
+    /// It is this or less ("more than 1.5 times fewer" is at most 0.667).
     AtMost(f64),
-    /// The ratio is this or more.
+    /// It is this or more.
     AtLeast(f64),
+}
+
+impl std::fmt::Display for Claim {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Claim::About(value) => write!(f, "about {value}"),
+            Claim::AtMost(value) => write!(f, "at most {value}"),
+            Claim::AtLeast(value) => write!(f, "at least {value}"),
+        }
+    }
+}
+
+impl Published {
+    /// The number that is claimed, with its unit; the text where there is none.
+    pub fn number(&self) -> String {
+        match (self.bits_per_param, self.ratio) {
+            (Some(claim), _) => format!("{claim} bits/param"),
+            (None, Some(claim)) => format!("{claim} x control"),
+            (None, None) => self.text.clone(),
+        }
+    }
 }
 
 /// One finished run.

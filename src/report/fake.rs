@@ -24,7 +24,13 @@ pub fn evidence() -> Evidence {
     };
     let published = |text: &str, ratio| {
         let scale = "≥ 1 M parameters, 100 exposures".to_string();
-        Some(Published { text: text.to_string(), ratio, scale, min_params: Some(1_000_000) })
+        Some(Published {
+            text: text.to_string(),
+            ratio,
+            bits_per_param: None,
+            scale,
+            min_params: Some(1_000_000),
+        })
     };
     let fewer = published("more than 1.5× fewer", Some(Claim::AtMost(1.0 / 1.5)));
     Evidence {

@@ -172,7 +172,8 @@ fn holds(holds: Holds) -> &'static str {
     }
 }
 
-fn published(published: &ablation::Published) -> Published {
+/// What an ablation says was published, for a report.
+pub(super) fn published(published: &ablation::Published) -> Published {
     let claim = |claim: &ablation::Claim| match claim {
         ablation::Claim::About(bound) => Claim::About(bound.value),
         ablation::Claim::AtMost(bound) => Claim::AtMost(bound.value),
@@ -181,6 +182,7 @@ fn published(published: &ablation::Published) -> Published {
     Published {
         text: published.text.clone(),
         ratio: published.ratio.as_ref().map(claim),
+        bits_per_param: published.bits_per_param.as_ref().map(claim),
         scale: published.scale.clone(),
         min_params: published.min_params,
     }

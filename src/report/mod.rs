@@ -4,9 +4,11 @@
 //! that for a terminal, [`json`] for programs, and [`write()`] puts the whole report into a folder.
 
 pub mod answer;
+pub mod board;
 pub mod caution;
 pub mod compare;
 pub mod comparison;
+pub mod crossing;
 pub mod evidence;
 #[cfg(test)]
 mod fake;
@@ -16,6 +18,7 @@ pub mod fit;
 pub mod gather;
 pub mod number;
 pub mod page;
+mod power;
 pub mod speedup;
 pub mod statistics;
 pub mod table;
@@ -28,5 +31,7 @@ pub use evidence::{
 };
 pub use files::{Written, json, write};
 pub use gather::gather;
+pub use power::power;
+pub use statistics::Power;
 pub use table::{Look, Style, markdown, summary};
 pub use walk::{StepResult, WalkResult};

@@ -119,6 +119,41 @@ impl Effect {
     }
 }
 
+/// What a number of seeds can see.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize)]
+pub struct Power {
+    /// Seeds of the design.
+    pub seeds: usize,
+    /// Standard deviation of the contrast of one seed: of the logarithm of a ratio, or of a difference.
+    pub spread: f64,
+    /// Pairs of runs that it is estimated from.
+    pub pairs: usize,
+    /// The smallest true effect that such a design shows with a chance of 80 %: a factor above 1, or a distance.
+    pub detectable: f64,
+}
+
+impl Power {
+    /// The power of `seeds` seeds, from the spread within `groups` of `(arm, control)` pairs, one pair per seed.
+    pub fn of(contrast: Contrast, groups: &[Vec<(f64, f64)>], seeds: usize) -> Option<Power> {
+        let (mut squares, mut dof, mut pairs) = (0.0, 0, 0);
+        for group in groups.iter().filter(|group| group.len() > 1) {
+            let contrasts: Vec<f64> = group.iter().map(|&(arm, base)| contrast.between(arm, base)).collect();
+            let spread = Spread::of(&contrasts).filter(|spread| spread.standard_error.is_finite());
+            let Some(spread) = spread else { continue };
+            let n = contrasts.len();
+            squares += spread.standard_error.powi(2) * (n * (n - 1)) as f64;
+            (dof, pairs) = (dof + n - 1, pairs + n);
+        }
+        if dof == 0 || seeds < MIN_SEEDS {
+            return None;
+        }
+        let spread = (squares / dof as f64).sqrt();
+        let standard_error = spread / (seeds as f64).sqrt();
+        let detectable = Spread { n: seeds, mean: 0.0, standard_error }.detectable()?;
+        Some(Power { seeds, spread, pairs, detectable: contrast.back(detectable) })
+    }
+}
+
 /// Holm's step-down correction of `p` values (Holm 1979), in their order.
 pub fn holm(p: &[f64]) -> Vec<f64> {
     let mut order: Vec<usize> = (0..p.len()).collect();
@@ -314,6 +349,23 @@ mod tests {
         let same = paired(&[1.5, 1.5, 1.5]);
         let ratio = Effect::of(Contrast::Ratio, &same, &same).unwrap();
         assert_eq!((ratio.estimate.low, ratio.estimate.high, ratio.p), (Some(1.0), Some(1.0), Some(1.0)));
+    }
+
+    #[test]
+    fn a_design_sees_less_with_more_spread_and_more_with_more_seeds() {
+        let group = vec![(1.0, 1.0), (1.1, 1.0), (0.9, 1.0)];
+        let logs = [1.0f64.ln(), 1.1f64.ln(), 0.9f64.ln()];
+        let mean = logs.iter().sum::<f64>() / 3.0;
+        let spread = (logs.iter().map(|log| (log - mean).powi(2)).sum::<f64>() / 2.0).sqrt();
+        let power = |seeds| Power::of(Contrast::Ratio, &[group.clone(), group.clone()], seeds);
+        let three = power(3).unwrap();
+        assert!((three.spread - spread).abs() < 1e-12 && three.pairs == 6);
+        let by_hand = ((4.302_652_7 + 1.060_660_2) * spread / 3f64.sqrt()).exp();
+        assert!((three.detectable - by_hand).abs() < 1e-5, "{}", three.detectable);
+        let own = Effect::of(Contrast::Ratio, &paired(&[1.0, 1.1, 0.9]), &paired(&[1.0; 3])).unwrap();
+        assert!((three.detectable - own.detectable.unwrap()).abs() < 1e-9, "the spread of the same runs");
+        assert!(power(10).unwrap().detectable < three.detectable);
+        assert_eq!((power(2), Power::of(Contrast::Ratio, &[vec![(1.0, 1.0)]], 3)), (None, None));
     }
 
     #[test]
