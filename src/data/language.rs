@@ -2,6 +2,7 @@
 
 use super::biod::{self, BioDConfig};
 use super::mixture::{self, Joint};
+use super::reading::{self, ReadingConfig};
 use super::tokenizer::Tokenizer;
 use crate::error::Result;
 
@@ -12,6 +13,8 @@ pub enum Language {
     Text(Tokenizer),
     /// Symbols of bio-d, as words between spaces.
     Symbols(BioDConfig),
+    /// Symbols of reading, as words between spaces.
+    Strangers(ReadingConfig),
     /// The languages of all sources of a mixture, with one vocabulary.
     Joint(Box<Joint>),
 }
@@ -34,6 +37,7 @@ impl Language {
     pub fn encode(&self, text: &str) -> Result<Vec<u32>> {
         match self {
             Language::Text(tokenizer) => tokenizer.encode(text),
+            Language::Strangers(config) => config.encode(text),
             Language::Symbols(config) => config.encode(text),
             Language::Joint(joint) => joint.encode(text),
         }
@@ -44,6 +48,7 @@ impl Language {
         match self {
             Language::Text(tokenizer) => tokenizer.spellings().to_vec(),
             Language::Symbols(config) => config.spellings(),
+            Language::Strangers(config) => config.spellings(),
             Language::Joint(joint) => joint.spellings().to_vec(),
         }
     }
@@ -53,6 +58,7 @@ impl Language {
         match self {
             Language::Text(tokenizer) => tokenizer.decode(tokens),
             Language::Symbols(config) => config.decode(tokens),
+            Language::Strangers(config) => config.decode(tokens),
             Language::Joint(joint) => joint.decode(tokens),
         }
     }
@@ -62,6 +68,7 @@ impl Language {
         match self {
             Language::Text(tokenizer) => tokenizer.end_of_text(),
             Language::Symbols(_) => biod::END_OF_TEXT,
+            Language::Strangers(_) => reading::END_OF_TEXT,
             Language::Joint(_) => mixture::END_OF_TEXT,
         }
     }

@@ -66,9 +66,11 @@ impl Shelf {
             Shelf::Models => built_in!("models":
                 "gpt-neox" "gpt2" "gpt2-learned" "gpt2-moe" "gpt2-none" "gpt2-quarter" "llama" "llama-3" "mistral"
                 "mixtral" "olmo-2-like" "qwen3-like"),
-            Shelf::Datasets => built_in!("datasets": "biod" "bios" "corpus" "junk" "mixture" "text"),
+            Shelf::Datasets => {
+                built_in!("datasets": "biod" "bios" "corpus" "junk" "mixture" "reading" "text")
+            }
             Shelf::Ablations => built_in!("ablations":
-                "gate" "gstack-knowledge" "heads" "llama-to-gpt2" "mlp" "moe" "norm" "position" "quantization"),
+                "cepe" "gate" "gstack-knowledge" "heads" "llama-to-gpt2" "mlp" "moe" "norm" "position" "quantization"),
         }
     }
 }
