@@ -48,3 +48,65 @@ impl Batch {
         self.rows += 1;
     }
 }
+
+/// Chunks of text beside the rows of a batch, row-major `[b, k, c]`.
+#[derive(Debug, Clone, PartialEq)]
+pub struct ChunkBatch {
+    /// Token ids.
+    pub tokens: Vec<i32>,
+    /// Where there is no token, or one that must not be read.
+    pub hidden: Vec<bool>,
+    /// `k`, chunks of a row.
+    pub n_chunks: usize,
+    /// `c`, the longest chunk.
+    pub chunk_len: usize,
+}
+
+impl ChunkBatch {
+    /// No rows yet, of so many chunks of so many tokens.
+    pub fn new(n_chunks: usize, chunk_len: usize) -> Self {
+        ChunkBatch { tokens: Vec::new(), hidden: Vec::new(), n_chunks, chunk_len }
+    }
+
+    /// Appends a chunk; its first `kept` tokens can be read.
+    ///
+    /// # Panics
+    /// If it is longer than a chunk.
+    pub fn push(&mut self, chunk: &[u32], kept: usize) {
+        assert!(
+            chunk.len() <= self.chunk_len,
+            "a chunk of {} tokens, expected {}",
+            chunk.len(),
+            self.chunk_len
+        );
+        let ids = chunk.iter().map(|&id| id as i32).chain(std::iter::repeat(0));
+        self.tokens.extend(ids.take(self.chunk_len));
+        self.hidden.extend((0..self.chunk_len).map(|i| i >= kept.min(chunk.len())));
+    }
+
+    /// The tokens of `batch` itself, cut into chunks: whoever reads them can copy.
+    pub fn copy_of(batch: &Batch, chunk_len: usize) -> Self {
+        let mut chunks = ChunkBatch::new(batch.seq_len.div_ceil(chunk_len), chunk_len);
+        for row in batch.tokens.chunks(batch.seq_len) {
+            for chunk in row.chunks(chunk_len) {
+                let chunk: Vec<u32> = chunk.iter().map(|&id| id as u32).collect();
+                chunks.push(&chunk, chunk.len());
+            }
+        }
+        chunks
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_copy_holds_each_row_in_pieces_and_hides_what_is_missing_of_the_last() {
+        let batch = Batch::from_run(&[1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11], 2, 5);
+        let copy = ChunkBatch::copy_of(&batch, 3);
+        assert_eq!(copy.tokens, [1, 2, 3, 4, 5, 0, 6, 7, 8, 9, 10, 0]);
+        let hidden = [false, false, false, false, false, true];
+        assert_eq!(copy.hidden, [hidden, hidden].concat());
+    }
+}

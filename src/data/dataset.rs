@@ -2,7 +2,7 @@
 
 use super::held_out::HeldOut;
 use super::mixture::{self, Domain, Mixture};
-use super::{Batch, Document, Information, biod, bios, generated, text};
+use super::{Batch, Document, Information, biod, bios, generated, reading, text};
 use crate::error::Result;
 
 /// A dataset ready to be read: a pure function of its config, seed and number of exposures.
@@ -17,6 +17,7 @@ pub struct Dataset {
 pub(super) enum Source {
     BioS(Box<bios::BioS>),
     BioD(biod::BioD),
+    Reading(reading::Reading),
     Text(text::Text),
     Corpus(Box<generated::Corpus>),
     Mixture(Box<Mixture>),
@@ -64,7 +65,9 @@ impl Dataset {
     pub fn domains(&self) -> Vec<Domain> {
         match &self.source {
             Source::Mixture(mixture) => mixture.domains().cloned().collect(),
-            Source::BioS(_) | Source::BioD(_) | Source::Text(_) | Source::Corpus(_) => Vec::new(),
+            Source::BioS(_) | Source::BioD(_) | Source::Reading(_) | Source::Text(_) | Source::Corpus(_) => {
+                Vec::new()
+            }
         }
     }
 
@@ -75,7 +78,7 @@ impl Dataset {
     pub fn domain_batch(&self, domain: usize, step: u64, rows: usize) -> Batch {
         match &self.source {
             Source::Mixture(mixture) => mixture.domain_rows(domain, step * rows as u64, rows),
-            Source::BioS(_) | Source::BioD(_) | Source::Text(_) | Source::Corpus(_) => {
+            Source::BioS(_) | Source::BioD(_) | Source::Reading(_) | Source::Text(_) | Source::Corpus(_) => {
                 panic!("domain {domain} of something that is no mixture")
             }
         }
@@ -86,7 +89,19 @@ impl Dataset {
     pub fn domain_held_out_batch(&self, domain: usize, index: u64, rows: usize) -> Option<Batch> {
         match &self.source {
             Source::Mixture(mixture) => mixture.held_out(domain).batch(index, rows),
-            Source::BioS(_) | Source::BioD(_) | Source::Text(_) | Source::Corpus(_) => None,
+            Source::BioS(_) | Source::BioD(_) | Source::Reading(_) | Source::Text(_) | Source::Corpus(_) => {
+                None
+            }
+        }
+    }
+
+    /// Strangers and questions about them, if that is what it is made of.
+    pub fn reading(&self) -> Option<&reading::Reading> {
+        match &self.source {
+            Source::Reading(source) => Some(source),
+            Source::BioS(_) | Source::BioD(_) | Source::Text(_) | Source::Corpus(_) | Source::Mixture(_) => {
+                None
+            }
         }
     }
 
@@ -100,7 +115,9 @@ impl Dataset {
     pub fn source_bits(&self) -> f64 {
         match &self.source {
             Source::Mixture(mixture) => mixture.source_bits(),
-            Source::BioS(_) | Source::BioD(_) | Source::Text(_) | Source::Corpus(_) => 0.0,
+            Source::BioS(_) | Source::BioD(_) | Source::Reading(_) | Source::Text(_) | Source::Corpus(_) => {
+                0.0
+            }
         }
     }
 
@@ -109,6 +126,7 @@ impl Dataset {
         match &self.source {
             Source::BioS(source) => source.tokenizer().vocab_size(),
             Source::BioD(source) => source.config().vocab_size(),
+            Source::Reading(source) => source.config().vocab_size(),
             Source::Text(source) => source.tokenizer().vocab_size(),
             Source::Corpus(source) => source.tokenizer().vocab_size(),
             Source::Mixture(mixture) => mixture.vocab_size(),
@@ -120,6 +138,7 @@ impl Dataset {
         match &self.source {
             Source::BioS(source) => source.tokenizer().end_of_text(),
             Source::BioD(_) => biod::END_OF_TEXT,
+            Source::Reading(_) => reading::END_OF_TEXT,
             Source::Text(source) => source.tokenizer().end_of_text(),
             Source::Corpus(source) => source.tokenizer().end_of_text(),
             Source::Mixture(_) => mixture::END_OF_TEXT,
@@ -143,6 +162,7 @@ impl Source {
         match self {
             Source::BioS(source) => source.rows(first, count),
             Source::BioD(source) => source.rows(first, count),
+            Source::Reading(source) => source.rows(first, count),
             Source::Text(source) => source.rows(first, count),
             Source::Corpus(source) => source.rows(first, count),
             Source::Mixture(mixture) => mixture.rows(first, count),
@@ -155,7 +175,7 @@ impl Source {
             Source::BioS(source) => source.document(person, exposure),
             Source::BioD(source) => source.document(person, exposure),
             Source::Mixture(mixture) => mixture.translated(studied(mixture).document(person, exposure)),
-            Source::Text(_) | Source::Corpus(_) => panic!("plain text has no people"),
+            Source::Reading(_) | Source::Text(_) | Source::Corpus(_) => panic!("nobody in it can be known"),
         }
     }
 
@@ -166,7 +186,7 @@ impl Source {
             Source::Mixture(mixture) => {
                 mixture.translated(studied(mixture).measurement_document(person, rendering))
             }
-            Source::Text(_) | Source::Corpus(_) => panic!("plain text has no people"),
+            Source::Reading(_) | Source::Text(_) | Source::Corpus(_) => panic!("nobody in it can be known"),
         }
     }
 
@@ -176,7 +196,7 @@ impl Source {
             Source::BioS(source) => Some((bios::ASKABLE, source.n_names())),
             Source::BioD(source) => Some((source.config().attributes as usize, source.n_names())),
             Source::Mixture(mixture) => mixture.studied()?.askable(),
-            Source::Text(_) | Source::Corpus(_) => None,
+            Source::Reading(_) | Source::Text(_) | Source::Corpus(_) => None,
         }
     }
 
@@ -189,7 +209,9 @@ impl Source {
                 let (prompt, answer) = studied(mixture).question(person, attribute);
                 (mixture.translated_tokens(&prompt), mixture.translated_tokens(&answer))
             }
-            Source::Text(_) | Source::Corpus(_) => panic!("plain text has no people"),
+            Source::Reading(_) | Source::Text(_) | Source::Corpus(_) => {
+                panic!("nobody in it can be asked about")
+            }
         }
     }
 
@@ -197,7 +219,7 @@ impl Source {
         match self {
             Source::Text(source) => Some(source.held_out()),
             Source::Corpus(source) => Some(source.held_out()),
-            Source::BioS(_) | Source::BioD(_) | Source::Mixture(_) => None,
+            Source::BioS(_) | Source::BioD(_) | Source::Reading(_) | Source::Mixture(_) => None,
         }
     }
 
@@ -210,7 +232,7 @@ impl Source {
             Source::BioD(source) => after(source.config().people),
             Source::Text(source) => source.held_out().tokens.clone(),
             Source::Corpus(source) => source.held_out().tokens.clone(),
-            Source::Mixture(_) => panic!("a mixture is no part of a mixture"),
+            Source::Reading(_) | Source::Mixture(_) => panic!("it is no part of a mixture"),
         }
     }
 
@@ -218,6 +240,7 @@ impl Source {
         match self {
             Source::BioS(source) => source.tokenizer().encode(text),
             Source::BioD(source) => source.config().encode(text),
+            Source::Reading(source) => source.config().encode(text),
             Source::Text(source) => source.tokenizer().encode(text),
             Source::Corpus(source) => source.tokenizer().encode(text),
             Source::Mixture(mixture) => mixture.encode(text),
@@ -228,6 +251,7 @@ impl Source {
         match self {
             Source::BioS(source) => source.tokenizer().decode(tokens),
             Source::BioD(source) => source.config().decode(tokens),
+            Source::Reading(source) => source.config().decode(tokens),
             Source::Text(source) => source.tokenizer().decode(tokens),
             Source::Corpus(source) => source.tokenizer().decode(tokens),
             Source::Mixture(mixture) => mixture.decode(tokens),

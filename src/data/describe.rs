@@ -107,7 +107,11 @@ fn describe_source(config: &DataConfig, source: &Source, marker: &str) -> Result
         samples: samples(source, information.as_ref(), marker),
         entropy: match config {
             DataConfig::Corpus(config) => config.entropy(),
-            DataConfig::BioS(_) | DataConfig::BioD(_) | DataConfig::Text(_) | DataConfig::Mixture(_) => None,
+            DataConfig::BioS(_)
+            | DataConfig::BioD(_)
+            | DataConfig::Reading(_)
+            | DataConfig::Text(_)
+            | DataConfig::Mixture(_) => None,
         },
         information,
         studied: None,
@@ -128,6 +132,11 @@ fn token_counts(source: &Source, information: Option<&Information>) -> Vec<Token
             let values = information.attributes.iter().map(|attribute| (attribute.name.as_str(), value));
             std::iter::once(("name", config.name_parts as f64)).chain(values).map(count).collect()
         }
+        (Source::Reading(source), _) => {
+            let config = source.config();
+            let (biography, questions) = (config.chunk_len() as f64, config.questions_len() as f64);
+            [("biography", biography), ("questions of a row", questions)].map(count).into()
+        }
         (Source::Text(source), _) => parts(source.n_tokens()),
         (Source::Corpus(source), _) => parts(source.n_tokens()),
         (Source::BioD(_) | Source::Mixture(_), _) => Vec::new(),
@@ -137,6 +146,11 @@ fn token_counts(source: &Source, information: Option<&Information>) -> Vec<Token
 fn samples(source: &Source, information: Option<&Information>, marker: &str) -> Vec<String> {
     match (source, information) {
         (Source::Mixture(_), _) => Vec::new(),
+        (Source::Reading(reading), _) => {
+            let row =
+                |row: u64| reading.rows(row, 1).tokens.iter().map(|&token| token as u32).collect::<Vec<_>>();
+            (0..SAMPLES).map(|i| source.decode(&row(i))).collect()
+        }
         (Source::Text(text), _) => {
             vec![source.decode(&text.opening(OPENING)[1 + usize::from(!marker.is_empty())..])]
         }

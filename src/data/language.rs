@@ -4,6 +4,7 @@ use serde_json::Value as Json;
 
 use super::biod::{self, BioDConfig};
 use super::mixture::{self, Joint};
+use super::reading::{self, ReadingConfig};
 use super::tokenizer::{FileVocabulary, Tokenizer};
 use crate::error::Result;
 
@@ -14,6 +15,8 @@ pub enum Language {
     Text(Tokenizer),
     /// Symbols of bio-d, as words between spaces.
     Symbols(BioDConfig),
+    /// Symbols of reading, as words between spaces.
+    Strangers(ReadingConfig),
     /// The languages of all sources of a mixture, with one vocabulary.
     Joint(Box<Joint>),
     /// Text, through the `tokenizer.json` of an imported model.
@@ -41,6 +44,7 @@ impl Language {
     pub fn encode(&self, text: &str) -> Result<Vec<u32>> {
         match self {
             Language::Text(tokenizer) => tokenizer.encode(text),
+            Language::Strangers(config) => config.encode(text),
             Language::Symbols(config) => config.encode(text),
             Language::Joint(joint) => joint.encode(text),
             Language::File(file) => file.encode(text),
@@ -52,6 +56,7 @@ impl Language {
         match self {
             Language::Text(tokenizer) => tokenizer.spellings().to_vec(),
             Language::Symbols(config) => config.spellings(),
+            Language::Strangers(config) => config.spellings(),
             Language::Joint(joint) => joint.spellings().to_vec(),
             Language::File(file) => file.spellings(),
         }
@@ -62,6 +67,7 @@ impl Language {
         match self {
             Language::Text(tokenizer) => tokenizer.decode(tokens),
             Language::Symbols(config) => config.decode(tokens),
+            Language::Strangers(config) => config.decode(tokens),
             Language::Joint(joint) => joint.decode(tokens),
             Language::File(file) => file.decode(tokens),
         }
@@ -72,6 +78,7 @@ impl Language {
         match self {
             Language::Text(tokenizer) => Some(tokenizer.end_of_text()),
             Language::Symbols(_) => Some(biod::END_OF_TEXT),
+            Language::Strangers(_) => Some(reading::END_OF_TEXT),
             Language::Joint(_) => Some(mixture::END_OF_TEXT),
             Language::File(file) => file.has_end_of_text().then(|| file.end_of_text()),
         }
@@ -81,7 +88,7 @@ impl Language {
     pub fn tokenizer_json(&self) -> Option<Json> {
         match self {
             Language::Text(tokenizer) => tokenizer.to_json(),
-            Language::Symbols(_) | Language::Joint(_) => None,
+            Language::Symbols(_) | Language::Strangers(_) | Language::Joint(_) => None,
             Language::File(file) => file.to_json(),
         }
     }

@@ -7,6 +7,7 @@
 //! |---|---|---|
 //! | [`bio-s`](bios) | English biographies of invented people | the published laws of knowledge capacity (arXiv 2404.05405) |
 //! | [`bio-d`](biod) | the same without English: one short row of symbols a person | every term of the law can be set by hand; cheap |
+//! | [`reading`] | strangers in every row, and questions about them | nothing can be known, everything must be read |
 //! | [`text`] | a folder of the user's own files | language modelling with a held-out share |
 //! | [`corpus`](generated) | documents from a small language with a known structure | the same without a download |
 //! | [`mixture`] | any of these in stated shares | data mixtures, and useful people among junk |
@@ -27,6 +28,7 @@ mod opening;
 pub mod permutation;
 pub mod questions;
 pub mod random;
+pub mod reading;
 mod stream;
 #[cfg(test)]
 mod tests;
@@ -41,7 +43,7 @@ use crate::error::{Error, Problem, Result};
 use dataset::Source;
 use opening::Opening;
 
-pub use batch::Batch;
+pub use batch::{Batch, ChunkBatch};
 pub use biod::BioDConfig;
 pub use bios::BioSConfig;
 pub use dataset::Dataset;
@@ -52,6 +54,7 @@ pub use information::Information;
 pub use language::Language;
 pub use mixture::{Domain, MixtureConfig, SourceConfig};
 pub use opening::Marker;
+pub use reading::ReadingConfig;
 pub use text::TextConfig;
 pub use tokenizer::{FileVocabulary, Tokenizer, TokenizerConfig};
 
@@ -66,6 +69,8 @@ pub enum DataConfig {
     BioS(BioSConfig),
     /// Invented people as rows of symbols.
     BioD(BioDConfig),
+    /// Biographies of strangers, and questions about them.
+    Reading(ReadingConfig),
     /// A folder of text files.
     Text(TextConfig),
     /// Documents from a small language.
@@ -95,6 +100,7 @@ impl DataConfig {
         match self {
             DataConfig::BioS(_) => "bio-s",
             DataConfig::BioD(_) => "bio-d",
+            DataConfig::Reading(_) => "reading",
             DataConfig::Text(_) => "text",
             DataConfig::Corpus(_) => "corpus",
             DataConfig::Mixture(_) => "mixture",
@@ -106,6 +112,7 @@ impl DataConfig {
         match self {
             DataConfig::BioS(config) => config.check(),
             DataConfig::BioD(config) => config.check(),
+            DataConfig::Reading(config) => config.check(),
             DataConfig::Text(config) => config.check(),
             DataConfig::Corpus(config) => config.check(),
             DataConfig::Mixture(config) => config.check(),
@@ -118,7 +125,9 @@ impl DataConfig {
         match self {
             DataConfig::BioS(config) => config.information().map(drop),
             DataConfig::Mixture(config) => config.verify(),
-            DataConfig::BioD(_) | DataConfig::Text(_) | DataConfig::Corpus(_) => Ok(()),
+            DataConfig::BioD(_) | DataConfig::Reading(_) | DataConfig::Text(_) | DataConfig::Corpus(_) => {
+                Ok(())
+            }
         }
     }
 
@@ -138,6 +147,7 @@ impl DataConfig {
         Ok(match self {
             DataConfig::BioS(config) => Source::BioS(Box::new(config.open(opening)?)),
             DataConfig::BioD(config) => Source::BioD(config.open(opening)?),
+            DataConfig::Reading(config) => Source::Reading(config.open(opening.seed)),
             DataConfig::Text(config) => Source::Text(config.open(opening)?),
             DataConfig::Corpus(config) => Source::Corpus(Box::new(config.open(opening)?)),
             DataConfig::Mixture(_) => unreachable!("a mixture is opened as a whole"),
@@ -150,6 +160,7 @@ impl DataConfig {
         match self {
             DataConfig::BioS(config) => Ok(config.pieces()?.tokenizer.vocab_size()),
             DataConfig::BioD(config) => Ok(config.vocab_size()),
+            DataConfig::Reading(config) => Ok(config.vocab_size()),
             DataConfig::Text(config) => config.vocab_size(),
             DataConfig::Corpus(config) => Ok(config.tokenizer().vocab_size()),
             DataConfig::Mixture(config) => config.vocab_size(),
@@ -165,6 +176,7 @@ impl DataConfig {
         match self {
             DataConfig::BioS(config) => Ok(Language::Text(config.pieces()?.tokenizer)),
             DataConfig::BioD(config) => Ok(Language::Symbols(config.clone())),
+            DataConfig::Reading(config) => Ok(Language::Strangers(config.clone())),
             DataConfig::Text(config) => Ok(Language::Text(config.tokenizer()?)),
             DataConfig::Corpus(config) => Ok(Language::Text(config.tokenizer())),
             DataConfig::Mixture(config) => Ok(Language::Joint(Box::new(config.joint()?))),
@@ -176,6 +188,7 @@ impl DataConfig {
         match self {
             DataConfig::BioS(config) => config.seq_len,
             DataConfig::BioD(config) => config.seq_len(),
+            DataConfig::Reading(config) => config.seq_len(),
             DataConfig::Text(config) => config.seq_len,
             DataConfig::Corpus(config) => config.seq_len,
             DataConfig::Mixture(config) => config.seq_len,
@@ -188,7 +201,7 @@ impl DataConfig {
             DataConfig::BioS(_) => BioSConfig::default().seq_len,
             DataConfig::Text(_) => TextConfig::default().seq_len,
             DataConfig::Corpus(_) => CorpusConfig::default().seq_len,
-            DataConfig::BioD(_) | DataConfig::Mixture(_) => return None,
+            DataConfig::BioD(_) | DataConfig::Reading(_) | DataConfig::Mixture(_) => return None,
         };
         Some(self.seq_len()).filter(|seq_len| *seq_len != default)
     }
@@ -200,17 +213,20 @@ impl DataConfig {
         match self {
             DataConfig::BioS(config) => Ok(config.pieces()?.mean_document(&config.rendering)),
             DataConfig::BioD(config) => Ok(config.seq_len() as f64),
+            DataConfig::Reading(config) => Ok(config.seq_len() as f64),
             DataConfig::Text(config) => Ok(config.read()?.tokens_per_document()),
             DataConfig::Corpus(config) => Ok(config.length as f64),
             DataConfig::Mixture(config) => config.tokens_per_document(),
         }
     }
 
-    /// Documents in one exposure: people, files of text, or documents of any source.
+    /// Documents in one exposure: people, files of text, or documents of any source; of strangers, who never come
+    /// again, one row.
     pub fn documents_per_exposure(&self) -> Result<u64> {
         match self {
             DataConfig::BioS(config) => Ok(config.people),
             DataConfig::BioD(config) => Ok(config.people),
+            DataConfig::Reading(_) => Ok(1),
             DataConfig::Text(config) => Ok(config.files()?.len() as u64),
             DataConfig::Corpus(config) => Ok(config.documents),
             DataConfig::Mixture(config) => {
@@ -240,7 +256,7 @@ impl DataConfig {
         match self {
             DataConfig::BioS(config) => config.information().map(Some),
             DataConfig::BioD(config) => Ok(Some(config.information())),
-            DataConfig::Text(_) | DataConfig::Corpus(_) => Ok(None),
+            DataConfig::Reading(_) | DataConfig::Text(_) | DataConfig::Corpus(_) => Ok(None),
             DataConfig::Mixture(config) => match config.studied() {
                 Some((_, source)) => source.data.information(),
                 None => Ok(None),
@@ -253,7 +269,9 @@ impl DataConfig {
         match self {
             DataConfig::BioS(config) => Some(config.people),
             DataConfig::BioD(config) => Some(config.people),
-            DataConfig::Text(_) | DataConfig::Corpus(_) | DataConfig::Mixture(_) => None,
+            DataConfig::Reading(_) | DataConfig::Text(_) | DataConfig::Corpus(_) | DataConfig::Mixture(_) => {
+                None
+            }
         }
     }
 
@@ -262,7 +280,9 @@ impl DataConfig {
         match self {
             DataConfig::BioS(config) => config.name_space().map(Some),
             DataConfig::BioD(config) => Ok(Some(config.names())),
-            DataConfig::Text(_) | DataConfig::Corpus(_) | DataConfig::Mixture(_) => Ok(None),
+            DataConfig::Reading(_) | DataConfig::Text(_) | DataConfig::Corpus(_) | DataConfig::Mixture(_) => {
+                Ok(None)
+            }
         }
     }
 
@@ -279,7 +299,7 @@ impl DataConfig {
         };
         Ok(match self {
             DataConfig::BioS(config) => with(config.pools.files(), config.tokenizer.file()),
-            DataConfig::BioD(_) | DataConfig::Corpus(_) => Vec::new(),
+            DataConfig::BioD(_) | DataConfig::Reading(_) | DataConfig::Corpus(_) => Vec::new(),
             DataConfig::Text(config) => with(config.files()?, config.tokenizer.file()),
             DataConfig::Mixture(config) => {
                 let mut paths = Vec::new();

@@ -1,5 +1,6 @@
 //! One file per measurement; what they find is kept in [`Measurements`].
 
+pub mod answers;
 pub mod capacity;
 pub mod loss;
 pub mod proxies;
@@ -7,6 +8,7 @@ pub mod quantize;
 pub mod record;
 pub mod speed;
 
+pub use answers::{AnswerPoint, Answers, ExamConfig};
 pub use quantize::QuantizeConfig;
 pub use record::{
     AttributeBits, Capacity, DomainLoss, GivenSource, Loss, MeasureConfig, Measurements, People,

@@ -2,6 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::answers::{Answers, ExamConfig};
 use super::quantize::{QuantizeConfig, Storage};
 
 /// How knowledge is measured after training.
@@ -15,6 +16,13 @@ pub struct MeasureConfig {
     /// Whether weights are rounded first.
     #[serde(skip_serializing_if = "QuantizeConfig::is_none")]
     pub quantize: QuantizeConfig,
+    /// Questions about strangers, where the data asks any.
+    #[serde(skip_serializing_if = "is_default")]
+    pub exam: ExamConfig,
+}
+
+fn is_default<T: Default + PartialEq>(value: &T) -> bool {
+    *value == T::default()
 }
 
 /// Whose biographies are measured.
@@ -44,7 +52,12 @@ impl Default for Sample {
 
 impl Default for MeasureConfig {
     fn default() -> Self {
-        MeasureConfig { renderings: 4, people: People::All, quantize: QuantizeConfig::None }
+        MeasureConfig {
+            renderings: 4,
+            people: People::All,
+            quantize: QuantizeConfig::None,
+            exam: ExamConfig::default(),
+        }
     }
 }
 
@@ -61,6 +74,9 @@ pub struct Measurements {
     /// How the weights would be stored, if they were rounded before all this was measured.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub quantized: Option<Storage>,
+    /// Answers to questions, if the data asks any.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub answers: Option<Answers>,
 }
 
 /// The held-out loss of one domain of a mixture.

@@ -234,9 +234,9 @@ mod tests {
         crate::device::open("cpu").unwrap()
     }
 
-    /// Two layers of width 12, narrower than the decoder, for chunks of four.
+    /// Two layers of width 16, narrower than the decoder, for chunks of four.
     fn encoder(seed: u64, vocab_size: usize, device: &Device) -> Decoder {
-        let sizes = EncoderConfig { d_model: 12, n_layers: 2, n_heads: 2 };
+        let sizes = EncoderConfig { width: 0.6, depth: 1.0 };
         sizes.model(&variants::base()).init_encoder(vocab_size, 4, seed, device)
     }
 
@@ -388,7 +388,7 @@ mod tests {
             let of = |name: &str| floats(&decoder[&format!("blocks.1.{name}")]);
             let qkv = of("mixer.qkv.weight");
             assert_eq!(of("cross_attention.queries.weight"), columns(&qkv, 24, 0, 24));
-            assert_eq!(of("cross_attention.keys_values.weight"), columns(&qkv, 24, 24, 48)[..12 * 48]);
+            assert_eq!(of("cross_attention.keys_values.weight"), columns(&qkv, 24, 24, 48)[..16 * 48]);
             let (out, own) = (of("cross_attention.out.weight"), of("mixer.out.weight"));
             match output {
                 CrossAttentionInit::Zero => assert!(out.iter().all(|&value| value == 0.0)),
@@ -404,7 +404,7 @@ mod tests {
         for (name, config) in variants::all() {
             let model = join(&config, CrossAttentionInit::Zero, &device);
             let built: usize = values(&model.decoder).values().map(TensorData::num_elements).sum();
-            let new: u64 = cross_attention(&config, 12).iter().map(|c| c.num_params(&config.widths(T))).sum();
+            let new: u64 = cross_attention(&config, 16).iter().map(|c| c.num_params(&config.widths(T))).sum();
             assert_eq!(config.num_params(V, T).total + new, built as u64, "{name}");
         }
     }
@@ -431,7 +431,7 @@ mod tests {
     #[test]
     fn an_encoder_reads_both_ways_or_is_refused() {
         let mut config = variants::base();
-        let sizes = EncoderConfig { d_model: 12, n_layers: 2, n_heads: 2 };
+        let sizes = EncoderConfig { width: 0.6, depth: 1.0 };
         assert_eq!(sizes.model(&config).check_encoder(4), []);
         assert_eq!(config.check_encoder(4)[0].key.as_deref(), Some("block.mixer"));
         config.block.mixer = MixerConfig::Average(Default::default());

@@ -10,16 +10,20 @@ use super::decoder::{Decoder, ModelConfig};
 use crate::error::Problem;
 use crate::layers::mixer::{MixerConfig, Reach};
 
-/// Widths and depth of an encoder; everything else is as in its decoder.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+/// How large an encoder is beside its decoder; everything else is as there.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct EncoderConfig {
-    /// Width of its residual stream.
-    pub d_model: usize,
-    /// Number of its blocks.
-    pub n_layers: usize,
-    /// Heads of each attention.
-    pub n_heads: usize,
+    /// Width of its residual stream over the decoder's, rounded to an even number of channels per head.
+    pub width: f64,
+    /// Its blocks over the decoder's, rounded, at least one.
+    pub depth: f64,
+}
+
+impl Default for EncoderConfig {
+    fn default() -> Self {
+        EncoderConfig { width: 0.5, depth: 1.0 }
+    }
 }
 
 /// The token that hides another, the last one of an encoder of this many tokens.
@@ -28,10 +32,28 @@ pub fn mask(vocab_size: usize) -> i32 {
 }
 
 impl EncoderConfig {
+    /// Width of its residual stream.
+    pub fn d_model(&self, decoder: &ModelConfig) -> usize {
+        let pair = 2 * decoder.n_heads;
+        ((self.width * decoder.d_model as f64 / pair as f64).round() as usize).max(1) * pair
+    }
+
+    /// What is impossible about it.
+    pub fn check(&self) -> Vec<Problem> {
+        let shares = [("width", self.width), ("depth", self.depth)];
+        let wrong = shares.into_iter().filter(|(_, share)| !(*share > 0.0 && *share <= 16.0));
+        wrong
+            .map(|(key, share)| {
+                Problem::new(share.to_string()).key(key).expected("a ratio above 0, at most 16")
+            })
+            .collect()
+    }
+
     /// The encoder as a model: the blocks of `decoder` without its exceptions for single layers, every query head with
     /// a key-value head of its own, reading both ways.
     pub fn model(&self, decoder: &ModelConfig) -> ModelConfig {
-        let EncoderConfig { d_model, n_layers, n_heads } = *self;
+        let (d_model, n_heads) = (self.d_model(decoder), decoder.n_heads);
+        let n_layers = ((self.depth * decoder.n_layers as f64).round() as usize).max(1);
         let mut model = ModelConfig { d_model, n_layers, n_heads, layers: Vec::new(), ..decoder.clone() };
         match &mut model.block.mixer {
             MixerConfig::Attention(attention) => {

@@ -22,7 +22,7 @@ pub mod weights;
 pub use arrangement::Arrangement;
 pub use block::{Block, BlockConfig};
 pub use blueprint::Blueprint;
-pub use context::{Chunks, ContextModel, CrossAttentionInit};
+pub use context::{Chunks, ContextModel, CrossAttentionInit, EncoderTraining};
 pub use count::{FlopCount, ParamCount};
 pub use decoder::{Decoder, ModelConfig};
 pub use encoder::EncoderConfig;

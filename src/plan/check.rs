@@ -2,9 +2,10 @@
 
 use super::Plan;
 use super::data_size::DataSize;
+use crate::data::DataConfig;
 use crate::error::Problem;
 use crate::measure::People;
-use crate::training::Yardstick;
+use crate::training::{Prediction, Yardstick};
 
 /// The largest model that is taken for meant, in parameters.
 const MAX_PARAMS: u64 = 10_000_000_000_000;
@@ -15,10 +16,24 @@ const MAX_SQUARES: f64 = 1e15;
 /// The most renderings that are taken for meant.
 const MAX_RENDERINGS: u64 = 10_000;
 
+/// The most questions that are taken for meant.
+const MAX_QUESTIONS: u64 = 1 << 20;
+
 /// What is impossible about the plan; keys are those of its TOML.
 pub fn check(plan: &Plan) -> Vec<Problem> {
-    let mut problems = within("model", plan.model.check(plan.data.seq_len()));
-    problems.extend(check_size(plan));
+    let mut problems = within(
+        "model",
+        match plan.prediction {
+            Prediction::NextToken => plan.model.check(plan.data.seq_len()),
+            Prediction::Masked(_) => plan.model.check_encoder(plan.data.seq_len()),
+        },
+    );
+    if let Prediction::Masked(masked) = plan.prediction {
+        problems.extend(within("prediction", masked.check().into_iter().collect()));
+    }
+    if problems.is_empty() {
+        problems.extend(check_size(plan));
+    }
     match plan.data.check().and_then(|()| DataSize::of(&plan.data)) {
         Ok(size) => {
             // An impossible model has no FLOPs to count.
@@ -35,6 +50,9 @@ pub fn check(plan: &Plan) -> Vec<Problem> {
     }
     problems.extend(within("measure", check_measure(plan)));
     if problems.is_empty() {
+        problems.extend(super::context::check(plan));
+    }
+    if problems.is_empty() {
         problems.extend(check_params(plan));
     }
     if problems.is_empty() {
@@ -43,7 +61,7 @@ pub fn check(plan: &Plan) -> Vec<Problem> {
     problems
 }
 
-fn within(table: &str, problems: Vec<Problem>) -> Vec<Problem> {
+pub(super) fn within(table: &str, problems: Vec<Problem>) -> Vec<Problem> {
     let prefix = |problem: Problem| {
         let key = problem.key.as_ref().map_or(table.to_string(), |key| format!("{table}.{key}"));
         problem.key(key)
@@ -54,8 +72,7 @@ fn within(table: &str, problems: Vec<Problem>) -> Vec<Problem> {
 /// Widths that no 64-bit count survives are refused before anything is counted.
 fn check_size(plan: &Plan) -> Option<Problem> {
     let squares = plan.model.n_layers as f64 * (plan.model.d_model as f64).powi(2);
-    let each_possible = plan.model.check(plan.data.seq_len()).is_empty();
-    (each_possible && squares > MAX_SQUARES).then(|| {
+    (squares > MAX_SQUARES).then(|| {
         let got = format!("{} layers of width {}", plan.model.n_layers, plan.model.d_model);
         Problem::new(got).key("model.d_model").expected(format!("n_layers * d_model^2 up to {MAX_SQUARES:e}"))
     })
@@ -77,6 +94,19 @@ fn check_measure(plan: &Plan) -> Vec<Problem> {
     if !(1..=MAX_RENDERINGS).contains(&plan.measure.renderings) {
         let got = plan.measure.renderings.to_string();
         problems.push(Problem::new(got).key("renderings").expected(format!("1 to {MAX_RENDERINGS}")));
+    }
+    if let DataConfig::Reading(data) = &plan.data {
+        let exam = plan.measure.exam;
+        let most = data.max_chunks();
+        for (key, value, most) in [
+            ("exam.questions", exam.questions, MAX_QUESTIONS),
+            ("exam.most_chunks", exam.most_chunks, most),
+            ("exam.judged_by", exam.judged_by, most),
+        ] {
+            if !(1..=most).contains(&value) {
+                problems.push(Problem::new(value.to_string()).key(key).expected(format!("1 to {most}")));
+            }
+        }
     }
     match plan.measure.people {
         People::Sample(sample) if sample.count == 0 => {

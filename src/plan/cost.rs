@@ -93,20 +93,21 @@ impl Plan {
     /// # Errors
     /// As [`Plan::cost`].
     pub fn cost_after(&self, first_step: u64, calibration: &Calibration) -> Result<Cost> {
-        let (vocab_size, seq_len) = (DataSize::of(&self.data)?.vocab_size, self.data.seq_len());
+        let (vocab_size, seq_len) = (DataSize::of(&self.data)?.vocab_size, self.row_len()?);
         let params = self.num_params()?;
+        let batch = self.own_training()?.batch;
         let steps = self.steps()? - first_step;
-        let rows = self.training.batch as u64;
+        let rows = batch as u64;
         let tokens = steps.saturating_mul(rows).saturating_mul(seq_len as u64);
         let flops_per_token = self.flops_per_token()?.exact as f64;
         let flops = tokens as f64 * flops_per_token;
-        let pace = calibration.flops_per_second((self.training.batch * seq_len) as f64 * flops_per_token);
+        let pace = calibration.flops_per_second((batch * seq_len) as f64 * flops_per_token);
         Ok(Cost {
             params,
             steps,
             tokens,
             flops,
-            peak_bytes: peak_bytes(&self.model, &params, vocab_size, self.training.batch * seq_len),
+            peak_bytes: peak_bytes(&self.model, &params, vocab_size, batch * seq_len),
             seconds: flops / pace,
         })
     }

@@ -3,6 +3,7 @@
 pub mod ablation;
 mod arm;
 mod check;
+mod context;
 pub mod cost;
 mod data_size;
 pub mod difference;
@@ -37,14 +38,13 @@ pub use stages::{Parent, Part, PlannedStage, stages};
 pub use then::{OPTIMUM, Then, Train};
 pub use walk::{Step, Walk};
 
-use data_size::DataSize;
 use serde::{Deserialize, Serialize};
 
 use crate::Result;
 use crate::data::DataConfig;
 use crate::measure::MeasureConfig;
-use crate::model::{FlopCount, ModelConfig, ParamCount};
-use crate::training::{TrainingConfig, Yardstick};
+use crate::model::ModelConfig;
+use crate::training::{ContextConfig, Prediction, TrainingConfig};
 
 /// One run: a model, what it learns, how, and from which seed. Its fingerprint names the run.
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
@@ -56,6 +56,12 @@ pub struct Plan {
     pub data: DataConfig,
     /// How it learns.
     pub training: TrainingConfig,
+    /// What it predicts.
+    #[serde(skip_serializing_if = "is_default")]
+    pub prediction: Prediction,
+    /// How more is read than stands in a row.
+    #[serde(skip_serializing_if = "is_default")]
+    pub context: ContextConfig,
     /// How its model is grown from a smaller one, if it is.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub growth: Option<GrowthConfig>,
@@ -90,42 +96,8 @@ impl Plan {
         let node = resolve::parse(&tree::Source::new(name, text))?;
         reader::read(&node, &[]).map_err(resolve::config)
     }
+}
 
-    /// Parameters of the model.
-    ///
-    /// # Errors
-    /// If the data is impossible or cannot be read.
-    pub fn num_params(&self) -> Result<ParamCount> {
-        Ok(self.model.num_params(DataSize::of(&self.data)?.vocab_size, self.data.seq_len()))
-    }
-
-    /// FLOPs of a training step per token.
-    ///
-    /// # Errors
-    /// If the data is impossible or cannot be read.
-    pub fn flops_per_token(&self) -> Result<FlopCount> {
-        Ok(self.model.flops_per_token(DataSize::of(&self.data)?.vocab_size, self.data.seq_len()))
-    }
-
-    /// Optimizer steps, those of a small model before growth counted: a function of the plan alone, the same for every
-    /// seed.
-    ///
-    /// # Errors
-    /// If the data is impossible or cannot be read.
-    pub fn steps(&self) -> Result<u64> {
-        match self.grown_timing()? {
-            Some(timing) => Ok(timing.steps()),
-            None => self.budget_steps(),
-        }
-    }
-
-    /// Optimizer steps as if the model did all of them.
-    fn budget_steps(&self) -> Result<u64> {
-        let size = DataSize::of(&self.data)?;
-        Ok(self.training.steps(&Yardstick {
-            seq_len: self.data.seq_len(),
-            tokens_per_exposure: size.tokens_per_exposure,
-            flops_per_token: self.flops_per_token()?.exact as f64,
-        }))
-    }
+fn is_default<T: Default + PartialEq>(value: &T) -> bool {
+    *value == T::default()
 }

@@ -13,7 +13,7 @@ use super::runs::{PlannedRun, Role};
 use crate::Result;
 use crate::measure::QuantizeConfig;
 use crate::training::config::ConstantConfig;
-use crate::training::{Count, Length, Order, ScheduleConfig};
+use crate::training::{ContextConfig, Count, Length, Order, ScheduleConfig};
 
 /// What a run takes from another one.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -24,6 +24,12 @@ pub enum Part {
     Trunk,
     /// Its model, to be grown.
     Small,
+    /// The decoder, which reads more from now on.
+    Decoder,
+    /// The encoder of what it reads.
+    Encoder,
+    /// Decoder and encoder after their warm-up.
+    WarmUp,
 }
 
 /// A run that another one begins from.
@@ -41,6 +47,9 @@ impl Part {
         match self {
             Part::Trunk => "trunk",
             Part::Small => "small",
+            Part::Decoder => "decoder",
+            Part::Encoder => "encoder",
+            Part::WarmUp => "warm-up",
         }
     }
 }
@@ -53,6 +62,9 @@ impl Plan {
     pub fn parents(&self) -> Result<Vec<Parent>> {
         if !self.measure.quantize.is_none() {
             return Ok(vec![Parent { part: Part::Trunk, plan: self.in_float() }]);
+        }
+        if self.context != ContextConfig::None {
+            return self.context_parents();
         }
         if let Some(timing) = self.grown_timing()? {
             return Ok(match self.grown_trunk(&timing) {
@@ -83,6 +95,9 @@ impl Plan {
         if !self.measure.quantize.is_none() {
             return self.steps();
         }
+        if self.context != ContextConfig::None {
+            return Ok(0);
+        }
         if let Some(timing) = self.grown_timing()? {
             let trunk = self.grown_trunk(&timing).map(|trunk| trunk.steps()).transpose()?;
             return Ok(trunk.unwrap_or(timing.small));
@@ -94,7 +109,8 @@ impl Plan {
     /// no trunk.
     pub fn trunk(&self) -> Option<Plan> {
         let is_trunk = matches!(self.training.schedule, ScheduleConfig::Constant(_))
-            && self.training.order == Order::Epochs;
+            && self.training.order == Order::Epochs
+            && self.context == ContextConfig::None;
         let mut plan = self.clone();
         plan.training.length = Length::Steps(Count { count: 1 });
         is_trunk.then_some(plan)

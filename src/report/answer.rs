@@ -46,10 +46,12 @@ fn headline(comparison: &Comparison, others: &[&ArmResult]) -> String {
     let (more, less) = match comparison.measure {
         Measure::BitsPerParam => ("more bits per parameter", "fewer bits per parameter"),
         Measure::HeldOutLoss => ("a higher held-out loss", "a lower held-out loss"),
+        Measure::Answers => ("more questions", "fewer questions"),
     };
     let verb = match comparison.measure {
         Measure::BitsPerParam => ["stores", "store"],
         Measure::HeldOutLoss => ["has", "have"],
+        Measure::Answers => ["answers", "answer"],
     };
     let part = |finding: Finding, [one, many]: [&str; 2], rest: String| {
         let found = others.iter().filter(|arm| Finding::of(arm.effect(comparison.measure)) == finding);
@@ -76,6 +78,7 @@ fn of_walk(measure: Measure, walk: &WalkResult) -> String {
     let (contrast, what) = match measure {
         Measure::BitsPerParam => (Contrast::Ratio, "bits per parameter"),
         Measure::HeldOutLoss => (Contrast::Difference, "held-out loss"),
+        Measure::Answers => (Contrast::Difference, "share of right answers"),
     };
     let (from, to) = (quoted(&walk.from), quoted(&walk.to));
     match walk.culprit(contrast) {
@@ -156,6 +159,11 @@ fn size(measure: Measure, mean: f64, control: &str) -> String {
                 "has a held-out loss {} nats per token {direction} than {control}",
                 number::three(mean.abs())
             )
+        }
+        Measure::Answers => {
+            let direction = if mean < 0.0 { "fewer" } else { "more" };
+            let points = number::three(100.0 * mean.abs());
+            format!("answers {points} of a hundred questions {direction} than {control}")
         }
     }
 }

@@ -104,7 +104,7 @@ pub fn tuning_curve(trials: &[TuningTrial], arm: &str) -> Vec<(f64, f64)> {
 /// The rate with the best median.
 fn best_rate(curve: &[(f64, f64)], measure: Measure) -> Option<f64> {
     let best = match measure {
-        Measure::BitsPerParam => curve.iter().max_by(|a, b| a.1.total_cmp(&b.1)),
+        Measure::BitsPerParam | Measure::Answers => curve.iter().max_by(|a, b| a.1.total_cmp(&b.1)),
         Measure::HeldOutLoss => curve.iter().min_by(|a, b| a.1.total_cmp(&b.1)),
     };
     best.map(|&(rate, _)| rate)

@@ -8,7 +8,7 @@ use super::statistics::{Contrast, Effect, Estimate, holm, root_mean_square};
 use super::walk::WalkResult;
 use super::{answer, caution};
 use crate::error::Result;
-use crate::measure::Capacity;
+use crate::measure::{Capacity, Measurements};
 use crate::run::Environment;
 
 /// Published ratios are given with two digits or read from plots: so far from one still agrees with it.
@@ -60,11 +60,17 @@ pub fn compare(evidence: &Evidence) -> Result<Comparison> {
     Ok(comparison)
 }
 
-/// Facts measure knowledge; text without facts has a loss only.
+/// Questions measure reading, facts measure knowledge; text without either has a loss only.
 fn choose_measure(evidence: &Evidence) -> Measure {
-    let mut runs = evidence.arms.iter().flat_map(|arm| &arm.runs);
-    let has_facts = runs.any(|run| run.record.measurements.capacity.is_some());
-    if has_facts { Measure::BitsPerParam } else { Measure::HeldOutLoss }
+    let runs = evidence.arms.iter().flat_map(|arm| &arm.runs);
+    let has = |found: fn(&Measurements) -> bool| runs.clone().any(|run| found(&run.record.measurements));
+    if has(|measured| measured.answers.is_some()) {
+        Measure::Answers
+    } else if has(|measured| measured.capacity.is_some()) {
+        Measure::BitsPerParam
+    } else {
+        Measure::HeldOutLoss
+    }
 }
 
 /// The arms with only the runs that have a number, and the list of those that have none.
@@ -122,6 +128,7 @@ fn result(arm: &ArmEvidence, control: Option<&ArmEvidence>, measure: Measure) ->
         bits_per_param: bits,
         max_bits_per_param: over_capacity(arm, |capacity| capacity.max_bits_per_param).map(|max| max.mean),
         held_out_loss: over_runs(arm, |run| Some(run.record.measurements.held_out?.nats_per_token)),
+        answers: over_runs(arm, |run| Some(run.record.measurements.answers.as_ref()?.accuracy)),
         published: arm.published.clone(),
         ratio_to_control: ratio,
         difference_to_control: difference.and_then(Result::ok),

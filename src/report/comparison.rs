@@ -61,6 +61,8 @@ pub enum Measure {
     BitsPerParam,
     /// Loss on held-out text in nats per token; less is better.
     HeldOutLoss,
+    /// Share of questions answered right; more is better.
+    Answers,
 }
 
 /// One arm.
@@ -92,6 +94,9 @@ pub struct ArmResult {
     pub max_bits_per_param: Option<f64>,
     /// Loss on held-out text in nats per token, if there is any.
     pub held_out_loss: Option<Estimate>,
+    /// Share of questions answered right, if the data asks any.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub answers: Option<Estimate>,
     /// The measure of the comparison as a ratio to the control, paired by seed; none for the control.
     pub ratio_to_control: Option<Effect>,
     /// The measure of the comparison as a difference from the control, paired by seed; none for the control.
@@ -176,6 +181,7 @@ impl Measure {
         let value = match self {
             Measure::BitsPerParam => measurements.capacity.as_ref()?.bits_per_param,
             Measure::HeldOutLoss => measurements.held_out?.nats_per_token,
+            Measure::Answers => measurements.answers.as_ref()?.accuracy,
         };
         value.is_finite().then_some(value)
     }
@@ -190,6 +196,7 @@ impl Measure {
         match self {
             Measure::BitsPerParam => "bits per parameter",
             Measure::HeldOutLoss => "held-out loss (nats per token)",
+            Measure::Answers => "right answers (share)",
         }
     }
 }
@@ -200,6 +207,7 @@ impl ArmResult {
         match measure {
             Measure::BitsPerParam => self.bits_per_param.as_ref(),
             Measure::HeldOutLoss => self.held_out_loss.as_ref(),
+            Measure::Answers => self.answers.as_ref(),
         }
     }
 
@@ -207,7 +215,9 @@ impl ArmResult {
     pub fn effect(&self, measure: Measure) -> Option<(Contrast, &Effect)> {
         match measure {
             Measure::BitsPerParam => Some((Contrast::Ratio, self.ratio_to_control.as_ref()?)),
-            Measure::HeldOutLoss => Some((Contrast::Difference, self.difference_to_control.as_ref()?)),
+            Measure::HeldOutLoss | Measure::Answers => {
+                Some((Contrast::Difference, self.difference_to_control.as_ref()?))
+            }
         }
     }
 

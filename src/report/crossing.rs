@@ -50,7 +50,7 @@ fn sentence(name: &str, comparisons: &[Comparison]) -> Option<String> {
 fn none_of(measure: Measure) -> f64 {
     match measure {
         Measure::BitsPerParam => Contrast::Ratio.none(),
-        Measure::HeldOutLoss => Contrast::Difference.none(),
+        Measure::HeldOutLoss | Measure::Answers => Contrast::Difference.none(),
     }
 }
 

@@ -8,7 +8,7 @@ pub fn power(comparisons: &[Comparison], seeds: usize) -> Option<Power> {
     let measure = comparisons.first()?.measure;
     let contrast = match measure {
         Measure::BitsPerParam => Contrast::Ratio,
-        Measure::HeldOutLoss => Contrast::Difference,
+        Measure::HeldOutLoss | Measure::Answers => Contrast::Difference,
     };
     let alike = comparisons.iter().filter(|comparison| comparison.measure == measure);
     let groups: Vec<Vec<(f64, f64)>> = alike.flat_map(pairs).collect();

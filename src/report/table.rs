@@ -80,6 +80,7 @@ pub fn columns(comparison: &Comparison) -> Vec<Column> {
     let (mean, effect) = match comparison.measure {
         Measure::BitsPerParam => ("bits/param (95 %)", "ratio to control (95 %)"),
         Measure::HeldOutLoss => ("held-out loss (95 %)", "minus control (95 %)"),
+        Measure::Answers => ("right answers (95 %)", "minus control (95 %)"),
     };
     let mut columns = vec![
         column("arm", Side::Left, Need::Always),

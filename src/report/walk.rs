@@ -63,7 +63,7 @@ impl Walk {
     pub(super) fn result(&self, arms: &[ArmEvidence], measure: Measure) -> WalkResult {
         let contrast = match measure {
             Measure::BitsPerParam => Contrast::Ratio,
-            Measure::HeldOutLoss => Contrast::Difference,
+            Measure::HeldOutLoss | Measure::Answers => Contrast::Difference,
         };
         let values = |name: &str| {
             let arm = arms.iter().find(|arm| arm.name == name && arm.basis == Basis::Primary);

@@ -111,10 +111,11 @@ impl<'a> Answers<'a> {
     }
 }
 
-/// What a run is judged by, higher is better: bits per parameter, or minus the loss.
+/// What a run is judged by, higher is better: right answers, bits per parameter, or minus the loss.
 pub fn measure_of(record: &RunRecord) -> f64 {
     let measured = &record.measurements;
     let bits = measured.capacity.as_ref().map(|capacity| capacity.bits_per_param);
     let loss = measured.held_out.as_ref().map_or(record.training.final_loss, |loss| loss.nats_per_token);
-    bits.unwrap_or(-loss)
+    let answers = measured.answers.as_ref().map(|answers| answers.accuracy);
+    answers.or(bits).unwrap_or(-loss)
 }

@@ -5,20 +5,21 @@ use burn::tensor::Device;
 use serde_json::json;
 
 use super::folder::{CHECKPOINTS, CONFIG, METRICS, MODEL};
-use super::metrics;
 use super::record::TrainingSummary;
 use super::stages::Stage;
 use super::worker::{Outcome, Results, Task, Watch};
+use super::{context, metrics};
 use crate::data::Dataset;
 use crate::device;
 use crate::error::{Error, Result};
 use crate::measure::record::Sample;
-use crate::measure::{MeasureConfig, Measurements, People, QuantizeConfig, capacity, loss};
+use crate::measure::{MeasureConfig, Measurements, People, answers, capacity, loss};
 use crate::model::Decoder;
 use crate::plan::growth::no_small_run;
 use crate::plan::{Part, Plan};
 use crate::training::{
-    Beginning, Control, Grown, Job, Metrics, Observer, Progress, fit_from, manifest, weights,
+    self, Beginning, ContextConfig, Control, Grown, Job, Metrics, Objective, Observer, Prediction, Progress,
+    Trained, fit_from, manifest, weights,
 };
 
 /// People whose biographies are read for a probe during training.
@@ -29,45 +30,75 @@ const PROBED: u64 = 256;
 /// # Errors
 /// Whatever data, device and files cause; a loss that is not finite is an outcome.
 pub fn run(task: &Task, watch: &mut Watch) -> Result<Outcome> {
-    let plan = &task.plan;
     let device = device::open(&task.device)?;
+    match (&task.plan.prediction, &task.plan.context) {
+        (Prediction::NextToken, ContextConfig::None) => next_token(task, watch, &device),
+        (Prediction::Masked(config), _) => context::masked(task, *config, watch, &device),
+        (_, ContextConfig::Encoder(config)) => context::encoder(task, config, watch, &device),
+        (_, ContextConfig::Window | ContextConfig::Stretched(_) | ContextConfig::Replug) => {
+            context::untrained(task, watch, &device)
+        }
+    }
+}
+
+fn next_token(task: &Task, watch: &mut Watch, device: &Device) -> Result<Outcome> {
+    let plan = &task.plan;
     let job = job(plan);
-    let params = plan.model.num_params(plan.data.vocab_size()?, plan.data.seq_len());
+    let params = plan.num_params()?;
     let mut probing = Probing { watch, params: params.total, device: device.clone() };
-    let checkpoints = task.run.file(CHECKPOINTS);
-    let outcome = match plan.growing()? {
+    let trained = match plan.growing()? {
         Some(growing) => {
-            let grown = Grown::new(job, growing, &device)?;
-            let begin = || begin_grown(task, &grown, &device);
-            fit_from(&grown, &device, &checkpoints, begin, &mut probing)
+            let grown = Grown::new(job, growing, device)?;
+            let begin = || begin_grown(task, &grown, device);
+            train(&grown, task, device, begin, &mut probing)?
         }
-        None => fit_from(&job, &device, &checkpoints, || begin(task), &mut probing),
+        None => train(&job, task, device, || begin(task), &mut probing)?,
     };
-    let trained = match outcome {
-        Ok(crate::training::Outcome::Finished(trained)) => trained,
-        Ok(crate::training::Outcome::Stopped) => return Ok(Outcome::Stopped),
-        Err(error) if error.kind == crate::error::Kind::Diverged => {
-            return Ok(Outcome::Diverged { cause: error.to_string() });
-        }
-        Err(error) => return Err(error),
+    let trained = match trained {
+        Ok(trained) => trained,
+        Err(outcome) => return Ok(outcome),
     };
     watch.measures()?;
-    let measurements = measure(&trained.model, &trained.data, plan, params.total, &device)?;
+    let measurements = measure(&trained.model, &trained.data, plan, params.total, device)?;
     keep(task, &trained.model)?;
-    let training = TrainingSummary {
+    let training = summary(&trained);
+    Ok(Outcome::Finished(Box::new(Results { params, training, measurements })))
+}
+
+/// What `plan` trains, or the decoder's own part of it.
+pub(super) fn job(plan: &Plan) -> Job<'_> {
+    Job { model: &plan.model, data: &plan.data, training: &plan.training, seed: plan.seed }
+}
+
+/// Trains, or says how else it ended.
+#[allow(clippy::type_complexity)] // an objective's own model and data
+pub(super) fn train<O: Objective>(
+    objective: &O,
+    task: &Task,
+    device: &Device,
+    beginning: impl FnOnce() -> Result<Option<Beginning>>,
+    observer: &mut impl Observer<O::Model, O::Data>,
+) -> Result<std::result::Result<Box<Trained<O::Model, O::Data>>, Outcome>> {
+    match fit_from(objective, device, &task.run.file(CHECKPOINTS), beginning, observer) {
+        Ok(training::Outcome::Finished(trained)) => Ok(Ok(trained)),
+        Ok(training::Outcome::Stopped) => Ok(Err(Outcome::Stopped)),
+        Err(error) if error.kind == crate::error::Kind::Diverged => {
+            Ok(Err(Outcome::Diverged { cause: error.to_string() }))
+        }
+        Err(error) => Err(error),
+    }
+}
+
+/// What training has cost.
+pub(super) fn summary<M, D>(trained: &Trained<M, D>) -> TrainingSummary {
+    TrainingSummary {
         steps: trained.steps,
         tokens: trained.meters.tokens,
         flops: trained.meters.flops,
         seconds: trained.meters.seconds,
         final_loss: trained.meters.tail.value(),
         peak_bytes: 0,
-    };
-    Ok(Outcome::Finished(Box::new(Results { params, training, measurements })))
-}
-
-/// What `plan` trains.
-fn job(plan: &Plan) -> Job<'_> {
-    Job { model: &plan.model, data: &plan.data, training: &plan.training, seed: plan.seed }
+    }
 }
 
 /// The state that the run goes on from: of all trunks the one that has come furthest.
@@ -82,7 +113,7 @@ fn begin(task: &Task) -> Result<Option<Beginning>> {
                     furthest = Some((beginning, stage));
                 }
             }
-            Part::Small => {}
+            Part::Small | Part::Decoder | Part::Encoder | Part::WarmUp => {}
         }
     }
     let Some((beginning, stage)) = furthest else { return Ok(None) };
@@ -128,6 +159,7 @@ pub fn measure(
         capacity: capacity::measure(model, data, &plan.measure, params, device)?,
         held_out: held_out.or_else(|| loss::over_domains(&domains)),
         domains,
+        answers: answers::measure(answers::Reader::Alone(model), data, &plan.measure.exam, device),
         quantized: quantized.map(|quantized| quantized.storage),
     })
 }
@@ -139,25 +171,32 @@ pub fn measure(
 pub fn measure_again(task: &Task, device: &Device) -> Result<Measurements> {
     task.run.verify()?;
     let plan = &task.plan;
-    let job = job(plan);
-    let vocab_size = plan.data.vocab_size()?;
     let path = task.run.file(MODEL);
-    let empty = plan.model.init(vocab_size, plan.data.seq_len(), plan.seed, device);
-    let model = weights::put(empty, weights::read(&path)?.0, &path.display().to_string())?;
-    let params = plan.model.num_params(vocab_size, plan.data.seq_len()).total;
-    measure(&model, &job.open_data()?, plan, params, device)
+    let trained = weights::read(&path)?.0;
+    if plan.prediction != Prediction::NextToken || plan.context != ContextConfig::None {
+        return context::measure(plan, trained, device);
+    }
+    let empty = plan.model.init(plan.data.vocab_size()?, plan.data.seq_len(), plan.seed, device);
+    let model = weights::put(empty, trained, &path.display().to_string())?;
+    measure(&model, &job(plan).open_data()?, plan, plan.num_params()?.total, device)
 }
 
 /// The weights, and what is needed to build a model around them.
-fn keep(task: &Task, model: &Decoder) -> Result<()> {
+pub(super) fn keep<M: Module>(task: &Task, model: &M) -> Result<()> {
     let plan = &task.plan;
     weights::write(&task.run.file(MODEL), &weights::of(model), &[])?;
-    let config = json!({
+    let mut config = json!({
         "format": 1,
         "model": plan.model,
         "vocab_size": plan.data.vocab_size()?,
         "seq_len": plan.data.seq_len(),
     });
+    if plan.prediction != Prediction::NextToken {
+        config["prediction"] = json!(plan.prediction);
+    }
+    if plan.context != ContextConfig::None {
+        config["context"] = json!(plan.context);
+    }
     manifest::write_json(&task.run.file(CONFIG), &config)
 }
 
@@ -185,7 +224,7 @@ impl Observer for Probing<'_> {
         let few = MeasureConfig {
             renderings: 1,
             people: People::Sample(Sample { count: PROBED }),
-            quantize: QuantizeConfig::None,
+            ..Default::default()
         };
         let capacity = capacity::measure(&model.valid(), data, &few, self.params, &self.device)?;
         Ok(capacity.map(|capacity| capacity.bits_per_param))

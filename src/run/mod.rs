@@ -2,6 +2,7 @@
 
 pub mod ablation;
 pub mod calibration;
+mod context;
 pub mod environment;
 pub mod executor;
 pub mod export;

@@ -94,7 +94,7 @@ mod tests {
 
     #[test]
     fn what_is_spelled_alike_is_one_token_and_every_source_ends_its_text_alike() {
-        let language = |text: &str| Language::Text(TokenizerConfig::Words.closed([text]));
+        let language = |text: &str| Language::Text(TokenizerConfig::Words.closed([text]).unwrap());
         let joint = Joint::new(vec![language(" x y"), language(" y z")], &[None, Some("b")]);
         assert_eq!(joint.vocab_size(), 5);
         assert_eq!((0..3).map(|id| joint.id(0, id)).collect::<Vec<_>>(), [0, 1, 2]);
@@ -106,7 +106,7 @@ mod tests {
 
     #[test]
     fn an_end_of_text_elsewhere_is_ours() {
-        let gpt2 = Language::Text(TokenizerConfig::Gpt2.open([]));
+        let gpt2 = Language::Text(TokenizerConfig::Gpt2.open([]).unwrap());
         let joint = Joint::new(vec![gpt2], &[None]);
         assert_eq!((joint.vocab_size(), joint.id(0, 50256), joint.id(0, 0)), (50257, 0, 1));
     }

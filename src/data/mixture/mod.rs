@@ -97,8 +97,9 @@ impl MixtureConfig {
                 Problem::new(source.share.to_string()).key(at("share")).expected("a share from 0 to 1"),
             );
         }
-        if let DataConfig::Mixture(_) = source.data {
-            problems.push(Problem::new("a mixture in a mixture").key(at("data")).expected("any other kind"));
+        if let DataConfig::Mixture(_) | DataConfig::Reading(_) = source.data {
+            let got = format!("a {} in a mixture", source.data.kind());
+            problems.push(Problem::new(got).key(at("data")).expected("any other kind"));
         } else if let Err(error) = source.data.check() {
             let within = |problem: Problem| {
                 let key = problem.key.as_deref().unwrap_or_default();

@@ -30,6 +30,7 @@ fn caption(comparison: &Comparison) -> String {
              knew everything."
         }
         Measure::HeldOutLoss => "Loss on held-out text in nats per token; less is better.",
+        Measure::Answers => "Share of questions about strangers that are answered right.",
     };
     format!("{what} Dots are means over seeds, bars 95 % Student t intervals, small dots single seeds.")
 }
@@ -103,7 +104,7 @@ impl Layout {
 fn heads(comparison: &Comparison) -> [String; 2] {
     let contrast = match comparison.measure {
         Measure::BitsPerParam => "ratio to",
-        Measure::HeldOutLoss => "minus",
+        Measure::HeldOutLoss | Measure::Answers => "minus",
     };
     ["mean (95 % interval)".to_string(), frame::fit(&format!("{contrast} {}", comparison.control), SMALL)]
 }

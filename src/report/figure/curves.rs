@@ -117,17 +117,33 @@ pub fn figure(
     let axis = progress.axis();
     (!lines.is_empty()).then(|| {
         Figure::new(name(progress, quantity), quantity.caption(axis), |width| {
-            draw(&lines, axis, quantity.label(), end, width)
+            draw(&lines, &Axis::from_zero(axis, end), quantity.label(), width)
         })
     })
 }
 
-struct Line<'a> {
-    name: &'a str,
-    ink: Ink,
-    middle: Vec<(f64, f64)>,
-    low: Vec<(f64, f64)>,
-    high: Vec<(f64, f64)>,
+/// A line with its band, as x and y of each point.
+pub(super) struct Line<'a> {
+    pub name: &'a str,
+    pub ink: Ink,
+    pub middle: Vec<(f64, f64)>,
+    pub low: Vec<(f64, f64)>,
+    pub high: Vec<(f64, f64)>,
+}
+
+/// The axis below.
+pub(super) struct Axis<'a> {
+    pub name: &'a str,
+    pub spacing: Spacing,
+    pub range: (f64, f64),
+    /// Where it has ticks; empty: round numbers.
+    pub ticks: Vec<f64>,
+}
+
+impl<'a> Axis<'a> {
+    fn from_zero(name: &'a str, end: f64) -> Self {
+        Axis { name, spacing: Spacing::Linear, range: (0.0, end), ticks: Vec::new() }
+    }
 }
 
 impl<'a> Line<'a> {
@@ -152,11 +168,16 @@ impl<'a> Line<'a> {
             let losses: Option<Vec<f64>> = seeds.iter().map(|seed| seed[part]).collect();
             let Some(losses) = losses else { continue };
             let Some(middle) = median(&losses) else { continue };
-            line.middle.push((x, middle));
-            line.low.push((x, losses.iter().copied().fold(f64::INFINITY, f64::min)));
-            line.high.push((x, losses.iter().copied().fold(f64::NEG_INFINITY, f64::max)));
+            line.push(x, middle, &losses);
         }
         (line.middle.len() > 1).then_some(line)
+    }
+
+    /// A point of the line, and the band over all seeds.
+    pub fn push(&mut self, x: f64, middle: f64, seeds: &[f64]) {
+        self.middle.push((x, middle));
+        self.low.push((x, seeds.iter().copied().fold(f64::INFINITY, f64::min)));
+        self.high.push((x, seeds.iter().copied().fold(f64::NEG_INFINITY, f64::max)));
     }
 
     fn named(&self) -> Named<'a> {
@@ -178,7 +199,8 @@ fn parts(curve: &[CurvePoint], progress: Progress, quantity: Quantity, end: f64)
     sums.into_iter().map(|(sum, n)| (n > 0.0).then_some(sum / n)).collect()
 }
 
-fn draw(lines: &[Line], axis: &str, label: &str, end: f64, width: f64) -> String {
+/// All lines, with their names.
+pub(super) fn draw(lines: &[Line], axis: &Axis, label: &str, width: f64) -> String {
     let named: Vec<Named> = lines.iter().map(Line::named).collect();
     let naming = Naming::of(&named, width);
     let (above, beside) = naming.room(&named, width);
@@ -187,13 +209,17 @@ fn draw(lines: &[Line], axis: &str, label: &str, end: f64, width: f64) -> String
     let lowest = lines.iter().flat_map(|line| &line.low).map(|point| point.1).fold(f64::INFINITY, f64::min);
     let highest = lines.iter().flat_map(|line| &line.high).map(|point| point.1).fold(0.0, f64::max);
     let room = (highest - lowest) * 0.03;
-    let x = Scale::new(Spacing::Linear, (0.0, end), (left, right));
+    let x = Scale::new(axis.spacing, axis.range, (left, right));
     let y = Scale::new(Spacing::Linear, (lowest - room, highest + room), (bottom, top));
 
     let mut canvas = Canvas::new(width, height);
     let values = frame::ticks_for(lowest - room, highest + room, bottom - top);
     frame::y_axis(&mut canvas, &y, (left, right), &values, label);
-    frame::x_axis(&mut canvas, &x, (top, bottom), &frame::ticks_for(0.0, end, right - left), axis);
+    let ticks = match axis.ticks.is_empty() {
+        true => frame::ticks_for(axis.range.0, axis.range.1, right - left),
+        false => axis.ticks.clone(),
+    };
+    frame::x_axis(&mut canvas, &x, (top, bottom), &ticks, axis.name);
     let place = |points: &[(f64, f64)]| -> Vec<(f64, f64)> {
         points.iter().map(|&(tokens, loss)| (x.at(tokens), y.at(loss))).collect()
     };
@@ -207,5 +233,5 @@ fn draw(lines: &[Line], axis: &str, label: &str, end: f64, width: f64) -> String
     let ends: Vec<(f64, f64)> =
         lines.iter().flat_map(|line| place(&line.middle[line.middle.len() - 1..])).collect();
     naming.draw(&mut canvas, &named, &ends, width, (top, bottom));
-    canvas.finish(&format!("{label} against {axis}"))
+    canvas.finish(&format!("{label} against {}", axis.name))
 }

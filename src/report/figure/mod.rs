@@ -6,6 +6,7 @@
 mod arms;
 mod attributes;
 mod axis;
+mod chunks;
 mod curves;
 pub mod font;
 mod frame;
@@ -55,6 +56,7 @@ pub fn all(evidence: &Evidence, comparison: &Comparison) -> Vec<Figure> {
         .into_iter()
         .chain(walk::figure(comparison))
         .chain(attributes::figure(comparison))
+        .chain(chunks::all(evidence, comparison))
         .chain(knows.then(bits).flatten())
         .chain(loss)
         .chain(tuning::figure(comparison))

@@ -34,6 +34,7 @@ fn caption(comparison: &Comparison, walk: &WalkResult) -> String {
     let what = match comparison.measure {
         Measure::BitsPerParam => "Factor of bits per parameter",
         Measure::HeldOutLoss => "Change of held-out loss in nats per token",
+        Measure::Answers => "Change of the share of right answers",
     };
     format!(
         "{what} by each step from {from} to {to}: added to {from} alone, and in {to} against {to} without it. Dots are \
@@ -66,6 +67,7 @@ fn draw(comparison: &Comparison, walk: &WalkResult, rows: &[Row], width: f64) ->
     let (none, name) = match comparison.measure {
         Measure::BitsPerParam => (Contrast::Ratio.none(), "factor of bits per parameter"),
         Measure::HeldOutLoss => (Contrast::Difference.none(), "change of loss (nats per token)"),
+        Measure::Answers => (Contrast::Difference.none(), "change of right answers (share)"),
     };
     let marks = || rows.iter().flat_map(|row| &row.marks).map(|(_, estimate)| *estimate);
     let ends = || marks().flat_map(|e| [Some(e.mean), e.low, e.high]).flatten().chain([none]);

@@ -36,6 +36,12 @@ const LOSS: [(&str, &str); 1] = [(
      compared by their difference.",
 )];
 
+const ANSWERS: [(&str, &str); 1] = [(
+    "Right answers",
+    "Share of questions about strangers whose most probable next token is the answer, at the number of chunks that the \
+     plan names; all other numbers of chunks are in a figure. Shares are compared by their difference.",
+)];
+
 const ALWAYS: [(&str, &str); 5] = [
     (
         "Interval",
@@ -64,6 +70,7 @@ pub fn section_for(comparison: &Comparison) -> String {
     let own: &[(&str, &str)] = match comparison.measure {
         Measure::BitsPerParam => &KNOWLEDGE,
         Measure::HeldOutLoss => &LOSS,
+        Measure::Answers => &ANSWERS,
     };
     let entry =
         |(term, meaning): &(&str, &str)| format!("<dt>{}</dt><dd>{}</dd>", escape(term), escape(meaning));

@@ -1,0 +1,436 @@
+//! Reading: biographies of strangers and questions about them, so that nothing can be known by heart and everything
+//! has to be read.
+//!
+//! Values are drawn anew for every row: a model that answers has found the answer in what stands before the question,
+//! or in the chunks beside it. A biography is end-of-text and one sentence of four symbols for each attribute, in any
+//! order: both parts of the name, the attribute, the value. A question is a mark and such a sentence; what comes after
+//! its attribute is the answer. A quarter of all names is kept for [`Exam`]s and never seen in training.
+
+use serde::{Deserialize, Serialize};
+
+use super::permutation::Permutation;
+use super::random::{Draws, Streams};
+use super::{Batch, ChunkBatch, MAX_SEQ_LEN, check_range, out_of_range};
+use crate::error::{Error, Problem, Result};
+
+/// The token that opens every biography.
+pub(super) const END_OF_TEXT: u32 = 0;
+/// The token that opens every question.
+const QUESTION: u32 = 1;
+/// Symbols in a sentence: two of the name, attribute, value.
+const SENTENCE: usize = 4;
+/// One name in so many is kept for exams.
+const KEPT: u64 = 4;
+
+/// The numbers of reading; the default is small enough for two CPU cores.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct ReadingConfig {
+    /// Attributes of a person.
+    pub attributes: u64,
+    /// Values that an attribute can have; guessing is right once in so many times.
+    pub values: u64,
+    /// Words that each of the two parts of a name is drawn from.
+    pub name_pool: u64,
+    /// Biographies in a row.
+    pub biographies: u64,
+    /// Questions behind them.
+    pub questions: u64,
+}
+
+impl Default for ReadingConfig {
+    fn default() -> Self {
+        ReadingConfig { attributes: 4, values: 32, name_pool: 32, biographies: 4, questions: 8 }
+    }
+}
+
+/// One question on which a model is measured.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Exam {
+    /// One biography each; the question is about one of them.
+    pub chunks: Vec<Vec<u32>>,
+    /// The question up to the place of the answer.
+    pub question: Vec<u32>,
+    /// The value that was asked for.
+    pub answer: u32,
+}
+
+/// Who is drawn from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Names {
+    Training,
+    Kept,
+}
+
+/// Somebody with a value for each attribute.
+#[derive(Debug, Clone)]
+struct Stranger {
+    name: u64,
+    values: Vec<u64>,
+}
+
+impl ReadingConfig {
+    pub(super) fn check(&self) -> Result<()> {
+        for (key, value, range) in [
+            ("attributes", self.attributes, 1..=1024),
+            ("values", self.values, 2..=1 << 20),
+            ("name_pool", self.name_pool, 2..=1 << 20),
+            ("biographies", self.biographies, 1..=MAX_SEQ_LEN / 4),
+            ("questions", self.questions, 0..=MAX_SEQ_LEN / 5),
+        ] {
+            check_range(key, value, range)?;
+        }
+        let most = self.n_names(Names::Kept);
+        if self.biographies > most {
+            return Err(out_of_range(
+                "biographies",
+                self.biographies,
+                &format!("at most {most} of other names"),
+            ));
+        }
+        match self.seq_len() as u64 > MAX_SEQ_LEN {
+            true => Err(out_of_range("biographies", self.biographies, "at most 2^20 tokens in a row")),
+            false => Ok(()),
+        }
+    }
+
+    fn n_names(&self, names: Names) -> u64 {
+        let kept = self.name_pool * self.name_pool / KEPT;
+        match names {
+            Names::Training => self.name_pool * self.name_pool - kept,
+            Names::Kept => kept,
+        }
+    }
+
+    fn first_attribute(&self) -> u64 {
+        2 + 2 * self.name_pool
+    }
+
+    fn first_value(&self) -> u64 {
+        self.first_attribute() + self.attributes
+    }
+
+    pub(super) fn vocab_size(&self) -> usize {
+        (self.first_value() + self.values) as usize
+    }
+
+    pub(super) fn seq_len(&self) -> usize {
+        self.biographies as usize * self.chunk_len() + self.questions as usize * (SENTENCE + 1)
+    }
+
+    /// Tokens of a biography.
+    pub fn chunk_len(&self) -> usize {
+        1 + SENTENCE * self.attributes as usize
+    }
+
+    /// Tokens of a row that holds questions alone.
+    pub fn questions_len(&self) -> usize {
+        1 + self.questions as usize * (SENTENCE + 1)
+    }
+
+    /// The same rows with nothing in them but one biography: what an encoder of chunks is trained on.
+    pub fn chunks(&self) -> Self {
+        ReadingConfig { biographies: 1, questions: 0, ..self.clone() }
+    }
+
+    /// The most chunks that can be told apart by their names.
+    pub fn max_chunks(&self) -> u64 {
+        self.n_names(Names::Kept)
+    }
+
+    /// Tokens as words: `n1.17` is word 17 of the first part of a name, `a3` an attribute, `v5` a value.
+    pub fn decode(&self, tokens: &[u32]) -> String {
+        tokens.iter().map(|&token| self.word(token)).collect::<Vec<_>>().join(" ")
+    }
+
+    /// How each token is spelled.
+    pub(super) fn spellings(&self) -> Vec<Vec<u8>> {
+        (0..self.vocab_size() as u32).map(|token| format!(" {}", self.word(token)).into()).collect()
+    }
+
+    fn word(&self, token: u32) -> String {
+        match u64::from(token) {
+            0 => "<|endoftext|>".to_string(),
+            1 => "?".to_string(),
+            t if t < self.first_attribute() => {
+                format!("n{}.{}", (t - 2) / self.name_pool + 1, (t - 2) % self.name_pool)
+            }
+            t if t < self.first_value() => format!("a{}", t - self.first_attribute() + 1),
+            t => format!("v{}", t - self.first_value()),
+        }
+    }
+
+    /// The tokens of words between spaces, in the form of [`ReadingConfig::decode`].
+    ///
+    /// # Errors
+    /// A word that is not in the vocabulary.
+    pub fn encode(&self, text: &str) -> Result<Vec<u32>> {
+        let known = |word: &str| (0..self.vocab_size() as u32).find(|&token| self.word(token) == word);
+        let token = |word: &str| {
+            known(word).ok_or_else(|| {
+                let problem = Problem::new(format!("\"{word}\" is not a symbol of this data"));
+                Error::config(problem.expected("?, n1.0, n2.0, a1, v0 and so on, with spaces between"))
+            })
+        };
+        text.split_whitespace().map(token).collect()
+    }
+
+    pub(super) fn open(&self, seed: u64) -> Reading {
+        let n_names = self.name_pool * self.name_pool;
+        Reading {
+            config: self.clone(),
+            names: Permutation::new(n_names, &mut Streams::new(seed, "reading names").at(0)),
+            rows: Streams::new(seed, "reading rows"),
+            chunks: Streams::new(seed, "reading chunks"),
+            exams: Streams::new(seed, "reading exams"),
+        }
+    }
+}
+
+/// Biographies and questions, opened.
+#[derive(Debug)]
+pub struct Reading {
+    config: ReadingConfig,
+    names: Permutation,
+    rows: Streams,
+    chunks: Streams,
+    exams: Streams,
+}
+
+impl Reading {
+    pub(super) fn config(&self) -> &ReadingConfig {
+        &self.config
+    }
+
+    /// Tokens of a chunk.
+    pub fn chunk_len(&self) -> usize {
+        self.config.chunk_len()
+    }
+
+    /// Whether a token can be an answer at all.
+    pub fn is_value(&self, token: u32) -> bool {
+        u64::from(token) >= self.config.first_value()
+    }
+
+    /// Rows of biographies with questions about them behind.
+    pub(super) fn rows(&self, first: u64, rows: usize) -> Batch {
+        let mut batch = Batch::with_capacity(rows, self.config.seq_len());
+        for row in first..first + rows as u64 {
+            let mut draws = self.rows.at(row);
+            let people = self.strangers(self.config.biographies, Names::Training, &mut draws);
+            let mut run = Vec::with_capacity(self.config.seq_len() + 1);
+            people.iter().for_each(|person| self.write_biography(person, &mut draws, &mut run));
+            self.write_questions(&people, &mut draws, &mut run);
+            run.push(END_OF_TEXT);
+            batch.push_row(&run, 0);
+        }
+        batch
+    }
+
+    /// Rows of questions alone, with the biographies of those asked for and of others in chunks beside them: as many
+    /// for all rows, 1 to `most`. A share `dropout` of the chunks loses its end, one in ten of those everything.
+    pub fn with_chunks(&self, step: u64, rows: usize, most: u64, dropout: f64) -> (Batch, ChunkBatch) {
+        let k = 1 + self.chunks.at_turn(step, 1).below(most);
+        let mut batch = Batch::with_capacity(rows, self.config.questions_len());
+        let mut chunks = ChunkBatch::new(k as usize, self.config.chunk_len());
+        for row in 0..rows as u64 {
+            let mut draws = self.chunks.at(step * rows as u64 + row);
+            let people = self.strangers(k, Names::Training, &mut draws);
+            for person in &people {
+                let mut chunk = Vec::with_capacity(self.config.chunk_len());
+                self.write_biography(person, &mut draws, &mut chunk);
+                chunks.push(&chunk, kept(chunk.len(), dropout, &mut draws));
+            }
+            let mut run = vec![END_OF_TEXT];
+            self.write_questions(&people, &mut draws, &mut run);
+            run.push(END_OF_TEXT);
+            batch.push_row(&run, 0);
+        }
+        (batch, chunks)
+    }
+
+    /// Question number `index` about somebody whose biography is chunk number `gold` of `n_chunks`; all names were kept
+    /// out of training. The same question is asked whatever `gold` is.
+    ///
+    /// # Panics
+    /// If there are more chunks than kept names, or `gold` is none of them.
+    pub fn exam(&self, index: u64, n_chunks: u64, gold: u64) -> Exam {
+        assert!(gold < n_chunks, "chunk {gold} of {n_chunks}");
+        let mut draws = self.exams.at(index);
+        let mut people = self.strangers(n_chunks, Names::Kept, &mut draws);
+        let attribute = draws.below(self.config.attributes);
+        let mut chunks: Vec<Vec<u32>> = Vec::new();
+        for person in &people {
+            let mut chunk = Vec::new();
+            self.write_biography(person, &mut draws, &mut chunk);
+            chunks.push(chunk);
+        }
+        chunks.swap(0, gold as usize);
+        let mut question = Vec::new();
+        self.write_question(&people.swap_remove(0), attribute, &mut question);
+        let answer = question.pop().expect("a question ends with its answer");
+        Exam { chunks, question, answer }
+    }
+
+    fn strangers(&self, n: u64, names: Names, draws: &mut Draws) -> Vec<Stranger> {
+        let (len, first) = match names {
+            Names::Training => (self.config.n_names(names), 0),
+            Names::Kept => (self.config.n_names(names), self.config.n_names(Names::Training)),
+        };
+        let order = Permutation::new(len, draws);
+        let mut stranger = |i| Stranger {
+            name: self.names.apply(first + order.apply(i, 0), 0),
+            values: (0..self.config.attributes).map(|_| draws.below(self.config.values)).collect(),
+        };
+        (0..n).map(&mut stranger).collect()
+    }
+
+    fn write_biography(&self, person: &Stranger, draws: &mut Draws, out: &mut Vec<u32>) {
+        out.push(END_OF_TEXT);
+        let mut attributes: Vec<u64> = (0..self.config.attributes).collect();
+        draws.shuffle(&mut attributes);
+        attributes.into_iter().for_each(|attribute| self.write_sentence(person, attribute, out));
+    }
+
+    /// As many questions as a row has, each about anybody.
+    fn write_questions(&self, people: &[Stranger], draws: &mut Draws, out: &mut Vec<u32>) {
+        for _ in 0..self.config.questions {
+            let person = &people[draws.below(people.len() as u64) as usize];
+            self.write_question(person, draws.below(self.config.attributes), out);
+        }
+    }
+
+    fn write_question(&self, person: &Stranger, attribute: u64, out: &mut Vec<u32>) {
+        out.push(QUESTION);
+        self.write_sentence(person, attribute, out);
+    }
+
+    fn write_sentence(&self, person: &Stranger, attribute: u64, out: &mut Vec<u32>) {
+        let (config, pool) = (&self.config, self.config.name_pool);
+        out.extend([
+            (2 + person.name % pool) as u32,
+            (2 + pool + person.name / pool) as u32,
+            (config.first_attribute() + attribute) as u32,
+            (config.first_value() + person.values[attribute as usize]) as u32,
+        ]);
+    }
+}
+
+/// How many of `n` tokens a chunk keeps.
+fn kept(n: usize, dropout: f64, draws: &mut Draws) -> usize {
+    const FINE: u64 = 1 << 32;
+    if draws.below(FINE) as f64 >= dropout * FINE as f64 {
+        return n;
+    }
+    match draws.below(10) {
+        0 => 0,
+        _ => 1 + draws.below(n as u64 - 1) as usize,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::collections::HashSet;
+
+    fn config() -> ReadingConfig {
+        ReadingConfig { attributes: 3, values: 5, name_pool: 6, biographies: 2, questions: 4 }
+    }
+
+    fn name(sentence: &[u32]) -> [u32; 2] {
+        [sentence[0], sentence[1]]
+    }
+
+    /// The sentences of a biography.
+    fn sentences(chunk: &[u32]) -> HashSet<Vec<u32>> {
+        chunk[1..].chunks(SENTENCE).map(<[u32]>::to_vec).collect()
+    }
+
+    #[test]
+    fn every_answer_of_a_row_stands_in_its_biographies() {
+        let (config, data) = (config(), config().open(3));
+        let batch = data.rows(100, 20);
+        assert_eq!((batch.rows, batch.seq_len), (20, 2 * 13 + 4 * 5));
+        for row in batch.tokens.chunks(batch.seq_len) {
+            let row: Vec<u32> = row.iter().map(|&token| token as u32).collect();
+            let (biographies, questions) = row.split_at(2 * config.chunk_len());
+            let told: HashSet<_> = biographies.chunks(13).flat_map(sentences).collect();
+            assert_eq!(told.len(), 6);
+            for question in questions.chunks(5) {
+                assert_eq!(question[0], QUESTION);
+                assert!(told.contains(&question[1..].to_vec()));
+            }
+        }
+        assert_eq!(batch, data.rows(100, 20));
+        assert_ne!(batch, data.rows(120, 20));
+    }
+
+    #[test]
+    fn every_answer_beside_chunks_stands_in_them_unless_it_was_dropped() {
+        let data = config().open(3);
+        let mut numbers = HashSet::new();
+        for step in 0..20 {
+            let (batch, chunks) = data.with_chunks(step, 3, 4, 0.0);
+            numbers.insert(chunks.n_chunks);
+            assert_eq!((batch.seq_len, chunks.tokens.len()), (21, 3 * chunks.n_chunks * 13));
+            for (row, told) in batch.tokens.chunks(21).zip(chunks.tokens.chunks(chunks.n_chunks * 13)) {
+                let told: Vec<u32> = told.iter().map(|&token| token as u32).collect();
+                let told: HashSet<_> = told.chunks(13).flat_map(sentences).collect();
+                for question in row[1..].chunks(5) {
+                    assert!(told.contains(&question[1..].iter().map(|&t| t as u32).collect::<Vec<_>>()));
+                }
+            }
+            assert!(chunks.hidden.iter().all(|hidden| !hidden));
+        }
+        assert_eq!(numbers, HashSet::from([1, 2, 3, 4]));
+        let (_, dropped) = data.with_chunks(0, 2000, 1, 0.3);
+        let shortened: Vec<usize> =
+            dropped.hidden.chunks(13).map(|chunk| chunk.iter().filter(|hidden| **hidden).count()).collect();
+        let share = |test: fn(&&usize) -> bool| shortened.iter().filter(test).count() as f64 / 2000.0;
+        assert!((share(|n| **n > 0) - 0.3).abs() < 0.04, "four standard errors");
+        assert!((share(|n| **n == 13) - 0.03).abs() < 0.016, "four standard errors");
+    }
+
+    #[test]
+    fn exams_ask_about_people_whom_training_never_named() {
+        let data = config().open(3);
+        let trained: HashSet<_> = (0..50)
+            .flat_map(|step| {
+                data.rows(10 * step, 10)
+                    .tokens
+                    .chunks(46)
+                    .map(|row| [row[1] as u32, row[2] as u32])
+                    .collect::<Vec<_>>()
+            })
+            .collect();
+        assert_eq!(trained.len(), 27, "all names of training");
+        for index in 0..30 {
+            let exam = data.exam(index, 9, index % 9);
+            let names: HashSet<_> = exam.chunks.iter().map(|chunk| name(&chunk[1..])).collect();
+            assert_eq!(names.len(), 9);
+            assert!(names.is_disjoint(&trained));
+            let mut told = exam.question[1..].to_vec();
+            told.push(exam.answer);
+            assert!(sentences(&exam.chunks[index as usize % 9]).contains(&told));
+            assert_eq!(data.exam(index, 9, 0).answer, exam.answer);
+        }
+    }
+
+    #[test]
+    fn words_are_read_as_they_are_written() {
+        let (config, all) = (config(), (0..config().vocab_size() as u32).collect::<Vec<_>>());
+        assert_eq!(config.encode(&config.decode(&all)).unwrap(), all);
+        assert_eq!(config.decode(&[1, 2, 8, 14, 17]), "? n1.0 n2.0 a1 v0");
+        assert!(config.encode("? n3.0").unwrap_err().to_string().starts_with("\"n3.0\" is not a symbol"));
+    }
+
+    #[test]
+    fn impossible_numbers_are_errors_that_name_the_key() {
+        let message = |config: ReadingConfig| config.check().unwrap_err().to_string();
+        assert_eq!(message(ReadingConfig { values: 1, ..config() }), "data.values: 1, expected 2 to 1048576");
+        assert!(message(ReadingConfig { biographies: 10, ..config() }).starts_with("data.biographies: 10"));
+        assert!(
+            message(ReadingConfig { questions: 1 << 19, ..config() }).starts_with("data.questions: 524288")
+        );
+    }
+}

@@ -1,0 +1,311 @@
+//! Questions about strangers: how many answers are right, and how surprising the right ones are, by the number of chunks
+//! that there are to read and by the place of the one that matters.
+
+use std::time::Instant;
+
+use burn::tensor::activation::log_softmax;
+use burn::tensor::{Device, Int, Tensor, TensorData};
+use serde::{Deserialize, Serialize};
+
+use crate::data::reading::{Exam, Reading};
+use crate::data::{ChunkBatch, Dataset};
+use crate::layers::Pass;
+use crate::model::{ContextModel, Decoder};
+use crate::training::reading::chunk_tensors;
+
+/// Tokens of a forward pass, about.
+const TOKENS_PER_PASS: usize = 8192;
+/// Places of the chunk that matters are told apart by quarters.
+const QUARTERS: usize = 4;
+
+/// What a model reads its chunks with.
+#[derive(Debug, Clone, Copy)]
+pub enum Reader<'a> {
+    /// It does not read them: the question alone.
+    Alone(&'a Decoder),
+    /// The last of them that fit, before the question in its own window.
+    Window(&'a Decoder),
+    /// Each in a window of its own, probabilities averaged.
+    Replug(&'a Decoder),
+    /// Through its encoder.
+    Encoder(&'a ContextModel),
+}
+
+/// What came of all questions.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Answers {
+    /// Share of right answers at the number of chunks that the run is judged by.
+    pub accuracy: f64,
+    /// That number.
+    pub judged_by: u64,
+    /// By the number of chunks, ascending.
+    pub points: Vec<AnswerPoint>,
+}
+
+/// What came of questions with so many chunks.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct AnswerPoint {
+    /// Chunks, one of them with the answer.
+    pub chunks: u64,
+    /// Tokens in them.
+    pub tokens: u64,
+    /// Questions.
+    pub questions: u64,
+    /// Share of answers that are right.
+    pub accuracy: f64,
+    /// Share of answers that are a value at all.
+    pub format: f64,
+    /// Mean of `-ln p` of the right answer.
+    pub nats: f64,
+    /// Accuracy by the quarter of the context in which the answer stands; empty for fewer than four chunks.
+    pub by_quarter: Vec<f64>,
+    /// Tokens of context read per second, in batches.
+    pub tokens_per_second: f64,
+}
+
+/// How many questions of which sizes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct ExamConfig {
+    /// Questions at each number of chunks.
+    pub questions: u64,
+    /// The most chunks; smaller numbers are the powers of two below.
+    pub most_chunks: u64,
+    /// The number of chunks that a run is judged by.
+    pub judged_by: u64,
+}
+
+impl Default for ExamConfig {
+    fn default() -> Self {
+        ExamConfig { questions: 256, most_chunks: 64, judged_by: 8 }
+    }
+}
+
+impl ExamConfig {
+    /// The numbers of chunks, ascending.
+    pub fn sizes(&self) -> Vec<u64> {
+        let powers = (0..).map(|i| 1 << i).take_while(|&n| n <= self.most_chunks);
+        let mut sizes: Vec<u64> = powers.chain([self.most_chunks, self.judged_by]).collect();
+        sizes.sort_unstable();
+        sizes.dedup();
+        sizes
+    }
+}
+
+/// Asks everything of `config`; `None` where the data asks no questions.
+pub fn measure(reader: Reader, data: &Dataset, config: &ExamConfig, device: &Device) -> Option<Answers> {
+    let reading = data.reading()?;
+    let point = |chunks: u64| ask(reader, reading, chunks, config.questions, device);
+    let points: Vec<AnswerPoint> = config.sizes().into_iter().map(point).collect();
+    let judged = points.iter().find(|point| point.chunks == config.judged_by);
+    let accuracy = judged.expect("the sizes hold the one that is judged by").accuracy;
+    Some(Answers { accuracy, judged_by: config.judged_by, points })
+}
+
+fn ask(reader: Reader, reading: &Reading, chunks: u64, questions: u64, device: &Device) -> AnswerPoint {
+    let start = Instant::now();
+    let (mut right, mut values, mut nats) = (0, 0, 0.0);
+    let mut quarters = [[0u64; 2]; QUARTERS];
+    let tokens = chunks * reading.chunk_len() as u64;
+    let per_pass = (TOKENS_PER_PASS as u64 / tokens).max(1);
+    for first in (0..questions).step_by(per_pass as usize) {
+        let indices = first..(first + per_pass).min(questions);
+        let exams: Vec<Exam> = indices.clone().map(|i| reading.exam(i, chunks, i % chunks)).collect();
+        for ((index, exam), logs) in indices.zip(&exams).zip(reader.log_shares(&exams, device)) {
+            let best =
+                logs.iter().enumerate().max_by(|a, b| a.1.total_cmp(b.1)).map_or(0, |(token, _)| token);
+            let is_right = best == exam.answer as usize;
+            let quarter = &mut quarters[((index % chunks) * QUARTERS as u64 / chunks) as usize];
+            *quarter = [quarter[0] + is_right as u64, quarter[1] + 1];
+            right += is_right as u64;
+            values += reading.is_value(best as u32) as u64;
+            nats -= logs[exam.answer as usize] as f64;
+        }
+    }
+    let share = |n: u64| n as f64 / questions as f64;
+    let by_quarter = quarters.iter().map(|[right, asked]| *right as f64 / *asked as f64).collect();
+    AnswerPoint {
+        chunks,
+        tokens,
+        questions,
+        accuracy: share(right),
+        format: share(values),
+        nats: nats / questions as f64,
+        by_quarter: if chunks < QUARTERS as u64 || questions < chunks { Vec::new() } else { by_quarter },
+        tokens_per_second: (tokens * questions) as f64 / start.elapsed().as_secs_f64(),
+    }
+}
+
+impl Reader<'_> {
+    /// The logarithms of the probabilities of all tokens in the place of the answer, for questions with as many chunks
+    /// each.
+    fn log_shares(&self, exams: &[Exam], device: &Device) -> Vec<Vec<f32>> {
+        match self {
+            Reader::Alone(decoder) => {
+                let rows = exams.iter().map(opened);
+                rows_of(last_logs(decoder, hidden(decoder, &rows.collect::<Vec<_>>(), device)))
+            }
+            Reader::Window(decoder) => {
+                let rows = exams.iter().map(|exam| windowed(exam, decoder.seq_len()));
+                rows_of(last_logs(decoder, hidden(decoder, &rows.collect::<Vec<_>>(), device)))
+            }
+            Reader::Replug(decoder) => {
+                let each = |exam: &Exam| {
+                    let rows: Vec<_> = exam
+                        .chunks
+                        .iter()
+                        .map(|chunk| [chunk.clone(), exam.question.clone()].concat())
+                        .collect();
+                    let shares = last_logs(decoder, hidden(decoder, &rows, device)).exp(); // [k, v]
+                    rows_of(shares.mean_dim(0).log()).remove(0)
+                };
+                exams.iter().map(each).collect()
+            }
+            Reader::Encoder(model) => {
+                let rows: Vec<Vec<u32>> = exams.iter().map(opened).collect();
+                let chunks = chunk_tensors(&chunks_of(exams), exams.len(), device);
+                let (hidden, _) = model.hidden(ids(&rows, device), Some(chunks), Pass::new());
+                rows_of(last_logs(&model.decoder, hidden))
+            }
+        }
+    }
+}
+
+/// The question by itself.
+fn opened(exam: &Exam) -> Vec<u32> {
+    [&exam.chunks[0][..1], &exam.question].concat()
+}
+
+/// The last chunks that fit into a window together with the question.
+fn windowed(exam: &Exam, window: usize) -> Vec<u32> {
+    let room = window.saturating_sub(exam.question.len()) / exam.chunks[0].len();
+    match exam.chunks.len().min(room) {
+        0 => opened(exam),
+        n => [exam.chunks[exam.chunks.len() - n..].concat(), exam.question.clone()].concat(),
+    }
+}
+
+fn chunks_of(exams: &[Exam]) -> ChunkBatch {
+    let mut batch = ChunkBatch::new(exams[0].chunks.len(), exams[0].chunks[0].len());
+    for chunk in exams.iter().flat_map(|exam| &exam.chunks) {
+        batch.push(chunk, chunk.len());
+    }
+    batch
+}
+
+fn ids(rows: &[Vec<u32>], device: &Device) -> Tensor<2, Int> {
+    let flat: Vec<i32> = rows.iter().flatten().map(|&id| id as i32).collect();
+    Tensor::from_data(TensorData::new(flat, [rows.len(), rows[0].len()]), device)
+}
+
+fn hidden(decoder: &Decoder, rows: &[Vec<u32>], device: &Device) -> Tensor<3> {
+    decoder.hidden(ids(rows, device), &mut Pass::new())
+}
+
+/// Logarithms of probabilities behind the last token of each row, `[b, t, d] -> [b, v]`.
+fn last_logs(decoder: &Decoder, hidden: Tensor<3>) -> Tensor<2> {
+    let t = hidden.dims()[1];
+    let last = hidden.narrow(1, t - 1, 1).squeeze_dim::<2>(1); // [b, d]
+    log_softmax(last.matmul(decoder.head_weight().transpose()), 1)
+}
+
+fn rows_of(x: Tensor<2>) -> Vec<Vec<f32>> {
+    let [_, v] = x.dims();
+    let values: Vec<f32> = x.into_data().iter::<f32>().collect();
+    values.chunks(v).map(<[f32]>::to_vec).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::data::{DataConfig, ReadingConfig};
+    use crate::model::context::ContextModel;
+    use crate::model::{CrossAttentionInit, EncoderConfig, EncoderTraining, ModelConfig, variants};
+
+    /// Sums of a few dozen products, in two different orders.
+    const ROUNDING: f32 = 1e-4;
+
+    fn exams(n: u64, chunks: u64) -> (DataConfig, Dataset, Vec<Exam>) {
+        let config =
+            DataConfig::Reading(ReadingConfig { biographies: 2, questions: 2, ..Default::default() });
+        let data = config.open(3, 1).unwrap();
+        let exams = (0..n).map(|i| data.reading().unwrap().exam(i, chunks, i % chunks)).collect();
+        (config, data, exams)
+    }
+
+    fn model(data: &DataConfig, device: &Device) -> (ModelConfig, Decoder) {
+        let config = variants::base();
+        let decoder = config.init(data.vocab_size().unwrap(), data.seq_len(), 1, device);
+        (config, decoder)
+    }
+
+    #[test]
+    fn with_one_chunk_replug_is_the_window() {
+        let device = crate::device::open("cpu").unwrap();
+        let (data, _, exams) = exams(3, 1);
+        let (_, decoder) = model(&data, &device);
+        let (window, replug) = (
+            Reader::Window(&decoder).log_shares(&exams, &device).concat(),
+            Reader::Replug(&decoder).log_shares(&exams, &device).concat(),
+        );
+        assert!(window.iter().zip(&replug).all(|(a, b)| (a - b).abs() < ROUNDING));
+        let sum: f32 = window[..window.len() / 3].iter().map(|log| log.exp()).sum();
+        assert!((sum - 1.0).abs() < ROUNDING, "{sum}");
+    }
+
+    #[test]
+    fn a_window_holds_the_last_chunks_that_fit() {
+        let (_, _, exams) = exams(1, 3);
+        assert_eq!(
+            windowed(&exams[0], 44),
+            [exams[0].chunks[1..].concat(), exams[0].question.clone()].concat()
+        );
+        assert_eq!(windowed(&exams[0], 37), windowed(&exams[0], 21));
+        assert_eq!(windowed(&exams[0], 20), opened(&exams[0]));
+    }
+
+    #[test]
+    fn an_encoder_that_is_not_read_yet_changes_nothing_and_rows_do_not_touch_each_other() {
+        let device = crate::device::open("cpu").unwrap();
+        let (data, dataset, exams) = exams(3, 2);
+        let (config, decoder) = model(&data, &device);
+        let sizes = EncoderConfig { width: 0.3, depth: 0.5 };
+        let join = |output| {
+            let encoder = sizes.model(&config).init_encoder(dataset.vocab_size(), 17, 2, &device);
+            ContextModel::join(&config, decoder.clone(), encoder, output, EncoderTraining::Trained, 2)
+                .unwrap()
+        };
+        let close = |a: Vec<Vec<f32>>, b: Vec<Vec<f32>>| {
+            a.concat().iter().zip(b.concat()).all(|(a, b)| (a - b).abs() < ROUNDING)
+        };
+        let zero = Reader::Encoder(&join(CrossAttentionInit::Zero)).log_shares(&exams, &device);
+        let alone = Reader::Alone(&decoder).log_shares(&exams, &device);
+        assert!(close(zero, alone.clone()));
+        let model = join(CrossAttentionInit::Copy);
+        let together = Reader::Encoder(&model).log_shares(&exams, &device);
+        let apart = exams
+            .iter()
+            .flat_map(|exam| Reader::Encoder(&model).log_shares(std::slice::from_ref(exam), &device));
+        assert!(close(together.clone(), apart.collect()));
+        assert!(!close(together, alone));
+    }
+
+    #[test]
+    fn a_model_that_knows_nothing_is_right_by_chance() {
+        let device = crate::device::open("cpu").unwrap();
+        let (data, dataset, _) = exams(1, 1);
+        let (_, decoder) = model(&data, &device);
+        let config = ExamConfig { questions: 64, most_chunks: 8, judged_by: 4 };
+        let answers = measure(Reader::Window(&decoder), &dataset, &config, &device).unwrap();
+        assert_eq!(answers.points.iter().map(|point| point.chunks).collect::<Vec<_>>(), [1, 2, 4, 8]);
+        assert!(answers.accuracy < 0.2);
+        assert_eq!(
+            answers.points.iter().map(|point| point.by_quarter.len()).collect::<Vec<_>>(),
+            [0, 0, 4, 4]
+        );
+        assert_eq!(answers.points[3].tokens, 8 * 17);
+        let asked =
+            |data: DataConfig| measure(Reader::Alone(&decoder), &data.open(0, 1).unwrap(), &config, &device);
+        assert_eq!(asked(DataConfig::default()), None);
+    }
+}
