@@ -140,7 +140,7 @@ mod tests {
         let data = DataConfig::Reading(ReadingConfig { name_pool: 4, ..ReadingConfig::default() }.chunks());
         let sizes = EncoderConfig { width: 1.0, depth: 1.0 };
         let model = sizes.model(&crate::model::variants::base());
-        let training = training(60);
+        let training = training(200);
         let masked = Masked {
             job: Job { model: &model, data: &data, training: &training, seed: 3 },
             config: MaskedConfig::default(),
@@ -152,6 +152,6 @@ mod tests {
         };
         let guess = (data.vocab_size().unwrap() as f64).ln();
         assert!(trained.meters.tail.value() < 0.7 * guess, "{} of {guess}", trained.meters.tail.value());
-        assert_eq!(trained.meters.tokens, 60 * 8 * 17);
+        assert_eq!(trained.meters.tokens, 200 * 8 * 17);
     }
 }
