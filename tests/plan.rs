@@ -167,12 +167,20 @@ fn built(plan: &Plan, vocab_size: usize) -> u64 {
     shapes.iter().map(|(_, shape)| shape.iter().product::<usize>() as u64).sum()
 }
 
+/// Models without an MLP of their own whose width could be set.
+const NO_PLAIN_MLP: &[&str] = &["gpt2-moe", "gpt2-none", "mixtral"];
+
 /// Arms that change a setting which some models do not have: an MLP's of an absent one or of experts, the offset of an
-/// RMSNorm; and one expert of eight where the gate weighs two against each other.
-const NOT_FOR: [(&str, &[&str]); 6] = [
-    ("gate:silu", &["gpt2-moe", "gpt2-none", "mixtral"]),
-    ("heads:single-wide", &["gpt2-moe", "gpt2-none", "mixtral"]),
-    ("mlp:quarter", &["gpt2-moe", "gpt2-none", "mixtral"]),
+/// RMSNorm, the angles of learned positions; and one expert of eight where the gate weighs two against each other.
+const NOT_FOR: [(&str, &[&str]); 11] = [
+    ("architecture-1000:quarter", NO_PLAIN_MLP),
+    ("capacity-1000:deep", NO_PLAIN_MLP),
+    ("capacity-1000:shallow", NO_PLAIN_MLP),
+    ("cepe:linear", &["gpt2-learned"]),
+    ("cepe:yarn", &["gpt2-learned"]),
+    ("gate:silu", NO_PLAIN_MLP),
+    ("heads:single-wide", NO_PLAIN_MLP),
+    ("mlp:quarter", NO_PLAIN_MLP),
     ("moe:experts-8", &["mixtral"]),
     ("moe:experts-32", &["mixtral"]),
     ("norm:no-offset", &["llama", "llama-3", "mistral", "mixtral", "olmo-2-like", "qwen3-like"]),
@@ -199,7 +207,8 @@ fn every_model_goes_with_every_ablation_and_counts_right() {
                 match resolve_single(&presets, &request) {
                     Ok(resolved) => {
                         let vocab_size = resolved.plan.data.vocab_size().unwrap();
-                        let counted = resolved.plan.num_params().unwrap().total;
+                        let seq_len = resolved.plan.data.seq_len();
+                        let counted = resolved.plan.model.num_params(vocab_size, seq_len).total;
                         assert_eq!(
                             counted,
                             built(&resolved.plan, vocab_size),

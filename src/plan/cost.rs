@@ -42,7 +42,11 @@ impl Calibration {
         let above = self.measured.partition_point(|pace| pace.flops_per_step < flops_per_step);
         match (above.checked_sub(1).map(|below| self.measured[below]), self.measured.get(above)) {
             (None, None) => UNMEASURED,
-            (Some(only), None) => only.flops_per_second,
+            // Small steps say little of how fast large ones are, but that those are no slower.
+            (Some(last), None) => match flops_per_step > 10.0 * last.flops_per_step {
+                true => last.flops_per_second.max(UNMEASURED),
+                false => last.flops_per_second,
+            },
             (None, Some(only)) => only.flops_per_second,
             (Some(low), Some(high)) => {
                 let span = (high.flops_per_step / low.flops_per_step).ln();
@@ -145,6 +149,8 @@ mod tests {
         assert_eq!(calibration.flops_per_second(1.0), 1e10);
         assert_eq!(calibration.flops_per_second(1e8), 4e10);
         assert_eq!(calibration.flops_per_second(1e12), 4e10);
+        let small = Calibration { measured: vec![pace(1e6, 1e9)], parallel_runs: 2 };
+        assert_eq!((small.flops_per_second(5e6), small.flops_per_second(1e8)), (1e9, UNMEASURED));
         assert_eq!(Calibration::default().flops_per_second(1e7), UNMEASURED);
     }
 
