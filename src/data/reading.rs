@@ -358,7 +358,7 @@ mod tests {
             assert_eq!(told.len(), 6);
             for question in questions.chunks(5) {
                 assert_eq!(question[0], QUESTION);
-                assert!(told.contains(&question[1..].to_vec()));
+                assert!(told.iter().any(|told| *told == question[1..]));
             }
         }
         assert_eq!(batch, data.rows(100, 20));

@@ -89,7 +89,7 @@ pub fn entries(ablation: &str, about: &About) -> Vec<Entry> {
 }
 
 /// Puts what the comparisons say beside the claims; of one profile and size the newest counts.
-pub fn fill(entries: &mut Vec<Entry>, comparisons: &[Comparison]) {
+pub fn fill(entries: &mut [Entry], comparisons: &[Comparison]) {
     for entry in entries.iter_mut() {
         let of_entry = comparisons.iter().filter(|comparison| comparison.name == entry.ablation);
         let found: Vec<Measured> = of_entry.filter_map(|comparison| measured(entry, comparison)).collect();
