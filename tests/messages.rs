@@ -424,3 +424,22 @@ error: measure.quantize.bits: 1
 "#,
     );
 }
+
+#[test]
+fn rows_that_cut_biographies_are_refused() {
+    let said = Folder::new().zoo(&[
+        "train",
+        "gpt2:micro",
+        "bios",
+        "--set",
+        "data.people=64",
+        "--set",
+        "data.seq_len=64",
+    ]);
+    assert_eq!(said.code, 2, "{}", said.err);
+    assert!(
+        said.err.contains("data.seq_len: 64") && said.err.contains("the longest biography"),
+        "{}",
+        said.err
+    );
+}

@@ -131,6 +131,23 @@ impl DataConfig {
         }
     }
 
+    /// Whether a row holds the longest biography, so that all of it can be measured.
+    ///
+    /// # Errors
+    /// It does not, or the files of words cannot be read.
+    pub fn verify_rows(&self) -> Result<()> {
+        let DataConfig::BioS(config) = self else { return Ok(()) };
+        let longest = config.pieces()?.longest_document(&config.rendering);
+        match config.seq_len < longest {
+            true => Err(out_of_range(
+                "seq_len",
+                config.seq_len,
+                &format!("at least {longest}, the longest biography"),
+            )),
+            false => Ok(()),
+        }
+    }
+
     /// The dataset in which everything is seen `exposures` times before a new cycle of fresh renderings
     /// begins.
     pub fn open(&self, seed: u64, exposures: u64) -> Result<Dataset> {

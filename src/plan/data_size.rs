@@ -19,6 +19,9 @@ pub(super) struct DataSize {
 
 impl DataSize {
     /// The size of `data`, read once per process.
+    ///
+    /// # Errors
+    /// A row is too short for what is measured, or a file cannot be read.
     pub fn of(data: &DataConfig) -> Result<Self> {
         static KNOWN: Mutex<Option<HashMap<String, DataSize>>> = Mutex::new(None);
         let key = writer::inline(&writer::write(data));
@@ -34,6 +37,7 @@ impl DataSize {
             return Ok(size);
         }
         data.verify()?;
+        data.verify_rows()?;
         let size =
             DataSize { vocab_size: data.vocab_size()?, tokens_per_exposure: data.tokens_per_exposure()? };
         known(Some(size));

@@ -2,7 +2,7 @@
 //!
 //! `training.length` says the budget, as if the big model did all of it; what the small one costs in FLOPs is taken off
 //! the big one's steps, so that arms with and without growth cost the same. The small model's own run follows from the
-//! plan ([`GrowthConfig::small_plan`]): same data, order and seed, a constant rate after the warm-up. Arms that differ in
+//! plan (`GrowthConfig::small_plan`): same data, order and seed, a constant rate after the warm-up. Arms that differ in
 //! operator or order alone begin from the same small run.
 
 use serde::{Deserialize, Serialize};

@@ -75,6 +75,11 @@ impl Runs {
         self.ends.len()
     }
 
+    /// Tokens of the longest run.
+    fn longest(&self) -> usize {
+        (0..self.len()).map(|i| self.get(i).len()).max().unwrap_or(0)
+    }
+
     /// Mean tokens of a run drawn uniformly.
     pub fn mean(&self) -> f64 {
         self.tokens.len() as f64 / self.ends.len() as f64
@@ -169,6 +174,19 @@ impl Pieces {
         [date, city, university, major, employer, headquarters]
     }
 
+    /// Tokens of the longest biography that can be put together, end-of-text included.
+    pub fn longest_document(&self, rendering: &Rendering) -> usize {
+        let name = self.first_names.longest() + self.middle_names.longest() + self.last_names.longest();
+        let subjects = match rendering.names {
+            Names::FirstSentence => name + 5 * self.pronouns.longest(),
+            Names::EverySentence => 6 * name,
+        };
+        let date = [&self.months, &self.days, &self.years];
+        let others = [&self.cities, &self.universities, &self.majors, &self.employers, &self.headquarters];
+        let values: usize = date.into_iter().chain(others).map(Runs::longest).sum();
+        1 + subjects + values + self.sentences.iter().map(|sentences| most_words(sentences)).sum::<usize>()
+    }
+
     /// The expected tokens of a biography, end-of-text included; exact, because every choice is uniform and
     /// independent.
     pub fn mean_document(&self, rendering: &Rendering) -> f64 {
@@ -179,6 +197,12 @@ impl Pieces {
         let values: f64 = self.mean_values().iter().sum();
         1.0 + subjects + values + self.sentences.iter().map(|sentences| mean_words(sentences)).sum::<f64>()
     }
+}
+
+fn most_words(sentences: &[Sentence]) -> usize {
+    let words =
+        |sentence: &Sentence, gender: usize| sentence.before[gender].len() + sentence.after[gender].len();
+    sentences.iter().map(|sentence| words(sentence, 0).max(words(sentence, 1))).max().unwrap_or(0)
 }
 
 fn mean_words(sentences: &[Sentence]) -> f64 {

@@ -3,7 +3,7 @@
 //! Domains of a data mixture (arXiv 2405.14908), and useful people among junk (arXiv 2404.05405, section 10): junk
 //! that is never repeated is a source of very many people, junk that is repeated is one of few, and a domain token is a
 //! marker. Sources of people share nobody: each takes the next stretch of the people that the seed can make. The shares
-//! hold exactly, in rows and so in tokens ([`turns`]); tokens that are spelled alike are one token ([`joint`]).
+//! hold exactly, in rows and so in tokens (`turns`); tokens that are spelled alike are one token (`joint`).
 
 mod joint;
 #[cfg(test)]

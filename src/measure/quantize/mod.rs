@@ -1,6 +1,6 @@
 //! How much knowledge survives when weights are rounded to a few bits.
 //!
-//! Two ways to round a matrix: each weight to the nearest point of its grid ([`grid`]), or, as GPTQ does ([`gptq`]), one
+//! Two ways to round a matrix: each weight to the nearest point of its grid ([`grid`]), or, as GPTQ does (`gptq`), one
 //! input after the other, each error mended by the inputs that are still to be rounded. Rounded weights are put back as
 //! `f32`, so that whatever measures the model measures the rounded one; how they would be stored is counted in
 //! [`Storage`]. "Knowledge Capacity Scaling Laws" (arXiv 2404.05405, Result 8) finds that 8 bits cost nothing and that

@@ -2,17 +2,17 @@
 //!
 //! One file per class of `transformers`, of three functions: `write` says a model in the words of the class's config,
 //! `read` understands such a config, and a few lines name the tensors. What a class can hold is nowhere listed: a model
-//! fits if it comes back from `write` and `read` as it was ([`fit`]); what does not come back is what has no home there.
+//! fits if it comes back from `write` and `read` as it was (`fit`); what does not come back is what has no home there.
 //!
 //! | class | ours |
 //! |---|---|
-//! | [`gpt2`] | learned positions, LayerNorm, plain MLP, offsets everywhere |
-//! | [`gpt_neox`] | rotary positions on a share of each head, LayerNorm, plain MLP, halves in parallel or one after another |
-//! | [`llama`] | rotary positions, RMSNorm, gated MLP, grouped heads |
-//! | [`mistral`] | Llama with a window |
-//! | [`mixtral`] | Mistral with experts |
-//! | [`qwen3`] | Llama with queries and keys normalised head by head |
-//! | [`olmo2`] | Llama with queries and keys normalised together, and norms behind the halves |
+//! | `gpt2` | learned positions, LayerNorm, plain MLP, offsets everywhere |
+//! | `gpt_neox` | rotary positions on a share of each head, LayerNorm, plain MLP, halves in parallel or one after another |
+//! | `llama` | rotary positions, RMSNorm, gated MLP, grouped heads |
+//! | `mistral` | Llama with a window |
+//! | `mixtral` | Mistral with experts |
+//! | `qwen3` | Llama with queries and keys normalised head by head |
+//! | `olmo2` | Llama with queries and keys normalised together, and norms behind the halves |
 
 mod fields;
 mod files;
