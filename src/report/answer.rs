@@ -17,7 +17,7 @@ enum Finding {
 }
 
 impl Finding {
-    fn of(effect: Option<(Contrast, &Effect)>) -> Finding {
+    fn of(effect: Option<(Contrast, Effect)>) -> Finding {
         let Some((contrast, effect)) = effect else { return Finding::NoNumber };
         match effect.estimate.excludes(contrast.none()) {
             None => Finding::TooFew,
@@ -26,6 +26,12 @@ impl Finding {
             Some(true) => Finding::Less,
         }
     }
+}
+
+/// The effect of an arm; where nothing is left to make a ratio of, the difference.
+fn effect(comparison: &Comparison, arm: &'_ ArmResult) -> Option<(Contrast, Effect)> {
+    let difference = || Some((Contrast::Difference, arm.difference_to_control.clone()?));
+    arm.effect(comparison.measure).map(|(contrast, effect)| (contrast, effect.clone())).or_else(difference)
 }
 
 /// The headline, a few sentences per arm, and the scale at which all of it holds.
@@ -54,7 +60,7 @@ fn headline(comparison: &Comparison, others: &[&ArmResult]) -> String {
         Measure::Answers => ["answers", "answer"],
     };
     let part = |finding: Finding, [one, many]: [&str; 2], rest: String| {
-        let found = others.iter().filter(|arm| Finding::of(arm.effect(comparison.measure)) == finding);
+        let found = others.iter().filter(|arm| Finding::of(effect(comparison, arm)) == finding);
         let names: Vec<String> = found.map(|arm| quoted(&arm.arm)).collect();
         let verb = if names.len() == 1 { one } else { many };
         (!names.is_empty()).then(|| format!("{} {verb} {rest}", list(&names)))
@@ -83,11 +89,13 @@ fn of_walk(measure: Measure, walk: &WalkResult) -> String {
     let (from, to) = (quoted(&walk.from), quoted(&walk.to));
     match walk.culprit(contrast) {
         Some(StepResult { name, added: Some(added), removed: Some(removed), .. }) => format!(
-            "Of all steps from {from} to {to}, {} moves the {what} furthest: {} added to {from}, {} in {to} against \
-             {to} without it.",
+            "Of all steps from {from} to {to}, {} moves the {what} furthest: {} added to {from}{}, {} in {to} against \
+             {to} without it{}.",
             quoted(name),
             numbers(contrast, added),
-            numbers(contrast, removed)
+            holm_note(added),
+            numbers(contrast, removed),
+            holm_note(removed)
         ),
         _ => format!("No single step from {from} to {to} is shown to move the {what} at both ends."),
     }
@@ -96,14 +104,15 @@ fn of_walk(measure: Measure, walk: &WalkResult) -> String {
 /// One arm: what was found, how sure it is, and how it stands to what was published.
 fn about(comparison: &Comparison, arm: &ArmResult) -> String {
     let (name, control) = (quoted_label(arm), quoted(&comparison.control));
-    let Some((contrast, effect)) = arm.effect(comparison.measure) else {
+    let Some((contrast, effect)) = effect(comparison, arm) else {
         let why = arm.no_ratio.as_deref().unwrap_or("it was not measured");
         return format!("{name} has no ratio to {control}: {why}.");
     };
+    let effect = &effect;
     let numbers = numbers(contrast, effect);
-    let found = match Finding::of(Some((contrast, effect))) {
+    let found = match Finding::of(Some((contrast, effect.clone()))) {
         Finding::More | Finding::Less => {
-            let found = size(comparison.measure, effect.estimate.mean, &control);
+            let found = size(comparison.measure, contrast, effect.estimate.mean, &control);
             format!(
                 "{name} {found} ({numbers}). The interval excludes {}{}.",
                 contrast.none(),
@@ -145,8 +154,17 @@ fn numbers(contrast: Contrast, effect: &Effect) -> String {
     }
 }
 
-fn size(measure: Measure, mean: f64, control: &str) -> String {
+fn size(measure: Measure, contrast: Contrast, mean: f64, control: &str) -> String {
     match measure {
+        Measure::BitsPerParam if contrast == Contrast::Difference => {
+            let direction = if mean < 0.0 { "fewer" } else { "more" };
+            format!("stores {} bits per parameter {direction} than {control}", number::three(mean.abs()))
+        }
+        Measure::BitsPerParam if (mean - 1.0).abs() < 0.1 => {
+            let direction = if mean < 1.0 { "fewer" } else { "more" };
+            let percent = number::three(100.0 * (mean - 1.0).abs());
+            format!("stores {percent} % {direction} bits per parameter than {control}")
+        }
         Measure::BitsPerParam if mean < 1.0 => {
             format!("stores {} times fewer bits per parameter than {control}", number::three(1.0 / mean))
         }

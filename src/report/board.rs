@@ -111,9 +111,10 @@ fn measured(entry: &Entry, comparison: &Comparison) -> Option<Measured> {
     let is_it = |arm: &&ArmResult| arm.arm == entry.arm && arm.basis == Basis::Primary && arm.n_runs > 0;
     let arm = comparison.arms.iter().find(is_it)?;
     let is_control = arm.arm == comparison.control;
-    let (quantity, estimate) = match is_control || entry.published.bits_per_param.is_some() {
-        true => (Quantity::BitsPerParam, arm.bits_per_param.clone()),
-        false => (Quantity::Ratio, arm.ratio_to_control.as_ref().map(|ratio| ratio.estimate.clone())),
+    let in_bits = is_control || entry.published.bits_per_param.is_some();
+    let (quantity, estimate) = match arm.ratio_to_control.as_ref().filter(|_| !in_bits) {
+        Some(ratio) => (Quantity::Ratio, Some(ratio.estimate.clone())),
+        None => (Quantity::BitsPerParam, arm.bits_per_param.clone()),
     };
     Some(Measured {
         profile: comparison.profile.clone(),

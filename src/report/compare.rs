@@ -7,6 +7,7 @@ use super::speedup::speedups;
 use super::statistics::{Contrast, Effect, Estimate, holm, root_mean_square};
 use super::walk::WalkResult;
 use super::{answer, caution};
+use crate::data::DataConfig;
 use crate::error::Result;
 use crate::measure::{Capacity, Measurements};
 use crate::run::Environment;
@@ -60,13 +61,16 @@ pub fn compare(evidence: &Evidence) -> Result<Comparison> {
     Ok(comparison)
 }
 
-/// Questions measure reading, facts measure knowledge; text without either has a loss only.
+/// Questions measure reading, facts measure knowledge; text without either has a loss only. A mixture of which no domain
+/// is named as the one that is studied asks for the loss over all of them.
 fn choose_measure(evidence: &Evidence) -> Measure {
     let runs = evidence.arms.iter().flat_map(|arm| &arm.runs);
     let has = |found: fn(&Measurements) -> bool| runs.clone().any(|run| found(&run.record.measurements));
+    let asks_for_all = |data: &DataConfig| matches!(data, DataConfig::Mixture(mixture) if mixture.studied.is_none());
+    let over_domains = runs.clone().any(|run| asks_for_all(&run.record.plan.data));
     if has(|measured| measured.answers.is_some()) {
         Measure::Answers
-    } else if has(|measured| measured.capacity.is_some()) {
+    } else if has(|measured| measured.capacity.is_some()) && !over_domains {
         Measure::BitsPerParam
     } else {
         Measure::HeldOutLoss
@@ -195,16 +199,20 @@ pub(super) fn verdict(
         (None, Some(claim)) => (claim, ratio.map(|ratio| &ratio.estimate), "ratio"),
         (None, None) => return Some(Verdict::NotComparable("no ratio was published".to_string())),
     };
-    let (Some(params), Some(estimate)) = (params, estimate) else {
-        return Some(Verdict::Undecided(format!("no {what} was measured")));
-    };
-    if published.min_params.is_none_or(|least| params < least) {
+    if let Some(params) = params.filter(|&params| published.min_params.is_none_or(|least| params < least)) {
         let here = number::millions(params as f64);
         return Some(Verdict::NotComparable(format!(
             "{here} parameters here, published at {}",
             published.scale
         )));
     }
+    let (Some(_), Some(estimate)) = (params, estimate) else {
+        let nothing = bits.and_then(|bits| bits.high).is_some_and(|high| high <= 0.0);
+        return Some(match claim {
+            Claim::AtMost(value) if nothing && value >= 0.0 => Verdict::Agrees,
+            _ => Verdict::Undecided(format!("no {what} was measured")),
+        });
+    };
     let Some((low, high)) = estimate.low.zip(estimate.high) else {
         return Some(Verdict::Undecided("too few seeds".to_string()));
     };
@@ -269,7 +277,9 @@ fn environments(evidence: &Evidence) -> Vec<Environment> {
 mod tests {
     use super::super::fake;
     use super::*;
+    use crate::data::MixtureConfig;
     use crate::error::Kind;
+    use crate::measure::Loss;
 
     fn arm<'a>(comparison: &'a Comparison, name: &str, basis: Basis) -> &'a ArmResult {
         comparison.arms.iter().find(|arm| arm.arm == name && arm.basis == basis).unwrap()
@@ -347,6 +357,44 @@ mod tests {
         assert!((difference.estimate.mean - (1.2 - 0.5667)).abs() < 1e-4);
         assert_eq!(none.bits_per_param, None);
         assert!(comparison.answer[3].contains("loss 0.633 nats per token higher than “gpt2”"));
+    }
+
+    #[test]
+    fn an_arm_that_holds_nothing_is_compared_by_the_difference() {
+        let mut evidence = fake::evidence();
+        let none = evidence.arms.iter_mut().find(|arm| arm.name == "none").unwrap();
+        for run in &mut none.runs {
+            run.record.measurements.capacity.as_mut().unwrap().bits_per_param -= 2.0;
+        }
+        let comparison = compare(&evidence).unwrap();
+        let says = "“none” stores 2.63 bits per parameter fewer than “gpt2” (difference −2.63";
+        assert!(comparison.answer.iter().any(|said| said.starts_with(says)), "{:?}", comparison.answer);
+        let bits = arm(&comparison, "none", Basis::Primary).bits_per_param.clone();
+        let published = |value| Published {
+            text: String::new(),
+            ratio: Some(Claim::AtMost(value)),
+            bits_per_param: None,
+            scale: "≥ 1 M".to_string(),
+            min_params: Some(10_000),
+        };
+        let says = |params| verdict(Some(&published(0.5)), Some(params), None, bits.as_ref()).unwrap();
+        assert_eq!(says(20_000), Verdict::Agrees);
+        assert!(matches!(says(5_000), Verdict::NotComparable(_)));
+    }
+
+    #[test]
+    fn a_mixture_without_a_studied_domain_is_compared_by_the_loss_over_all_domains() {
+        let mut evidence = fake::evidence();
+        for run in evidence.arms.iter_mut().flat_map(|arm| &mut arm.runs) {
+            run.record.measurements.held_out = Some(Loss { nats_per_token: 2.0, tokens: 1_000 });
+            run.record.plan.data = DataConfig::Mixture(MixtureConfig::default());
+        }
+        assert_eq!(compare(&evidence).unwrap().measure, Measure::HeldOutLoss);
+        let studied = MixtureConfig { studied: Some("useful".to_string()), ..MixtureConfig::default() };
+        for run in evidence.arms.iter_mut().flat_map(|arm| &mut arm.runs) {
+            run.record.plan.data = DataConfig::Mixture(studied.clone());
+        }
+        assert_eq!(compare(&evidence).unwrap().measure, Measure::BitsPerParam);
     }
 
     #[test]

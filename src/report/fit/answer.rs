@@ -65,10 +65,12 @@ impl Answer {
         Answer { axis: heat.axis, stage: heat.stage, schedule: heat.schedule.clone(), outcome, text }
     }
 
-    /// What the answers of a race say together about the article's question.
+    /// What the answers of a race say together about the article's question, which is one of compute: along tokens the
+    /// bigger model is ahead wherever both are annealed, and straight lines between few ends decide what is close.
     pub fn verdict(answers: &[Answer]) -> String {
         let any = |stage: Stage, outcome: Outcome| {
-            answers.iter().any(|answer| answer.stage == stage && answer.outcome == outcome)
+            let counts = |answer: &&Answer| stage == Stage::Raw || answer.axis != Axis::Tokens;
+            answers.iter().filter(counts).any(|answer| answer.stage == stage && answer.outcome == outcome)
         };
         let annealed = answers.iter().any(|a| a.stage == Stage::Annealed && a.outcome != Outcome::Apart);
         match (any(Stage::Raw, Outcome::Again), any(Stage::Annealed, Outcome::Again), annealed) {

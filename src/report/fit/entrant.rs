@@ -1,5 +1,7 @@
 //! One model in a race: its losses along every axis that is known, raw and annealed points apart.
 
+use super::super::evidence::CurvePoint;
+use super::super::statistics::median;
 use super::known::Size;
 use super::measured::Measured;
 use crate::error::{Error, Kind, Problem, Result};
@@ -74,13 +76,16 @@ impl Entrant {
             curves: Vec::new(),
         };
         let groups = by_length(runs);
+        let pace = pace(runs);
         for axis in AXES {
-            let raw = groups.last().map(|seeds| mean_lines(seeds, axis)).unwrap_or_default();
+            let place = |run: &Measured, point: &CurvePoint| run.place(point, axis, pace);
+            let raw = groups.last().map(|seeds| mean_lines(seeds, place)).unwrap_or_default();
             entrant.curves.extend(Curve::new(name, axis, Stage::Raw, raw));
-            let ends: Vec<(f64, f64)> = groups.iter().filter_map(|seeds| mean_end(seeds, axis)).collect();
+            let ends: Vec<(f64, f64)> = groups.iter().filter_map(|seeds| mean_end(seeds, place)).collect();
             entrant.curves.extend(Curve::new(name, axis, Stage::Annealed, ends));
         }
-        let ends = groups.iter().filter(|seeds| mean_end(seeds, Axis::Tokens).is_some()).count();
+        let tokens = |run: &Measured, point: &CurvePoint| run.place(point, Axis::Tokens, pace);
+        let ends = groups.iter().filter(|seeds| mean_end(seeds, tokens).is_some()).count();
         if (1..MIN_POINTS).contains(&ends) {
             entrant
                 .notes
@@ -123,23 +128,34 @@ fn by_length<'a>(runs: &[&'a Measured]) -> Vec<Vec<&'a Measured>> {
     sorted.chunk_by(|a, b| a.record.training.tokens == b.record.training.tokens).map(<[_]>::to_vec).collect()
 }
 
+/// Seconds a token: the median over all lines of the metrics of all runs of a model. What else a machine had to do while
+/// one of them ran would otherwise move its curve along the axis of time.
+fn pace(runs: &[&Measured]) -> f64 {
+    let of_pair = |pair: &[CurvePoint]| {
+        let tokens = pair[1].tokens.checked_sub(pair[0].tokens).filter(|tokens| *tokens > 0)?;
+        Some((pair[1].seconds - pair[0].seconds) / tokens as f64)
+    };
+    let paces: Vec<f64> = runs.iter().flat_map(|run| run.curve.windows(2).filter_map(of_pair)).collect();
+    median(&paces).unwrap_or(0.0)
+}
+
 /// Lines of metrics, their places and losses averaged over seeds.
-fn mean_lines(seeds: &[&Measured], axis: Axis) -> Vec<(f64, f64)> {
+fn mean_lines(seeds: &[&Measured], place: impl Fn(&Measured, &CurvePoint) -> f64) -> Vec<(f64, f64)> {
     let lines = seeds.iter().map(|run| run.curve.len()).min().unwrap_or(0);
     let mean =
         |of: &dyn Fn(&Measured) -> f64| seeds.iter().map(|run| of(run)).sum::<f64>() / seeds.len() as f64;
     (0..lines)
-        .map(|k| (mean(&|run| run.place(&run.curve[k], axis)), mean(&|run| run.curve[k].loss)))
+        .map(|k| (mean(&|run| place(run, &run.curve[k])), mean(&|run| run.curve[k].loss)))
         .collect()
 }
 
 /// The end of runs whose learning rate has decayed.
-fn mean_end(seeds: &[&Measured], axis: Axis) -> Option<(f64, f64)> {
+fn mean_end(seeds: &[&Measured], place: impl Fn(&Measured, &CurvePoint) -> f64) -> Option<(f64, f64)> {
     let of: Option<Vec<(f64, f64)>> = seeds
         .iter()
         .map(|run| {
             let last = run.curve.last()?;
-            (run.decay(last) >= ANNEALED).then(|| (run.place(last, axis), run.end_loss()))
+            (run.decay(last) >= ANNEALED).then(|| (place(run, last), run.end_loss()))
         })
         .collect();
     let of = of.filter(|of| !of.is_empty())?;
@@ -178,6 +194,7 @@ pub fn check(entrants: &[Entrant]) -> Result<()> {
 
 #[cfg(test)]
 mod tests {
+    use super::super::super::fake;
     use super::*;
 
     #[test]
@@ -188,6 +205,29 @@ mod tests {
         assert_eq!(of(&["a-1", "b-1"]), ["a-1", "b-1"]);
         assert_eq!(of(&["a-", "a-1"]), ["a-", "a-1"]);
         assert_eq!(of(&["llama1-7B"]), ["llama1-7B"]);
+    }
+
+    #[test]
+    fn a_run_that_was_slowed_down_for_a_while_keeps_its_place_in_time() {
+        let runs: Vec<Measured> = fake::evidence().arms[0]
+            .runs
+            .iter()
+            .map(|run| Measured {
+                label: "gpt2".to_string(),
+                record: run.record.clone(),
+                curve: run.curve.iter().map(|p| CurvePoint { seconds: 1e-3 * p.tokens as f64, ..*p }).collect(),
+            })
+            .collect();
+        let mut slowed = runs.clone();
+        let half = slowed[1].curve.len() / 2;
+        slowed[1].curve[half..].iter_mut().for_each(|point| point.seconds += 500.0);
+        let at = |runs: &[Measured]| {
+            let entrant = Entrant::of_runs("gpt2", "cosine", &runs.iter().collect::<Vec<_>>());
+            entrant.curve(Axis::Hours, Stage::Raw).unwrap().x().to_vec()
+        };
+        assert_eq!(at(&runs), at(&slowed));
+        let last = runs[0].curve.last().unwrap().tokens as f64;
+        assert!((at(&runs).last().unwrap() * 3600.0 / (1e-3 * last) - 1.0).abs() < 1e-9);
     }
 
     #[test]

@@ -9,6 +9,7 @@ use crate::error::Result;
 use crate::laws::curves::Axis;
 use crate::plan::{Ablation, Plan};
 use crate::run::{Run, RunRecord, Site, Store};
+use crate::training::config::Cooldown;
 use crate::training::{Length, Order, ScheduleConfig};
 
 /// A run of which less than this share is at the peak rate has no trunk to speak of.
@@ -65,12 +66,12 @@ impl Measured {
         Ok(measured)
     }
 
-    /// Where a line of its metrics lies on an axis; `6 N D` counts active parameters outside of tables, as the meters
-    /// do.
-    pub fn place(&self, point: &CurvePoint, axis: Axis) -> f64 {
+    /// Where a line of its metrics lies on an axis. Time is told by `pace`, seconds a token; `6 N D` counts active
+    /// parameters outside of tables, as the meters do.
+    pub fn place(&self, point: &CurvePoint, axis: Axis, pace: f64) -> f64 {
         let params = self.record.params;
         match axis {
-            Axis::Hours => point.seconds / 3600.0,
+            Axis::Hours => pace * point.tokens as f64 / 3600.0,
             Axis::Tokens => point.tokens as f64,
             Axis::Flops => point.flops,
             Axis::SixNd => 6.0 * (params.active - params.embedding) as f64 * point.tokens as f64,
@@ -106,7 +107,10 @@ impl Measured {
             ScheduleConfig::Cosine(cosine) if cosine.stretch != 1.0 => format!("cosine-x{}", cosine.stretch),
             ScheduleConfig::Cosine(_) => "cosine".to_string(),
             ScheduleConfig::Constant(_) => "constant".to_string(),
-            ScheduleConfig::Wsd(_) => "wsd".to_string(),
+            ScheduleConfig::Wsd(wsd) => match wsd.shape {
+                Cooldown::OneMinusSqrt => "wsd".to_string(),
+                Cooldown::Linear => "wsd-linear".to_string(),
+            },
         }
     }
 
