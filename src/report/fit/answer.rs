@@ -4,7 +4,7 @@ use serde::Serialize;
 
 use super::race::Heat;
 use super::unit::Unit;
-use crate::laws::curves::{Axis, Crossings, Side, Stage};
+use crate::laws::curves::{Axis, Crossing, Crossings, Side, Stage};
 
 /// The answer on one axis, at one stage, under one schedule.
 #[derive(Debug, Clone, PartialEq, Serialize)]
@@ -25,9 +25,9 @@ pub struct Answer {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Outcome {
-    /// At least one was overtaken and overtook again.
+    /// At least one was overtaken and overtook again, at a place with an interval.
     Again,
-    /// At least one was overtaken, none came back.
+    /// At least one was overtaken, none is shown to come back.
     Overtaken,
     /// None was overtaken.
     Never,
@@ -55,7 +55,8 @@ impl Answer {
             Outcome::Apart => "no two models were measured at the same places".to_string(),
             Outcome::Never => format!("no: in none of {pairs} is the smaller model overtaken"),
             Outcome::Overtaken => {
-                format!("no: overtaken in {} of {pairs}, never to come back", of(Outcome::Overtaken).count())
+                let overtaken = of(Outcome::Overtaken).count();
+                format!("no: overtaken in {overtaken} of {pairs}, never shown to come back")
             }
             Outcome::Again => {
                 let back: Vec<String> = of(Outcome::Again).map(|pair| comeback(pair, heat.axis)).collect();
@@ -96,17 +97,27 @@ impl Outcome {
     fn of(pair: &Crossings) -> Self {
         let behind = pair.leads.iter().position(|lead| lead.side == Side::Second);
         match behind {
-            Some(at) if pair.leads[at..].iter().any(|lead| lead.side == Side::First) => Outcome::Again,
+            Some(at) if pair.leads[at..].iter().any(|lead| lead.side == Side::First) && back(pair).is_some() => {
+                Outcome::Again
+            }
             Some(_) => Outcome::Overtaken,
             None => Outcome::Never,
         }
     }
 }
 
+/// The last place from which the smaller model is ahead again, if its interval is closed: where too many replicates have
+/// no such crossing, noise may have made it.
+fn back(pair: &Crossings) -> Option<&Crossing> {
+    let shown = |crossing: &&Crossing| {
+        crossing.ahead == Side::First && crossing.at.low.is_finite() && crossing.at.high.is_finite()
+    };
+    pair.crossings.iter().rev().find(shown)
+}
+
 fn comeback(pair: &Crossings, axis: Axis) -> String {
     let unit = Unit::of(axis, pair.overlap.1);
-    let back = pair.crossings.iter().rev().find(|crossing| crossing.ahead == Side::First);
-    let at =
-        back.map_or(String::new(), |crossing| format!(" at {} {}", unit.interval(&crossing.at), unit.name));
+    let at = back(pair)
+        .map_or(String::new(), |crossing| format!(" at {} {}", unit.interval(&crossing.at), unit.name));
     format!("{} passes {} again{at}", pair.names.0, pair.names.1)
 }
