@@ -66,7 +66,8 @@ pub fn compare(evidence: &Evidence) -> Result<Comparison> {
 fn choose_measure(evidence: &Evidence) -> Measure {
     let runs = evidence.arms.iter().flat_map(|arm| &arm.runs);
     let has = |found: fn(&Measurements) -> bool| runs.clone().any(|run| found(&run.record.measurements));
-    let asks_for_all = |data: &DataConfig| matches!(data, DataConfig::Mixture(mixture) if mixture.studied.is_none());
+    let asks_for_all =
+        |data: &DataConfig| matches!(data, DataConfig::Mixture(mixture) if mixture.studied.is_none());
     let over_domains = runs.clone().any(|run| asks_for_all(&run.record.plan.data));
     if has(|measured| measured.answers.is_some()) {
         Measure::Answers

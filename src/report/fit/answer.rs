@@ -97,7 +97,9 @@ impl Outcome {
     fn of(pair: &Crossings) -> Self {
         let behind = pair.leads.iter().position(|lead| lead.side == Side::Second);
         match behind {
-            Some(at) if pair.leads[at..].iter().any(|lead| lead.side == Side::First) && back(pair).is_some() => {
+            Some(at)
+                if pair.leads[at..].iter().any(|lead| lead.side == Side::First) && back(pair).is_some() =>
+            {
                 Outcome::Again
             }
             Some(_) => Outcome::Overtaken,

@@ -144,9 +144,7 @@ fn mean_lines(seeds: &[&Measured], place: impl Fn(&Measured, &CurvePoint) -> f64
     let lines = seeds.iter().map(|run| run.curve.len()).min().unwrap_or(0);
     let mean =
         |of: &dyn Fn(&Measured) -> f64| seeds.iter().map(|run| of(run)).sum::<f64>() / seeds.len() as f64;
-    (0..lines)
-        .map(|k| (mean(&|run| place(run, &run.curve[k])), mean(&|run| run.curve[k].loss)))
-        .collect()
+    (0..lines).map(|k| (mean(&|run| place(run, &run.curve[k])), mean(&|run| run.curve[k].loss))).collect()
 }
 
 /// The end of runs whose learning rate has decayed.
@@ -215,7 +213,11 @@ mod tests {
             .map(|run| Measured {
                 label: "gpt2".to_string(),
                 record: run.record.clone(),
-                curve: run.curve.iter().map(|p| CurvePoint { seconds: 1e-3 * p.tokens as f64, ..*p }).collect(),
+                curve: run
+                    .curve
+                    .iter()
+                    .map(|p| CurvePoint { seconds: 1e-3 * p.tokens as f64, ..*p })
+                    .collect(),
             })
             .collect();
         let mut slowed = runs.clone();
