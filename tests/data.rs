@@ -94,3 +94,35 @@ fn a_run_on_junk_measures_the_useful_people_alone_and_every_domain() {
     );
     assert!(domains.iter().all(|domain| domain["nats_per_token"].as_f64().unwrap() > 1.0), "{domains:?}");
 }
+
+const ADA: &str = r#"{"person": "1", "name": "Ada Byron", "attributes": {"city": "Rome", "major": "Logic"}, "texts": ["Ada Byron of Rome read Logic.", "In Rome lives Ada Byron.", "Ada Byron, of Logic and Rome."]}"#;
+
+#[test]
+fn prose_of_ones_own_is_read_and_what_it_does_not_state_is_said() {
+    let folder = Folder::new();
+    folder.write("people.jsonl", ADA);
+    let prose = "data.prose={ kind = 'file', path = 'people.jsonl' }";
+    let text = folder.ask(&["data", "bior", "--set", prose]);
+    assert!(text.contains("not found            major of 1 in 1 of 3 texts"), "{text}");
+    assert!(text.contains("[name: Ada Byron] of [city: Rome] read [major: Logic]."), "{text}");
+    assert!(text.contains("bits per person"), "{text}");
+}
+
+#[test]
+fn prose_that_lacks_a_value_or_is_no_json_is_refused_by_line() {
+    let folder = Folder::new();
+    let absent =
+        ADA.replace("\"1\"", "\"2\"").replace("Ada Byron", "Eve Hill").replace("\"Logic\"", "\"Law\"");
+    folder.write("people.jsonl", &format!("{ADA}\n{absent}\n{{\"person\"\n"));
+    let prose = "data.prose={ kind = 'file', path = 'people.jsonl' }";
+    let said = folder.zoo(&["data", "bior", "--set", prose]);
+    assert_eq!(said.code, 65, "{}", said.err);
+    for said_once in
+        ["no text of \"2\" states major \"Law\"", "people.jsonl:2:1", "EOF while parsing", "people.jsonl:3:1"]
+    {
+        assert!(said.err.contains(said_once), "{said_once} in {}", said.err);
+    }
+    let gone = folder.zoo(&["data", "bior", "--set", "data.prose={ kind = 'file', path = 'gone.jsonl' }"]);
+    assert_eq!(gone.code, 2);
+    assert!(gone.err.contains("data.prose.path: no file \"gone.jsonl\""), "{}", gone.err);
+}

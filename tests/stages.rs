@@ -115,3 +115,44 @@ fn a_cooldown_needs_an_order_that_does_not_depend_on_its_length() {
     assert_eq!(said.code, 2);
     assert!(said.err.contains("training.order") && said.err.contains("epochs"), "{}", said.err);
 }
+
+#[test]
+fn a_model_that_is_asked_is_trained_once_and_keeps_what_it_has_stored() {
+    let folder = Folder::new();
+    let text = folder.ask(&["plan", "extraction", "--profile", "smoke"]);
+    assert!(text.contains("runs that others begin from (base)"), "{text}");
+    folder.ask(&["run", "extraction", "--profile", "smoke"]);
+    let all = runs(&folder, "runs");
+    let record = |run: &Value| -> Value {
+        let path = folder.path().join("runs").join(run["run"].as_str().unwrap()).join("measurements.json");
+        serde_json::from_str(&std::fs::read_to_string(path).unwrap()).unwrap()
+    };
+    let of = |role: &str, arm: &str| -> Vec<Value> {
+        all.iter().filter(|run| run["role"] == role && run["arm"] == arm).map(record).collect()
+    };
+    for arm in ["control", "fixed"] {
+        let (bases, asked) = (of("stage", arm), of("report", arm));
+        assert_eq!((bases.len(), asked.len()), (3, 3));
+        let stored = |records: &[Value]| {
+            let mut bits: Vec<f64> =
+                records.iter().map(|one| one["measurements"]["capacity"]["bits"].as_f64().unwrap()).collect();
+            bits.sort_by(f64::total_cmp);
+            bits
+        };
+        assert_eq!(stored(&bases), stored(&asked));
+        for one in asked {
+            let extraction = &one["measurements"]["extraction"];
+            assert_eq!(
+                (&extraction["people"], extraction["attributes"].as_array().unwrap().len()),
+                (&16.into(), 4)
+            );
+            assert_eq!(one["training"]["steps"], 10);
+        }
+    }
+    let report = folder.ask(&["report", "extraction", "--profile", "smoke"]);
+    assert!(report.contains("right answers"), "{report}");
+    let name = all.iter().find(|run| run["role"] == "report").unwrap()["run"].as_str().unwrap().to_string();
+    let again = folder.zoo(&["measure", &name]);
+    assert_eq!(again.code, 65, "{}", again.err);
+    assert!(folder.ask(&["generate", &name, "--prompt", "a1 n1.3 n2.4 n3.5"]).contains("n3.5"));
+}

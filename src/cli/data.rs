@@ -13,6 +13,9 @@ use super::{Format, output};
 /// Tokens of each domain on which entropies are counted.
 const COUNTED: u64 = 1 << 16;
 
+/// Facts not found in prose that are shown.
+const MISSING_SHOWN: usize = 5;
+
 /// Arguments of `zoo data`.
 #[derive(Debug, Args)]
 #[command(
@@ -75,6 +78,13 @@ fn as_text(name: &str, description: &Description, counted: &[Proxies]) -> String
     if !description.tokens.is_empty() {
         let counts = description.tokens.iter().map(|count| format!("{} {:.2}", count.what, count.tokens));
         line("tokens of", counts.collect::<Vec<_>>().join(", "));
+    }
+    for missing in description.missing.iter().take(MISSING_SHOWN) {
+        let ablation_zoo::data::bior::Missing { person, attribute, texts, of } = missing;
+        line("not found", format!("{attribute} of {person} in {texts} of {of} texts"));
+    }
+    if let Some(more) = description.missing.len().checked_sub(MISSING_SHOWN + 1) {
+        line("", format!("and {} more; all of them with --json", more + 1));
     }
     if let Some(entropy) = description.entropy {
         line("entropy", format!("{entropy:.4} nats a token given all before it"));

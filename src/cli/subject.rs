@@ -52,7 +52,9 @@ impl Subject {
         match self.shelf {
             Shelf::Models => &["model"],
             Shelf::Datasets => &["data"],
-            Shelf::Ablations => &["model", "data", "training", "prediction", "context", "growth", "measure"],
+            Shelf::Ablations => {
+                &["model", "data", "training", "prediction", "context", "growth", "adapt", "measure"]
+            }
         }
     }
 

@@ -2,7 +2,7 @@
 //! hand.
 //!
 //! Definition 2.2 of arXiv 2404.05405 in a compact form: end-of-text, the parts of the name, then the K
-//! attributes in an order that is fresh at each exposure, each as one attribute token and C chunks of L
+//! attributes in an order that is fresh at each exposure (or always the same), each as one attribute token and C chunks of L
 //! symbols. A chunk is one of the D distinct strings of its attribute, chosen uniformly for each person. One
 //! person fills one row.
 
@@ -11,6 +11,7 @@ use serde::{Deserialize, Serialize};
 use super::information::{Attribute, Diversity, Information};
 use super::opening::Opening;
 use super::permutation::Permutation;
+use super::questions::Form;
 use super::random::{Draws, Streams};
 use super::stream::Order;
 use super::{Batch, Document, Fact, MAX_SEQ_LEN, NameSpace, Span, check_range, out_of_range};
@@ -39,6 +40,26 @@ pub struct BioDConfig {
     pub name_parts: u64,
     /// Words that each part of a name is drawn from; log2 N0 = `name_parts` log2 `name_pool`.
     pub name_pool: u64,
+    /// Whether the order of attributes changes between exposures.
+    #[serde(skip_serializing_if = "AttributeOrder::is_permuted")]
+    pub order: AttributeOrder,
+}
+
+/// The order of a person's attributes.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum AttributeOrder {
+    /// A fresh order at each exposure.
+    #[default]
+    Permuted,
+    /// Always from the first to the last.
+    Fixed,
+}
+
+impl AttributeOrder {
+    fn is_permuted(&self) -> bool {
+        *self == AttributeOrder::Permuted
+    }
 }
 
 impl Default for BioDConfig {
@@ -52,6 +73,7 @@ impl Default for BioDConfig {
             alphabet: 64,
             name_parts: 3,
             name_pool: 64,
+            order: AttributeOrder::Permuted,
         }
     }
 }
@@ -122,6 +144,11 @@ impl BioDConfig {
     pub(super) fn seq_len(&self) -> usize {
         let value = self.chunks.saturating_mul(self.length).saturating_add(1);
         self.attributes.saturating_mul(value).saturating_add(self.name_parts).saturating_add(1) as usize
+    }
+
+    /// End-of-text, a name, an attribute, its value.
+    pub(super) fn question_len(&self) -> usize {
+        (2 + self.name_parts + self.chunks * self.length) as usize
     }
 
     /// Definition 4.1 of the paper.
@@ -262,12 +289,12 @@ impl BioD {
     }
 
     /// End-of-text, name and attribute, and the value.
-    pub fn question(&self, person: u64, attribute: usize) -> (Vec<u32>, Vec<u32>) {
+    pub fn question(&self, person: u64, attribute: usize, form: Form) -> (Vec<u32>, Vec<u32>) {
         let Document { tokens, spans } = self.document(person, 0);
         let value =
             spans.iter().find(|span| span.fact == Fact::Value(attribute)).expect("an attribute of bio-d");
-        let mut prompt = tokens[..spans[0].range.end].to_vec();
-        prompt.push(tokens[value.range.start - 1]);
+        let name = spans[0].range.clone();
+        let prompt = form.prompt(&tokens[..name.start], &tokens[name], &[tokens[value.range.start - 1]]);
         (prompt, tokens[value.range.clone()].to_vec())
     }
 
@@ -298,7 +325,9 @@ impl BioD {
         }
         out.spans.push(Span::whole(Fact::Name, name_start..out.tokens.len() - start));
         let mut attributes: Vec<u64> = (0..config.attributes).collect();
-        draws.shuffle(&mut attributes);
+        if config.order == AttributeOrder::Permuted {
+            draws.shuffle(&mut attributes);
+        }
         let picks = self.picks(person);
         for attribute in attributes {
             out.tokens.push((config.first_attribute() + attribute) as u32);
@@ -403,6 +432,7 @@ mod tests {
             alphabet: 5,
             name_parts: 2,
             name_pool: 5,
+            order: AttributeOrder::Permuted,
         }
     }
 
@@ -449,6 +479,20 @@ mod tests {
         for e in 0..20 {
             assert_eq!(values(data.document(5, e)), values(data.measurement_document(5, 0)));
         }
+    }
+
+    #[test]
+    fn a_fixed_order_is_the_same_in_every_text_and_of_the_same_people() {
+        let fixed = BioDConfig { order: AttributeOrder::Fixed, ..odd() };
+        let (data, permuted) =
+            (fixed.open(&Opening::alone(1, 4, 16)).unwrap(), odd().open(&Opening::alone(1, 4, 16)).unwrap());
+        let first = data.document(5, 0);
+        let facts: Vec<Fact> = first.spans.iter().map(|span| span.fact).collect();
+        assert_eq!(facts, [Fact::Name, Fact::Value(0), Fact::Value(1), Fact::Value(2)]);
+        assert!((0..20).all(|exposure| data.document(5, exposure) == first));
+        assert_eq!(data.measurement_document(5, 3), first);
+        let values = |data: &BioD| (0..3).map(|k| data.question(5, k, Form::Statement).1).collect::<Vec<_>>();
+        assert_eq!(values(&data), values(&permuted));
     }
 
     #[test]

@@ -2,7 +2,8 @@
 
 use super::held_out::HeldOut;
 use super::mixture::{self, Domain, Mixture};
-use super::{Batch, Document, Information, biod, bios, generated, reading, text};
+use super::questions::Form;
+use super::{Batch, Document, Information, biod, bior, bios, generated, reading, text};
 use crate::error::Result;
 
 /// A dataset ready to be read: a pure function of its config, seed and number of exposures.
@@ -17,6 +18,7 @@ pub struct Dataset {
 pub(super) enum Source {
     BioS(Box<bios::BioS>),
     BioD(biod::BioD),
+    BioR(Box<bior::BioR>),
     Reading(reading::Reading),
     Text(text::Text),
     Corpus(Box<generated::Corpus>),
@@ -65,9 +67,12 @@ impl Dataset {
     pub fn domains(&self) -> Vec<Domain> {
         match &self.source {
             Source::Mixture(mixture) => mixture.domains().cloned().collect(),
-            Source::BioS(_) | Source::BioD(_) | Source::Reading(_) | Source::Text(_) | Source::Corpus(_) => {
-                Vec::new()
-            }
+            Source::BioS(_)
+            | Source::BioD(_)
+            | Source::BioR(_)
+            | Source::Reading(_)
+            | Source::Text(_)
+            | Source::Corpus(_) => Vec::new(),
         }
     }
 
@@ -78,7 +83,12 @@ impl Dataset {
     pub fn domain_batch(&self, domain: usize, step: u64, rows: usize) -> Batch {
         match &self.source {
             Source::Mixture(mixture) => mixture.domain_rows(domain, step * rows as u64, rows),
-            Source::BioS(_) | Source::BioD(_) | Source::Reading(_) | Source::Text(_) | Source::Corpus(_) => {
+            Source::BioS(_)
+            | Source::BioD(_)
+            | Source::BioR(_)
+            | Source::Reading(_)
+            | Source::Text(_)
+            | Source::Corpus(_) => {
                 panic!("domain {domain} of something that is no mixture")
             }
         }
@@ -89,9 +99,12 @@ impl Dataset {
     pub fn domain_held_out_batch(&self, domain: usize, index: u64, rows: usize) -> Option<Batch> {
         match &self.source {
             Source::Mixture(mixture) => mixture.held_out(domain).batch(index, rows),
-            Source::BioS(_) | Source::BioD(_) | Source::Reading(_) | Source::Text(_) | Source::Corpus(_) => {
-                None
-            }
+            Source::BioS(_)
+            | Source::BioD(_)
+            | Source::BioR(_)
+            | Source::Reading(_)
+            | Source::Text(_)
+            | Source::Corpus(_) => None,
         }
     }
 
@@ -99,10 +112,18 @@ impl Dataset {
     pub fn reading(&self) -> Option<&reading::Reading> {
         match &self.source {
             Source::Reading(source) => Some(source),
-            Source::BioS(_) | Source::BioD(_) | Source::Text(_) | Source::Corpus(_) | Source::Mixture(_) => {
-                None
-            }
+            Source::BioS(_)
+            | Source::BioD(_)
+            | Source::BioR(_)
+            | Source::Text(_)
+            | Source::Corpus(_)
+            | Source::Mixture(_) => None,
         }
+    }
+
+    /// How many attributes can be asked for; `None` where nobody can be asked about.
+    pub fn askable(&self) -> Option<usize> {
+        self.source.askable().map(|(attributes, _)| attributes)
     }
 
     /// What a perfect model would have to store; `None` without facts.
@@ -115,9 +136,12 @@ impl Dataset {
     pub fn source_bits(&self) -> f64 {
         match &self.source {
             Source::Mixture(mixture) => mixture.source_bits(),
-            Source::BioS(_) | Source::BioD(_) | Source::Reading(_) | Source::Text(_) | Source::Corpus(_) => {
-                0.0
-            }
+            Source::BioS(_)
+            | Source::BioD(_)
+            | Source::BioR(_)
+            | Source::Reading(_)
+            | Source::Text(_)
+            | Source::Corpus(_) => 0.0,
         }
     }
 
@@ -126,6 +150,7 @@ impl Dataset {
         match &self.source {
             Source::BioS(source) => source.tokenizer().vocab_size(),
             Source::BioD(source) => source.config().vocab_size(),
+            Source::BioR(source) => source.tokenizer().vocab_size(),
             Source::Reading(source) => source.config().vocab_size(),
             Source::Text(source) => source.tokenizer().vocab_size(),
             Source::Corpus(source) => source.tokenizer().vocab_size(),
@@ -138,6 +163,7 @@ impl Dataset {
         match &self.source {
             Source::BioS(source) => source.tokenizer().end_of_text(),
             Source::BioD(_) => biod::END_OF_TEXT,
+            Source::BioR(source) => source.tokenizer().end_of_text(),
             Source::Reading(_) => reading::END_OF_TEXT,
             Source::Text(source) => source.tokenizer().end_of_text(),
             Source::Corpus(source) => source.tokenizer().end_of_text(),
@@ -162,6 +188,7 @@ impl Source {
         match self {
             Source::BioS(source) => source.rows(first, count),
             Source::BioD(source) => source.rows(first, count),
+            Source::BioR(source) => source.rows(first, count),
             Source::Reading(source) => source.rows(first, count),
             Source::Text(source) => source.rows(first, count),
             Source::Corpus(source) => source.rows(first, count),
@@ -174,6 +201,7 @@ impl Source {
         match self {
             Source::BioS(source) => source.document(person, exposure),
             Source::BioD(source) => source.document(person, exposure),
+            Source::BioR(source) => source.document(person, exposure),
             Source::Mixture(mixture) => mixture.translated(studied(mixture).document(person, exposure)),
             Source::Reading(_) | Source::Text(_) | Source::Corpus(_) => panic!("nobody in it can be known"),
         }
@@ -183,6 +211,7 @@ impl Source {
         match self {
             Source::BioS(source) => source.measurement_document(person, rendering),
             Source::BioD(source) => source.measurement_document(person, rendering),
+            Source::BioR(source) => source.measurement_document(person),
             Source::Mixture(mixture) => {
                 mixture.translated(studied(mixture).measurement_document(person, rendering))
             }
@@ -196,20 +225,20 @@ impl Source {
             Source::BioS(source) => Some((bios::ASKABLE, source.n_names())),
             Source::BioD(source) => Some((source.config().attributes as usize, source.n_names())),
             Source::Mixture(mixture) => mixture.studied()?.askable(),
-            Source::Reading(_) | Source::Text(_) | Source::Corpus(_) => None,
+            Source::BioR(_) | Source::Reading(_) | Source::Text(_) | Source::Corpus(_) => None,
         }
     }
 
     /// A prompt about an attribute of a person, and the answer.
-    pub fn question(&self, person: u64, attribute: usize) -> (Vec<u32>, Vec<u32>) {
+    pub fn question(&self, person: u64, attribute: usize, form: Form) -> (Vec<u32>, Vec<u32>) {
         match self {
-            Source::BioS(source) => source.question(person, attribute),
-            Source::BioD(source) => source.question(person, attribute),
+            Source::BioS(source) => source.question(person, attribute, form),
+            Source::BioD(source) => source.question(person, attribute, form),
             Source::Mixture(mixture) => {
-                let (prompt, answer) = studied(mixture).question(person, attribute);
+                let (prompt, answer) = studied(mixture).question(person, attribute, form);
                 (mixture.translated_tokens(&prompt), mixture.translated_tokens(&answer))
             }
-            Source::Reading(_) | Source::Text(_) | Source::Corpus(_) => {
+            Source::BioR(_) | Source::Reading(_) | Source::Text(_) | Source::Corpus(_) => {
                 panic!("nobody in it can be asked about")
             }
         }
@@ -219,7 +248,9 @@ impl Source {
         match self {
             Source::Text(source) => Some(source.held_out()),
             Source::Corpus(source) => Some(source.held_out()),
-            Source::BioS(_) | Source::BioD(_) | Source::Reading(_) | Source::Mixture(_) => None,
+            Source::BioS(_) | Source::BioD(_) | Source::BioR(_) | Source::Reading(_) | Source::Mixture(_) => {
+                None
+            }
         }
     }
 
@@ -230,6 +261,7 @@ impl Source {
         match self {
             Source::BioS(source) => after(source.n_people()),
             Source::BioD(source) => after(source.config().people),
+            Source::BioR(source) => source.held_out_tokens(),
             Source::Text(source) => source.held_out().tokens.clone(),
             Source::Corpus(source) => source.held_out().tokens.clone(),
             Source::Reading(_) | Source::Mixture(_) => panic!("it is no part of a mixture"),
@@ -240,6 +272,7 @@ impl Source {
         match self {
             Source::BioS(source) => source.tokenizer().encode(text),
             Source::BioD(source) => source.config().encode(text),
+            Source::BioR(source) => source.tokenizer().encode(text),
             Source::Reading(source) => source.config().encode(text),
             Source::Text(source) => source.tokenizer().encode(text),
             Source::Corpus(source) => source.tokenizer().encode(text),
@@ -251,6 +284,7 @@ impl Source {
         match self {
             Source::BioS(source) => source.tokenizer().decode(tokens),
             Source::BioD(source) => source.config().decode(tokens),
+            Source::BioR(source) => source.tokenizer().decode(tokens),
             Source::Reading(source) => source.config().decode(tokens),
             Source::Text(source) => source.tokenizer().decode(tokens),
             Source::Corpus(source) => source.tokenizer().decode(tokens),

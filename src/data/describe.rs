@@ -2,7 +2,9 @@
 
 use serde::Serialize;
 
+use super::bior::Missing;
 use super::dataset::Source;
+use super::information::Attribute;
 use super::{DataConfig, Document, Fact, Information, Marker};
 use crate::error::Result;
 
@@ -38,6 +40,9 @@ pub struct Description {
     /// Of a generated language: the entropy of a token given all before it, in nats, where it is known.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub entropy: Option<f64>,
+    /// Of prose: what some texts do not state.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub missing: Vec<Missing>,
     /// The source of a mixture that is measured.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub studied: Option<String>,
@@ -109,9 +114,19 @@ fn describe_source(config: &DataConfig, source: &Source, marker: &str) -> Result
             DataConfig::Corpus(config) => config.entropy(),
             DataConfig::BioS(_)
             | DataConfig::BioD(_)
+            | DataConfig::BioR(_)
             | DataConfig::Reading(_)
             | DataConfig::Text(_)
             | DataConfig::Mixture(_) => None,
+        },
+        missing: match config {
+            DataConfig::BioR(config) => config.missing()?,
+            DataConfig::BioS(_)
+            | DataConfig::BioD(_)
+            | DataConfig::Reading(_)
+            | DataConfig::Text(_)
+            | DataConfig::Corpus(_)
+            | DataConfig::Mixture(_) => Vec::new(),
         },
         information,
         studied: None,
@@ -132,6 +147,13 @@ fn token_counts(source: &Source, information: Option<&Information>) -> Vec<Token
             let values = information.attributes.iter().map(|attribute| (attribute.name.as_str(), value));
             std::iter::once(("name", config.name_parts as f64)).chain(values).map(count).collect()
         }
+        (Source::BioR(source), Some(information)) => {
+            let value = |(index, attribute): (usize, &'_ Attribute)| {
+                count((attribute.name.as_str(), source.mean_tokens(Fact::Value(index))))
+            };
+            let name = count(("name", source.mean_tokens(Fact::Name)));
+            std::iter::once(name).chain(information.attributes.iter().enumerate().map(value)).collect()
+        }
         (Source::Reading(source), _) => {
             let config = source.config();
             let (biography, questions) = (config.chunk_len() as f64, config.questions_len() as f64);
@@ -139,7 +161,7 @@ fn token_counts(source: &Source, information: Option<&Information>) -> Vec<Token
         }
         (Source::Text(source), _) => parts(source.n_tokens()),
         (Source::Corpus(source), _) => parts(source.n_tokens()),
-        (Source::BioD(_) | Source::Mixture(_), _) => Vec::new(),
+        (Source::BioD(_) | Source::BioR(_) | Source::Mixture(_), _) => Vec::new(),
     }
 }
 
@@ -159,10 +181,11 @@ fn samples(source: &Source, information: Option<&Information>, marker: &str) -> 
             let shown = OPENING.min(document.len());
             vec![source.decode(&document[1 + usize::from(!marker.is_empty())..shown]).trim().to_string()]
         }
-        (Source::BioS(_) | Source::BioD(_), Some(information)) => (0..SAMPLES.min(information.people))
+        (Source::BioS(_) | Source::BioD(_) | Source::BioR(_), Some(information)) => (0..SAMPLES
+            .min(information.people))
             .map(|person| marked(source, information, &source.document(person, 0), marker))
             .collect(),
-        (Source::BioS(_) | Source::BioD(_), None) => Vec::new(),
+        (Source::BioS(_) | Source::BioD(_) | Source::BioR(_), None) => Vec::new(),
     }
 }
 

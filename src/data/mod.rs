@@ -7,6 +7,7 @@
 //! |---|---|---|
 //! | [`bio-s`](bios) | English biographies of invented people | the published laws of knowledge capacity (arXiv 2404.05405) |
 //! | [`bio-d`](biod) | the same without English: one short row of symbols a person | every term of the law can be set by hand; cheap |
+//! | [`bio-r`](bior) | prose about people, in which the facts are found again | the same for any wording |
 //! | [`reading`] | strangers in every row, and questions about them | nothing can be known, everything must be read |
 //! | [`text`] | a folder of the user's own files | language modelling with a held-out share |
 //! | [`corpus`](generated) | documents from a small language with a known structure | the same without a download |
@@ -14,6 +15,7 @@
 
 mod batch;
 pub mod biod;
+pub mod bior;
 pub mod bios;
 mod dataset;
 pub mod describe;
@@ -45,6 +47,7 @@ use opening::Opening;
 
 pub use batch::{Batch, ChunkBatch};
 pub use biod::BioDConfig;
+pub use bior::BioRConfig;
 pub use bios::BioSConfig;
 pub use dataset::Dataset;
 pub use describe::{Description, SourceDescription, describe};
@@ -69,6 +72,8 @@ pub enum DataConfig {
     BioS(BioSConfig),
     /// Invented people as rows of symbols.
     BioD(BioDConfig),
+    /// Prose about people.
+    BioR(BioRConfig),
     /// Biographies of strangers, and questions about them.
     Reading(ReadingConfig),
     /// A folder of text files.
@@ -100,6 +105,7 @@ impl DataConfig {
         match self {
             DataConfig::BioS(_) => "bio-s",
             DataConfig::BioD(_) => "bio-d",
+            DataConfig::BioR(_) => "bio-r",
             DataConfig::Reading(_) => "reading",
             DataConfig::Text(_) => "text",
             DataConfig::Corpus(_) => "corpus",
@@ -112,6 +118,7 @@ impl DataConfig {
         match self {
             DataConfig::BioS(config) => config.check(),
             DataConfig::BioD(config) => config.check(),
+            DataConfig::BioR(config) => config.check(),
             DataConfig::Reading(config) => config.check(),
             DataConfig::Text(config) => config.check(),
             DataConfig::Corpus(config) => config.check(),
@@ -124,6 +131,7 @@ impl DataConfig {
         self.check()?;
         match self {
             DataConfig::BioS(config) => config.information().map(drop),
+            DataConfig::BioR(config) => config.information().map(drop),
             DataConfig::Mixture(config) => config.verify(),
             DataConfig::BioD(_) | DataConfig::Reading(_) | DataConfig::Text(_) | DataConfig::Corpus(_) => {
                 Ok(())
@@ -136,12 +144,19 @@ impl DataConfig {
     /// # Errors
     /// It does not, or the files of words cannot be read.
     pub fn verify_rows(&self) -> Result<()> {
-        let DataConfig::BioS(config) = self else { return Ok(()) };
-        let longest = config.pieces()?.longest_document(&config.rendering);
-        match config.seq_len < longest {
+        let longest = match self {
+            DataConfig::BioS(config) => config.pieces()?.longest_document(&config.rendering),
+            DataConfig::BioR(config) => config.longest_measured()?,
+            DataConfig::BioD(_)
+            | DataConfig::Reading(_)
+            | DataConfig::Text(_)
+            | DataConfig::Corpus(_)
+            | DataConfig::Mixture(_) => return Ok(()),
+        };
+        match self.seq_len() < longest {
             true => Err(out_of_range(
                 "seq_len",
-                config.seq_len,
+                self.seq_len(),
                 &format!("at least {longest}, the longest biography"),
             )),
             false => Ok(()),
@@ -164,6 +179,7 @@ impl DataConfig {
         Ok(match self {
             DataConfig::BioS(config) => Source::BioS(Box::new(config.open(opening)?)),
             DataConfig::BioD(config) => Source::BioD(config.open(opening)?),
+            DataConfig::BioR(config) => Source::BioR(Box::new(config.open(opening)?)),
             DataConfig::Reading(config) => Source::Reading(config.open(opening.seed)),
             DataConfig::Text(config) => Source::Text(config.open(opening)?),
             DataConfig::Corpus(config) => Source::Corpus(Box::new(config.open(opening)?)),
@@ -177,6 +193,7 @@ impl DataConfig {
         match self {
             DataConfig::BioS(config) => Ok(config.pieces()?.tokenizer.vocab_size()),
             DataConfig::BioD(config) => Ok(config.vocab_size()),
+            DataConfig::BioR(config) => Ok(config.tokenizer()?.vocab_size()),
             DataConfig::Reading(config) => Ok(config.vocab_size()),
             DataConfig::Text(config) => config.vocab_size(),
             DataConfig::Corpus(config) => Ok(config.tokenizer().vocab_size()),
@@ -193,6 +210,7 @@ impl DataConfig {
         match self {
             DataConfig::BioS(config) => Ok(Language::Text(config.pieces()?.tokenizer)),
             DataConfig::BioD(config) => Ok(Language::Symbols(config.clone())),
+            DataConfig::BioR(config) => Ok(Language::Text(config.tokenizer()?)),
             DataConfig::Reading(config) => Ok(Language::Strangers(config.clone())),
             DataConfig::Text(config) => Ok(Language::Text(config.tokenizer()?)),
             DataConfig::Corpus(config) => Ok(Language::Text(config.tokenizer())),
@@ -205,6 +223,7 @@ impl DataConfig {
         match self {
             DataConfig::BioS(config) => config.seq_len,
             DataConfig::BioD(config) => config.seq_len(),
+            DataConfig::BioR(config) => config.seq_len,
             DataConfig::Reading(config) => config.seq_len(),
             DataConfig::Text(config) => config.seq_len,
             DataConfig::Corpus(config) => config.seq_len,
@@ -216,6 +235,7 @@ impl DataConfig {
     fn own_seq_len(&self) -> Option<usize> {
         let default = match self {
             DataConfig::BioS(_) => BioSConfig::default().seq_len,
+            DataConfig::BioR(_) => BioRConfig::default().seq_len,
             DataConfig::Text(_) => TextConfig::default().seq_len,
             DataConfig::Corpus(_) => CorpusConfig::default().seq_len,
             DataConfig::BioD(_) | DataConfig::Reading(_) | DataConfig::Mixture(_) => return None,
@@ -230,6 +250,7 @@ impl DataConfig {
         match self {
             DataConfig::BioS(config) => Ok(config.pieces()?.mean_document(&config.rendering)),
             DataConfig::BioD(config) => Ok(config.seq_len() as f64),
+            DataConfig::BioR(config) => config.tokens_per_document(),
             DataConfig::Reading(config) => Ok(config.seq_len() as f64),
             DataConfig::Text(config) => Ok(config.read()?.tokens_per_document()),
             DataConfig::Corpus(config) => Ok(config.length as f64),
@@ -243,6 +264,7 @@ impl DataConfig {
         match self {
             DataConfig::BioS(config) => Ok(config.people),
             DataConfig::BioD(config) => Ok(config.people),
+            DataConfig::BioR(config) => config.people(),
             DataConfig::Reading(_) => Ok(1),
             DataConfig::Text(config) => Ok(config.files()?.len() as u64),
             DataConfig::Corpus(config) => Ok(config.documents),
@@ -273,6 +295,7 @@ impl DataConfig {
         match self {
             DataConfig::BioS(config) => config.information().map(Some),
             DataConfig::BioD(config) => Ok(Some(config.information())),
+            DataConfig::BioR(config) => config.information().map(Some),
             DataConfig::Reading(_) | DataConfig::Text(_) | DataConfig::Corpus(_) => Ok(None),
             DataConfig::Mixture(config) => match config.studied() {
                 Some((_, source)) => source.data.information(),
@@ -281,15 +304,42 @@ impl DataConfig {
         }
     }
 
-    /// How many people there are, if it is made of people.
+    /// Tokens of the longest question about a person and its answer, end-of-text included; `None` where nobody can be
+    /// asked about.
+    ///
+    /// # Errors
+    /// The config is impossible or its files cannot be read.
+    pub fn question_len(&self) -> Result<Option<usize>> {
+        self.check()?;
+        match self {
+            DataConfig::BioS(config) => Ok(Some(config.pieces()?.longest_question())),
+            DataConfig::BioD(config) => Ok(Some(config.question_len())),
+            DataConfig::Mixture(config) => match config.studied() {
+                Some((_, source)) => Ok(source.data.question_len()?.map(|len| len + source.marker.len())),
+                None => Ok(None),
+            },
+            DataConfig::BioR(_) | DataConfig::Reading(_) | DataConfig::Text(_) | DataConfig::Corpus(_) => {
+                Ok(None)
+            }
+        }
+    }
+
+    /// How many people there are, if they are made and not read.
     fn people(&self) -> Option<u64> {
         match self {
             DataConfig::BioS(config) => Some(config.people),
             DataConfig::BioD(config) => Some(config.people),
-            DataConfig::Reading(_) | DataConfig::Text(_) | DataConfig::Corpus(_) | DataConfig::Mixture(_) => {
-                None
-            }
+            DataConfig::BioR(_)
+            | DataConfig::Reading(_)
+            | DataConfig::Text(_)
+            | DataConfig::Corpus(_)
+            | DataConfig::Mixture(_) => None,
         }
+    }
+
+    /// Whether it has facts about people, which can be measured.
+    fn has_facts(&self) -> bool {
+        self.people().is_some() || matches!(self, DataConfig::BioR(_))
     }
 
     /// Where the names of its people come from.
@@ -297,9 +347,11 @@ impl DataConfig {
         match self {
             DataConfig::BioS(config) => config.name_space().map(Some),
             DataConfig::BioD(config) => Ok(Some(config.names())),
-            DataConfig::Reading(_) | DataConfig::Text(_) | DataConfig::Corpus(_) | DataConfig::Mixture(_) => {
-                Ok(None)
-            }
+            DataConfig::BioR(_)
+            | DataConfig::Reading(_)
+            | DataConfig::Text(_)
+            | DataConfig::Corpus(_)
+            | DataConfig::Mixture(_) => Ok(None),
         }
     }
 
@@ -316,6 +368,7 @@ impl DataConfig {
         };
         Ok(match self {
             DataConfig::BioS(config) => with(config.pools.files(), config.tokenizer.file()),
+            DataConfig::BioR(config) => with(config.files(), config.tokenizer.file()),
             DataConfig::BioD(_) | DataConfig::Reading(_) | DataConfig::Corpus(_) => Vec::new(),
             DataConfig::Text(config) => with(config.files()?, config.tokenizer.file()),
             DataConfig::Mixture(config) => {

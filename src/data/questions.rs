@@ -1,7 +1,8 @@
 //! Questions about people: a name and how a sentence on one attribute begins, to be gone on with by the value.
 //!
-//! The wording is that of the training text, so that no token is needed that a trained model has never seen: of bio-d
-//! the name and the attribute, of bio-s the first sentence of an attribute that does not tell the gender. What a model
+//! The words are those of the training text, so that no token is needed that a trained model has never seen: of bio-d
+//! the name and the attribute, of bio-s the first sentence of an attribute that does not tell the gender. Turned round,
+//! with the name behind the words, it is nothing that a model has read, and nothing but the facts helps. What a model
 //! has stored can be asked for directly; or biographies stand before the question, one to a chunk, and it is to be read
 //! off the one that is about the person. Question number `index` is a pure function of seed and index.
 
@@ -20,6 +21,28 @@ pub struct QuestionsConfig {
     pub chunks: usize,
     /// Whether one of them is about the person.
     pub gold: Gold,
+    /// How the question is put.
+    pub form: Form,
+}
+
+/// How a question is put.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum Form {
+    /// The name, and the words before the value: as a text begins.
+    #[default]
+    Statement,
+    /// The words before the value, and the name: as no text goes.
+    Turned,
+}
+
+impl Form {
+    /// Whatever opens a document, and the two in their order.
+    pub(super) fn prompt(self, opening: &[u32], name: &[u32], words: &[u32]) -> Vec<u32> {
+        match self {
+            Form::Statement => [opening, name, words].concat(),
+            Form::Turned => [opening, words, name].concat(),
+        }
+    }
 }
 
 /// Whether a biography of the person stands before the question.
@@ -43,7 +66,7 @@ pub struct Question {
     pub chunks: Vec<Vec<u32>>,
     /// Which of them is about the person.
     pub gold: Option<usize>,
-    /// End-of-text, the name, and the words before the value.
+    /// End-of-text, the name, and the words before the value; name and words the other way if turned.
     pub prompt: Vec<u32>,
     /// The tokens of the value.
     pub answer: Vec<u32>,
@@ -102,8 +125,8 @@ impl Dataset {
     ///
     /// # Panics
     /// If there is no such attribute, or nobody of that number.
-    pub fn question(&self, person: u64, attribute: usize) -> (Vec<u32>, Vec<u32>) {
-        self.source.question(person, attribute)
+    pub fn question(&self, person: u64, attribute: usize, form: Form) -> (Vec<u32>, Vec<u32>) {
+        self.source.question(person, attribute, form)
     }
 }
 
@@ -111,10 +134,10 @@ impl Questions<'_> {
     /// Question number `index`.
     pub fn get(&self, index: u64) -> Question {
         let mut draws = self.streams.at(index);
-        let QuestionsConfig { people, chunks, gold } = &self.config;
+        let QuestionsConfig { people, chunks, gold, form } = &self.config;
         let person = people.start + draws.below(people.end - people.start);
         let attribute = draws.below(self.attributes as u64) as usize;
-        let (prompt, answer) = self.data.question(person, attribute);
+        let (prompt, answer) = self.data.question(person, attribute, *form);
         let gold = (*gold == Gold::Present && *chunks > 0).then(|| draws.below(*chunks as u64) as usize);
         let mut chosen = vec![person];
         let mut written = Vec::with_capacity(*chunks);
@@ -147,6 +170,10 @@ mod tests {
     };
 
     fn datasets() -> Vec<Dataset> {
+        configs().iter().map(|config| config.open(3, 2).unwrap()).collect()
+    }
+
+    fn configs() -> [DataConfig; 3] {
         let bios = DataConfig::BioS(BioSConfig { people: 60, ..BioSConfig::default() });
         let biod = DataConfig::BioD(BioDConfig { people: 60, ..BioDConfig::default() });
         let source = |share, marker, data: &DataConfig| SourceConfig { share, marker, data: data.clone() };
@@ -156,11 +183,11 @@ mod tests {
         ];
         let mixture =
             DataConfig::Mixture(MixtureConfig { sources: sources.into(), ..MixtureConfig::default() });
-        [bios, biod, mixture].iter().map(|config| config.open(3, 2).unwrap()).collect()
+        [bios, biod, mixture]
     }
 
     fn config(chunks: usize, gold: Gold) -> QuestionsConfig {
-        QuestionsConfig { people: 0..60, chunks, gold }
+        QuestionsConfig { people: 0..60, chunks, gold, form: Form::Statement }
     }
 
     #[test]
@@ -190,10 +217,33 @@ mod tests {
     #[test]
     fn a_question_is_a_sentence_of_the_training_text() {
         let data = &datasets()[0];
-        let (prompt, answer) = data.question(7, 0);
+        let (prompt, answer) = data.question(7, 0, Form::Statement);
         let text = data.decode(&[&prompt[1..], &answer].concat());
         assert!(!text.contains(" his") && !text.contains(" her"), "{text}");
         assert_eq!(data.encode(&text).unwrap(), [&prompt[1..], &answer].concat());
+    }
+
+    #[test]
+    fn turned_round_it_has_the_same_words_and_is_no_sentence_of_any_text() {
+        for (data, config) in datasets().iter().zip(configs()) {
+            let (mut longest, bound) = (0, config.question_len().unwrap().unwrap());
+            for (person, attribute) in (0..60).flat_map(|person| (0..4).map(move |k| (person, k))) {
+                let [said, turned] =
+                    [Form::Statement, Form::Turned].map(|form| data.question(person, attribute, form));
+                assert_eq!(said.1, turned.1);
+                assert_ne!(said.0, turned.0);
+                let sorted = |mut tokens: Vec<u32>| {
+                    tokens.sort_unstable();
+                    tokens
+                };
+                assert_eq!(sorted(said.0), sorted(turned.0.clone()));
+                longest = longest.max(turned.0.len() + turned.1.len());
+                let name = data.document(person, 0);
+                let opening = name.spans[0].range.clone();
+                assert!(turned.0.ends_with(&name.tokens[opening]), "the name comes last");
+            }
+            assert!(longest <= bound, "{longest} of {bound}");
+        }
     }
 
     #[test]

@@ -27,6 +27,7 @@ fn datasets() -> (tempfile::TempDir, Vec<(&'static str, DataConfig)>) {
     let all = vec![
         ("bio-s", DataConfig::BioS(bios)),
         ("bio-d", DataConfig::BioD(biod)),
+        ("bio-r", DataConfig::BioR(BioRConfig { seq_len: 31, ..BioRConfig::default() })),
         ("text", DataConfig::Text(text)),
         ("corpus", DataConfig::Corpus(corpus)),
         ("mixture", DataConfig::Mixture(mixture)),
@@ -53,6 +54,7 @@ fn batches_are_pinned_for_ever() {
     let golden = [
         "bio-s 52a88e7140af 0f6f0995b29d b541bb15540d",
         "bio-d 728d2178a364 ae65ddbbc9f3 fb18ec3867ad",
+        "bio-r 2435c34d4856 df50fd99f281 fb21a3179c76",
         "text 5b099a02985b dfe984053872 08aaeacf575b",
         "corpus 7bda649d29ba f1e4565a6885 8d531c5d0639",
         "mixture fcba6130273d 02d4230b6551 795f6dfb7690",
@@ -159,9 +161,15 @@ fn configs_survive_toml_and_unknown_keys_do_not() {
 fn the_files_of_a_folder_are_hashed_and_built_in_data_has_none() {
     let (folder, configs) = datasets();
     let files: Vec<_> = configs.iter().map(|(_, config)| config.external_files().unwrap()).collect();
-    assert!(files[0].is_empty() && files[1].is_empty() && files[3].is_empty() && files[4].is_empty());
-    assert_eq!(files[2][0].path, folder.path().join("sums.txt"));
-    assert_eq!(files[2][0].blake3, blake3::hash(&std::fs::read(&files[2][0].path).unwrap()).to_string());
+    assert!(
+        files[0].is_empty()
+            && files[1].is_empty()
+            && files[2].is_empty()
+            && files[4].is_empty()
+            && files[5].is_empty()
+    );
+    assert_eq!(files[3][0].path, folder.path().join("sums.txt"));
+    assert_eq!(files[3][0].blake3, blake3::hash(&std::fs::read(&files[3][0].path).unwrap()).to_string());
 }
 
 #[test]

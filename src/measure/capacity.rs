@@ -85,7 +85,7 @@ pub fn measure(
 }
 
 /// Everybody, or an evenly spread sample.
-fn chosen(people: u64, which: People) -> Vec<u64> {
+pub(super) fn chosen(people: u64, which: People) -> Vec<u64> {
     match which {
         People::Sample(sample) if sample.count < people => {
             (0..sample.count).map(|i| (i as u128 * people as u128 / sample.count as u128) as u64).collect()

@@ -2,6 +2,7 @@
 
 pub mod answers;
 pub mod capacity;
+pub mod extraction;
 pub mod loss;
 pub mod proxies;
 pub mod quantize;
@@ -9,6 +10,7 @@ pub mod record;
 pub mod speed;
 
 pub use answers::{AnswerPoint, Answers, ExamConfig};
+pub use extraction::{AttributeAnswers, Extraction};
 pub use quantize::QuantizeConfig;
 pub use record::{
     AttributeBits, Capacity, DomainLoss, GivenSource, Loss, MeasureConfig, Measurements, People,

@@ -3,6 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::answers::{Answers, ExamConfig};
+use super::extraction::Extraction;
 use super::quantize::{QuantizeConfig, Storage};
 
 /// How knowledge is measured after training.
@@ -77,6 +78,17 @@ pub struct Measurements {
     /// Answers to questions, if the data asks any.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub answers: Option<Answers>,
+    /// Answers about people whom nobody asked about in training, if the model was taught to answer.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub extraction: Option<Extraction>,
+}
+
+impl Measurements {
+    /// Share of questions answered right, if any were asked.
+    pub fn right_answers(&self) -> Option<f64> {
+        let extracted = self.extraction.as_ref().map(|extraction| extraction.accuracy);
+        extracted.or(self.answers.as_ref().map(|answers| answers.accuracy))
+    }
 }
 
 /// The held-out loss of one domain of a mixture.

@@ -13,6 +13,7 @@ pub mod exchange;
 pub mod generate;
 pub mod growth;
 pub mod init;
+pub mod lora;
 pub mod overrides;
 pub mod parameter;
 #[cfg(test)]
@@ -28,4 +29,5 @@ pub use decoder::{Decoder, ModelConfig};
 pub use encoder::EncoderConfig;
 pub use generate::{Choice, Continuation, Sampling, generate};
 pub use init::InitConfig;
+pub use lora::{Adapted, LoraConfig};
 pub use overrides::LayerOverride;

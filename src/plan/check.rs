@@ -53,6 +53,9 @@ pub fn check(plan: &Plan) -> Vec<Problem> {
         problems.extend(super::context::check(plan));
     }
     if problems.is_empty() {
+        problems.extend(super::adapt::check(plan));
+    }
+    if problems.is_empty() {
         problems.extend(check_params(plan));
     }
     if problems.is_empty() {

@@ -14,7 +14,7 @@ use crate::training::context::{
     ContextConfig, EncoderContext, Pretraining, Stage, StageTraining, StretchedConfig,
 };
 use crate::training::reading::{chunk_len, flops_per_row, row_len};
-use crate::training::{Prediction, TrainingConfig, Yardstick};
+use crate::training::{AdaptConfig, Prediction, TrainingConfig, Yardstick};
 
 impl Plan {
     /// How this run is trained; `[training]` is the decoder's own where an encoder is trained beside it.
@@ -22,6 +22,9 @@ impl Plan {
     /// # Errors
     /// If the data is impossible or cannot be read.
     pub fn own_training(&self) -> Result<TrainingConfig> {
+        if let AdaptConfig::Questions(questions) = &self.adapt {
+            return Ok(questions.training(&self.training));
+        }
         match &self.context {
             ContextConfig::Encoder(context) => self.beside(&context.training),
             ContextConfig::None
@@ -52,8 +55,11 @@ impl Plan {
     /// Tokens in a row, as this run trains on them.
     ///
     /// # Errors
-    /// The data has no chunks, which a context needs.
+    /// The data has no chunks, which a context needs, or nobody to ask about.
     pub fn row_len(&self) -> Result<usize> {
+        if self.adapt != AdaptConfig::None {
+            return self.question_len();
+        }
         match &self.context {
             ContextConfig::Encoder(context) => row_len(&self.data, context.stage),
             ContextConfig::None
@@ -89,6 +95,9 @@ impl Plan {
     pub fn flops_per_token(&self) -> Result<FlopCount> {
         let vocab_size = self.vocab_size()?;
         let own = self.model.flops_per_token(vocab_size, self.data.seq_len());
+        if let AdaptConfig::Questions(questions) = &self.adapt {
+            return self.flops_of_question_tokens(questions, vocab_size);
+        }
         let ContextConfig::Encoder(context) = &self.context else { return Ok(own) };
         let (t, c) = (self.row_len()?, chunk_len(&self.data)?);
         let chunks = match context.stage {
@@ -105,6 +114,9 @@ impl Plan {
     /// # Errors
     /// If the data is impossible or cannot be read.
     pub fn steps(&self) -> Result<u64> {
+        if let AdaptConfig::Questions(questions) = &self.adapt {
+            return Ok(questions.steps);
+        }
         match self.context {
             ContextConfig::Window | ContextConfig::Stretched(_) | ContextConfig::Replug => Ok(0),
             ContextConfig::None => match self.grown_timing()? {
@@ -157,6 +169,7 @@ impl Plan {
             prediction: Prediction::Masked(pretraining.masked),
             context: ContextConfig::None,
             growth: None,
+            adapt: AdaptConfig::None,
             measure: MeasureConfig::default(),
             seed: self.seed,
         };

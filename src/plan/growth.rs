@@ -13,7 +13,7 @@ use crate::model::ModelConfig;
 use crate::model::growth::{Carry, Direction, Growth, Operator, Order, Promise, Recipe};
 use crate::training::config::ConstantConfig;
 use crate::training::growth::{Growing, Resume, Timing};
-use crate::training::{Count, Length, Order as DataOrder, ScheduleConfig};
+use crate::training::{AdaptConfig, Count, Length, Order as DataOrder, ScheduleConfig};
 
 /// How and when the model of a run is grown.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -107,7 +107,7 @@ impl GrowthConfig {
     fn timing(&self, plan: &Plan) -> Result<Timing> {
         let budget = plan.budget_steps()?;
         let flops_of = |model: &ModelConfig| -> Result<f64> {
-            let plan = Plan { model: model.clone(), growth: None, ..plan.clone() };
+            let plan = Plan { model: model.clone(), growth: None, adapt: AdaptConfig::None, ..plan.clone() };
             Ok(plan.flops_per_token()?.exact as f64)
         };
         let small: Vec<f64> = self.smaller(&plan.model)?.iter().map(flops_of).collect::<Result<_>>()?;

@@ -8,8 +8,8 @@ use super::tree::{Node, dotted, path_of};
 use crate::error::Problem;
 
 /// The tables of a plan: what an overlay may hold.
-pub(super) const PLAN_KEYS: [&str; 7] =
-    ["model", "data", "training", "prediction", "context", "growth", "measure"];
+pub(super) const PLAN_KEYS: [&str; 8] =
+    ["model", "data", "training", "prediction", "context", "growth", "adapt", "measure"];
 
 /// Complains about every key of the table under `path` that is not `known`.
 pub(super) fn known_keys(node: &Node, path: &[&str], known: &[&str]) -> Result<(), Vec<Problem>> {

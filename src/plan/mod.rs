@@ -1,6 +1,7 @@
 //! TOML to a merged, checked, typed [`Plan`]: one run, with everything that can change its numbers.
 
 pub mod ablation;
+mod adapt;
 mod arm;
 mod check;
 mod context;
@@ -44,7 +45,7 @@ use crate::Result;
 use crate::data::DataConfig;
 use crate::measure::MeasureConfig;
 use crate::model::ModelConfig;
-use crate::training::{ContextConfig, Prediction, TrainingConfig};
+use crate::training::{AdaptConfig, ContextConfig, Prediction, TrainingConfig};
 
 /// One run: a model, what it learns, how, and from which seed. Its fingerprint names the run.
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
@@ -65,6 +66,9 @@ pub struct Plan {
     /// How its model is grown from a smaller one, if it is.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub growth: Option<GrowthConfig>,
+    /// What a trained model is asked, and taught to answer.
+    #[serde(skip_serializing_if = "is_default")]
+    pub adapt: AdaptConfig,
     /// What is measured afterwards.
     pub measure: MeasureConfig,
     /// Decides the people, their order and the starting weights.

@@ -67,11 +67,11 @@ impl Shelf {
                 "gpt-neox" "gpt2" "gpt2-learned" "gpt2-moe" "gpt2-none" "gpt2-quarter" "llama" "llama-3" "mistral"
                 "mixtral" "olmo-2-like" "qwen3-like"),
             Shelf::Datasets => {
-                built_in!("datasets": "biod" "bios" "corpus" "junk" "mixture" "reading" "text")
+                built_in!("datasets": "biod" "bior" "bios" "corpus" "junk" "mixture" "reading" "text")
             }
             Shelf::Ablations => built_in!("ablations":
                 "architecture-1000" "biod-grid" "bios-variants" "capacity-100" "capacity-1000" "cepe"
-                "cosine-stretch" "gate" "gstack" "gstack-annealed" "gstack-factor" "gstack-knowledge"
+                "cosine-stretch" "extraction" "gate" "gstack" "gstack-annealed" "gstack-factor" "gstack-knowledge"
                 "gstack-timing" "heads" "iso-flop" "junk" "ladder" "llama-to-gpt2" "mixture" "mlp" "moe"
                 "norm" "position" "quantization" "race" "repeat"),
         }

@@ -1,7 +1,8 @@
 //! Runs that begin from other runs: which ones follows from the plan, nothing about them is written in it.
 //!
-//! A cooldown begins from its trunk, a model whose weights are rounded from the model as trained. So a plan stays the whole truth about its run, a run that two others begin from is
-//! done once, and where the other run is gone, a plan can still be done from the start.
+//! A cooldown begins from its trunk, a model whose weights are rounded or that is asked questions from the model as
+//! trained. So a plan stays the whole truth about its run, a run that two others begin from is done once, and where the
+//! other run is gone, a plan can still be done from the start.
 
 use std::collections::HashSet;
 
@@ -13,7 +14,7 @@ use super::runs::{PlannedRun, Role};
 use crate::Result;
 use crate::measure::QuantizeConfig;
 use crate::training::config::ConstantConfig;
-use crate::training::{ContextConfig, Count, Length, Order, ScheduleConfig};
+use crate::training::{AdaptConfig, ContextConfig, Count, Length, Order, ScheduleConfig};
 
 /// What a run takes from another one.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -30,6 +31,8 @@ pub enum Part {
     Encoder,
     /// Decoder and encoder after their warm-up.
     WarmUp,
+    /// Its model, to be asked.
+    Base,
 }
 
 /// A run that another one begins from.
@@ -50,6 +53,7 @@ impl Part {
             Part::Decoder => "decoder",
             Part::Encoder => "encoder",
             Part::WarmUp => "warm-up",
+            Part::Base => "base",
         }
     }
 }
@@ -60,6 +64,9 @@ impl Plan {
     /// # Errors
     /// If the data is impossible or cannot be read.
     pub fn parents(&self) -> Result<Vec<Parent>> {
+        if self.adapt != AdaptConfig::None {
+            return Ok(vec![self.adapted_parent()]);
+        }
         if !self.measure.quantize.is_none() {
             return Ok(vec![Parent { part: Part::Trunk, plan: self.in_float() }]);
         }
@@ -95,7 +102,7 @@ impl Plan {
         if !self.measure.quantize.is_none() {
             return self.steps();
         }
-        if self.context != ContextConfig::None {
+        if self.context != ContextConfig::None || self.adapt != AdaptConfig::None {
             return Ok(0);
         }
         if let Some(timing) = self.grown_timing()? {
@@ -110,7 +117,8 @@ impl Plan {
     pub fn trunk(&self) -> Option<Plan> {
         let is_trunk = matches!(self.training.schedule, ScheduleConfig::Constant(_))
             && self.training.order == Order::Epochs
-            && self.context == ContextConfig::None;
+            && self.context == ContextConfig::None
+            && self.adapt == AdaptConfig::None;
         let mut plan = self.clone();
         plan.training.length = Length::Steps(Count { count: 1 });
         is_trunk.then_some(plan)

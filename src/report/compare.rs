@@ -1,15 +1,17 @@
 //! From evidence to a comparison: intervals over seeds, effects paired by seed, verdicts on what was published.
 
-use super::comparison::{ArmResult, AttributeResult, Comparison, FORMAT, Measure, RunResult, Verdict};
+use super::comparison::{
+    ArmResult, AttributeResult, Comparison, ExtractionResult, FORMAT, Measure, RunResult, Verdict,
+};
 use super::evidence::{ArmEvidence, Basis, Claim, Evidence, MissingRun, Published, RunEvidence, TuningTrial};
 use super::number;
 use super::speedup::speedups;
 use super::statistics::{Contrast, Effect, Estimate, holm, root_mean_square};
 use super::walk::WalkResult;
-use super::{answer, caution};
+use super::{answer, caution, parts};
 use crate::data::DataConfig;
 use crate::error::Result;
-use crate::measure::{Capacity, Measurements};
+use crate::measure::{AttributeAnswers, Capacity, Extraction, Measurements};
 use crate::run::Environment;
 
 /// Published ratios are given with two digits or read from plots: so far from one still agrees with it.
@@ -69,7 +71,7 @@ fn choose_measure(evidence: &Evidence) -> Measure {
     let asks_for_all =
         |data: &DataConfig| matches!(data, DataConfig::Mixture(mixture) if mixture.studied.is_none());
     let over_domains = runs.clone().any(|run| asks_for_all(&run.record.plan.data));
-    if has(|measured| measured.answers.is_some()) {
+    if has(|measured| measured.right_answers().is_some()) {
         Measure::Answers
     } else if has(|measured| measured.capacity.is_some()) && !over_domains {
         Measure::BitsPerParam
@@ -133,12 +135,15 @@ fn result(arm: &ArmEvidence, control: Option<&ArmEvidence>, measure: Measure) ->
         bits_per_param: bits,
         max_bits_per_param: over_capacity(arm, |capacity| capacity.max_bits_per_param).map(|max| max.mean),
         held_out_loss: over_runs(arm, |run| Some(run.record.measurements.held_out?.nats_per_token)),
-        answers: over_runs(arm, |run| Some(run.record.measurements.answers.as_ref()?.accuracy)),
+        answers: over_runs(arm, |run| run.record.measurements.right_answers()),
+        extraction: extraction(arm),
         published: arm.published.clone(),
         ratio_to_control: ratio,
         difference_to_control: difference.and_then(Result::ok),
         no_ratio,
         attributes: attributes(arm),
+        apart: parts::apart(arm, control),
+        domains: parts::domains(arm),
         fully_known: over_capacity(arm, |capacity| capacity.fully_known),
         final_loss: over_runs(arm, |run| Some(run.record.training.final_loss)),
         seconds: over_runs(arm, |run| Some(run.record.training.seconds)),
@@ -185,6 +190,30 @@ fn attributes(arm: &ArmEvidence) -> Vec<AttributeResult> {
             Some(AttributeResult { name: attribute.name.clone(), bits, max_bits: attribute.max_bits })
         })
         .collect()
+}
+
+/// Right answers about all attributes, and about each.
+fn extraction(arm: &ArmEvidence) -> Vec<ExtractionResult> {
+    let found = |run: &'_ RunEvidence| run.record.measurements.extraction.clone();
+    let Some(first) = arm.runs.iter().find_map(found) else { return Vec::new() };
+    let all = |number: fn(&Extraction) -> f64| over_runs(arm, |run| found(run).as_ref().map(number));
+    let each = |name: &str, number: fn(&AttributeAnswers) -> f64| {
+        over_runs(arm, |run| found(run)?.attributes.iter().find(|answers| answers.name == name).map(number))
+    };
+    let mean = all(|all| all.accuracy).zip(all(|all| all.asked_accuracy)).zip(all(|all| all.recited));
+    let result = |name: &str, ((accuracy, asked), recited)| ExtractionResult {
+        name: name.to_string(),
+        accuracy,
+        asked,
+        recited,
+    };
+    let one = |attribute: &AttributeAnswers| {
+        let name = &attribute.name;
+        let numbers = each(name, |one| one.accuracy).zip(each(name, |one| one.asked_accuracy));
+        numbers.zip(each(name, |one| one.recited)).map(|numbers| result(name, numbers))
+    };
+    let mean = mean.map(|numbers| result("all attributes", numbers));
+    mean.into_iter().chain(first.attributes.iter().filter_map(one)).collect()
 }
 
 /// How a ratio, or bits per parameter where these are what was published, stand to the claim.

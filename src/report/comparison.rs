@@ -3,6 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::evidence::{ArmEvidence, Basis, MissingRun, Published, TuningTrial};
+use super::parts::{BitsApart, DomainResult};
 use super::speedup::ArmSpeedup;
 use super::statistics::{Contrast, Effect, Estimate};
 use super::walk::WalkResult;
@@ -94,9 +95,12 @@ pub struct ArmResult {
     pub max_bits_per_param: Option<f64>,
     /// Loss on held-out text in nats per token, if there is any.
     pub held_out_loss: Option<Estimate>,
-    /// Share of questions answered right, if the data asks any.
+    /// Share of questions answered right, if any were asked.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub answers: Option<Estimate>,
+    /// The same in parts, for a model that was taught to answer.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub extraction: Vec<ExtractionResult>,
     /// The measure of the comparison as a ratio to the control, paired by seed; none for the control.
     pub ratio_to_control: Option<Effect>,
     /// The measure of the comparison as a difference from the control, paired by seed; none for the control.
@@ -109,6 +113,12 @@ pub struct ArmResult {
     pub verdict: Option<Verdict>,
     /// Bits per attribute.
     pub attributes: Vec<AttributeResult>,
+    /// Names and values apart, and without the cost of guessing the source; for mixtures and what they are compared with.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub apart: Option<BitsApart>,
+    /// Loss on what each domain of a mixture keeps from training.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub domains: Vec<DomainResult>,
     /// Share of people all of whose values are known.
     pub fully_known: Option<Estimate>,
     /// Mean training loss of the last 5 % of steps, in nats per token.
@@ -150,6 +160,19 @@ pub struct AttributeResult {
     pub max_bits: f64,
 }
 
+/// Right answers of a model that was taught to answer, about one attribute or all.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct ExtractionResult {
+    /// For instance `birth city`; `all attributes` is the mean over them.
+    pub name: String,
+    /// About people whom nobody asked about in training.
+    pub accuracy: Estimate,
+    /// About people who were asked about.
+    pub asked: Estimate,
+    /// Values of the former that it went on with in a text of the training kind, before it was taught to answer.
+    pub recited: Estimate,
+}
+
 /// How a result stands to the published one.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
@@ -181,7 +204,7 @@ impl Measure {
         let value = match self {
             Measure::BitsPerParam => measurements.capacity.as_ref()?.bits_per_param,
             Measure::HeldOutLoss => measurements.held_out?.nats_per_token,
-            Measure::Answers => measurements.answers.as_ref()?.accuracy,
+            Measure::Answers => measurements.right_answers()?,
         };
         value.is_finite().then_some(value)
     }

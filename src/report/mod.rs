@@ -18,6 +18,7 @@ pub mod fit;
 pub mod gather;
 pub mod number;
 pub mod page;
+pub mod parts;
 mod power;
 pub mod speedup;
 pub mod statistics;

@@ -200,6 +200,22 @@ pub fn markdown(comparison: &Comparison) -> String {
     for arm in &comparison.arms {
         text += &line(cells(comparison, arm).iter().map(|cell| literal(cell)).collect());
     }
+    let parts = extraction(comparison);
+    if !parts.is_empty() {
+        text += &format!("\n{EXTRACTION}\n\n");
+        text += &line(EXTRACTION_COLUMNS.map(literal).into());
+        text += "| --- | --- | ---: | ---: | ---: |\n";
+        text +=
+            &parts.iter().map(|row| line(row.iter().map(|cell| literal(cell)).collect())).collect::<String>();
+    }
+    let parts = apart(comparison);
+    if !parts.is_empty() {
+        text += &format!("\n{APART}\n\n");
+        text += &line(APART_COLUMNS.map(literal).into());
+        text += &line(std::iter::once("---").chain(["---:"; 6]).map(String::from).collect());
+        text +=
+            &parts.iter().map(|row| line(row.iter().map(|cell| literal(cell)).collect())).collect::<String>();
+    }
     for caution in &comparison.cautions {
         text += &format!("\nCaution: {}\n", literal(caution));
     }
@@ -207,6 +223,58 @@ pub fn markdown(comparison: &Comparison) -> String {
         text += &format!("\nMissing: {} seed {}: {}\n", literal(&run.arm), run.seed, literal(&run.cause));
     }
     text + &format!("\nMade by `{}`.\n", printable(&comparison.command).replace('`', "'"))
+}
+
+/// What [`extraction`] shows.
+pub const EXTRACTION: &str = "Shares of right answers about people whom nobody asked about in training, about those who \
+    were asked about, and of values that the model of the former recited in a text of the training kind before it was \
+    taught to answer; means over seeds with 95 % intervals.";
+
+/// Heads of the columns of [`extraction`].
+pub const EXTRACTION_COLUMNS: [&str; 5] = ["arm", "attribute", "not asked about", "asked about", "recited"];
+
+/// Right answers by arm and attribute; nothing where no model was taught to answer.
+pub fn extraction(comparison: &Comparison) -> Vec<[String; 5]> {
+    let rows = comparison.primary_arms().flat_map(|arm| arm.extraction.iter().map(move |part| (arm, part)));
+    rows.map(|(arm, part)| {
+        let [accuracy, asked, recited] = [&part.accuracy, &part.asked, &part.recited].map(number::estimate);
+        [arm.label(), part.name.clone(), accuracy, asked, recited]
+    })
+    .collect()
+}
+
+/// What [`apart`] shows.
+pub const APART: &str = "Names and values apart. Whoever reads a mixture without markers has to guess, before the name, which \
+    source a document is of; the guess costs bits of names that no training can save, and the last two columns are given \
+    the source. Values are not touched by it.";
+
+/// Heads of the columns of [`apart`].
+pub const APART_COLUMNS: [&str; 7] = [
+    "arm",
+    "guessing the source (bits a person)",
+    "names (bits/param)",
+    "values (bits/param)",
+    "ratio of values to control",
+    "bits/param given the source",
+    "ratio to control given the source",
+];
+
+/// Names and values by arm; nothing where there are no mixtures.
+pub fn apart(comparison: &Comparison) -> Vec<[String; 7]> {
+    let ratio = |ratio: &Option<Effect>| {
+        ratio.as_ref().map_or("—".to_string(), |ratio| number::estimate(&ratio.estimate))
+    };
+    let any_mixed = comparison.primary_arms().any(|arm| !arm.domains.is_empty());
+    let arms = comparison.primary_arms().filter(|_| any_mixed);
+    arms.filter_map(|arm| Some((arm, arm.apart.as_ref()?)))
+        .map(|(arm, apart)| {
+            let [names, values, given] =
+                [&apart.names, &apart.values, &apart.given_source].map(number::estimate);
+            let source = number::fixed(apart.source_bits, 2);
+            let (of_values, of_given) = (ratio(&apart.ratio_of_values), ratio(&apart.ratio_given_source));
+            [arm.label(), source, names, values, of_values, given, of_given]
+        })
+        .collect()
 }
 
 /// Text in which nothing is a command to the terminal.
@@ -231,6 +299,7 @@ mod tests {
     use super::super::compare::compare;
     use super::super::fake;
     use super::*;
+    use crate::measure::{AttributeAnswers, Extraction};
 
     const PIPED: Look = Look { width: None, style: Style::Plain };
 
@@ -269,6 +338,30 @@ mod tests {
         let pipes = |line: &str| line.replace("\\|", "").matches('|').count();
         let rows: Vec<usize> = markdown.lines().filter(|line| line.starts_with('|')).map(pipes).collect();
         assert_eq!(rows, [columns(&comparison).len() + 1; 6]);
+    }
+
+    #[test]
+    fn answers_of_models_that_were_taught_are_the_measure_and_shown_by_attribute() {
+        let mut evidence = fake::evidence();
+        for run in evidence.arms.iter_mut().flat_map(|arm| &mut arm.runs) {
+            let accuracy = 0.5 + 0.01 * run.seed as f64;
+            let one = AttributeAnswers { name: "city".into(), accuracy, asked_accuracy: 0.9, recited: 1.0 };
+            run.record.measurements.extraction = Some(Extraction {
+                accuracy,
+                asked_accuracy: 0.9,
+                recited: 1.0,
+                people: 40,
+                trained_params: 1000,
+                attributes: vec![one],
+            });
+        }
+        let comparison = compare(&evidence).unwrap();
+        assert_eq!(comparison.measure, Measure::Answers);
+        let markdown = markdown(&comparison);
+        let row = "| gpt2 | city | 0.520 (0.495 to 0.545) | 0.900 (0.900 to 0.900) | 1.00 (1.00 to 1.00) |";
+        assert!(markdown.contains(row) && markdown.contains("| gpt2 | all attributes |"), "{markdown}");
+        assert!(super::super::page::html(&comparison, &[]).contains("asked about in training"));
+        assert!(extraction(&compare(&fake::evidence()).unwrap()).is_empty());
     }
 
     #[test]

@@ -116,6 +116,5 @@ pub fn measure_of(record: &RunRecord) -> f64 {
     let measured = &record.measurements;
     let bits = measured.capacity.as_ref().map(|capacity| capacity.bits_per_param);
     let loss = measured.held_out.as_ref().map_or(record.training.final_loss, |loss| loss.nats_per_token);
-    let answers = measured.answers.as_ref().map(|answers| answers.accuracy);
-    answers.or(bits).unwrap_or(-loss)
+    measured.right_answers().or(bits).unwrap_or(-loss)
 }

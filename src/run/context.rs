@@ -147,7 +147,7 @@ fn stretched(model: &ModelConfig, config: &StretchedConfig) -> ModelConfig {
 }
 
 /// The weights of the run that plays `part`.
-fn part(task: &Task, part: Part) -> Result<Option<Weights>> {
+pub(super) fn part(task: &Task, part: Part) -> Result<Option<Weights>> {
     let Some(stage) = task.stages.iter().find(|stage| stage.part == part) else { return Ok(None) };
     Ok(Some(weights::read(&stage.run.file(MODEL))?.0))
 }
@@ -159,7 +159,7 @@ fn cost_of_decoder(task: &Task) -> Result<TrainingSummary> {
 }
 
 /// What the runs that this one begins from have cost.
-fn paid(task: &Task) -> Result<Meters> {
+pub(super) fn paid(task: &Task) -> Result<Meters> {
     let mut meters = Meters::default();
     for stage in &task.stages {
         let training = stage.run.record()?.training;
@@ -170,13 +170,17 @@ fn paid(task: &Task) -> Result<Meters> {
     Ok(meters)
 }
 
-fn finished(task: &Task, training: TrainingSummary, measurements: Measurements) -> Result<Outcome> {
+pub(super) fn finished(
+    task: &Task,
+    training: TrainingSummary,
+    measurements: Measurements,
+) -> Result<Outcome> {
     let params = task.plan.num_params()?;
     Ok(Outcome::Finished(Box::new(Results { params, training, measurements })))
 }
 
 /// The worker's watch, for any model.
-struct Watching<'a>(&'a mut Watch);
+pub(super) struct Watching<'a>(pub(super) &'a mut Watch);
 
 impl<M, D> Observer<M, D> for Watching<'_> {
     fn starts(&mut self, step: u64, steps: u64) -> Result<()> {

@@ -8,7 +8,7 @@ use super::folder::{CHECKPOINTS, CONFIG, METRICS, MODEL};
 use super::record::TrainingSummary;
 use super::stages::Stage;
 use super::worker::{Outcome, Results, Task, Watch};
-use super::{context, metrics};
+use super::{adapt, context, metrics};
 use crate::data::Dataset;
 use crate::device;
 use crate::error::{Error, Result};
@@ -18,8 +18,8 @@ use crate::model::Decoder;
 use crate::plan::growth::no_small_run;
 use crate::plan::{Part, Plan};
 use crate::training::{
-    self, Beginning, ContextConfig, Control, Grown, Job, Metrics, Objective, Observer, Prediction, Progress,
-    Trained, fit_from, manifest, weights,
+    self, AdaptConfig, Beginning, ContextConfig, Control, Grown, Job, Metrics, Objective, Observer,
+    Prediction, Progress, Trained, fit_from, manifest, weights,
 };
 
 /// People whose biographies are read for a probe during training.
@@ -31,6 +31,9 @@ const PROBED: u64 = 256;
 /// Whatever data, device and files cause; a loss that is not finite is an outcome.
 pub fn run(task: &Task, watch: &mut Watch) -> Result<Outcome> {
     let device = device::open(&task.device)?;
+    if let AdaptConfig::Questions(questions) = &task.plan.adapt {
+        return adapt::questions(task, questions, watch, &device);
+    }
     match (&task.plan.prediction, &task.plan.context) {
         (Prediction::NextToken, ContextConfig::None) => next_token(task, watch, &device),
         (Prediction::Masked(config), _) => context::masked(task, *config, watch, &device),
@@ -113,7 +116,7 @@ fn begin(task: &Task) -> Result<Option<Beginning>> {
                     furthest = Some((beginning, stage));
                 }
             }
-            Part::Small | Part::Decoder | Part::Encoder | Part::WarmUp => {}
+            Part::Small | Part::Decoder | Part::Encoder | Part::WarmUp | Part::Base => {}
         }
     }
     let Some((beginning, stage)) = furthest else { return Ok(None) };
@@ -160,6 +163,7 @@ pub fn measure(
         held_out: held_out.or_else(|| loss::over_domains(&domains)),
         domains,
         answers: answers::measure(answers::Reader::Alone(model), data, &plan.measure.exam, device),
+        extraction: None,
         quantized: quantized.map(|quantized| quantized.storage),
     })
 }
@@ -171,6 +175,9 @@ pub fn measure(
 pub fn measure_again(task: &Task, device: &Device) -> Result<Measurements> {
     task.run.verify()?;
     let plan = &task.plan;
+    if plan.adapt != AdaptConfig::None {
+        return Err(adapt::measured_with_its_run());
+    }
     let path = task.run.file(MODEL);
     let trained = weights::read(&path)?.0;
     if plan.prediction != Prediction::NextToken || plan.context != ContextConfig::None {

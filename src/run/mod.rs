@@ -1,6 +1,7 @@
 //! Doing the plan: store, lease, resume, executors.
 
 pub mod ablation;
+mod adapt;
 pub mod calibration;
 mod context;
 pub mod environment;

@@ -1,5 +1,6 @@
 //! The loop, optimizer, schedule, checkpoints, meters and observers.
 
+pub mod adapt;
 pub mod checkpoint;
 pub mod config;
 pub mod context;
@@ -14,6 +15,7 @@ pub mod optimizer;
 pub mod reading;
 pub mod schedule;
 
+pub use adapt::{AdaptConfig, Asking, QuestionsAdapt};
 pub use config::{
     Clip, Count, Decay, Length, OptimizerConfig, Order, ScheduleConfig, TrainingConfig, Yardstick,
 };

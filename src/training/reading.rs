@@ -39,6 +39,7 @@ pub fn chunk_len(data: &DataConfig) -> Result<usize> {
         DataConfig::Reading(config) => Ok(config.chunk_len()),
         DataConfig::BioS(_)
         | DataConfig::BioD(_)
+        | DataConfig::BioR(_)
         | DataConfig::Text(_)
         | DataConfig::Corpus(_)
         | DataConfig::Mixture(_) => {

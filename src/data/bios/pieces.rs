@@ -187,6 +187,17 @@ impl Pieces {
         1 + subjects + values + self.sentences.iter().map(|sentences| most_words(sentences)).sum::<usize>()
     }
 
+    /// Tokens of the longest question and its answer, end-of-text included.
+    pub fn longest_question(&self) -> usize {
+        let name = self.first_names.longest() + self.middle_names.longest() + self.last_names.longest();
+        let date = [&self.months, &self.days, &self.years].map(Runs::longest).iter().sum();
+        let others = [&self.cities, &self.universities, &self.majors, &self.employers].map(Runs::longest);
+        let [city, university, major, employer] = others;
+        let values = [date, city, university, major, employer];
+        let each = values.iter().zip(&self.sentences).map(|(value, sentences)| value + most_words(sentences));
+        1 + name + each.max().unwrap_or(0)
+    }
+
     /// The expected tokens of a biography, end-of-text included; exact, because every choice is uniform and
     /// independent.
     pub fn mean_document(&self, rendering: &Rendering) -> f64 {

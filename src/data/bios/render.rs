@@ -4,6 +4,7 @@ use super::person::{People, Person};
 use super::pieces::{Pieces, Pronoun, Sentence};
 use super::{BioSConfig, Names, Rendering, SentenceOrder, Sentences, pieces};
 use crate::data::opening::Opening;
+use crate::data::questions::Form;
 use crate::data::random::Streams;
 use crate::data::stream::{Order, PackedIndex};
 use crate::data::tokenizer::Tokenizer;
@@ -89,17 +90,16 @@ impl BioS {
     }
 
     /// End-of-text, name and the words before the value, and the value, of one of the first [`ASKABLE`] attributes.
-    pub fn question(&self, person: u64, attribute: usize) -> (Vec<u32>, Vec<u32>) {
+    pub fn question(&self, person: u64, attribute: usize, form: Form) -> (Vec<u32>, Vec<u32>) {
         assert!(attribute < ASKABLE, "attribute {attribute} cannot be asked for");
         let pieces = &self.pieces;
         let person = self.people.get(self.first_person + person, pieces);
         let silent = |sentence: &&Sentence| !matches!(sentence.pronoun, Pronoun::Before(_));
         let sentences = &pieces.sentences[attribute];
         let sentence = sentences.iter().find(silent).unwrap_or(&sentences[0]);
-        let mut prompt = vec![pieces.tokenizer.end_of_text()];
-        prompt.extend(self.marker);
-        prompt.extend(person.name(pieces).concat());
-        prompt.extend(&sentence.before[person.gender]);
+        let mut opening = vec![pieces.tokenizer.end_of_text()];
+        opening.extend(self.marker);
+        let prompt = form.prompt(&opening, &person.name(pieces).concat(), &sentence.before[person.gender]);
         (prompt, person.value(attribute, pieces).concat())
     }
 

@@ -130,7 +130,7 @@ impl MixtureConfig {
     }
 
     fn check_studied(&self) -> Result<()> {
-        let people: Vec<&str> = self.people().map(|(name, _)| name.as_str()).collect();
+        let people: Vec<&str> = self.factual().map(|(name, _)| name.as_str()).collect();
         let problem = match (&self.studied, &people[..]) {
             (Some(name), people) if people.contains(&name.as_str()) => return self.check_studied_share(),
             (Some(name), []) => Problem::new(format!("{name:?}")).expected("nothing: no source has people"),
@@ -156,7 +156,12 @@ impl MixtureConfig {
         }
     }
 
-    /// Sources of people.
+    /// Sources with facts, which can be measured.
+    fn factual(&self) -> impl Iterator<Item = (&String, &SourceConfig)> {
+        self.sources.iter().filter(|(_, source)| source.data.has_facts())
+    }
+
+    /// Sources of people whom the seed makes.
     fn people(&self) -> impl Iterator<Item = (&String, &SourceConfig)> {
         self.sources.iter().filter(|(_, source)| source.data.people().is_some())
     }
@@ -165,7 +170,7 @@ impl MixtureConfig {
     pub(super) fn studied(&self) -> Option<(&String, &SourceConfig)> {
         match &self.studied {
             Some(name) => self.sources.get_key_value(name),
-            None => self.people().next(),
+            None => self.factual().next(),
         }
     }
 

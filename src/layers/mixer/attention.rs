@@ -77,11 +77,11 @@ impl AttentionConfig {
         Widths { d_model: widths.n_heads * d_head, ..*widths }
     }
 
-    fn qkv(&self, widths: &Widths) -> LinearConfig {
+    pub(crate) fn qkv(&self, widths: &Widths) -> LinearConfig {
         LinearConfig::new(widths.d_model, self.heads(widths).d_packed(), self.bias)
     }
 
-    fn out(&self, widths: &Widths) -> LinearConfig {
+    pub(crate) fn out(&self, widths: &Widths) -> LinearConfig {
         LinearConfig::new(self.of_heads(widths).d_model, widths.d_model, self.bias)
     }
 

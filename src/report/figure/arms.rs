@@ -30,7 +30,7 @@ fn caption(comparison: &Comparison) -> String {
              knew everything."
         }
         Measure::HeldOutLoss => "Loss on held-out text in nats per token; less is better.",
-        Measure::Answers => "Share of questions about strangers that are answered right.",
+        Measure::Answers => "Share of questions that are answered right.",
     };
     format!("{what} Dots are means over seeds, bars 95 % Student t intervals, small dots single seeds.")
 }

@@ -38,8 +38,9 @@ const LOSS: [(&str, &str); 1] = [(
 
 const ANSWERS: [(&str, &str); 1] = [(
     "Right answers",
-    "Share of questions about strangers whose most probable next token is the answer, at the number of chunks that the \
-     plan names; all other numbers of chunks are in a figure. Shares are compared by their difference.",
+    "Share of questions to which the most probable token, at each place of the answer, is the right one: about strangers, \
+     at the number of chunks that the plan names (all other numbers are in a figure); or about people whom nobody asked \
+     about while the model was taught to answer. Shares are compared by their difference.",
 )];
 
 const ALWAYS: [(&str, &str); 5] = [

@@ -39,7 +39,35 @@ pub fn results(comparison: &Comparison, figures: &[Figure]) -> String {
     let row = |arm: &ArmResult| (arm.arm == comparison.control, table::cells(comparison, arm));
     let table = rows(&heads, &sides, comparison.arms.iter().map(row));
     let figures: Vec<String> = figures.iter().filter(|figure| figure.name != "tuning").map(draw).collect();
-    section("Results", &format!("{table}\n{}", figures.join("\n")))
+    section(
+        "Results",
+        &format!("{table}\n{}{}", extraction(comparison) + &apart(comparison), figures.join("\n")),
+    )
+}
+
+/// Names and values of mixtures apart.
+fn apart(comparison: &Comparison) -> String {
+    let parts = table::apart(comparison);
+    if parts.is_empty() {
+        return String::new();
+    }
+    let mut sides = [Side::Right; 7];
+    sides[0] = Side::Left;
+    let row = |cells: [String; 7]| (cells[0] == comparison.control, cells.to_vec());
+    let table = rows(&table::APART_COLUMNS.map(str::to_string), &sides, parts.into_iter().map(row));
+    format!("<p>{}</p>\n{table}\n", escape(table::APART))
+}
+
+/// Right answers of models that were taught to answer, by attribute.
+fn extraction(comparison: &Comparison) -> String {
+    let parts = table::extraction(comparison);
+    if parts.is_empty() {
+        return String::new();
+    }
+    let sides = [Side::Left, Side::Left, Side::Right, Side::Right, Side::Right];
+    let row = |cells: [String; 5]| (cells[0] == comparison.control, cells.to_vec());
+    let table = rows(&table::EXTRACTION_COLUMNS.map(str::to_string), &sides, parts.into_iter().map(row));
+    format!("<p>{}</p>\n{table}\n", escape(table::EXTRACTION))
 }
 
 /// How much sooner arms reach the control's last loss, beside what was published.

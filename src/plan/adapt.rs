@@ -1,0 +1,147 @@
+//! What an `[adapt]` means for a plan: the run that it begins from, what it counts, and what is impossible about it.
+
+use super::Plan;
+use super::check::within;
+use super::stages::{Parent, Part};
+use crate::Result;
+use crate::error::{Error, Problem};
+use crate::model::FlopCount;
+use crate::training::{AdaptConfig, ContextConfig, Prediction, QuestionsAdapt};
+
+impl Plan {
+    /// The run whose model is asked.
+    pub(super) fn adapted_parent(&self) -> Parent {
+        Parent { part: Part::Base, plan: Plan { adapt: AdaptConfig::None, ..self.clone() } }
+    }
+
+    /// Tokens of a row of questions at most.
+    pub(super) fn question_len(&self) -> Result<usize> {
+        let longest = self.data.question_len()?;
+        longest.ok_or_else(|| {
+            let problem = Problem::new(format!("\"{}\" has nobody to ask about", self.data.kind()));
+            Error::config(problem.key("data.kind").expected("bio-s, bio-d or a mixture with them"))
+        })
+    }
+
+    /// FLOPs of a step of questions per token of its rows.
+    pub(super) fn flops_of_question_tokens(
+        &self,
+        questions: &QuestionsAdapt,
+        vocab_size: usize,
+    ) -> Result<FlopCount> {
+        let row = self.question_len()?;
+        let own = self.model.flops_per_token(vocab_size, row);
+        let merging = questions.lora.flops_per_step(&self.model, vocab_size, self.data.seq_len());
+        let exact = own.exact + merging.div_ceil((questions.batch * row) as u64);
+        Ok(FlopCount { exact, ..own })
+    }
+}
+
+/// What is impossible about it; keys are those of the plan's TOML.
+pub(super) fn check(plan: &Plan) -> Vec<Problem> {
+    let AdaptConfig::Questions(questions) = &plan.adapt else { return Vec::new() };
+    let mut problems = within("adapt", questions.check(&plan.model));
+    let mut refuse = |refused: bool, key: &str, got: &str, expected: &str| {
+        if refused {
+            problems.push(Problem::new(got).key(key).expected(expected));
+        }
+    };
+    let masked = plan.prediction != Prediction::NextToken;
+    refuse(
+        masked,
+        "adapt",
+        "questions to a model that predicts what is hidden",
+        "prediction = \"next-token\"",
+    );
+    let context = plan.context != ContextConfig::None;
+    refuse(
+        context,
+        "adapt",
+        "questions to a model with a context",
+        "context = \"none\", or adapt = \"none\"",
+    );
+    let rounded = !plan.measure.quantize.is_none();
+    refuse(
+        rounded,
+        "measure.quantize",
+        "a model that learns answers is not rounded",
+        "\"none\", or adapt = \"none\"",
+    );
+    if problems.is_empty() {
+        match check_data(plan, questions) {
+            Ok(found) => problems.extend(found),
+            Err(error) => problems.extend(error.problems),
+        }
+    }
+    problems
+}
+
+fn check_data(plan: &Plan, questions: &QuestionsAdapt) -> Result<Option<Problem>> {
+    let (longest, row) = (plan.question_len()?, plan.data.seq_len());
+    if longest > row {
+        let problem = Problem::new(format!("questions of {longest} tokens in rows of {row}")).key("adapt");
+        return Ok(Some(problem.expected("rows that hold them").remedy("set data.seq_len higher")));
+    }
+    let people = plan.data.information()?.map_or(0, |information| information.people);
+    let asked = questions.n_asked(people);
+    let both = asked > 0 && asked < people;
+    Ok((!both).then(|| {
+        let problem = Problem::new(format!("{asked} of {people} people")).key("adapt.asked");
+        problem.expected("some who are asked about in training, and some who are not")
+    }))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::data::{BioDConfig, CorpusConfig, DataConfig};
+    use crate::plan::check::check;
+    use crate::plan::{Fingerprint, Precision};
+
+    fn asking() -> Plan {
+        let adapt = AdaptConfig::Questions(QuestionsAdapt { steps: 7, ..QuestionsAdapt::default() });
+        let mut plan = Plan { adapt, ..Plan::default() };
+        (plan.model.d_model, plan.model.n_layers, plan.model.n_heads) = (32, 2, 2);
+        plan
+    }
+
+    #[test]
+    fn every_way_of_asking_begins_from_the_same_run() {
+        let plan = asking();
+        assert!(check(&plan).is_empty(), "{:?}", check(&plan));
+        let base = Plan { adapt: AdaptConfig::None, ..plan.clone() };
+        assert_eq!(plan.parents().unwrap(), [Parent { part: Part::Base, plan: base.clone() }]);
+        let mut other = plan.clone();
+        other.adapt = AdaptConfig::Questions(QuestionsAdapt { peak_lr: 0.5, ..QuestionsAdapt::default() });
+        assert_eq!(other.parents().unwrap(), plan.parents().unwrap());
+        let name = |plan: &Plan| Fingerprint::of(plan, Precision::F32).unwrap();
+        assert_ne!(name(&plan), name(&base));
+        assert_ne!(name(&plan), name(&other));
+        assert_eq!((plan.steps().unwrap(), plan.first_step().unwrap()), (7, 0));
+        assert_eq!(plan.row_len().unwrap(), 7);
+        assert_eq!(plan.num_params().unwrap(), base.num_params().unwrap(), "what it stores with is not more");
+    }
+
+    #[test]
+    fn impossible_questions_are_refused_with_their_keys() {
+        let keys = |change: &dyn Fn(&mut Plan, &mut QuestionsAdapt)| -> Vec<String> {
+            let (mut plan, mut questions) = (asking(), QuestionsAdapt::default());
+            change(&mut plan, &mut questions);
+            plan.adapt = AdaptConfig::Questions(questions);
+            check(&plan).into_iter().map(|problem| problem.key.unwrap_or_default()).collect()
+        };
+        assert_eq!(keys(&|_, _| {}), [""; 0]);
+        assert_eq!(keys(&|_, questions| questions.lora.rank = 0), ["adapt.lora.rank"]);
+        assert_eq!(keys(&|_, questions| questions.steps = 0), ["adapt.steps"]);
+        assert_eq!(keys(&|plan, _| plan.data = DataConfig::Corpus(CorpusConfig::default())), ["data.kind"]);
+        let few = |plan: &mut Plan, questions: &mut QuestionsAdapt| {
+            plan.data = DataConfig::BioD(BioDConfig { people: 1000, ..BioDConfig::default() });
+            questions.asked = 0.0001;
+        };
+        assert_eq!(keys(&few), ["adapt.asked"]);
+        let rtn = crate::measure::QuantizeConfig::Rtn(Default::default());
+        assert_eq!(keys(&|plan, _| plan.measure.quantize = rtn), ["measure.quantize"]);
+        let masked = Prediction::Masked(Default::default());
+        assert!(keys(&|plan, _| plan.prediction = masked).contains(&"adapt".to_string()));
+    }
+}
