@@ -6,6 +6,7 @@ mod answer;
 mod catalogue;
 mod exchange;
 mod fit;
+mod fuzz;
 mod generate;
 mod golden;
 mod laws;
