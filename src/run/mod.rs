@@ -3,6 +3,7 @@
 pub mod ablation;
 pub mod calibration;
 mod context;
+pub mod difference;
 pub mod environment;
 pub mod executor;
 pub mod export;
@@ -17,6 +18,8 @@ pub mod record;
 pub mod stages;
 pub mod stop;
 pub mod store;
+pub mod tables;
+pub mod tensorboard;
 pub mod trained;
 pub mod submit;
 pub mod worker;
