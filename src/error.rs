@@ -14,6 +14,8 @@ pub type Result<T, E = Error> = std::result::Result<T, E>;
 pub enum Kind {
     /// Some runs of an ablation failed; the others are finished (exit 1).
     RunsFailed,
+    /// Two things that were to be equal are not (exit 1).
+    Different,
     /// A loss or gradient that is not finite ended a run before a weight changed (exit 1).
     Diverged,
     /// A flag, key or value that cannot be meant (exit 2).
@@ -147,7 +149,7 @@ impl Error {
     /// The exit code of the command.
     pub fn exit_code(&self) -> u8 {
         match self.kind {
-            Kind::RunsFailed | Kind::Diverged => 1,
+            Kind::RunsFailed | Kind::Diverged | Kind::Different => 1,
             Kind::Config => 2,
             Kind::Data => 65,
             Kind::Device => 69,

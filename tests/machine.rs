@@ -57,10 +57,52 @@ fn a_run_that_diverged_is_left_alone_until_it_is_retried() {
     assert_eq!(folder.zoo(&with("run")).code, 1);
     let again = folder.zoo(&with("run"));
     assert!(!again.err.contains("started"), "{}", again.err);
+    assert_eq!(again.code, 1, "a report without its numbers is no success, the second time as the first");
+    assert!(again.err.contains("control micro 2e-3 seed 1 diverged"), "{}", again.err);
     let retried = folder.zoo(&with("retry"));
     assert!(retried.code == 1 && retried.err.matches("started").count() == 2, "{}", retried.err);
     folder.ask(&["run", "small.toml"]);
     assert!(folder.ask(&["retry", "small.toml"]).starts_with("0 runs finished"));
+}
+
+#[test]
+fn what_does_not_fit_the_memory_is_refused_and_what_takes_too_long_is_given_up() {
+    let folder = Folder::new();
+    folder.write("small.toml", SMALL);
+    let large = ["--set", "model.d_model=65536", "--set", "model.n_layers=64"];
+    let plan = folder.ask(&[&["plan", "small.toml"], &large[..]].concat());
+    assert!(plan.contains("warning: the largest run needs"), "{plan}");
+    let refused = folder.zoo(&[&["run", "small.toml"], &large[..]].concat());
+    assert_eq!(refused.code, 2, "{}", refused.err);
+    assert!(refused.err.contains("needs about") && refused.err.contains("--force"), "{}", refused.err);
+
+    let long = ["--set", "training.length.count=4000000", "--timeout", "1s"];
+    let late = folder.zoo(&[&["run", "small.toml"], &long[..]].concat());
+    assert_eq!(late.code, 1, "{}", late.err);
+    assert!(late.err.contains("took longer than 1s in one call"), "{}", late.err);
+    let states = folder.json(&["runs", "--state", "failed", "--json"]);
+    assert!(states[0]["cause"].as_str().unwrap().starts_with("took longer"), "{states}");
+    assert_eq!(folder.zoo(&["run", "small.toml", "--timeout", "soon"]).code, 2);
+}
+
+#[test]
+fn completions_know_presets_and_runs() {
+    let folder = Folder::new();
+    folder.write("small.toml", SMALL).write("ablations/mine.toml", SMALL);
+    folder.ask(&["run", "small.toml"]);
+    let complete = |words: &[&str]| {
+        let mut command = assert_cmd::Command::cargo_bin("zoo").unwrap();
+        command.current_dir(folder.path()).env("ZOO_COMPLETE", "fish").args(["--", "zoo"]).args(words);
+        String::from_utf8(command.output().unwrap().stdout).unwrap()
+    };
+    let plans = complete(&["plan", "m"]);
+    assert!(plans.contains("mlp\t") && plans.contains("mine\t") && !plans.contains("gate"), "{plans}");
+    assert!(complete(&["measure", "small-control"]).contains("-cpu-f32"));
+    assert!(complete(&["show", "lla"]).contains("llama-3"));
+    assert!(complete(&["plan", "mlp", "--on", "h"]).contains("h200"));
+    for shell in ["bash", "zsh", "fish", "elvish", "powershell"] {
+        assert!(folder.ask(&["completions", shell]).contains("ZOO_COMPLETE"), "{shell}");
+    }
 }
 
 #[test]

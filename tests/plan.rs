@@ -433,3 +433,32 @@ proptest! {
         prop_assert_eq!(of(&read), of(&plan));
     }
 }
+
+#[test]
+fn a_profile_with_the_last_word_over_an_arm_says_so() {
+    let folder = Folder::new();
+    let question = "[control]\nmodel = \"gpt2\"\ndataset = \"biod\"\nsize = \"micro\"\n[arms.deep]\nholds = \"nothing\"\n\
+        model.n_layers = 3\n[profiles.quick]\nmodel.n_layers = 1\n[profiles.other]\ndata.people = 64\n";
+    folder.write("q.toml", question);
+    let warnings =
+        |profile: &str| folder.json(&["plan", "q.toml", "--profile", profile, "--json"])["warnings"].clone();
+    assert_eq!(
+        warnings("quick"),
+        serde_json::json!(["profile quick sets model.n_layers = 1 over the 3 of arm deep"])
+    );
+    assert_eq!(warnings("other"), serde_json::json!([]));
+    assert!(folder.ask(&["plan", "q.toml"]).contains("  warning: profile quick sets"));
+}
+
+#[test]
+fn a_name_of_two_kinds_says_which_is_shown() {
+    let folder = Folder::new();
+    let shown = folder.ask(&["show", "mixture"]);
+    assert!(
+        shown.contains("# this is the dataset; of the ablation of that name: zoo show ablation/mixture"),
+        "{shown}"
+    );
+    assert_eq!(folder.json(&["show", "mixture", "--json"])["kind"], "dataset");
+    assert_eq!(folder.json(&["show", "ablation/mixture", "--json"])["kind"], "ablation");
+    assert!(!folder.ask(&["show", "llama"]).contains("this is the"));
+}

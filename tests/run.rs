@@ -220,6 +220,7 @@ fn planned(kind: &str, seed: u64) -> WantedRun {
         plan,
         fingerprint,
         flops: 1e6,
+        peak_bytes: 0,
         trunk: None,
     }
 }
@@ -318,6 +319,49 @@ fn failures_are_told_apart_and_do_not_stop_the_others() {
     let retry = Executor { diverged: Diverged::Retry, ..executor() };
     let retried = retry.run_all(&store, &Stop::default(), all(vec![planned("diverges", 3)])).unwrap();
     assert_eq!(retried.failures[0].state.cause(), Some("step 21: the loss is inf"));
+}
+
+#[test]
+fn a_run_that_takes_too_long_is_given_up_and_goes_on_later() {
+    let (_folder, store) = store();
+    let impatient = Executor { timeout: Some(Duration::from_millis(1200)), ..executor() };
+    let runs = ["slow", "hangs"].map(|kind| planned(kind, 5)).to_vec();
+    let summary = impatient.run_all(&store, &Stop::default(), all(runs.clone())).unwrap();
+    assert_eq!((summary.finished, summary.stopped, summary.failures.len()), (0, 0, 2));
+    assert_eq!(summary.check().unwrap_err().exit_code(), 1);
+    for kind in ["slow", "hangs"] {
+        let run = store.find(&planned(kind, 5).fingerprint, &cpu()).unwrap().unwrap();
+        let state = run.state().unwrap();
+        assert!(
+            state.cause().is_some_and(|cause| cause.starts_with("took longer than 1s")),
+            "{kind}: {state:?}"
+        );
+    }
+    assert_eq!(do_all(&store, vec![runs[0].clone()]).finished, 1);
+    assert_done_once(&store, &runs[0]);
+}
+
+#[test]
+fn runs_take_turns_for_memory_and_none_may_need_all_of_it() {
+    let (_folder, store) = store();
+    let small = Executor { memory: Some(100), ..executor() };
+    let needs = |bytes: u64| WantedRun { peak_bytes: bytes, ..planned("plain", bytes) };
+    let error = small.run_all(&store, &Stop::default(), all(vec![needs(7), needs(101)])).unwrap_err();
+    assert_eq!(error.exit_code(), 2);
+    assert!(error.to_string().contains("plain seed 101 needs about 101 B"), "{error}");
+    let summary =
+        small.run_all(&store, &Stop::default(), all(vec![needs(60), needs(61), needs(62)])).unwrap();
+    assert_eq!(summary.finished, 3);
+    // Two that do not fit beside each other were never running at once.
+    let span = |bytes: u64| {
+        let run = store.find(&needs(bytes).fingerprint, &cpu()).unwrap().unwrap();
+        let time = |file: &str| fs::metadata(run.file(file)).unwrap().modified().unwrap();
+        (time("plan.toml"), time("manifest.json"))
+    };
+    let mut spans = [60, 61, 62].map(span);
+    spans.sort();
+    assert!(spans[0].1 <= spans[1].1 && spans[1].1 <= spans[2].1);
+    assert!(spans[1].0 >= spans[0].1 && spans[2].0 >= spans[1].1, "{spans:?}");
 }
 
 #[test]

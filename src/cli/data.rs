@@ -8,7 +8,7 @@ use ablation_zoo::plan::Presets;
 use ablation_zoo::plan::resolve::resolve_dataset_with;
 use clap::Args;
 
-use super::{Format, output};
+use super::{Format, complete, output};
 
 /// Tokens of each domain on which entropies are counted.
 const COUNTED: u64 = 1 << 16;
@@ -23,6 +23,7 @@ const MISSING_SHOWN: usize = 5;
 )]
 pub struct Data {
     /// A dataset, by name or path
+    #[arg(add = complete::datasets())]
     dataset: String,
     /// The seed that decides who exists
     #[arg(long, default_value_t = 1)]

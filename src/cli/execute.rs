@@ -1,5 +1,7 @@
 //! The options that say how runs are done, and doing them: for `zoo run` and `zoo train`.
 
+use std::time::Duration;
+
 use ablation_zoo::run::executor::{Diverged, Executor, OnFailure, Share, Summary};
 use ablation_zoo::run::progress::Show;
 use ablation_zoo::run::{Stop, Store, WantedRun};
@@ -29,6 +31,12 @@ pub struct ExecuteArgs {
     /// Stop everything, with checkpoints, when a run fails
     #[arg(long)]
     fail_fast: bool,
+    /// Give a run up, with a checkpoint, when it takes longer in this call: 90s, 10m, 2h; the others go on
+    #[arg(long, value_name = "TIME", value_parser = time)]
+    timeout: Option<Duration>,
+    /// Begin even what needs more memory than this machine has, by the plan's estimate
+    #[arg(long)]
+    force: bool,
     /// Do runs again that diverged before
     #[arg(long)]
     retry_diverged: bool,
@@ -58,11 +66,26 @@ impl ExecuteArgs {
             share: Share { jobs: self.jobs, threads: self.threads_per_run },
             on_failure: if self.fail_fast { OnFailure::Stop } else { OnFailure::GoOn },
             diverged,
+            timeout: self.timeout,
+            memory: new.memory.filter(|_| !self.force),
             show: if self.quiet { Show::Nothing } else { new.show },
             ..new
         };
         executor.run_all(&store, &Stop::on_signals()?, next)
     }
+}
+
+/// `90`, `90s`, `10m`, `2h`.
+fn time(text: &str) -> Result<Duration, String> {
+    let wrong = || format!("{text:?} is no time above 0 such as 90s, 10m or 2h");
+    let (number, unit) = match text.char_indices().last() {
+        Some((at, 's')) => (&text[..at], 1.0),
+        Some((at, 'm')) => (&text[..at], 60.0),
+        Some((at, 'h')) => (&text[..at], 3600.0),
+        _ => (text, 1.0),
+    };
+    let seconds = number.parse::<f64>().ok().filter(|seconds| *seconds > 0.0).ok_or_else(wrong)?;
+    Duration::try_from_secs_f64(seconds * unit).map_err(|_| wrong())
 }
 
 /// What came of the runs, in one line.

@@ -1,25 +1,34 @@
-//! `zoo export` and `zoo import`: models to and from other programs.
+//! `zoo export` and `zoo import`: models and metrics to other programs, and models from them.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use ablation_zoo::error::{Error, Problem};
 use ablation_zoo::model::exchange;
-use ablation_zoo::run::{export, trained};
+use ablation_zoo::run::{Run, Store, export, tables, tensorboard, trained};
 use ablation_zoo::{Result, device};
 use clap::{Args, ValueEnum};
 use serde_json::json;
 
 use super::store::StoreArgs;
-use super::{Format, output};
+use super::{Format, complete, output};
+
+/// The word for every run.
+const ALL: &str = "all";
 
 /// Arguments of `zoo export`.
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Examples:
   zoo export mlp-control-tiny-1e-3-s1 gpt2-of-mine      then, in Python: AutoModelForCausalLM.from_pretrained(\"gpt2-of-mine\")
-  zoo export imported/pythia-70m --to hf pythia-again")]
+  zoo export imported/pythia-70m --to hf pythia-again
+  zoo export all --to csv tables                        runs.csv and metrics.csv of every run
+  zoo export mlp- --to tensorboard events               one folder of events for every run that begins with mlp-
+
+Of a model one finished run is written; of metrics every run whose name begins like RUN, finished or not. Columns: `zoo
+schema export-runs`, `zoo schema export-metrics`.")]
 pub struct Export {
-    /// A finished run, by its name, the beginning of it, or its folder; or the folder of an imported model
+    /// A run, by its name, the beginning of it, or its folder; the folder of an imported model; or `all` runs
+    #[arg(add = complete::runs())]
     run: String,
     /// For which program
     #[arg(long, value_enum, default_value_t = Target::Hf)]
@@ -35,8 +44,14 @@ pub struct Export {
 /// Who is to read it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 enum Target {
-    /// Hugging Face's transformers
+    /// Hugging Face's transformers: the model
     Hf,
+    /// TensorBoard: metrics as event files
+    Tensorboard,
+    /// Runs and metrics as tables with commas
+    Csv,
+    /// Runs and metrics as JSON Lines
+    Jsonl,
 }
 
 /// Arguments of `zoo import`.
@@ -65,11 +80,56 @@ pub struct Import {
 impl Export {
     /// Writes the folder.
     pub fn run(&self) -> Result<()> {
+        match self.to {
+            Target::Hf => self.model(),
+            Target::Tensorboard => self.metrics(|runs| {
+                let each = runs.iter().map(|run| tensorboard::write(run, &self.folder.join(run.folder())));
+                each.filter_map(Result::transpose).collect()
+            }),
+            Target::Csv => self.metrics(|runs| tables::write(runs, tables::Format::Csv, &self.folder)),
+            Target::Jsonl => {
+                self.metrics(|runs| tables::write(runs, tables::Format::JsonLines, &self.folder))
+            }
+        }
+    }
+
+    /// The runs whose names begin like this.
+    fn runs(&self) -> Result<Vec<Run>> {
+        let path = Path::new(&self.run);
+        if self.run.contains(['/', '\\']) && path.is_dir() {
+            return Ok(vec![Store::holding(path)?]);
+        }
+        let mut runs = self.store.open()?.runs()?;
+        runs.retain(|run| self.run == ALL || run.folder().starts_with(&self.run));
+        if runs.is_empty() {
+            let got = format!("no run in {} begins with {:?}", self.store.store.display(), self.run);
+            let problem = Problem::new(got).key("run").expected(format!("the beginning of a name, or {ALL}"));
+            return Err(Error::config(problem.remedy("`zoo runs` lists them")));
+        }
+        Ok(runs)
+    }
+
+    fn metrics(&self, write: impl FnOnce(&[Run]) -> Result<Vec<PathBuf>>) -> Result<()> {
+        let runs = self.runs()?;
+        export::make_empty(&self.folder)?;
+        let files = write(&runs)?;
+        if self.format.json {
+            return output::print_json(&json!({"folder": self.folder, "runs": runs.len(), "files": files}));
+        }
+        let (n, folder) = (output::count(runs.len(), "run"), self.folder.display());
+        let how = match self.to {
+            Target::Tensorboard => format!("tensorboard --logdir {folder}"),
+            Target::Hf | Target::Csv | Target::Jsonl => {
+                files.iter().map(|file| file.display().to_string()).collect::<Vec<_>>().join("\n  ")
+            }
+        };
+        output::print(&format!("{n} in {folder}\n  {how}"))
+    }
+
+    fn model(&self) -> Result<()> {
         let device = device::open("cpu")?;
         let (trained, run) = self.store.model(&self.run, &device)?;
-        let class = match self.to {
-            Target::Hf => export::to_transformers(&trained, run.as_ref(), &self.folder)?,
-        };
+        let class = export::to_transformers(&trained, run.as_ref(), &self.folder)?;
         let folder = self.folder.display();
         match self.format.json {
             true => output::print_json(&json!({"class": class.architecture(), "folder": self.folder})),

@@ -10,7 +10,7 @@ use clap::Args;
 use serde_json::json;
 
 use super::store::StoreArgs;
-use super::{Format, output};
+use super::{Format, complete, output};
 
 /// Arguments of `zoo generate`.
 #[derive(Debug, Args)]
@@ -23,6 +23,7 @@ Examples:
 Without --temperature and --top-k it is always the most probable token that comes next.")]
 pub struct GenerateCommand {
     /// A finished run: its name, the beginning of it, or its folder (`zoo runs` lists them); or a folder of transformers
+    #[arg(add = complete::runs())]
     run: String,
     /// What the text begins with
     #[arg(long, value_name = "TEXT")]

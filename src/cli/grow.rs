@@ -8,7 +8,7 @@ use ablation_zoo::{Result, device};
 use clap::{Args, ValueEnum};
 
 use super::store::StoreArgs;
-use super::{Format, output};
+use super::{Format, complete, output};
 
 const EXAMPLES: &str = "\
 Examples:
@@ -24,6 +24,7 @@ RUN is a folder name that `zoo runs` lists.";
 #[command(after_help = EXAMPLES)]
 pub struct Grow {
     /// The folder name of a finished run (`zoo runs` lists them)
+    #[arg(add = complete::runs())]
     run: String,
     /// What new layers and units start from
     #[arg(long, value_enum, default_value = "stack")]

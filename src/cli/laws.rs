@@ -85,7 +85,7 @@ pub fn finished_of(
     Ok(found)
 }
 
-fn profiles(presets: &Presets, name: &str) -> Result<Vec<String>> {
+pub fn profiles(presets: &Presets, name: &str) -> Result<Vec<String>> {
     let file = Node::parse(&presets.load(Shelf::Ablations, name)?)
         .map_err(|problems| Error { kind: Kind::Config, problems })?;
     let profiles = file.get(&["profiles"]).and_then(Node::as_table).into_iter().flat_map(Table::iter);

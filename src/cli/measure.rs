@@ -8,7 +8,7 @@ use serde_json::Value as Json;
 
 use super::rounding::{self, Rounded, RoundingArgs};
 use super::store::StoreArgs;
-use super::{Format, output};
+use super::{Format, complete, output};
 
 /// Arguments of `zoo measure`.
 #[derive(Debug, Args)]
@@ -17,6 +17,7 @@ use super::{Format, output};
 )]
 pub struct MeasureCommand {
     /// A finished run: its name, the beginning of it, or its folder (`zoo runs` lists them)
+    #[arg(add = complete::runs())]
     run: String,
     #[command(flatten)]
     store: StoreArgs,

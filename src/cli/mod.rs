@@ -1,6 +1,7 @@
 //! The command `zoo`: parse, call one function, exit code. One file per subcommand.
 
 mod bench;
+mod complete;
 mod completions;
 mod data;
 mod devices;
@@ -25,6 +26,7 @@ mod retry;
 mod rounding;
 mod run;
 mod runs;
+mod schema;
 mod show;
 mod status;
 mod store;
@@ -36,13 +38,14 @@ mod worker;
 use std::process::ExitCode;
 
 use ablation_zoo::{Result, kernels};
-use clap::{Args, Parser, Subcommand};
+use clap::{Args, CommandFactory, Parser, Subcommand};
+use clap_complete::CompleteEnv;
 
 const EXAMPLES: &str = "\
 Examples:
   zoo list                             what there is
   zoo show llama                       a picture, its parameters at each size, every setting and its origin
-  zoo diff gpt2 llama                  what differs between two models
+  zoo diff gpt2 llama                  what differs between two models, or two runs
   zoo plan mlp                         what an ablation will run, and what that costs
   zoo plan mlp --profile gpu --set training.batch=24
   zoo run mlp                          do it; the same command goes on after an interruption
@@ -64,7 +67,7 @@ enum Command {
     List(list::List),
     /// Show a model, dataset or ablation with every setting and where it comes from
     Show(show::Show),
-    /// Show what differs between two models, datasets or arms
+    /// Show what differs between two models, datasets, arms or finished runs
     Diff(diff::Diff),
     /// Show what an ablation will run and what it costs, without running it
     Plan(plan::PlanCommand),
@@ -90,7 +93,7 @@ enum Command {
     Generate(generate::GenerateCommand),
     /// Grow the model of a finished run: more layers, or wider ones
     Grow(grow::Grow),
-    /// Write a model as a folder that Hugging Face's transformers loads
+    /// Write a model for Hugging Face's transformers, or metrics for TensorBoard, pandas, DuckDB
     Export(export::Export),
     /// Read a model from a folder of Hugging Face's transformers
     Import(export::Import),
@@ -108,6 +111,8 @@ enum Command {
     Gc(gc::Gc),
     /// Do one run of the store in this process, told in JSON lines
     Worker(worker::Worker),
+    /// Describe in JSON Schema what commands print and runs leave
+    Schema(schema::Schema),
     /// Print a completion script for a shell
     Completions(completions::Completions),
     /// Write manual pages
@@ -126,7 +131,7 @@ struct Format {
 #[derive(Debug, Args)]
 struct Overrides {
     /// A profile of the ablation: the same question at another cost
-    #[arg(long, value_name = "NAME")]
+    #[arg(long, value_name = "NAME", add = complete::profiles())]
     profile: Option<String>,
     /// Set one key, last word over all files; a value that is no TOML is taken for a word
     #[arg(long = "set", value_name = "KEY=VALUE")]
@@ -135,6 +140,7 @@ struct Overrides {
 
 /// Runs the command; its exit code is that of the error, or 0.
 pub fn main() -> ExitCode {
+    CompleteEnv::with_factory(Cli::command).var(complete::VARIABLE).complete();
     match run(Cli::parse().command) {
         Ok(code) => code,
         Err(error) => {
@@ -152,7 +158,8 @@ fn run(command: Command) -> Result<ExitCode> {
         Command::Show(command) => command.run(),
         Command::Diff(command) => command.run(),
         Command::Plan(command) => command.run(),
-        Command::Completions(command) => command.run::<Cli>(),
+        Command::Completions(command) => command.run(),
+        Command::Schema(command) => command.run(),
         Command::Man(command) => command.run::<Cli>(),
         Command::Run(command) => command.run(),
         Command::Retry(command) => command.run(),

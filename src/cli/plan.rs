@@ -1,30 +1,37 @@
 //! `zoo plan`: what an ablation will run, what each arm holds fixed, and what it costs, before anything runs.
 
 use ablation_zoo::Result;
+use ablation_zoo::error::Error;
 use ablation_zoo::plan::{
-    Ablation, Arm, Calibration, Cost, Holds, Outlook, PlannedRun, PlannedStage, Presets, stages,
+    Ablation, Arm, Calibration, Cost, Hardware, Holds, Outlook, PlannedRun, PlannedStage, Presets, hardware,
+    reader, stages,
 };
 use ablation_zoo::report::statistics::MIN_SEEDS;
 use ablation_zoo::report::{self, Power, number};
 use ablation_zoo::run::Site;
+use ablation_zoo::run::environment::usable_memory;
 use clap::Args;
 use serde_json::{Value as Json, json};
 
 use super::execute::DTYPE;
 use super::laws::finished_of;
 use super::store::StoreArgs;
-use super::{Format, Overrides, output};
+use super::{Format, Overrides, complete, output};
 
 /// Arguments of `zoo plan`.
 #[derive(Debug, Args)]
 #[command(
-    after_help = "Examples:\n  zoo plan mlp\n  zoo plan mlp --profile gpu\n  zoo plan mlp --set repeat.seeds=5 --json"
+    after_help = "Examples:\n  zoo plan mlp\n  zoo plan mlp --profile gpu --on h200\n  zoo plan mlp --set repeat.seeds=5 --json"
 )]
 pub struct PlanCommand {
     /// An ablation, by name or path
+    #[arg(add = complete::ablations())]
     ablation: String,
     #[command(flatten)]
     overrides: Overrides,
+    /// Also what it would cost on a device that is not here, by its data sheet
+    #[arg(long, value_name = "DEVICE", add = complete::hardware())]
+    on: Option<String>,
     #[command(flatten)]
     store: StoreArgs,
     #[command(flatten)]
@@ -40,21 +47,41 @@ impl PlanCommand {
         let stages = stages(&outlook.certain)?;
         let speed = self.store.calibration(&Site::of("cpu", DTYPE));
         let power = self.power(&ablation)?;
+        let on = self.on()?.map(|known| Elsewhere::of(known, &outlook, &stages)).transpose()?;
+        let mut warnings = ablation.warnings.clone();
+        warnings.extend(too_large(&ablation)?);
         match self.format.json {
             true => {
                 let mut json = as_json(&ablation, &outlook, &stages, &speed)?;
                 json["power"] = json!(power);
+                json["warnings"] = json!(warnings);
+                json["on"] = json!(on.as_ref().map(Elsewhere::json));
                 output::print_json(&json)
             }
             false => {
                 let note = power_note(&ablation, power.as_ref());
-                output::print(&(as_text(&ablation, &outlook, &stages, &speed)? + &note))
+                let elsewhere = on.as_ref().map_or_else(String::new, Elsewhere::text);
+                let warnings: String =
+                    warnings.iter().map(|warning| format!("  warning: {warning}\n")).collect();
+                output::print(
+                    &(as_text(&ablation, &outlook, &stages, &speed)? + &elsewhere + &note + &warnings),
+                )
             }
         }
     }
 }
 
 impl PlanCommand {
+    /// The device that is asked about.
+    fn on(&self) -> Result<Option<Hardware>> {
+        let Some(name) = &self.on else { return Ok(None) };
+        let unknown = || {
+            let names: Vec<&str> = hardware::KNOWN.iter().map(|known| known.name).collect();
+            Error::config(reader::unknown("device", name, &names).key("--on"))
+        };
+        Hardware::named(name).ok_or_else(unknown).map(Some)
+    }
+
     /// What the design can see, by the runs of this profile that the store has.
     fn power(&self, ablation: &Ablation) -> Result<Option<Power>> {
         if !self.store.store.exists() {
@@ -63,6 +90,18 @@ impl PlanCommand {
         let finished = finished_of(ablation, &self.store.open()?, &Site::of("cpu", DTYPE), "")?;
         Ok(report::power(&finished, ablation.seeds as usize))
     }
+}
+
+/// Whether this machine's memory is too small.
+fn too_large(ablation: &Ablation) -> Result<Option<String>> {
+    let mut most = 0;
+    for arm in &ablation.arms {
+        most = arm.resolved.plan.cost(&Calibration::default())?.peak_bytes.max(most);
+    }
+    Ok(usable_memory().filter(|&memory| most > memory).map(|memory| {
+        let (need, have) = (output::bytes(most), output::bytes(memory));
+        format!("the largest run needs {need} of memory, runs on this machine may need {have}; `zoo run` refuses it without --force")
+    }))
 }
 
 /// One line: the smallest difference that so many seeds can see.
@@ -205,6 +244,62 @@ fn parts(stages: &[PlannedStage]) -> String {
     parts.sort_unstable();
     parts.dedup();
     parts.join(", ")
+}
+
+/// What all of it would cost on another device.
+struct Elsewhere {
+    hardware: Hardware,
+    seconds: f64,
+    /// Of the largest run, in bytes.
+    peak_bytes: u64,
+}
+
+impl Elsewhere {
+    fn of(hardware: Hardware, outlook: &Outlook, stages: &[PlannedStage]) -> Result<Self> {
+        let speed = Calibration::default();
+        let (mut flops, mut peak_bytes) = (0.0, 0);
+        let mut add = |cost: Cost| {
+            flops += cost.flops;
+            peak_bytes = cost.peak_bytes.max(peak_bytes);
+        };
+        for stage in stages {
+            add(stage.run.plan.cost_after(stage.first_step, &speed)?);
+        }
+        for run in outlook.certain.iter().chain(&outlook.likely) {
+            add(run.plan.cost(&speed)?);
+        }
+        Ok(Elsewhere { hardware, seconds: hardware.seconds(flops), peak_bytes })
+    }
+
+    fn fits(&self) -> bool {
+        self.peak_bytes <= self.hardware.memory_bytes
+    }
+
+    fn text(&self) -> String {
+        let Hardware { name, peak_flops, memory_bytes, source } = self.hardware;
+        let (time, tera) = (output::duration(self.seconds), peak_flops / 1e12);
+        let mut text = format!(
+            "  on {name}: {time}, one run at a time, if {:.0} % of {tera} TFLOP/s are reached (assumed; {source}); small models reach less\n",
+            100.0 * hardware::UTILISATION
+        );
+        if !self.fits() {
+            let (need, have) = (output::bytes(self.peak_bytes), output::bytes(memory_bytes));
+            text.push_str(&format!("  on {name}: the largest run needs {need}, the device has {have}\n"));
+        }
+        text
+    }
+
+    fn json(&self) -> Json {
+        json!({
+            "device": self.hardware.name,
+            "peak_flops": self.hardware.peak_flops,
+            "utilisation": hardware::UTILISATION,
+            "memory_bytes": self.hardware.memory_bytes,
+            "source": self.hardware.source,
+            "seconds": self.seconds,
+            "fits": self.fits(),
+        })
+    }
 }
 
 /// What several runs cost together.

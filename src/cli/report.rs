@@ -3,23 +3,29 @@
 use std::path::{Path, PathBuf};
 
 use ablation_zoo::Result;
-use ablation_zoo::plan::{Ablation, Presets};
+use ablation_zoo::error::{Error, Problem};
+use ablation_zoo::plan::{Ablation, Presets, Shelf};
 use ablation_zoo::report::{self, Evidence, Look};
 use ablation_zoo::run::Site;
 use clap::Args;
 
 use super::execute::DTYPE;
+use super::laws::profiles;
 use super::store::StoreArgs;
-use super::{Format, Overrides, output};
+use super::{Format, Overrides, complete, output};
 
 /// Arguments of `zoo report`.
 #[derive(Debug, Args)]
 #[command(
-    after_help = "Examples:\n  zoo report mlp\n  zoo report mlp --profile smoke --json\n  zoo report mlp --out docs/results/mlp"
+    after_help = "Examples:\n  zoo report mlp\n  zoo report mlp --profile smoke --json\n  zoo report mlp --out docs/results/mlp\n  zoo report --all --out site                           every ablation that has finished runs, and an index"
 )]
 pub struct ReportCommand {
     /// An ablation, by name or path
-    ablation: String,
+    #[arg(add = complete::ablations(), required_unless_present = "all")]
+    ablation: Option<String>,
+    /// Every ablation and profile that the store has finished runs of, with an index
+    #[arg(long, conflicts_with_all = ["ablation", "json", "profile", "sets"])]
+    all: bool,
     #[command(flatten)]
     overrides: Overrides,
     #[command(flatten)]
@@ -37,9 +43,58 @@ pub struct ReportCommand {
 impl ReportCommand {
     /// Writes the report and prints its answer.
     pub fn run(&self) -> Result<()> {
+        match &self.ablation {
+            Some(name) => self.one(name),
+            None => self.all(),
+        }
+    }
+
+    /// The reports of every ablation in every profile, as far as runs are finished, and the page that leads to them.
+    fn all(&self) -> Result<()> {
+        let (presets, store, site) = (Presets::here(), self.store.open()?, Site::of(&self.device, DTYPE));
+        let folder = self.out.clone().unwrap_or_else(|| "reports".into());
+        let mut linked = Vec::new();
+        for name in presets.names(Shelf::Ablations) {
+            for profile in profiles(&presets, &name)? {
+                let ablation = match Ablation::load(&presets, &name, Some(&profile), &[]) {
+                    Ok(ablation) => report::fit::extended(&ablation, &store, &site)?,
+                    // One file that is wrong, or data that is not here, hides no other report.
+                    Err(error) => {
+                        output::print(&format!("left out: {name}, profile {profile}: {error}"))?;
+                        continue;
+                    }
+                };
+                let overrides = Overrides { profile: Some(profile.clone()), sets: Vec::new() };
+                for size in ablation.sizes() {
+                    let evidence =
+                        report::gather(&ablation, size, &store, &site, command(&name, &overrides))?;
+                    if evidence.arms.iter().all(|arm| arm.name != evidence.control) {
+                        continue;
+                    }
+                    let several = ablation.sizes().len() > 1;
+                    let mut place = format!("{name}-{profile}");
+                    if several {
+                        place.push_str(&format!("/{size}"));
+                    }
+                    let written = report::write(&evidence, &folder.join(&place))?;
+                    let size = if several { size.to_string() } else { String::new() };
+                    let page = format!("{place}/report.html");
+                    linked.push(report::Linked { page, size, comparison: written.comparison });
+                }
+            }
+        }
+        if linked.is_empty() {
+            let problem = Problem::new("no ablation has a finished run of its control").key("--all");
+            return Err(Error::config(problem.remedy("`zoo run NAME` makes some")));
+        }
+        let index = report::write_index(&linked, &folder)?;
+        output::print(&format!("{}\nindex: {}", output::count(linked.len(), "report"), index.display()))
+    }
+
+    fn one(&self, name: &str) -> Result<()> {
         let profile = self.overrides.profile.as_deref();
-        let ablation = Ablation::load(&Presets::here(), &self.ablation, profile, &self.overrides.sets)?;
-        let command = command(&self.ablation, &self.overrides);
+        let ablation = Ablation::load(&Presets::here(), name, profile, &self.overrides.sets)?;
+        let command = command(name, &self.overrides);
         let (store, site) = (self.store.open()?, Site::of(&self.device, DTYPE));
         let ablation = report::fit::extended(&ablation, &store, &site)?;
         let (mut json, mut comparisons) = (Vec::new(), Vec::new());

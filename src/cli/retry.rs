@@ -7,13 +7,14 @@ use ablation_zoo::run::{Answers, Site};
 use clap::Args;
 
 use super::execute::{DTYPE, ExecuteArgs, report};
-use super::{Overrides, output};
+use super::{Overrides, complete, output};
 
 /// Arguments of `zoo retry`.
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:\n  zoo retry mlp\n  zoo retry mlp --profile cpu --store /data/runs")]
 pub struct Retry {
     /// An ablation, by name or path
+    #[arg(add = complete::ablations())]
     ablation: String,
     #[command(flatten)]
     overrides: Overrides,

@@ -1,5 +1,7 @@
 //! `zoo run`: does what an ablation asks for, and goes on where it was stopped.
 
+use std::collections::HashSet;
+
 use ablation_zoo::Result;
 use ablation_zoo::laws::mixture::{AtZero, Folds};
 use ablation_zoo::plan::{Ablation, OPTIMUM, Presets, Train};
@@ -8,7 +10,7 @@ use ablation_zoo::run::{Answers, Site, Store};
 use clap::Args;
 
 use super::execute::{DTYPE, ExecuteArgs, report};
-use super::{Overrides, output};
+use super::{Overrides, complete, output};
 
 /// Arguments of `zoo run`.
 #[derive(Debug, Args)]
@@ -17,6 +19,7 @@ use super::{Overrides, output};
 )]
 pub struct RunCommand {
     /// An ablation, by name or path
+    #[arg(add = complete::ablations())]
     ablation: String,
     #[command(flatten)]
     overrides: Overrides,
@@ -31,10 +34,14 @@ impl RunCommand {
         let ablation = Ablation::load(&Presets::here(), &self.ablation, profile, &self.overrides.sets)?;
         let site = Site::of(&self.execute.device, DTYPE);
         let answers = Answers::new(&ablation, site.clone());
-        let summary = self.execute.run_all(|store| match answers.next(store)? {
+        let mut summary = self.execute.run_all(|store| match answers.next(store)? {
             wanted if !wanted.is_empty() => Ok(wanted),
             _ => Answers::new(&fit::extended(&ablation, store, &site)?, site.clone()).next(store),
         })?;
+        // Those that diverged in an earlier call are wanted no more, and still missing.
+        let known: HashSet<String> = summary.failures.iter().map(|failure| failure.label.clone()).collect();
+        let diverged = answers.diverged(&self.execute.store.open()?)?;
+        summary.failures.extend(diverged.into_iter().filter(|failure| !known.contains(&failure.label)));
         output::print(&report(&summary))?;
         if summary.stopped == 0 {
             self.answer(&fit::extended(&ablation, &self.execute.store.open()?, &site)?)?;

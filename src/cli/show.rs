@@ -10,7 +10,7 @@ use clap::Args;
 use serde_json::json;
 
 use super::subject::Subject;
-use super::{Format, Overrides, diff, output, picture};
+use super::{Format, Overrides, complete, diff, output, picture};
 
 /// Arguments of `zoo show`.
 #[derive(Debug, Args)]
@@ -19,6 +19,7 @@ use super::{Format, Overrides, diff, output, picture};
 )]
 pub struct Show {
     /// A model, dataset or ablation, by name or path; a size or an arm may follow after a colon
+    #[arg(add = complete::subjects())]
     name: String,
     /// The dataset whose vocabulary and row length a model's counts are for
     #[arg(long, value_name = "NAME", default_value = "bios")]
@@ -48,6 +49,12 @@ impl Show {
         let mut text = format!("# {} · {}\n", self.name, subject.file);
         let note = presets.load(subject.shelf, &subject.name)?;
         text.push_str(&format!("# {}\n", preset::note(&note.text)));
+        for other in presets.elsewhere(subject.shelf, &subject.name) {
+            let (own, noun, name) = (subject.shelf.noun(), other.noun(), &subject.name);
+            text.push_str(&format!(
+                "# this is the {own}; of the {noun} of that name: zoo show {noun}/{name}\n"
+            ));
+        }
         if subject.shelf == Shelf::Models {
             text.push_str(&commented(&picture::draw(&subject.resolved.plan.model)));
             text.push_str(&commented(&self.sizes(&presets, &subject)?));

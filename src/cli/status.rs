@@ -10,13 +10,14 @@ use serde_json::json;
 
 use super::execute::DTYPE;
 use super::store::StoreArgs;
-use super::{Format, Overrides, output};
+use super::{Format, Overrides, complete, output};
 
 /// Arguments of `zoo status`.
 #[derive(Debug, Args)]
 #[command(after_help = "Example:\n  zoo status mlp --store /shared/runs")]
 pub struct Status {
     /// An ablation, by name or path
+    #[arg(add = complete::ablations())]
     ablation: String,
     #[command(flatten)]
     overrides: Overrides,

@@ -10,7 +10,7 @@ use ablation_zoo::run::submit::{Engine, Submission, job_name};
 use clap::{Args, ValueEnum};
 
 use super::store::StoreArgs;
-use super::{Overrides, output};
+use super::{Overrides, complete, output};
 
 /// Arguments of `zoo submit`.
 #[derive(Debug, Args)]
@@ -19,6 +19,7 @@ use super::{Overrides, output};
 )]
 pub struct Submit {
     /// An ablation, by name or path
+    #[arg(add = complete::ablations())]
     ablation: String,
     #[command(flatten)]
     overrides: Overrides,

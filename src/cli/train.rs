@@ -7,7 +7,7 @@ use ablation_zoo::run::{Role, RunRecord, Site, WantedRun};
 use clap::Args;
 
 use super::execute::{DTYPE, ExecuteArgs};
-use super::{Format, output};
+use super::{Format, complete, output};
 
 /// Arguments of `zoo train`.
 #[derive(Debug, Args)]
@@ -16,8 +16,10 @@ use super::{Format, output};
 )]
 pub struct Train {
     /// A model, by name or path, and one of its sizes: llama:tiny
+    #[arg(add = complete::models())]
     model: String,
     /// A dataset, by name or path
+    #[arg(add = complete::datasets())]
     dataset: String,
     /// Decides people, order and starting weights
     #[arg(long, default_value_t = 1)]
@@ -55,13 +57,15 @@ impl Train {
         let request = Request { model: Some(model), size, dataset, sets, seed, ..Request::default() };
         let plan = resolve_single(&Presets::here(), &request)?.plan;
         let label = format!("{} on {} seed {}", self.model, self.dataset, self.seed);
+        let cost = plan.cost(&Calibration::default())?;
         Ok(WantedRun {
             name: fit_name(&label.replace(" on ", "-").replace(" seed ", "-s").replace(':', "-")),
             arm: model.to_string(),
             label,
             role: Role::Report,
             fingerprint: Fingerprint::of(&plan, Precision::F32)?.full(),
-            flops: plan.cost(&Calibration::default())?.flops,
+            flops: cost.flops,
+            peak_bytes: cost.peak_bytes,
             trunk: None,
             plan,
         })

@@ -44,6 +44,8 @@ pub struct Ablation {
     pub then: Then,
     /// The walk that makes the arms, size by size, if one does.
     pub walks: Vec<Walk>,
+    /// What is allowed and seldom meant, a sentence each.
+    pub warnings: Vec<String>,
 }
 
 /// The question and what is published about it.
@@ -148,6 +150,7 @@ impl Ablation {
             return Err(config(problems));
         }
         let walks = walks().cloned().collect();
+        let warnings = question.overridden();
         let mut ablation = Ablation {
             name: name.to_string(),
             profile: question.profile,
@@ -160,6 +163,7 @@ impl Ablation {
             tune,
             then,
             walks,
+            warnings,
         };
         ablation.check_tune(&question.settings)?;
         ablation.read_files()?;

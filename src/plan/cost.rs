@@ -75,10 +75,13 @@ pub struct Cost {
 }
 
 /// Memory of a process that has not built anything yet, in bytes.
-const BASE_BYTES: f64 = 20.0 * 1024.0 * 1024.0;
+const BASE_BYTES: f64 = 28.0 * 1024.0 * 1024.0;
 
 /// Activations that live beside the stored ones during the backward pass, as a factor; from measured peaks.
 const IN_FLIGHT: f64 = 1.2;
+
+/// Tokens that the measurements read in one pass, if there are so many (`measure/`).
+const READ_TOKENS: f64 = 8192.0;
 
 /// Rows of logits that exist at once.
 const LOGIT_ROWS: usize = 512;
@@ -97,7 +100,8 @@ impl Plan {
     /// # Errors
     /// As [`Plan::cost`].
     pub fn cost_after(&self, first_step: u64, calibration: &Calibration) -> Result<Cost> {
-        let (vocab_size, seq_len) = (DataSize::of(&self.data)?.vocab_size, self.row_len()?);
+        let (size, seq_len) = (DataSize::of(&self.data)?, self.row_len()?);
+        let read = size.tokens_per_exposure.min(READ_TOKENS);
         let params = self.num_params()?;
         let batch = self.own_training()?.batch;
         let steps = self.steps()? - first_step;
@@ -111,7 +115,7 @@ impl Plan {
             steps,
             tokens,
             flops,
-            peak_bytes: peak_bytes(&self.model, &params, vocab_size, batch * seq_len),
+            peak_bytes: peak_bytes(&self.model, &params, size.vocab_size, batch * seq_len, read),
             seconds: flops / pace,
         })
     }
@@ -119,13 +123,18 @@ impl Plan {
 
 /// An estimate for a step of `n` tokens. Weights, gradients and two moments: 16 bytes a parameter. Activations: a
 /// linear map keeps its wider side, which is about its parameters over `d`; norms and the residual stream keep four
-/// vectors a block. The head keeps one chunk of logits and their gradient.
-fn peak_bytes(model: &ModelConfig, params: &ParamCount, vocab_size: usize, n: usize) -> u64 {
+/// vectors a block. The head keeps one chunk of logits and their gradient. Afterwards the measurements read `read`
+/// tokens at once, block by block: two vectors and, with what is in flight, one and a half times all that the linear
+/// maps of a block keep. Factors are from measured peaks of runs on a CPU.
+fn peak_bytes(model: &ModelConfig, params: &ParamCount, vocab_size: usize, n: usize, read: f64) -> u64 {
     let (n, d) = (n as f64, model.d_model as f64);
     let in_blocks = (params.active - params.embedding) as f64;
     let activations = n * (in_blocks / d + (4.0 * model.n_layers as f64 + 2.0) * d);
     let logits = 2.0 * n.min(LOGIT_ROWS as f64) * vocab_size as f64;
-    (BASE_BYTES + 16.0 * params.total as f64 + 4.0 * (IN_FLIGHT * activations + logits)) as u64
+    let of_a_block = in_blocks / d / (model.n_layers as f64).max(1.0);
+    let measuring = read * (2.0 * d + 1.5 * of_a_block);
+    let most = (IN_FLIGHT * activations).max(measuring);
+    (BASE_BYTES + 16.0 * params.total as f64 + 4.0 * (most + logits)) as u64
 }
 
 #[cfg(test)]
@@ -164,7 +173,8 @@ mod tests {
         ];
         for (model, vocab_size, seq_len, batch, low, high) in measured {
             let params = model.num_params(vocab_size, seq_len);
-            let mib = peak_bytes(&model, &params, vocab_size, batch * seq_len) as f64 / (1024.0 * 1024.0);
+            let mib =
+                peak_bytes(&model, &params, vocab_size, batch * seq_len, 0.0) as f64 / (1024.0 * 1024.0);
             assert!((low..=high).contains(&mib), "{mib} MiB, measured {low} to {high}");
         }
     }

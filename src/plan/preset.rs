@@ -108,6 +108,10 @@ impl Presets {
     /// # Errors
     /// If there is no such file, or it cannot be read.
     pub fn load(&self, shelf: Shelf, name: &str) -> Result<Arc<Source>> {
+        let name = match shelf_in(name) {
+            Some((own, name)) if own == shelf => name,
+            _ => name,
+        };
         if is_path(name) {
             return read(Path::new(name), name);
         }
@@ -122,11 +126,14 @@ impl Presets {
         }
     }
 
-    /// The shelf that a name or path is of, by its content if it is a path.
+    /// The shelf that a name or path is of, by its content if it is a path. `dataset/NAME` names the shelf itself.
     ///
     /// # Errors
     /// If no shelf has it.
     pub fn find(&self, name: &str) -> Result<(Shelf, Arc<Source>)> {
+        if let Some((shelf, name)) = shelf_in(name) {
+            return Ok((shelf, self.load(shelf, name)?));
+        }
         if is_path(name) {
             let source = read(Path::new(name), name)?;
             return Ok((shelf_of(&source.text), source));
@@ -140,6 +147,12 @@ impl Presets {
                 Err(Error::config(reader::unknown("name", name, &names)))
             }
         }
+    }
+
+    /// The other shelves that have this name too.
+    pub fn elsewhere(&self, shelf: Shelf, name: &str) -> Vec<Shelf> {
+        let has = |other: &Shelf| *other != shelf && self.names(*other).iter().any(|known| known == name);
+        if is_path(name) { Vec::new() } else { Shelf::ALL.into_iter().filter(has).collect() }
     }
 
     fn unknown(&self, shelf: Shelf, name: &str) -> Problem {
@@ -158,6 +171,13 @@ impl Presets {
 /// The first line of the comment that a file opens with.
 pub fn note(text: &str) -> &str {
     text.lines().next().and_then(|line| line.strip_prefix('#')).map_or("", str::trim)
+}
+
+/// `dataset/mixture`: the shelf and the name on it.
+fn shelf_in(name: &str) -> Option<(Shelf, &str)> {
+    let (noun, name) = name.split_once('/')?;
+    let shelf = Shelf::ALL.into_iter().find(|shelf| shelf.noun() == noun)?;
+    (!is_path(name)).then_some((shelf, name))
 }
 
 fn is_path(name: &str) -> bool {
@@ -221,6 +241,21 @@ mod tests {
         let names = presets.names(Shelf::Models);
         assert_eq!(names.len(), Shelf::Models.built_in().len() + 1);
         assert!(names.is_sorted() && names.contains(&"new".to_string()), "{names:?}");
+    }
+
+    #[test]
+    fn a_name_of_two_shelves_is_told_apart_by_its_shelf() {
+        let presets = Presets::at("/nowhere");
+        let found = |name: &str| presets.find(name).unwrap().0;
+        assert_eq!(
+            (found("dataset/mixture"), found("ablation/mixture")),
+            (Shelf::Datasets, Shelf::Ablations)
+        );
+        assert_eq!(found("mixture"), Shelf::Datasets);
+        assert_eq!(presets.elsewhere(Shelf::Datasets, "mixture"), [Shelf::Ablations]);
+        assert!(presets.elsewhere(Shelf::Models, "llama").is_empty());
+        let error = presets.find("model/mixture").unwrap_err();
+        assert!(error.to_string().contains("unknown model \"mixture\""), "{error}");
     }
 
     #[test]

@@ -265,6 +265,28 @@ impl Question {
         if problems.is_empty() { Ok(drafts) } else { Err(problems) }
     }
 
+    /// The keys of arms over which the profile has the last word, a sentence each.
+    pub fn overridden(&self) -> Vec<String> {
+        let (Some(profile), Some(overlay)) = (&self.profile, self.last.first()) else { return Vec::new() };
+        let keys = |overlay: &Node| {
+            let mut found = Vec::new();
+            let entries = overlay.as_table().into_iter().flat_map(Table::iter);
+            entries.for_each(|entry| leaves(&dotted(&[&entry.key]), &entry.node, &mut found));
+            found.into_iter().map(|(key, node)| (key, writer::inline(node))).collect::<Vec<_>>()
+        };
+        let of_profile = keys(overlay);
+        let mut said = Vec::new();
+        for change in &self.changes {
+            for (key, own) in keys(&change.overlay) {
+                let over = of_profile.iter().find(|(known, value)| *known == key && *value != own);
+                said.extend(over.map(|(_, value)| {
+                    format!("profile {profile} sets {key} = {value} over the {own} of arm {}", change.name)
+                }));
+            }
+        }
+        said
+    }
+
     /// The tuned key with its grid, ascending.
     pub fn tune(&self, problems: &mut Vec<Problem>) -> Option<Tune> {
         let node = self.settings.get(&["tune"])?;

@@ -9,6 +9,7 @@ use super::compare::compare;
 use super::comparison::Comparison;
 use super::evidence::{ArmEvidence, Evidence, RunEvidence};
 use super::figure::{self, Figure, png};
+use super::page::index::Linked;
 use super::{page, table};
 use crate::error::{Error, Result};
 
@@ -44,6 +45,14 @@ pub fn write(evidence: &Evidence, folder: &Path) -> Result<Written> {
     let page = put(folder.join("report.html"), page::html(&comparison, &figures).as_bytes())?;
     files.push(page.clone());
     Ok(Written { comparison, page, files })
+}
+
+/// Writes the page that leads to these reports, `index.html`, into `folder`, which must be there.
+///
+/// # Errors
+/// If the file cannot be written.
+pub fn write_index(reports: &[Linked], folder: &Path) -> Result<PathBuf> {
+    put(folder.join("index.html"), page::index::html(reports).as_bytes())
 }
 
 pub(super) fn put(path: PathBuf, bytes: &[u8]) -> Result<PathBuf> {

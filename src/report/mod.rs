@@ -30,8 +30,9 @@ pub use comparison::{ArmResult, Comparison, Measure, Verdict};
 pub use evidence::{
     ArmEvidence, Basis, Claim, CurvePoint, Evidence, MissingRun, Published, RunEvidence, TuningTrial,
 };
-pub use files::{Written, json, write};
+pub use files::{Written, json, write, write_index};
 pub use gather::gather;
+pub use page::index::Linked;
 pub use power::power;
 pub use statistics::Power;
 pub use table::{Look, Style, markdown, summary};

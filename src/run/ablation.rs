@@ -4,11 +4,12 @@ use std::cell::RefCell;
 use std::collections::HashMap;
 use std::path::Path;
 
+use super::executor::Failure;
 use super::folder::{Run, Site, State};
 use super::record::RunRecord;
 use super::store::{Store, WantedRun, fit_name};
 use crate::error::Result;
-use crate::plan::{Ablation, Calibration, Fingerprint, Next, PlannedRun};
+use crate::plan::{Ablation, Calibration, Fingerprint, Next, PlannedRun, Role};
 
 /// What an ablation knows of its runs in a store; each record is read once.
 #[derive(Debug)]
@@ -62,6 +63,26 @@ impl<'a> Answers<'a> {
         Ok(failed)
     }
 
+    /// The runs to report that diverged, among those that are decided so far: they give the report no number.
+    ///
+    /// # Errors
+    /// As [`Answers::next`].
+    pub fn diverged(&self, store: &Store) -> Result<Vec<Failure>> {
+        let index = store.index(&self.site)?;
+        let measure = |fingerprint: &Fingerprint| self.measure(&index, fingerprint).ok().flatten();
+        let mut diverged = Vec::new();
+        for run in self.ablation.decided(&measure).iter().filter(|run| run.role == Role::Report) {
+            let Some(folder) = index.get(&run.fingerprint.to_string()) else { continue };
+            let state = folder.state()?;
+            if matches!(state, State::Diverged { .. }) {
+                let path = folder.path().display().to_string();
+                let label = self.want(run)?.label;
+                diverged.push(Failure { label, folder: Some(path), role: run.role, state });
+            }
+        }
+        Ok(diverged)
+    }
+
     /// Every run that is decided so far, by its label, and where it stands.
     ///
     /// # Errors
@@ -98,6 +119,7 @@ impl<'a> Answers<'a> {
         let words = |words: &[&str], between: &str| {
             words.iter().filter(|word| !word.is_empty()).copied().collect::<Vec<_>>().join(between)
         };
+        let cost = run.plan.cost(&Calibration::default())?;
         Ok(WantedRun {
             name: fit_name(&words(&[&question, &run.arm, &run.size, &value, &seed], "-")),
             arm: run.arm.clone(),
@@ -105,7 +127,8 @@ impl<'a> Answers<'a> {
             role: run.role,
             plan: run.plan.clone(),
             fingerprint: run.fingerprint.full(),
-            flops: run.plan.cost(&Calibration::default())?.flops,
+            flops: cost.flops,
+            peak_bytes: cost.peak_bytes,
             trunk: None,
         })
     }

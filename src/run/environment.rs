@@ -58,6 +58,16 @@ pub fn free_memory() -> Option<u64> {
     (free > 0).then_some(free)
 }
 
+/// What runs may need of the memory in bytes, if that is known: nine tenths of the machine's, or of what the control
+/// group of this process allows.
+pub fn usable_memory() -> Option<u64> {
+    let memory = RefreshKind::nothing().with_memory(MemoryRefreshKind::nothing().with_ram());
+    let system = System::new_with_specifics(memory).ok()?;
+    let allowed = system.cgroup_limits().map(|limits| limits.total_memory).filter(|&bytes| bytes > 0);
+    let all = allowed.map_or(system.total_memory(), |allowed| allowed.min(system.total_memory()));
+    (all > 0).then_some(all / 10 * 9)
+}
+
 /// Bytes that can still be written to the disk of `path`, if that is known.
 pub fn free_disk(path: &Path) -> Option<u64> {
     let path = path.canonicalize().ok()?;
@@ -89,6 +99,13 @@ mod tests {
         let Some(before) = peak_bytes() else { return };
         let touched = vec![1u8; before as usize + (64 << 20)];
         assert!(peak_bytes().unwrap() > before + (32 << 20), "{}", touched.len());
+    }
+
+    #[test]
+    fn some_memory_can_be_used() {
+        if let (Some(usable), Some(free)) = (usable_memory(), free_memory()) {
+            assert!(usable >= 1 << 20 && usable < free * 1000, "{usable} {free}");
+        }
     }
 
     #[test]

@@ -12,10 +12,10 @@ use std::process::{Child, ChildStdin, Command, ExitStatus, Stdio};
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::time::{Duration, Instant};
 
-use super::environment::{THREADS, cores, free_disk};
+use super::environment::{THREADS, cores, free_disk, usable_memory};
 use super::folder::{LOG, Run, Site, State};
 use super::lease::{Standing, Watchman};
-use super::progress::{Display, Show};
+use super::progress::{Display, Show, duration};
 use super::stages::{self, Trunks};
 use super::stop::Stop;
 use super::store::{Store, WantedRun, check_name};
@@ -29,6 +29,8 @@ const TICK: Duration = Duration::from_millis(200);
 const LOOK: Duration = Duration::from_secs(1);
 /// With less room on the disk a word is due.
 const LITTLE_ROOM: u64 = 1 << 30;
+/// A run that is asked to stop because it takes too long has at most so long for its checkpoint.
+const GRACE: Duration = Duration::from_secs(30);
 /// So much of the end of a log is searched for its last line.
 const LOG_TAIL: i64 = 4096;
 
@@ -45,6 +47,10 @@ pub struct Executor {
     pub on_failure: OnFailure,
     /// Whether runs that diverged before are done again.
     pub diverged: Diverged,
+    /// A run that takes longer in this call is given up, with a checkpoint.
+    pub timeout: Option<Duration>,
+    /// Bytes that all runs at a time may need together, by their plans; one that needs more is refused.
+    pub memory: Option<u64>,
     /// Program and first arguments of a worker; the order follows.
     pub worker: Vec<OsString>,
     /// What is shown meanwhile.
@@ -164,6 +170,8 @@ impl Executor {
             share: Share::default(),
             on_failure: OnFailure::default(),
             diverged: Diverged::default(),
+            timeout: None,
+            memory: if device == "cpu" { usable_memory() } else { None },
             worker: vec![program.into(), "worker".into()],
             show: Show::for_stderr(),
         })
@@ -235,6 +243,9 @@ struct Active {
     child: Child,
     input: Option<ChildStdin>,
     last: Option<Event>,
+    since: Instant,
+    /// When it was asked to stop because it takes too long.
+    overdue: Option<Instant>,
 }
 
 /// A run that somebody else works on.
@@ -296,6 +307,7 @@ impl<'a> Schedule<'a> {
                 return Ok(());
             }
             self.listen();
+            self.end_overdue();
             self.look_elsewhere()?;
             self.display.tick();
         }
@@ -334,11 +346,35 @@ impl<'a> Schedule<'a> {
                 let parents = stages::parents(&wanted)?;
                 let after = parents.iter().map(|parent| parent.fingerprint.clone()).collect();
                 parents.into_iter().try_for_each(|parent| self.enqueue(parent))?;
+                self.refuse_too_large(&wanted)?;
                 self.display.plans(wanted.flops);
                 self.queue.push_back(Queued { wanted, after });
             }
         }
         Ok(())
+    }
+
+    /// A run that would not fit this machine alone is refused before anything starts.
+    fn refuse_too_large(&self, wanted: &WantedRun) -> Result<()> {
+        match self.executor.memory {
+            Some(memory) if wanted.peak_bytes > memory => {
+                let bytes = indicatif::HumanBytes;
+                let got = format!("{} needs about {} of memory", wanted.label, bytes(wanted.peak_bytes));
+                let expected = format!("at most {}, nine tenths of this machine's", bytes(memory));
+                let problem = Problem::new(got).expected(expected);
+                Err(Error::config(
+                    problem.remedy("a smaller training.batch or model; --force begins it anyway"),
+                ))
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// Whether a run fits beside those that run now.
+    fn fits(&self, wanted: &WantedRun) -> bool {
+        let now: u64 = self.active.values().map(|active| active.wanted.peak_bytes).sum();
+        let is_room = |memory: u64| now.saturating_add(wanted.peak_bytes) <= memory;
+        self.active.is_empty() || self.executor.memory.is_none_or(is_room)
     }
 
     /// Whether all that a run begins from is there, or will never be.
@@ -351,7 +387,11 @@ impl<'a> Schedule<'a> {
 
     /// Starts a run; false when there is none to start.
     fn start_next(&mut self) -> bool {
-        let Some(place) = self.queue.iter().position(|queued| self.is_ready(queued)) else { return false };
+        let Some(place) =
+            self.queue.iter().position(|queued| self.is_ready(queued) && self.fits(&queued.wanted))
+        else {
+            return false;
+        };
         let Some(Queued { wanted, after }) = self.queue.remove(place) else { return false };
         if let Some(state) = after.iter().find_map(|parent| self.lost.get(parent)).cloned() {
             self.lose(&wanted, &state);
@@ -405,7 +445,18 @@ impl<'a> Schedule<'a> {
             let _ = words.send((id, None));
         });
         self.display.starts(id, wanted);
-        self.active.insert(id, Active { wanted: wanted.clone(), run, child, input, last: None });
+        self.active.insert(
+            id,
+            Active {
+                wanted: wanted.clone(),
+                run,
+                child,
+                input,
+                last: None,
+                since: Instant::now(),
+                overdue: None,
+            },
+        );
         Ok(())
     }
 
@@ -445,7 +496,10 @@ impl<'a> Schedule<'a> {
 
     /// A child has closed its output: what has become of its run?
     fn conclude(&mut self, id: usize) {
-        let Some(Active { wanted, run, mut child, input, last }) = self.active.remove(&id) else { return };
+        let Some(Active { wanted, run, mut child, input, last, overdue, .. }) = self.active.remove(&id)
+        else {
+            return;
+        };
         drop(input);
         let status = child.wait();
         self.display.leaves(id);
@@ -461,12 +515,22 @@ impl<'a> Schedule<'a> {
                 self.display.says(&format!("{}: {by} works on it", wanted.label));
                 self.elsewhere.push(Elsewhere { wanted, run, watchman: Watchman::default() });
             }
-            Some(Event::Stopped) => {
+            Some(Event::Stopped) if overdue.is_none() => {
                 self.summary.stopped += 1;
                 self.display.ends(&wanted, "stopped", None);
             }
             Some(Event::Diverged { cause }) => self.ended_badly(&wanted, &run, State::Diverged { cause }),
             Some(Event::Failed { cause }) => self.ended_badly(&wanted, &run, State::Failed { cause }),
+            _ if overdue.is_some() => {
+                let limit = duration(self.executor.timeout.unwrap_or_default().as_secs_f64());
+                let cause =
+                    format!("took longer than {limit} in one call; it goes on from its last checkpoint");
+                let state = State::Failed { cause };
+                if let Err(error) = run.set_state(&state) {
+                    self.display.says(&error.to_string());
+                }
+                self.ended_badly(&wanted, &run, state);
+            }
             _ => {
                 let cause = describe(status.as_ref().ok(), &run.file(LOG));
                 self.ended_badly(&wanted, &run, State::Failed { cause });
@@ -515,6 +579,26 @@ impl<'a> Schedule<'a> {
             }
         }
         Ok(())
+    }
+
+    /// Asks runs that take too long for a checkpoint and their end, and ends those that do not answer.
+    fn end_overdue(&mut self) {
+        let Some(limit) = self.executor.timeout else { return };
+        for active in self.active.values_mut() {
+            match active.overdue {
+                None if active.since.elapsed() >= limit => {
+                    active.overdue = Some(Instant::now());
+                    if let Some(input) = &mut active.input {
+                        // A child that hears no more has ended.
+                        let _ = writeln!(input, "{STOP}").and_then(|()| input.flush());
+                    }
+                }
+                Some(asked) if asked.elapsed() >= limit.min(GRACE) => {
+                    let _ = active.child.kill();
+                }
+                _ => {}
+            }
+        }
     }
 
     /// Starts nothing more, and asks the children to stop.

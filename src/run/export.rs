@@ -57,7 +57,10 @@ pub fn to_transformers(trained: &Trained, run: Option<&Run>, folder: &Path) -> R
 }
 
 /// Makes a folder, or takes one that is empty.
-pub(super) fn make_empty(folder: &Path) -> Result<()> {
+///
+/// # Errors
+/// It holds something, or cannot be made.
+pub fn make_empty(folder: &Path) -> Result<()> {
     let is_empty = fs::read_dir(folder).map(|mut entries| entries.next().is_none());
     match is_empty {
         Ok(true) => Ok(()),

@@ -223,6 +223,7 @@ struct Line {
     tokens: u64,
     seconds: f64,
     loss: Option<f64>,
+    bits_per_param: Option<f64>,
     phase: &'static str,
 }
 
@@ -237,6 +238,7 @@ impl Line {
             tokens: 0,
             seconds: 0.0,
             loss: None,
+            bits_per_param: None,
             phase: "starting",
         }
     }
@@ -247,9 +249,10 @@ impl Line {
                 (self.step, self.steps, self.phase) = (*step, *steps, "training");
                 self.begun = *step;
             }
-            Event::Progress { step, steps, tokens, seconds, loss } => {
+            Event::Progress { step, steps, tokens, seconds, loss, bits_per_param } => {
                 (self.step, self.steps, self.tokens, self.seconds, self.loss) =
                     (*step, *steps, *tokens, *seconds, *loss);
+                self.bits_per_param = *bits_per_param;
             }
             Event::Measuring => self.phase = "measuring",
             Event::Checkpoint { .. } | Event::Warning { .. } => {}
@@ -284,6 +287,9 @@ impl Line {
         }
         if let Some(loss) = self.loss {
             let _ = write!(text, "  loss {loss:.3}");
+        }
+        if let Some(bits) = self.bits_per_param {
+            let _ = write!(text, "  {bits:.2} bits/parameter");
         }
         let _ = write!(text, "  {} tokens/s", count(self.tokens as f64 / self.seconds));
         text
@@ -328,12 +334,20 @@ mod tests {
             plan: Plan::default(),
             fingerprint,
             flops,
+            peak_bytes: 0,
             trunk: None,
         })
     }
 
     fn progress(step: u64, seconds: f64) -> Event {
-        Event::Progress { step, steps: 100, tokens: step * 1000, seconds, loss: Some(2.5) }
+        Event::Progress {
+            step,
+            steps: 100,
+            tokens: step * 1000,
+            seconds,
+            loss: Some(2.5),
+            bits_per_param: None,
+        }
     }
 
     #[test]
@@ -343,6 +357,11 @@ mod tests {
         assert_eq!(line.text(), "gated  training");
         line.hears(&progress(76, 152.0));
         assert_eq!(line.text(), "gated  48s left  loss 2.500  500 tokens/s");
+        let Event::Progress { step, steps, tokens, seconds, loss, .. } = progress(76, 152.0) else {
+            unreachable!()
+        };
+        line.hears(&Event::Progress { step, steps, tokens, seconds, loss, bits_per_param: Some(0.517) });
+        assert_eq!(line.text(), "gated  48s left  loss 2.500  0.52 bits/parameter  500 tokens/s");
     }
 
     #[test]

@@ -22,13 +22,15 @@ pub fn parents(wanted: &WantedRun) -> Result<Vec<WantedRun>> {
     let mut parents = Vec::new();
     for parent in wanted.plan.parents()? {
         let part = parent.part.name();
+        let cost = parent.plan.cost(&Calibration::default())?;
         parents.push(WantedRun {
             name: fit_name(&format!("{part}-{}", wanted.name.trim_start_matches(&format!("{part}-")))),
             arm: wanted.arm.clone(),
             label: format!("{part} of {}", wanted.label),
             role: Role::Stage,
             fingerprint: Fingerprint::of(&parent.plan, Precision::F32)?.full(),
-            flops: parent.plan.cost(&Calibration::default())?.flops,
+            flops: cost.flops,
+            peak_bytes: cost.peak_bytes,
             plan: parent.plan,
             trunk: None,
         });

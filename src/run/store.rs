@@ -62,6 +62,8 @@ pub struct WantedRun {
     pub fingerprint: String,
     /// Expected FLOPs of training, for the ETA; 0 when unknown.
     pub flops: f64,
+    /// Expected largest memory in bytes; 0 when unknown.
+    pub peak_bytes: u64,
     /// A shorter trunk (hash of its plan) that this one can go on from; the executor finds it.
     pub trunk: Option<String>,
 }

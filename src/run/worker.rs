@@ -122,6 +122,9 @@ pub enum Event {
         seconds: f64,
         /// Loss of the last step in nats per token; absent if it is not finite.
         loss: Option<f64>,
+        /// Bits per parameter at the last look at the model, on a few people; absent before, and without facts.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        bits_per_param: Option<f64>,
     },
     /// A checkpoint was made.
     Checkpoint {
@@ -304,13 +307,23 @@ pub struct Watch {
     voice: Voice,
     writer: Option<Writer>,
     told: Option<Instant>,
+    /// Bits per parameter at the last look.
+    probed: Option<f64>,
     pace: Pace,
 }
 
 impl Watch {
     fn new(run: &Run, lease: Lease, voice: Voice) -> Self {
         let metrics = run.file(METRICS);
-        Watch { metrics, lease, voice, writer: None, told: None, pace: Pace::new(Instant::now()) }
+        Watch {
+            metrics,
+            lease,
+            voice,
+            writer: None,
+            told: None,
+            probed: None,
+            pace: Pace::new(Instant::now()),
+        }
     }
 
     /// Says that training is over; the run must still be ours.
@@ -342,7 +355,7 @@ impl Observer for Watch {
         let now = Instant::now();
         if self.told.is_none_or(|told| now - told >= TELL) || progress.step == progress.steps {
             self.told = Some(now);
-            self.voice.say(&Event::from(progress));
+            self.voice.say(&told(progress, self.probed));
         }
         Ok(if self.voice.stop.is_requested() {
             Control::Stop
@@ -355,6 +368,7 @@ impl Observer for Watch {
 
     fn metrics(&mut self, metrics: &Metrics) -> Result<()> {
         self.lease.check_when_doubtful()?;
+        self.probed = metrics.probe.or(self.probed).filter(|bits| bits.is_finite());
         self.writer.as_mut().map_or(Ok(()), |writer| writer.add(metrics))
     }
 
@@ -372,11 +386,11 @@ impl Observer for Watch {
     }
 }
 
-impl From<&Progress> for Event {
-    fn from(progress: &Progress) -> Self {
-        let &Progress { step, steps, tokens, seconds, loss } = progress;
-        Event::Progress { step, steps, tokens, seconds, loss: Some(loss).filter(|loss| loss.is_finite()) }
-    }
+/// The word about progress.
+fn told(progress: &Progress, bits_per_param: Option<f64>) -> Event {
+    let &Progress { step, steps, tokens, seconds, loss } = progress;
+    let loss = Some(loss).filter(|loss| loss.is_finite());
+    Event::Progress { step, steps, tokens, seconds, loss, bits_per_param }
 }
 
 /// When the next checkpoint is due: never so often that saving takes more than its share.
@@ -427,7 +441,7 @@ mod tests {
     #[test]
     fn an_event_is_one_line_that_reads_back() {
         let progress = Progress { step: 3, steps: 7, tokens: 11, seconds: 0.5, loss: f64::NAN };
-        let event = Event::from(&progress);
+        let event = told(&progress, None);
         let line = serde_json::to_string(&event).unwrap();
         assert!(line.starts_with("{\"event\":\"progress\",\"step\":3") && !line.contains('\n'), "{line}");
         assert_eq!(serde_json::from_str::<Event>(&line).unwrap(), event);

@@ -4,6 +4,7 @@
 //! the style that is inside.
 
 mod glossary;
+pub mod index;
 mod sections;
 
 use super::comparison::Comparison;
@@ -17,7 +18,6 @@ const POLICY: &str =
 
 /// The page.
 pub fn html(comparison: &Comparison, figures: &[Figure]) -> String {
-    let title = escape(&comparison.question);
     let body: Vec<String> = [
         sections::header(comparison),
         sections::answer(comparison),
@@ -32,13 +32,19 @@ pub fn html(comparison: &Comparison, figures: &[Figure]) -> String {
     .into_iter()
     .filter(|section| !section.is_empty())
     .collect();
+    document(&comparison.question, &body.join("\n"))
+}
+
+/// A whole document around the content of its main part.
+fn document(title: &str, body: &str) -> String {
+    let title = escape(title);
     format!(
         "<!doctype html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\">\n\
          <meta http-equiv=\"Content-Security-Policy\" content=\"{POLICY}\">\n\
          <meta name=\"viewport\" content=\"width=device-width, initial-scale=1\">\n\
          <meta name=\"color-scheme\" content=\"light dark\">\n<link rel=\"icon\" href=\"data:,\">\n\
          <title>{title}</title>\n<style>\n{STYLE}</style>\n</head>\n<body>\n<main>\n{}\n</main>\n</body>\n</html>\n",
-        body.join("\n")
+        body
     )
 }
 

@@ -1,0 +1,85 @@
+//! What a shell completes: names of presets and of runs, looked up when the key is pressed.
+
+use std::ffi::OsStr;
+use std::path::PathBuf;
+
+use ablation_zoo::plan::{Presets, Shelf, hardware, preset};
+use ablation_zoo::run::{Store, store};
+use clap_complete::engine::{ArgValueCompleter, CompletionCandidate};
+
+/// The variable that asks for completions: its value is the shell.
+pub const VARIABLE: &str = "ZOO_COMPLETE";
+/// More runs than this nobody chooses from.
+const MAX_RUNS: usize = 500;
+const PROFILES: [&str; 5] = ["smoke", "quick", "cpu", "gpu", "paper"];
+
+/// Names of ablations.
+pub fn ablations() -> ArgValueCompleter {
+    ArgValueCompleter::new(|typed: &OsStr| presets(&[Shelf::Ablations], typed))
+}
+
+/// Names of models.
+pub fn models() -> ArgValueCompleter {
+    ArgValueCompleter::new(|typed: &OsStr| presets(&[Shelf::Models], typed))
+}
+
+/// Names of datasets.
+pub fn datasets() -> ArgValueCompleter {
+    ArgValueCompleter::new(|typed: &OsStr| presets(&[Shelf::Datasets], typed))
+}
+
+/// Names of everything on the shelves.
+pub fn subjects() -> ArgValueCompleter {
+    ArgValueCompleter::new(|typed: &OsStr| presets(&Shelf::ALL, typed))
+}
+
+/// Names of everything on the shelves, and of runs.
+pub fn subjects_and_runs() -> ArgValueCompleter {
+    ArgValueCompleter::new(|typed: &OsStr| {
+        presets(&Shelf::ALL, typed).into_iter().chain(stored(typed)).collect()
+    })
+}
+
+/// Names of runs in the store.
+pub fn runs() -> ArgValueCompleter {
+    ArgValueCompleter::new(stored)
+}
+
+/// Names that profiles usually have.
+pub fn profiles() -> ArgValueCompleter {
+    ArgValueCompleter::new(|typed: &OsStr| matching(PROFILES.map(CompletionCandidate::new).into(), typed))
+}
+
+/// Names of devices that are not here.
+pub fn hardware() -> ArgValueCompleter {
+    let known =
+        || hardware::KNOWN.map(|known| CompletionCandidate::new(known.name).help(Some(known.source.into())));
+    ArgValueCompleter::new(move |typed: &OsStr| matching(known().into(), typed))
+}
+
+fn presets(shelves: &[Shelf], typed: &OsStr) -> Vec<CompletionCandidate> {
+    let presets = Presets::here();
+    let candidate = |shelf: Shelf, name: String| {
+        let note = presets.load(shelf, &name).map(|source| preset::note(&source.text).to_string());
+        CompletionCandidate::new(name).help(note.ok().map(Into::into))
+    };
+    let names = shelves
+        .iter()
+        .flat_map(|shelf| presets.names(*shelf).into_iter().map(|name| candidate(*shelf, name)));
+    matching(names.collect(), typed)
+}
+
+/// The runs of the store that the environment names, or of the usual one; without a store none.
+fn stored(typed: &OsStr) -> Vec<CompletionCandidate> {
+    let root = std::env::var_os(store::VARIABLE).map_or_else(|| PathBuf::from(store::DEFAULT), PathBuf::from);
+    let runs = Store::open(root).and_then(|store| store.runs()).unwrap_or_default();
+    let mut found = matching(runs.iter().map(|run| CompletionCandidate::new(run.folder())).collect(), typed);
+    found.truncate(MAX_RUNS);
+    found
+}
+
+fn matching(mut candidates: Vec<CompletionCandidate>, typed: &OsStr) -> Vec<CompletionCandidate> {
+    let typed = typed.to_string_lossy();
+    candidates.retain(|candidate| candidate.get_value().to_string_lossy().starts_with(typed.as_ref()));
+    candidates
+}

@@ -1,0 +1,163 @@
+//! Runs and their metrics as tables: one row per run, one row per line of metrics, in JSON Lines or CSV.
+
+use std::fmt::Write;
+use std::path::{Path, PathBuf};
+
+use serde_json::{Value as Json, json};
+
+use super::folder::Run;
+use crate::error::Result;
+use crate::training::manifest;
+
+/// A table's format.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Format {
+    /// A header and rows (RFC 4180); what is not known is an empty cell.
+    Csv,
+    /// An object per line; what is not known is null.
+    JsonLines,
+}
+
+type Row = Vec<(&'static str, Json)>;
+
+/// Writes `runs` and `metrics` into a folder that is there, and returns the paths of both.
+///
+/// # Errors
+/// A file of a run is damaged, or a table cannot be written.
+pub fn write(runs: &[Run], format: Format, folder: &Path) -> Result<Vec<PathBuf>> {
+    let mut of_runs = Vec::new();
+    let mut of_metrics = Vec::new();
+    for run in runs {
+        of_runs.push(row(run)?);
+        of_metrics.extend(metrics(run)?);
+    }
+    let extension = match format {
+        Format::Csv => "csv",
+        Format::JsonLines => "jsonl",
+    };
+    let mut written = Vec::new();
+    for (name, rows) in [("runs", of_runs), ("metrics", of_metrics)] {
+        let path = folder.join(format!("{name}.{extension}"));
+        let text = match format {
+            Format::Csv => csv(&rows),
+            Format::JsonLines => json_lines(&rows),
+        };
+        manifest::write_atomically(&path, text.as_bytes())?;
+        written.push(path);
+    }
+    Ok(written)
+}
+
+/// One run; what only a finished one has is null before.
+fn row(run: &Run) -> Result<Row> {
+    let (header, plan, state) = (run.header()?, run.plan()?, run.state()?);
+    let record = run.is_finished().then(|| run.record()).transpose()?;
+    let of = record.as_ref();
+    let capacity = of.and_then(|record| record.measurements.capacity.as_ref());
+    let measured = of.map(|record| &record.measurements);
+    let training = of.map(|record| &record.training);
+    let place = of.map(|record| &record.environment);
+    Ok(vec![
+        ("run", json!(run.folder())),
+        ("name", json!(header.name)),
+        ("arm", json!(header.arm)),
+        ("role", json!(header.role)),
+        ("state", json!(state.name())),
+        ("fingerprint", json!(header.fingerprint)),
+        ("device", json!(run.site().device)),
+        ("dtype", json!(run.site().dtype)),
+        ("seed", json!(plan.seed)),
+        ("params", json!(of.map(|record| record.params.total))),
+        ("active_params", json!(of.map(|record| record.params.active))),
+        ("peak_lr", json!(plan.training.peak_lr)),
+        ("steps", json!(training.map(|training| training.steps))),
+        ("tokens", json!(training.map(|training| training.tokens))),
+        ("flops", json!(training.map(|training| training.flops))),
+        ("seconds", json!(training.map(|training| training.seconds))),
+        ("peak_bytes", json!(training.map(|training| training.peak_bytes))),
+        ("final_loss", json!(training.map(|training| training.final_loss))),
+        ("bits", json!(capacity.map(|capacity| capacity.bits))),
+        ("bits_per_param", json!(capacity.map(|capacity| capacity.bits_per_param))),
+        ("max_bits_per_param", json!(capacity.map(|capacity| capacity.max_bits_per_param))),
+        ("fully_known", json!(capacity.map(|capacity| capacity.fully_known))),
+        ("measurement_error", json!(capacity.map(|capacity| capacity.measurement_error))),
+        (
+            "held_out_nats_per_token",
+            json!(measured.and_then(|of| of.held_out).map(|loss| loss.nats_per_token)),
+        ),
+        ("right_answers", json!(measured.and_then(|of| of.answers.as_ref()).map(|answers| answers.accuracy))),
+        ("kernels", json!(place.map(|place| &place.kernels))),
+        ("processor", json!(place.map(|place| &place.processor))),
+        ("threads", json!(place.map(|place| place.threads))),
+        ("version", json!(place.map(|place| &place.version))),
+        ("finished", json!(place.map(|place| &place.finished))),
+    ])
+}
+
+fn metrics(run: &Run) -> Result<Vec<Row>> {
+    let row = |line: crate::training::Metrics| {
+        vec![
+            ("run", json!(run.folder())),
+            ("step", json!(line.step)),
+            ("tokens", json!(line.tokens)),
+            ("flops", json!(line.flops)),
+            ("seconds", json!(line.seconds)),
+            ("lr", json!(line.lr)),
+            ("loss", json!(line.loss)),
+            ("grad_norm", json!(line.grad_norm)),
+            ("bits_per_param", json!(line.probe)),
+        ]
+    };
+    Ok(run.history()?.lines.into_iter().map(row).collect())
+}
+
+fn json_lines(rows: &[Row]) -> String {
+    let mut text = String::new();
+    for row in rows {
+        let pair = |(key, value): &(&str, Json)| format!("{}:{value}", json!(key));
+        let pairs: Vec<String> = row.iter().map(pair).collect();
+        let _ = writeln!(text, "{{{}}}", pairs.join(","));
+    }
+    text
+}
+
+fn csv(rows: &[Row]) -> String {
+    let names = rows.first().into_iter().flatten().map(|(name, _)| *name).collect::<Vec<_>>();
+    let mut text = names.join(",") + "\n";
+    for row in rows {
+        let cells: Vec<String> = row.iter().map(|(_, value)| cell(value)).collect();
+        let _ = writeln!(text, "{}", cells.join(","));
+    }
+    text
+}
+
+/// A cell that no spreadsheet takes for a formula: texts are quoted, and one that starts like a formula gets a `'`.
+fn cell(value: &Json) -> String {
+    match value {
+        Json::Null => String::new(),
+        Json::String(text) => {
+            let shown: String = text.chars().map(|c| if c.is_control() { ' ' } else { c }).collect();
+            let guard = if shown.trim_start().starts_with(['=', '+', '-', '@']) { "'" } else { "" };
+            format!("\"{guard}{}\"", shown.replace('"', "\"\""))
+        }
+        other => other.to_string(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn rows_keep_their_order_and_cells_are_no_formulas() {
+        let rows: Vec<Row> = vec![
+            vec![("z", json!("=1+\"x\"")), ("a", json!(null)), ("m", json!(0.1))],
+            vec![("z", json!("plain")), ("a", json!(3)), ("m", json!(1e-9))],
+        ];
+        assert_eq!(csv(&rows), "z,a,m\n\"'=1+\"\"x\"\"\",,0.1\n\"plain\",3,1e-9\n");
+        assert_eq!(
+            json_lines(&rows),
+            "{\"z\":\"=1+\\\"x\\\"\",\"a\":null,\"m\":0.1}\n{\"z\":\"plain\",\"a\":3,\"m\":1e-9}\n"
+        );
+    }
+}
