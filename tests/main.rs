@@ -4,6 +4,7 @@ mod data;
 mod docs;
 mod answer;
 mod catalogue;
+mod context;
 mod exchange;
 mod export;
 mod fit;

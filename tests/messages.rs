@@ -79,7 +79,7 @@ error: trainin: unknown key "trainin"
  --> --set:1:1
   |
 1 | trainin.batch=3
-  | ^^^^^^^ expected one of expect, size, dataset, arms, walk, repeat, tune, compare, then, model, data, training, prediction, context, growth, measure
+  | ^^^^^^^ expected one of expect, size, dataset, arms, walk, repeat, tune, compare, then, model, data, training, prediction, context, growth, adapt, measure
   |
   = help: did you mean "training"?
 
@@ -232,7 +232,7 @@ error: peak_lr: unknown key "peak_lr"
  --> --set:1:1
   |
 1 | peak_lr=0.1
-  | ^^^^^^^ expected one of expect, size, dataset, arms, walk, repeat, tune, compare, then, model, data, training, prediction, context, growth, measure
+  | ^^^^^^^ expected one of expect, size, dataset, arms, walk, repeat, tune, compare, then, model, data, training, prediction, context, growth, adapt, measure
   |
   = help: did you mean training.peak_lr?
 "#,

@@ -83,11 +83,6 @@ fn plan_lists_every_run_with_its_cost() {
     assert!(text.contains("30 to 39 runs"), "{text}");
 }
 
-#[test]
-fn completions_know_the_subcommands() {
-    assert!(Folder::new().ask(&["completions", "bash"]).contains("diff"));
-}
-
 /// A model at one of its sizes.
 fn model(name: &str, size: &str) -> ModelConfig {
     resolve_model(&Presets::at("/nowhere"), name, Some(size)).unwrap().plan.model
@@ -171,13 +166,17 @@ fn built(plan: &Plan, vocab_size: usize) -> u64 {
 const NO_PLAIN_MLP: &[&str] = &["gpt2-moe", "gpt2-none", "mixtral"];
 
 /// Arms that change a setting which some models do not have: an MLP's of an absent one or of experts, the offset of an
-/// RMSNorm, the angles of learned positions; and one expert of eight where the gate weighs two against each other.
-const NOT_FOR: [(&str, &[&str]); 11] = [
+/// RMSNorm, the angles of learned positions, the input of an absent MLP; and one expert of eight where the gate weighs two against each other.
+const NOT_FOR: [(&str, &[&str]); 15] = [
     ("architecture-1000:quarter", NO_PLAIN_MLP),
     ("capacity-1000:deep", NO_PLAIN_MLP),
     ("capacity-1000:shallow", NO_PLAIN_MLP),
-    ("cepe:linear", &["gpt2-learned"]),
-    ("cepe:yarn", &["gpt2-learned"]),
+    ("cepe:control", &["gpt2-none"]),
+    ("cepe:none", &["gpt2-none"]),
+    ("cepe:window", &["gpt2-none"]),
+    ("cepe:linear", &["gpt2-learned", "gpt2-none"]),
+    ("cepe:yarn", &["gpt2-learned", "gpt2-none"]),
+    ("cepe:replug", &["gpt2-none"]),
     ("gate:silu", NO_PLAIN_MLP),
     ("heads:single-wide", NO_PLAIN_MLP),
     ("mlp:quarter", NO_PLAIN_MLP),
@@ -438,7 +437,7 @@ proptest! {
 fn a_profile_with_the_last_word_over_an_arm_says_so() {
     let folder = Folder::new();
     let question = "[control]\nmodel = \"gpt2\"\ndataset = \"biod\"\nsize = \"micro\"\n[arms.deep]\nholds = \"nothing\"\n\
-        model.n_layers = 3\n[profiles.quick]\nmodel.n_layers = 1\n[profiles.other]\ndata.people = 64\n";
+        model.n_layers = 3\n[profiles.quick]\nmodel.n_layers = 1\n[profiles.other]\ndata.people = 512\n";
     folder.write("q.toml", question);
     let warnings =
         |profile: &str| folder.json(&["plan", "q.toml", "--profile", profile, "--json"])["warnings"].clone();

@@ -81,7 +81,17 @@ fn assert_fits(folder: &Folder, name: &str, value: &Json) {
 fn every_command_prints_what_its_schema_says() {
     let folder = Folder::new();
     folder.write("small.toml", SMALL);
-    let told = folder.ask(&["train", "gpt2:micro", "biod", "--set", "data.people=64", "--json", "--quiet"]);
+    let told = folder.ask(&[
+        "train",
+        "gpt2:micro",
+        "biod",
+        "--set",
+        "data.people=64",
+        "--set",
+        "training.schedule.warmup_steps=5",
+        "--json",
+        "--quiet",
+    ]);
     assert_fits(&folder, "train", &serde_json::from_str(&told).unwrap());
     folder.ask(&["run", "small.toml", "--profile", "smoke", "--quiet"]);
     let runs = folder.json(&["runs", "--json"]);

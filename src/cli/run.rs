@@ -56,7 +56,7 @@ impl RunCommand {
         let site = Site::of(&self.execute.device, DTYPE);
         for size in ablation.sizes() {
             let evidence = ablation_zoo::report::gather(ablation, size, &store, &site, command.clone())?;
-            if !evidence.arms.is_empty() {
+            if evidence.arms.iter().any(|arm| arm.name == evidence.control) {
                 super::report::answer(ablation, size, &evidence, None)?;
             }
         }

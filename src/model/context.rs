@@ -429,6 +429,19 @@ mod tests {
     }
 
     #[test]
+    #[should_panic(expected = "chunks of 5 tokens for an encoder that reads 4")]
+    fn a_chunk_longer_than_the_encoders_window_is_refused() {
+        let device = device();
+        let model = join(&variants::base(), CrossAttentionInit::Copy, &device);
+        let longer = map(
+            chunks(&device),
+            |tokens| Tensor::cat(vec![tokens.clone(), tokens.narrow(2, 0, 1)], 2),
+            |hidden| Tensor::cat(vec![hidden.clone(), hidden.narrow(2, 0, 1)], 2),
+        );
+        read(&model, variants::tokens(&device), Some(longer));
+    }
+
+    #[test]
     fn an_encoder_reads_both_ways_or_is_refused() {
         let mut config = variants::base();
         let sizes = EncoderConfig { width: 0.6, depth: 1.0 };

@@ -288,10 +288,13 @@ mod tests {
             [Part::WarmUp, Part::Decoder, Part::Encoder]
         );
         let steps = |plan: &Plan| plan.steps().unwrap();
-        assert_eq!(stages.iter().map(|stage| steps(&stage.plan)).collect::<Vec<_>>(), [3, 20, 5]);
-        assert_eq!(steps(&control), 10);
+        assert_eq!(stages.iter().map(|stage| steps(&stage.plan)).collect::<Vec<_>>(), [10, 20, 10]);
+        assert_eq!(steps(&control), 80);
         assert!(stages.iter().all(|stage| check(&stage.plan).is_empty()), "every stage is a possible plan");
-        assert_eq!(stages[2].plan.data.seq_len(), 17, "the encoder learns from single chunks");
+        let encoder = &stages[2].plan;
+        assert_eq!(encoder.data.seq_len(), 9, "the encoder's window is a chunk");
+        let tokens = |plan: &Plan| plan.data.vocab_size().unwrap();
+        assert_eq!(tokens(encoder), tokens(&stages[1].plan), "and its tokens are the decoder's");
     }
 
     #[test]

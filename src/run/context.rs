@@ -14,6 +14,7 @@ use crate::measure::{Answers, Measurements};
 use crate::model::{Decoder, ModelConfig};
 use crate::plan::{Part, Plan};
 use crate::training::context::{ContextConfig, EncoderContext, StretchedConfig};
+use crate::training::manifest;
 use crate::training::weights::{self, Weights};
 use crate::training::{
     Beginning, Control, Masked, MaskedConfig, Meters, Metrics, Objective, Observer, Prediction, Progress,
@@ -146,9 +147,10 @@ fn stretched(model: &ModelConfig, config: &StretchedConfig) -> ModelConfig {
     model
 }
 
-/// The weights of the run that plays `part`.
+/// The weights of the run that plays `part`, as they were when it ended.
 pub(super) fn part(task: &Task, part: Part) -> Result<Option<Weights>> {
     let Some(stage) = task.stages.iter().find(|stage| stage.part == part) else { return Ok(None) };
+    manifest::verify_file(stage.run.path(), MODEL)?;
     Ok(Some(weights::read(&stage.run.file(MODEL))?.0))
 }
 

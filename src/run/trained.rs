@@ -16,6 +16,7 @@ use crate::model::weights::{self, Weights};
 use crate::model::{Blueprint, Decoder};
 use crate::plan::Plan;
 use crate::training::manifest::{self, MANIFEST};
+use crate::training::{ContextConfig, Prediction};
 
 /// A vocabulary in the form of Hugging Face.
 pub const TOKENIZER: &str = "tokenizer.json";
@@ -46,10 +47,11 @@ impl Trained {
     /// The model of a finished run.
     ///
     /// # Errors
-    /// The run is not finished or damaged, or its data cannot be read.
+    /// The run is not finished or damaged, is or has an encoder, or its data cannot be read.
     pub fn of_run(run: &Run, device: &Device) -> Result<Self> {
         run.verify()?;
         let plan = run.plan()?;
+        speaks(run, &plan)?;
         let (vocab_size, seq_len) = (plan.data.vocab_size()?, plan.data.seq_len());
         let blueprint = Blueprint { model: plan.model, vocab_size, seq_len };
         let path = run.file(MODEL);
@@ -88,6 +90,19 @@ impl Trained {
             Error::data(problem.remedy("put there the one that the model was trained with"))
         })
     }
+}
+
+/// Whether the run's model is a decoder and nothing else.
+fn speaks(run: &Run, plan: &Plan) -> Result<()> {
+    let got = match (&plan.context, &plan.prediction) {
+        (ContextConfig::Encoder(_), _) => "reads through an encoder",
+        (_, Prediction::Masked(_)) => "is an encoder, which continues no text",
+        (_, Prediction::NextToken) => return Ok(()),
+    };
+    let problem = Problem::new(format!("{} {got}", run.folder())).key("run").expected("a decoder by itself");
+    Err(Error::config(
+        problem.remedy("`zoo runs` lists the run of its decoder; `zoo measure` asks it questions"),
+    ))
 }
 
 fn read(folder: &Path) -> Result<(Blueprint, Weights)> {

@@ -66,7 +66,10 @@ mod tests {
         let page = html(&[first, second]);
         assert_eq!(page.matches("<tr><td>").count(), 2);
         assert!(page.contains("<a href=\"mlp-quick/report.html\">What does the MLP do for knowledge?</a>"));
-        assert!(page.contains("stores 2.12 times fewer") && page.contains("size tiny"), "{page}");
+        assert!(
+            page.contains("stores fewer bits per parameter than") && page.contains("size tiny"),
+            "{page}"
+        );
         assert!(!page.contains("<script") && !page.contains("href=\"\"x"));
     }
 }
