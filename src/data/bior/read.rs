@@ -125,7 +125,7 @@ impl Prose {
             let line = match serde_json::from_str::<Line>(json) {
                 Ok(line) => line.trimmed(),
                 Err(error) => {
-                    reading.problem(number, json, error.to_string());
+                    reading.malformed(number, json, &error);
                     continue;
                 }
             };
@@ -162,9 +162,20 @@ struct Reading<'a> {
 
 impl Reading<'_> {
     fn problem(&mut self, number: usize, json: &str, got: String) {
-        let text: String = json.chars().take(60).collect();
-        let place = Place { file: self.file.to_string(), line: number + 1, column: 1, width: 1, text };
-        self.problems.push(Problem::new(got).at(place));
+        self.problems.push(Problem::new(got).at(self.place(number, 1, json.chars().take(60).collect())));
+    }
+
+    /// A line that is not the JSON that it must be, marked where reading stopped.
+    fn malformed(&mut self, number: usize, json: &str, error: &serde_json::Error) {
+        let told = error.to_string();
+        let told = told.rsplit_once(" at line ").map_or(told.as_str(), |(what, _)| what);
+        let read = json.get(..error.column()).unwrap_or(json).chars().count();
+        let text = json.chars().take(read + 40).collect();
+        self.problems.push(Problem::new(told).at(self.place(number, read.max(1), text)));
+    }
+
+    fn place(&self, number: usize, column: usize, text: String) -> Place {
+        Place { file: self.file.to_string(), line: number + 1, column, width: 1, text }
     }
 
     /// The texts about one person, if they can be learned from and measured on.

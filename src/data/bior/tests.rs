@@ -110,7 +110,11 @@ fn values_that_do_not_occur_and_broken_lines_are_refused_by_line() {
     assert_eq!(error.exit_code(), 65);
     assert!(error.to_string().ends_with(":2:1: no text of \"2\" states major \"Law\""), "{error}");
     assert!(message(&[&ada(), &ada()]).to_string().contains("person \"1\" stands in the file already"));
-    assert!(message(&["{\"person\": 3}"]).to_string().contains(":1:1: invalid type"));
+    assert!(
+        message(&["{\"person\": 3}"])
+            .to_string()
+            .ends_with(":1:12: invalid type: integer `3`, expected a string")
+    );
     let other = ada().replace("\"1\"", "\"2\"").replace("Ada Byron", "Eve Hill").replace("city", "town");
     assert!(message(&[&ada(), &other]).to_string().contains("attributes other than city, major"));
     let late = ada()
@@ -122,7 +126,7 @@ fn values_that_do_not_occur_and_broken_lines_are_refused_by_line() {
     let empty = ada().replace("\"major\": \"Logic\"", "\"major\": \" \"");
     assert!(message(&[&empty]).to_string().ends_with(":1:1: major of \"1\" is empty"));
     let broken = message(&[&ada(), "", "{\"person\": \"2\", \"name\""]).to_string();
-    assert!(broken.contains(":3:1: EOF while parsing"), "{broken}");
+    assert!(broken.ends_with(":3:22: EOF while parsing an object"), "{broken}");
     assert!(message(&[""]).to_string().ends_with("is empty, expected one JSON object a line"));
 }
 
