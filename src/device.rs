@@ -1,13 +1,18 @@
 //! Devices by name. The only file that names backends.
 //!
-//! `cpu` is Burn's Flex backend; the other names exist in builds with the feature of that backend.
+//! `cpu` is Burn's Flex backend. The other names, `wgpu:0`, `vulkan:0`, `cuda:1` and so on, are the devices that a
+//! backend finds on this machine, counted from zero; each backend is a feature of this crate, and one binary may hold
+//! several. `wgpu` takes the graphics API that the machine has and WGSL shaders; `vulkan`, `metal` and `webgpu` insist
+//! on theirs.
 
-use burn::tensor::Device;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+
+use burn::tensor::{Device, Tensor};
 
 use crate::error::{Error, Problem, Result};
 
 /// Kinds of device that plans and stores know, whether or not this build has them.
-pub const KINDS: [&str; 6] = ["cpu", "wgpu", "vulkan", "metal", "cuda", "rocm"];
+pub const KINDS: [&str; 7] = ["cpu", "wgpu", "vulkan", "metal", "webgpu", "cuda", "rocm"];
 
 /// A device that this build can open.
 #[derive(Debug, Clone, PartialEq, Eq, serde::Serialize)]
@@ -23,37 +28,145 @@ pub fn kind(name: &str) -> &str {
     name.split(':').next().unwrap_or(name)
 }
 
-/// Opens a device by name, without autodiff; training asks for `.autodiff()` itself.
+/// Opens a device by name, without autodiff; training asks for `.autodiff()` itself. A number left out is 0.
 ///
 /// # Errors
 /// [`Kind::Device`](crate::error::Kind::Device) when the name is unknown, the backend is not compiled in, or the
-/// device is not there.
+/// device is not there or does not compute.
 pub fn open(name: &str) -> Result<Device> {
-    match name {
-        #[cfg(feature = "flex")]
-        "cpu" => Ok(Device::flex()),
-        _ => Err(Error::device(refusal(name))),
+    let found = found(kind(name)).ok_or_else(|| Error::device(absent(name)))?;
+    let index = match (kind(name), name.split_once(':')) {
+        (_, None) => Some(0),
+        ("cpu", Some(_)) => None,
+        (_, Some((_, index))) => index.parse().ok(),
+    };
+    let device = index.and_then(|index: usize| found.into_iter().nth(index));
+    let device = device.ok_or_else(|| Error::device(absent(name)))?;
+    match kind(name) {
+        "cpu" => Ok(device),
+        _ => check(name, device),
     }
 }
 
 /// The devices that this build can open on this machine.
 pub fn available() -> Vec<Available> {
-    let cpu = Available { name: "cpu".into(), description: "all cores, Burn's Flex backend, f32".into() };
-    match cfg!(feature = "flex") {
-        true => vec![cpu],
-        false => Vec::new(),
+    let of_kind = |kind: &'static str| {
+        let found = found(kind).unwrap_or_default().into_iter().enumerate();
+        found.map(move |(index, device)| match kind {
+            "cpu" => {
+                Available { name: kind.into(), description: "all cores, Burn's Flex backend, f32".into() }
+            }
+            _ => {
+                let title = identity(&device).map(|identity| identity.title);
+                let description = title.unwrap_or_else(|| "does not open".to_string());
+                Available { name: format!("{kind}:{index}"), description }
+            }
+        })
+    };
+    KINDS.into_iter().flat_map(of_kind).collect()
+}
+
+/// What the maker of a device calls it, and what its kernels are compiled for; `None` for the CPU and for what does not
+/// open.
+pub fn title(name: &str) -> Option<String> {
+    open(name).ok().and_then(|device| identity(&device)).map(|identity| identity.title)
+}
+
+/// The devices of a kind on this machine; `None` when this build lacks its backend.
+fn found(kind: &str) -> Option<Vec<Device>> {
+    #[cfg(any(feature = "wgpu", feature = "cuda", feature = "rocm"))]
+    use burn::tensor::DeviceType;
+    match kind {
+        #[cfg(feature = "flex")]
+        "cpu" => Some(vec![Device::flex()]),
+        #[cfg(feature = "wgpu")]
+        "wgpu" => Some(list(DeviceType::Wgpu)),
+        #[cfg(feature = "vulkan")]
+        "vulkan" => Some(list(DeviceType::Vulkan)),
+        #[cfg(feature = "metal")]
+        "metal" => Some(list(DeviceType::Metal)),
+        #[cfg(feature = "webgpu")]
+        "webgpu" => Some(list(DeviceType::WebGpu)),
+        #[cfg(feature = "cuda")]
+        "cuda" => Some(list(DeviceType::Cuda)),
+        #[cfg(feature = "rocm")]
+        "rocm" => Some(list(DeviceType::Rocm)),
+        _ => None,
     }
 }
 
-fn refusal(name: &str) -> Problem {
+/// A backend whose driver is not installed has no devices, whichever way it says so.
+#[cfg(any(feature = "wgpu", feature = "cuda", feature = "rocm"))]
+fn list(kind: burn::tensor::DeviceType) -> Vec<Device> {
+    quietly(|| Device::enumerate(kind).into_vec()).unwrap_or_default()
+}
+
+/// What a device is.
+struct Identity {
+    title: String,
+    /// No card, but a program on the CPU.
+    is_software: bool,
+}
+
+#[cfg(any(feature = "wgpu", feature = "cuda", feature = "rocm"))]
+fn identity(device: &Device) -> Option<Identity> {
+    let identity = quietly(|| device.identity()).ok().flatten()?;
+    let title = format!("{} ({})", identity.name, identity.fingerprint);
+    Some(Identity { title, is_software: identity.physical.is_none() })
+}
+
+#[cfg(not(any(feature = "wgpu", feature = "cuda", feature = "rocm")))]
+fn identity(_device: &Device) -> Option<Identity> {
+    None
+}
+
+/// The device, if it adds up.
+fn check(name: &str, device: Device) -> Result<Device> {
+    // With that feature Vulkan devices are given SPIR-V, of which Mesa's software device dies; WGSL is well there.
+    let spirv = cfg!(feature = "vulkan") && matches!(kind(name), "wgpu" | "vulkan");
+    if spirv && identity(&device).is_some_and(|identity| identity.is_software) {
+        let problem = Problem::new(format!("{name} is a software device, which SPIR-V shaders may crash"));
+        let remedy = "use cpu, or a build with --features wgpu and without vulkan";
+        return Err(Error::device(problem.key("--device").remedy(remedy)));
+    }
+    let adds = quietly(|| Tensor::<1>::ones([64], &device).sum().into_scalar::<f32>());
+    let cause = match adds {
+        Ok(64.0) => return Ok(device),
+        Ok(sum) => format!("a sum of 64 ones is {sum}"),
+        Err(panic) => panic,
+    };
+    let problem = Problem::new(format!("the device {name} does not compute: {cause}"));
+    Err(Error::device(
+        problem.key("--device").remedy("zoo doctor says what the machine has; check its driver"),
+    ))
+}
+
+/// What `f` gives, or the words with which it panicked: drivers that are missing or broken are met as panics.
+fn quietly<T>(f: impl FnOnce() -> T) -> std::result::Result<T, String> {
+    let hook = std::panic::take_hook();
+    std::panic::set_hook(Box::new(|_| {}));
+    let result = catch_unwind(AssertUnwindSafe(f));
+    std::panic::set_hook(hook);
+    result.map_err(|panic| {
+        let text = panic.downcast_ref::<String>().map(String::as_str);
+        text.or(panic.downcast_ref::<&str>().copied()).unwrap_or("a panic without words").to_string()
+    })
+}
+
+fn absent(name: &str) -> Problem {
     let names: Vec<String> = available().into_iter().map(|device| device.name).collect();
-    let problem = Problem::new(format!("no device \"{name}\"")).key("--device");
-    match KINDS.contains(&kind(name)) {
-        true => problem.expected(format!("one of {}", names.join(", "))).remedy(format!(
-            "this build has no backend for {}; see the README's table of backends",
-            kind(name)
+    let kind = kind(name);
+    let problem = Problem::new(format!("no device \"{name}\""))
+        .key("--device")
+        .expected(format!("one of {}", names.join(", ")));
+    match found(kind) {
+        None if KINDS.contains(&kind) => problem.remedy(format!(
+            "this build lacks that backend: build with --features {kind} (README, Backends)"
         )),
-        false => problem.expected(format!("one of {}", names.join(", "))),
+        Some(found) if found.is_empty() => {
+            problem.remedy(format!("this build has the backend, and found no {kind} device and driver here"))
+        }
+        _ => problem,
     }
 }
 
@@ -63,13 +176,29 @@ mod tests {
 
     #[test]
     fn a_device_that_is_not_there_is_named_with_those_that_are() {
-        let error = open("gpu9").unwrap_err();
+        for name in ["gpu9", "cpu:1", "wgpu:99", "wgpu:-1", ":", ""] {
+            let error = open(name).unwrap_err();
+            assert_eq!(error.exit_code(), 69);
+            assert!(error.to_string().contains("one of cpu"), "{error}");
+        }
+    }
+
+    #[test]
+    #[cfg(not(feature = "cuda"))]
+    fn a_backend_that_is_not_compiled_in_is_named_by_its_feature() {
+        let error = open("cuda:1").unwrap_err();
         assert_eq!(error.exit_code(), 69);
-        assert!(error.to_string().contains("one of cpu"), "{error}");
+        assert!(error.to_string().contains("--features cuda"), "{error}");
     }
 
     #[test]
     fn the_kind_of_a_device_is_its_name_without_the_number() {
         assert_eq!((kind("cuda:1"), kind("cpu")), ("cuda", "cpu"));
+    }
+
+    #[test]
+    fn a_panic_becomes_its_words() {
+        assert_eq!(quietly(|| -> u8 { panic!("no {}", "driver") }), Err("no driver".to_string()));
+        assert_eq!(quietly(|| 3), Ok(3));
     }
 }

@@ -70,12 +70,17 @@ impl Bench {
         Ok(json)
     }
 
-    /// One core alone, then all cores as one run and as one run per core.
+    /// One core alone, then all cores as one run and as one run per core. Other devices do a run at a time.
     fn shape(&self, shape: &Shape) -> Result<Json> {
-        let cores = std::thread::available_parallelism().map_or(1, |n| n.get());
+        let cores = match device::kind(&self.device) {
+            "cpu" => std::thread::available_parallelism().map_or(1, |n| n.get()),
+            _ => 1,
+        };
         let one = self.children(shape, 1, 1)?;
-        let all = self.children(shape, cores, 1)?;
-        let each = self.children(shape, 1, cores)?;
+        let (all, each) = match cores {
+            1 => (one.clone(), one.clone()),
+            _ => (self.children(shape, cores, 1)?, self.children(shape, 1, cores)?),
+        };
         let tokens =
             |speeds: &[(Speed, Json)]| speeds.iter().map(|(speed, _)| speed.tokens_per_second).sum::<f64>();
         let (speed, json) = &one[0];

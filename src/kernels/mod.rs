@@ -35,6 +35,17 @@ pub use linear::{linear, linear_add};
 pub use norm::{layer_norm, rms_norm};
 pub use rope::{Rope, rope};
 
+/// The form that kernels in f32 take on a device: fast on the CPU if the machine can, else the reference.
+pub fn level_on(device: &burn::tensor::Device) -> Level {
+    #[cfg(feature = "flex")]
+    return flex::level_on(device);
+    #[cfg(not(feature = "flex"))]
+    return {
+        let _ = device;
+        Level::Reference
+    };
+}
+
 /// For benches and parity checks: the plain tensor code behind each kernel, whatever the device.
 pub mod reference {
     pub use super::activation::reference::{activation, gated};

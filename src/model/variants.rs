@@ -23,6 +23,7 @@ use crate::layers::norm::NormConfig;
 use crate::layers::position::rope_scaling::{StretchConfig, YarnConfig};
 use crate::layers::position::{PositionConfig, RopeConfig, RopeScaling};
 use crate::layers::{Bias, Pass};
+use crate::training::{Optimizer, TrainingConfig};
 
 /// Vocabulary of the small models.
 pub const V: usize = 11;
@@ -269,4 +270,36 @@ fn ten_steps_down_the_gradient_are_ten_steps_down_the_loss() {
         }
         assert!(losses.is_sorted_by(|before, after| before > after), "{name}: {losses:?}");
     }
+}
+
+/// On a machine with another device than the CPU: `ZOO_TEST_DEVICE=wgpu:0 cargo test ... -- --ignored another_device`.
+#[test]
+#[ignore = "needs ZOO_TEST_DEVICE, a device beside the CPU"]
+fn every_choice_learns_on_another_device_as_on_the_cpu() {
+    const STEPS: usize = 20;
+    const TOLERANCE: f32 = 1e-4;
+    let name = std::env::var("ZOO_TEST_DEVICE").expect("ZOO_TEST_DEVICE names a device");
+    let (cpu, other) = (crate::device::open("cpu").unwrap(), crate::device::open(&name).unwrap());
+    let train = |config: &ModelConfig, device: &Device| {
+        let device = device.clone().autodiff();
+        let TrainingConfig { optimizer, clip, .. } = TrainingConfig::default();
+        let (mut model, mut optimizer) = (config.init(V, T, 3, &device), Optimizer::new(&optimizer, &clip));
+        let mut losses = Vec::new();
+        for _ in 0..STEPS {
+            let loss = loss(&model, &device);
+            losses.push(loss.clone().into_scalar::<f32>());
+            (model, _) = optimizer.step(model, loss.backward(), STEP).expect("gradients are finite");
+        }
+        losses
+    };
+    let mut failures = Vec::new();
+    for (choice, config) in all() {
+        let (here, there) = (train(&config, &cpu), train(&config, &other));
+        let apart = here.iter().zip(&there).map(|(a, b)| ((a - b) / a).abs()).fold(0.0, f32::max);
+        println!("{choice:<26}{:.4} -> {:.4}, at most {apart:.1e} apart", here[0], here[STEPS - 1]);
+        if apart.is_nan() || apart > TOLERANCE {
+            failures.push(choice);
+        }
+    }
+    assert_eq!(failures, [""; 0], "{name} and the CPU differ by more than {TOLERANCE:.0e}");
 }

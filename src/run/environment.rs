@@ -5,7 +5,8 @@ use std::path::Path;
 use sysinfo::{CpuRefreshKind, Disks, MemoryRefreshKind, RefreshKind, System};
 
 use super::record::Environment;
-use crate::kernels;
+use crate::device;
+use crate::kernels::{self, Level};
 
 /// Variable that says how many threads the kernels of a process use.
 pub const THREADS: &str = "RAYON_NUM_THREADS";
@@ -13,13 +14,17 @@ pub const THREADS: &str = "RAYON_NUM_THREADS";
 impl Environment {
     /// This process on `device` (`cpu`, `cuda:0`, ...), now.
     pub fn here(device: &str) -> Self {
-        let kind = device.split(':').next().unwrap_or(device);
+        let kind = device::kind(device);
+        let (kernels, processor) = match kind {
+            "cpu" => (kernels::level(), processor()),
+            _ => (Level::Reference, device::title(device).unwrap_or_else(|| "unknown".to_string())),
+        };
         Environment {
             version: env!("CARGO_PKG_VERSION").to_string(),
             commit: option_env!("ZOO_COMMIT").map(str::to_string),
             device: kind.to_string(),
-            kernels: kernels::level().name().to_string(),
-            processor: processor(),
+            kernels: kernels.name().to_string(),
+            processor,
             platform: format!("{} {}", std::env::consts::OS, std::env::consts::ARCH),
             threads: threads(),
             finished: now(),

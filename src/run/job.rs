@@ -55,7 +55,7 @@ fn next_token(task: &Task, watch: &mut Watch, device: &Device) -> Result<Outcome
             let begin = || begin_grown(task, &grown, device);
             train(&grown, task, device, begin, &mut probing)?
         }
-        None => train(&job, task, device, || begin(task), &mut probing)?,
+        None => train(&job, task, device, || begin(task, device), &mut probing)?,
     };
     let trained = match trained {
         Ok(trained) => trained,
@@ -105,12 +105,12 @@ pub(super) fn summary<M, D>(trained: &Trained<M, D>) -> TrainingSummary {
 }
 
 /// The state that the run goes on from: of all trunks the one that has come furthest.
-fn begin(task: &Task) -> Result<Option<Beginning>> {
+fn begin(task: &Task, device: &Device) -> Result<Option<Beginning>> {
     let mut furthest: Option<(Beginning, &Stage)> = None;
     for stage in &task.stages {
         match stage.part {
             Part::Trunk => {
-                let beginning = Beginning::read(&stage.run.file(CHECKPOINTS))?;
+                let beginning = Beginning::read(&stage.run.file(CHECKPOINTS), device)?;
                 let best = furthest.as_ref().map_or(0, |(beginning, _)| beginning.step);
                 if let Some(beginning) = beginning.filter(|beginning| beginning.step > best) {
                     furthest = Some((beginning, stage));
@@ -126,14 +126,14 @@ fn begin(task: &Task) -> Result<Option<Beginning>> {
 
 /// A trunk that was grown already; or the small model, grown now, which may never have been trained.
 fn begin_grown(task: &Task, grown: &Grown, device: &Device) -> Result<Option<Beginning>> {
-    let trunk = begin(task)?;
+    let trunk = begin(task, device)?;
     if trunk.is_some() {
         return Ok(trunk);
     }
     let small = match task.stages.iter().find(|stage| stage.part == Part::Small) {
         Some(stage) => {
             metrics::inherit(&stage.run.file(METRICS), &task.run.file(METRICS))?;
-            Beginning::read(&stage.run.file(CHECKPOINTS))?
+            Beginning::read(&stage.run.file(CHECKPOINTS), device)?
         }
         None => None,
     };

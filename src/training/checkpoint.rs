@@ -17,7 +17,7 @@ use super::meters::Meters;
 use super::optimizer::{Moments, Optimizer};
 use super::weights::{self, Weights};
 use crate::error::{Error, Problem, Result};
-use crate::kernels;
+use crate::kernels::{self, Level};
 
 /// Version of the format of `state.json`.
 const FORMAT: u32 = 1;
@@ -55,7 +55,8 @@ pub fn save<M: Module>(
     fs::create_dir_all(&hidden).map_err(|e| Error::io("create", &hidden, e))?;
     weights::write(&hidden.join("model.safetensors"), &weights::of(model), &[])?;
     weights::write(&hidden.join("optimizer.safetensors"), &optimizer.state(), &[])?;
-    let state = State { format: FORMAT, step, meters: *meters, kernels: kernels::level().name().to_string() };
+    let kernels = model.devices().first().map_or(Level::Reference, kernels::level_on).name().to_string();
+    let state = State { format: FORMAT, step, meters: *meters, kernels };
     let text = serde_json::to_string_pretty(&state).expect("a state of numbers is valid JSON");
     let path = hidden.join("state.json");
     fs::write(&path, text).map_err(|e| Error::io("write", &path, e))?;
@@ -82,22 +83,22 @@ pub struct Saved {
     pub moments: Weights,
 }
 
-/// Reads the newest checkpoint that is whole, and tells what is wrong with newer ones that are not.
+/// Reads the newest checkpoint that is whole, to go on from on `device`, and tells what is wrong with newer ones that are not.
 ///
 /// # Errors
 /// The folder cannot be read, or the checkpoint was made by a newer version or by another kernel level.
-pub fn latest(folder: &Path) -> Result<(Option<Saved>, Vec<Error>)> {
+pub fn latest(folder: &Path, device: &Device) -> Result<(Option<Saved>, Vec<Error>)> {
     let mut skipped = Vec::new();
     for path in list(folder)?.into_iter().rev() {
         match manifest::verify(&path) {
-            Ok(()) => return Ok((Some(read(&path)?), skipped)),
+            Ok(()) => return Ok((Some(read(&path, device)?), skipped)),
             Err(error) => skipped.push(error),
         }
     }
     Ok((None, skipped))
 }
 
-fn read(path: &Path) -> Result<Saved> {
+fn read(path: &Path, device: &Device) -> Result<Saved> {
     let file = path.join("state.json");
     let text = fs::read_to_string(&file).map_err(|e| Error::io("read", &file, e))?;
     let bad = |what: String| Error::data(Problem::new(format!("{}: {what}", file.display())));
@@ -105,11 +106,11 @@ fn read(path: &Path) -> Result<Saved> {
     if state.format > FORMAT {
         return Err(bad(format!("format {} of a newer version, this one reads {FORMAT}", state.format)));
     }
-    let level = kernels::level().name();
+    let level = kernels::level_on(device).name();
     if state.kernels != level {
         let got =
             format!("{} was made with {} kernels, this process uses {level}", path.display(), state.kernels);
-        let remedy = format!("resume with ABLATION_ZOO_KERNELS={}", state.kernels);
+        let remedy = format!("resume with {}={}", kernels::VARIABLE, state.kernels);
         return Err(Error::config(Problem::new(got).remedy(remedy)));
     }
     Ok(Saved {

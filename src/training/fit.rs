@@ -135,12 +135,12 @@ pub struct Beginning {
 }
 
 impl Beginning {
-    /// Where the run whose checkpoints are in `folder` stands; `None` when there is none that is whole.
+    /// Where the run whose checkpoints are in `folder` stands, to go on from on `device`; `None` when there is none that is whole.
     ///
     /// # Errors
     /// The folder cannot be read, or another kernel level or a newer version made the checkpoint.
-    pub fn read(folder: &Path) -> Result<Option<Self>> {
-        let (saved, _) = checkpoint::latest(folder)?;
+    pub fn read(folder: &Path, device: &Device) -> Result<Option<Self>> {
+        let (saved, _) = checkpoint::latest(folder, device)?;
         Ok(saved.map(|saved| Beginning {
             model: saved.model,
             moments: Some(saved.moments),
@@ -250,7 +250,7 @@ impl<'a, O: Objective> Run<'a, O> {
         let mut model = objective.start(&device)?;
         let mut optimizer = objective.optimizer();
         let (mut step, mut meters) = (0, Meters::default());
-        let (saved, skipped) = checkpoint::latest(checkpoints)?;
+        let (saved, skipped) = checkpoint::latest(checkpoints, &device)?;
         skipped.iter().for_each(|error| observer.warns(error));
         if let Some(saved) = saved {
             (step, meters) = (saved.state.step, saved.state.meters);
@@ -429,21 +429,41 @@ mod tests {
         }
     }
 
-    #[test]
-    fn a_run_cut_anywhere_ends_with_the_same_bits() {
-        let setup = Setup::new();
+    /// Trains once to the end, and once for each step with a stop after it.
+    fn cut_anywhere(name: &str, setup: &Setup, steps: u64) {
         let whole_folder = tempfile::tempdir().unwrap();
         let mut whole_record = Recorder::default();
-        let whole = finished(train(&setup, whole_folder.path(), &mut whole_record));
-        for cut in 1..STEPS {
+        let whole = finished(train(setup, whole_folder.path(), &mut whole_record));
+        for cut in 1..steps {
             let folder = tempfile::tempdir().unwrap();
             let mut record = Recorder { stop_after: Some(cut), ..Recorder::default() };
-            assert!(matches!(train(&setup, folder.path(), &mut record), Outcome::Stopped));
+            assert!(matches!(train(setup, folder.path(), &mut record), Outcome::Stopped));
             record.stop_after = None;
-            let resumed = finished(train(&setup, folder.path(), &mut record));
-            assert_eq!(weights::of(&resumed.model), weights::of(&whole.model), "cut after step {cut}");
-            assert_eq!(record.metrics, whole_record.metrics, "cut after step {cut}");
+            let resumed = finished(train(setup, folder.path(), &mut record));
+            assert_eq!(
+                weights::of(&resumed.model),
+                weights::of(&whole.model),
+                "{name}, cut after step {cut}"
+            );
+            assert_eq!(record.metrics, whole_record.metrics, "{name}, cut after step {cut}");
             assert_eq!(resumed.meters.tokens, whole.meters.tokens);
+        }
+    }
+
+    #[test]
+    fn a_run_cut_anywhere_ends_with_the_same_bits() {
+        cut_anywhere("plain", &Setup::new(), STEPS);
+    }
+
+    /// `ZOO_TORTURE=1` does 50 steps of each; docs/reliability.md has its last result.
+    #[test]
+    fn every_choice_of_the_zoo_cut_anywhere_ends_with_the_same_bits() {
+        let steps = if std::env::var_os("ZOO_TORTURE").is_some() { 50 } else { 3 };
+        for (name, model) in crate::model::variants::all() {
+            let mut setup = Setup { model, ..Setup::new() };
+            setup.training.length = Length::Steps(Count { count: steps });
+            setup.training.schedule = ScheduleConfig::Constant(ConstantConfig { warmup_steps: 1 });
+            cut_anywhere(name, &setup, steps);
         }
     }
 
@@ -460,7 +480,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         train(&trunk, folder.path(), &mut Recorder::default());
         let device = crate::device::open("cpu").unwrap();
-        let (own, begin) = (tempfile::tempdir().unwrap(), || Beginning::read(folder.path()));
+        let (own, begin) = (tempfile::tempdir().unwrap(), || Beginning::read(folder.path(), &device));
         let branch = fit_from(&setup.job(), &device, own.path(), begin, &mut Recorder::default()).unwrap();
         let branch = finished(branch);
         assert_eq!(weights::of(&branch.model), weights::of(&whole.model));
@@ -473,7 +493,7 @@ mod tests {
         let (setup, folder) = (Setup::new(), tempfile::tempdir().unwrap());
         let whole = finished(train(&setup, folder.path(), &mut Recorder::default()));
         let device = crate::device::open("cpu").unwrap();
-        let (own, begin) = (tempfile::tempdir().unwrap(), || Beginning::read(folder.path()));
+        let (own, begin) = (tempfile::tempdir().unwrap(), || Beginning::read(folder.path(), &device));
         let again = fit_from(&setup.job(), &device, own.path(), begin, &mut Recorder::default()).unwrap();
         let again = finished(again);
         assert_eq!(weights::of(&again.model), weights::of(&whole.model));
@@ -507,7 +527,7 @@ mod tests {
         let device = crate::device::open("cpu").unwrap();
         let error = fit(&setup.job(), &device, folder.path(), &mut Silent).unwrap_err();
         assert!(error.to_string().starts_with("step 1: the "), "{error}");
-        assert!(checkpoint::latest(folder.path()).unwrap().0.is_none(), "no checkpoint holds it");
+        assert!(checkpoint::latest(folder.path(), &device).unwrap().0.is_none(), "no checkpoint holds it");
     }
 
     #[test]

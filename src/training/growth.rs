@@ -283,7 +283,7 @@ mod tests {
             let job = Job { model: &self.small, training: &training, ..self.job() };
             let folder = tempfile::tempdir().unwrap();
             fit_from(&job, &device(), folder.path(), || Ok(None), &mut Silent).unwrap();
-            Beginning::read(folder.path()).unwrap().unwrap()
+            Beginning::read(folder.path(), &device()).unwrap().unwrap()
         }
     }
 

@@ -40,7 +40,12 @@ use super::level::{Level, level};
 
 /// Whether a kernel on `x` takes its fast form.
 pub fn takes<const D: usize>(x: &Tensor<D>) -> bool {
-    x.dtype() == DType::F32 && level() != Level::Reference && x.device() == Device::flex()
+    x.dtype() == DType::F32 && level_on(&x.device()) != Level::Reference
+}
+
+/// The form that kernels in f32 take on a device.
+pub fn level_on(device: &Device) -> Level {
+    if *device == Device::flex() { level() } else { Level::Reference }
 }
 
 /// An operation of N float tensors with one output and its own backward.
