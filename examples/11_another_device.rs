@@ -2,7 +2,7 @@
 //!
 //! A model is a config; the device is an argument of `init`, and nothing in between knows which it is. This trains one
 //! plan for 20 steps on the CPU and on every other device that this build can open, and prints the losses side by
-//! side. They agree to five digits or so, not to the last bit: each device adds in an order of its own. With the
+//! side. They agree to six digits or so, not to the last bit: each device adds in an order of its own. With the
 //! default features there is the CPU alone, and its losses are compared with a second run of itself: equal bits.
 //!
 //! ```text
