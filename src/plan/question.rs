@@ -212,7 +212,10 @@ impl Question {
         let end = self.route.as_ref().map(|route| load(Shelf::Models, "walk.to", None, &route.to));
         match (model, dataset, end.transpose()) {
             (Ok(model), Ok(dataset), Ok(end)) => {
-                Ok(Layers { model, end, dataset, common: self.common.clone(), last: self.last.clone() })
+                let (common, last) = (self.common.clone(), self.last.clone());
+                let ends = self.route.as_ref().map(|route| route.ends.clone());
+                let [beside, other] = ends.unwrap_or_else(|| [Node::table(), Node::table()]);
+                Ok(Layers { model, dataset, common, beside, end: end.map(|end| (end, other)), last })
             }
             (model, dataset, end) => {
                 let errors = [model.err(), dataset.err(), end.err()].into_iter().flatten();

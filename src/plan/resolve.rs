@@ -90,9 +90,10 @@ pub fn resolve_single(presets: &Presets, request: &Request) -> Result<Resolved> 
             let mut problems = Vec::new();
             let layers = Layers {
                 model: parse(&presets.load(Shelf::Models, model)?)?,
-                end: None,
                 dataset: parse(&presets.load(Shelf::Datasets, dataset)?)?,
                 common: Node::table(),
+                beside: Node::table(),
+                end: None,
                 last: parse_sets(request.sets, &mut problems),
             };
             let size = request.size.map(|name| Named { name, node: None });
@@ -192,26 +193,30 @@ pub(super) fn model_layer(file: &Node, size: Option<Named>) -> Result<Node, Vec<
 #[derive(Clone)]
 pub(super) struct Layers {
     pub model: Node,
-    /// The model at the other end of a walk.
-    pub end: Option<Node>,
     pub dataset: Node,
     pub common: Node,
+    /// What an end of a walk has beside its model.
+    pub beside: Node,
+    /// The model at the other end of a walk, and what is beside it.
+    pub end: Option<(Node, Node)>,
     pub last: Vec<Node>,
 }
 
 impl Layers {
     /// The same for the other end of a walk, if there is one.
     pub fn other_end(&self) -> Option<Layers> {
-        self.end.as_ref().map(|end| Layers { model: end.clone(), ..self.clone() })
+        let end = self.end.clone();
+        end.map(|(model, beside)| Layers { model, beside, ..self.clone() })
     }
 
-    /// Defaults in code < model < its size row < dataset < common < arm < profile < `--set`.
+    /// Defaults in code < model < its size row < dataset < common < end of a walk < arm < profile < `--set`.
     pub fn lay(&self, size: Option<Named>, change: Option<&Change>) -> Result<Resolved, Vec<Problem>> {
         known_keys(&self.dataset, &[], &["data"])?;
         let mut tree = defaults();
         tree.merge(model_layer(&self.model, size)?);
         tree.merge(self.dataset.clone());
         tree.merge(self.common.clone());
+        tree.merge(self.beside.clone());
         change.iter().for_each(|change| tree.merge(change.overlay.clone()));
         self.last.iter().for_each(|last| tree.merge(last.clone()));
         Resolved::of(tree)

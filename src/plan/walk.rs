@@ -2,7 +2,8 @@
 //!
 //! The steps are what [`difference`] finds between the ends, in its units. Each is tried twice, added to the first end
 //! (an arm `FROM+STEP`) and removed from the second (`TO-STEP`), so that a step that only matters beside another one
-//! is seen as such. The first end is the control, the second an arm under its own name.
+//! is seen as such. The first end is the control, the second an arm under its own name. `[walk.ends.from]` and
+//! `[walk.ends.to]` give an end settings beside its model, for instance a tokenizer, which are steps as well.
 
 use std::collections::BTreeMap;
 
@@ -10,7 +11,7 @@ use serde::Deserialize;
 
 use super::arm::Held;
 use super::difference::{self, Difference};
-use super::keys::known_keys;
+use super::keys::{PLAN_KEYS, known_keys};
 use super::question::Draft;
 use super::reader;
 use super::resolve::{Layers, Named};
@@ -22,7 +23,7 @@ use crate::error::Problem;
 pub(super) const WALK: &str = "walk";
 
 /// Keys of `[walk]`.
-const KEYS: [&str; 5] = ["from", "to", "holds", "match", "together"];
+const KEYS: [&str; 6] = ["from", "to", "ends", "holds", "match", "together"];
 
 /// Tables that an arm differs in, left out of the name of a step.
 const OUTER: [&str; 2] = ["model", "block"];
@@ -34,6 +35,8 @@ pub(super) struct Route {
     pub from: String,
     /// The model that it ends at.
     pub to: String,
+    /// Settings of the two ends beside their models.
+    pub ends: [Node; 2],
     /// What every arm holds.
     pub held: Held,
     /// Steps of several differences.
@@ -95,6 +98,10 @@ impl Route {
         let node = settings.get(&[WALK])?;
         problems.extend(known_keys(node, &[WALK], &KEYS).err().into_iter().flatten());
         let held = Held::read(node, &[WALK], node.origin.as_ref(), problems);
+        if let Some(ends) = node.get(&["ends"]) {
+            problems.extend(known_keys(ends, &[WALK, "ends"], &["from", "to"]).err().into_iter().flatten());
+        }
+        let ends = ["from", "to"].map(|end| read_end(node, end, problems));
         let written: Written = match reader::read(&node.only(&["from", "to", "together"]), &[WALK]) {
             Ok(written) => written,
             Err(wrong) => {
@@ -112,7 +119,7 @@ impl Route {
         let together = written.together.into_iter();
         let together = together.map(|(name, keys)| Together { node: place(&name), name, keys }).collect();
         let complete = !written.from.is_empty() && !written.to.is_empty();
-        complete.then_some(Route { from: written.from, to: written.to, held, together })
+        complete.then_some(Route { from: written.from, to: written.to, ends, held, together })
     }
 }
 
@@ -211,6 +218,13 @@ impl Walk {
     }
 }
 
+/// What `[walk.ends.END]` says about the plan.
+fn read_end(walk: &Node, end: &str, problems: &mut Vec<Problem>) -> Node {
+    let Some(node) = walk.get(&["ends", end]) else { return Node::table() };
+    problems.extend(known_keys(node, &[WALK, "ends", end], &PLAN_KEYS).err().into_iter().flatten());
+    node.clone()
+}
+
 /// The differences as steps with their names: those that go together where the first of them stands, the rest alone.
 fn group(
     route: &Route,
@@ -273,6 +287,7 @@ fn label_of_model(name: &str) -> String {
 mod tests {
     use super::super::{Ablation, Presets};
     use super::*;
+    use crate::data::DataConfig;
 
     /// A folder with these models and an ablation `mine` that walks between them.
     fn walk(from: &str, to: &str, more: &str) -> crate::Result<Ablation> {
@@ -351,6 +366,32 @@ mod tests {
         let ablation = walk(from, to, held).unwrap();
         let control = ablation.arms[0].flops_per_token as f64;
         assert!(ablation.arms.iter().all(|arm| (arm.flops_per_token as f64 / control - 1.0).abs() < 0.005));
+    }
+
+    #[test]
+    fn what_an_end_has_beside_its_model_is_a_step_too() {
+        let beside = format!("{NOTHING}\nwalk.ends.from.data.people = 2048\nwalk.ends.to.training.batch = 4");
+        let ablation = walk("n_heads = 4", "n_heads = 2", &beside).unwrap();
+        let names: Vec<&str> = ablation.walks[0].steps.iter().map(|step| step.name.as_str()).collect();
+        assert_eq!(names, ["n-heads", "data-people", "training-batch"]);
+        let people = |name: &str| {
+            let arm = ablation.arms.iter().find(|arm| arm.name == name).unwrap();
+            match &arm.resolved.plan.data {
+                DataConfig::BioD(data) => data.people,
+                other => panic!("{other:?}"),
+            }
+        };
+        assert_eq!([people("control"), people("one+n-heads"), people("two-data-people")], [2048; 3]);
+        assert_ne!(people("two"), 2048);
+        assert_eq!(people("one+data-people"), people("two"));
+        for (ends, wrong) in [
+            ("walk.ends.form.data.people = 2048", "walk.ends.form: unknown key \"form\""),
+            ("walk.ends.to.size = \"mini\"", "walk.ends.to.size: unknown key \"size\""),
+            ("walk.ends.to.data.peple = 6", "did you mean \"people\"?"),
+        ] {
+            let said = problem("n_heads = 4", "n_heads = 2", &format!("{NOTHING}\n{ends}"));
+            assert!(said.contains(wrong), "{said}");
+        }
     }
 
     #[test]
