@@ -1,5 +1,9 @@
 //! The main job as its users meet it: run an ablation, read the answer, ask again.
 
+use ablation_zoo::model::weights;
+use ablation_zoo::plan::{Presets, Request, resolve_single};
+use ablation_zoo::training::{Job, Outcome, Silent, fit};
+
 use crate::program::Folder;
 
 /// Every step of the job, in seconds.
@@ -110,4 +114,38 @@ fn a_device_that_is_not_there_is_refused_before_anything_is_made() {
     let said = folder.zoo(&["run", "mlp", "--profile", "smoke", "--device", "cuda:0"]);
     assert_eq!(said.code, 69, "{}", said.err);
     assert!(!folder.path().join("runs").exists());
+}
+
+/// The program looks at the model on the way (its probe), saves it and says things; none of it is in the weights.
+#[test]
+fn what_the_program_trains_the_library_trains_bit_for_bit() {
+    let sets = ["data.people=64", "training.schedule.warmup_steps=5"].map(str::to_string);
+    let folder = Folder::new();
+    let mut args = vec!["train", "gpt2:micro", "biod", "--seed", "3", "--json", "--quiet"];
+    sets.iter().for_each(|set| args.extend(["--set", set]));
+    let run = folder.json(&args)["run"].as_str().unwrap().to_string();
+    let run = folder.path().join("runs").join(run);
+    let metrics = std::fs::read_to_string(run.join("metrics.jsonl")).unwrap();
+    assert!(
+        metrics.contains("\"probe\":-") || metrics.contains("\"probe\":0"),
+        "it was looked at: {metrics}"
+    );
+
+    let request = Request {
+        model: Some("gpt2"),
+        size: Some("micro"),
+        dataset: Some("biod"),
+        sets: &sets,
+        seed: 3,
+        ..Request::default()
+    };
+    let plan = resolve_single(&Presets::at("/nowhere"), &request).unwrap().plan;
+    let job = Job { model: &plan.model, data: &plan.data, training: &plan.training, seed: plan.seed };
+    let checkpoints = tempfile::tempdir().unwrap();
+    let device = ablation_zoo::device::open("cpu").unwrap();
+    let Outcome::Finished(trained) = fit(&job, &device, checkpoints.path(), &mut Silent).unwrap() else {
+        panic!("nobody asked it to stop")
+    };
+    let (saved, _) = weights::read(&run.join("model.safetensors")).unwrap();
+    assert_eq!(weights::of(&trained.model), saved);
 }

@@ -1,6 +1,7 @@
 //! `zoo fit` as its users meet it: files of numbers in, an answer, figures and JSON out.
 
 use crate::program::Folder;
+use crate::schema::assert_fits;
 
 /// Losses by hours at which the big model leads from 20 to 100 hours.
 fn race() -> Folder {
@@ -27,6 +28,7 @@ fn a_race_finds_the_comeback_draws_it_and_says_so_in_json() {
         assert!(folder.path().join("figures").join(file).is_file(), "{file}");
     }
     let json = folder.json(&["fit", "race", "net-1M.csv", "net-2M.csv", "--replicates", "40", "--json"]);
+    assert_fits(&folder, "fit-race", &json);
     let crossings = json["heats"][0]["pairs"][0]["crossings"].as_array().unwrap();
     for (crossing, truth) in crossings.iter().zip([20.0, 100.0]) {
         let at = |key: &str| crossing["at"][key].as_f64().unwrap();
@@ -130,6 +132,7 @@ fn a_scaling_law_is_found_again_and_says_what_it_cannot_know() {
     let folder = points();
     let args = ["fit", "scaling", "points.csv", "--replicates", "40", "--held-out", "1e21"];
     let json = folder.json(&[&args[..], &["--json", "--out", "figures"]].concat());
+    assert_fits(&folder, "fit-scaling", &json);
     let approach = |name: &str| {
         json["approaches"]
             .as_array()
@@ -189,6 +192,7 @@ fn a_law_of_mixtures_is_judged_on_mixtures_that_it_has_not_seen() {
     folder.write("m.csv", &text).write("off.csv", &text.replace("0.2,0.3,0.5", "0.2,0.3,0.1"));
     folder.write("missing.csv", &text.replace("share_c", "part_c"));
     let json = folder.json(&["fit", "mixture", "m.csv", "--at-zero", "drop", "--json", "--out", "figures"]);
+    assert_fits(&folder, "fit-mixture", &json);
     assert_eq!(json["laws"][0]["name"], "own share");
     assert!(json["laws"][0]["r2"].as_f64().unwrap() > 0.999);
     assert!(json["optima"][0]["numeric_difference"].as_f64().unwrap().abs() < 1e-6);
@@ -222,6 +226,7 @@ fn runs_race_by_every_axis_and_anneal_apart() {
     let folder = Folder::new();
     folder.ask(&["run", "race", "--profile", "smoke", "--quiet"]);
     let json = folder.json(&["fit", "race", "race", "--profile", "smoke", "--replicates", "20", "--json"]);
+    assert_fits(&folder, "fit-race", &json);
     let heats = json["heats"].as_array().unwrap();
     for axis in ["hours", "flops", "six-nd", "tokens"] {
         for schedule in ["cosine", "wsd"] {

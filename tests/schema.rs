@@ -72,7 +72,7 @@ fn wrong_keys(schema: &Json, table: &Map<String, Json>, at: &str) -> Vec<String>
     found
 }
 
-fn assert_fits(folder: &Folder, name: &str, value: &Json) {
+pub fn assert_fits(folder: &Folder, name: &str, value: &Json) {
     let found = wrong(&folder.json(&["schema", name]), value, name);
     assert!(found.is_empty(), "{found:#?}");
 }
