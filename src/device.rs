@@ -31,9 +31,22 @@ pub fn kind(name: &str) -> &str {
 /// Opens a device by name, without autodiff; training asks for `.autodiff()` itself. A number left out is 0.
 ///
 /// # Errors
-/// [`Kind::Device`](crate::error::Kind::Device) when the name is unknown, the backend is not compiled in, or the
-/// device is not there or does not compute.
+/// As [`find`], or the device does not compute.
 pub fn open(name: &str) -> Result<Device> {
+    let device = look_up(name)?;
+    if kind(name) == "cpu" { Ok(device) } else { check(name, device) }
+}
+
+/// Whether there is a device of that name. It is not opened: who only starts others takes none of its memory.
+///
+/// # Errors
+/// [`Kind::Device`](crate::error::Kind::Device) when the name is unknown, the backend is not compiled in, or the
+/// device is not there.
+pub fn find(name: &str) -> Result<()> {
+    look_up(name).map(drop)
+}
+
+fn look_up(name: &str) -> Result<Device> {
     let found = found(kind(name)).ok_or_else(|| Error::device(absent(name)))?;
     let index = match (kind(name), name.split_once(':')) {
         (_, None) => Some(0),
@@ -41,29 +54,31 @@ pub fn open(name: &str) -> Result<Device> {
         (_, Some((_, index))) => index.parse().ok(),
     };
     let device = index.and_then(|index: usize| found.into_iter().nth(index));
-    let device = device.ok_or_else(|| Error::device(absent(name)))?;
-    match kind(name) {
-        "cpu" => Ok(device),
-        _ => check(name, device),
-    }
+    device.ok_or_else(|| Error::device(absent(name)))
 }
 
 /// The devices that this build can open on this machine.
 pub fn available() -> Vec<Available> {
-    let of_kind = |kind: &'static str| {
+    let describe = |(name, device): (String, Device)| {
+        let title = identity(&device).map(|identity| identity.title);
+        let description = match name.as_str() {
+            "cpu" => "all cores, Burn's Flex backend, f32".to_string(),
+            _ => title.unwrap_or_else(|| "does not open".to_string()),
+        };
+        Available { name, description }
+    };
+    all().map(describe).collect()
+}
+
+/// All devices of this build on this machine, unopened, with their names.
+fn all() -> impl Iterator<Item = (String, Device)> {
+    KINDS.into_iter().flat_map(|kind| {
         let found = found(kind).unwrap_or_default().into_iter().enumerate();
         found.map(move |(index, device)| match kind {
-            "cpu" => {
-                Available { name: kind.into(), description: "all cores, Burn's Flex backend, f32".into() }
-            }
-            _ => {
-                let title = identity(&device).map(|identity| identity.title);
-                let description = title.unwrap_or_else(|| "does not open".to_string());
-                Available { name: format!("{kind}:{index}"), description }
-            }
+            "cpu" => (kind.to_string(), device),
+            _ => (format!("{kind}:{index}"), device),
         })
-    };
-    KINDS.into_iter().flat_map(of_kind).collect()
+    })
 }
 
 /// What the maker of a device calls it, and what its kernels are compiled for; `None` for the CPU and for what does not
@@ -154,7 +169,7 @@ fn quietly<T>(f: impl FnOnce() -> T) -> std::result::Result<T, String> {
 }
 
 fn absent(name: &str) -> Problem {
-    let names: Vec<String> = available().into_iter().map(|device| device.name).collect();
+    let names: Vec<String> = all().map(|(name, _)| name).collect();
     let kind = kind(name);
     let problem = Problem::new(format!("no device \"{name}\""))
         .key("--device")

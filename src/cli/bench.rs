@@ -49,7 +49,7 @@ impl Bench {
         if self.single {
             return output::print_json(&self.here(&shapes[0])?);
         }
-        device::open(&self.device)?;
+        device::find(&self.device)?;
         let mut rows = Vec::new();
         for shape in &shapes {
             rows.push(self.shape(shape)?);

@@ -59,7 +59,7 @@ impl ExecuteArgs {
         diverged: Diverged,
         next: impl FnMut(&Store) -> Result<Vec<WantedRun>>,
     ) -> Result<Summary> {
-        device::open(&self.device)?;
+        device::find(&self.device)?;
         let store = self.store.create()?;
         let new = Executor::new(&self.device, DTYPE)?;
         let executor = Executor {
