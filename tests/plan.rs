@@ -167,7 +167,7 @@ const NO_PLAIN_MLP: &[&str] = &["gpt2-moe", "gpt2-none", "mixtral"];
 
 /// Arms that change a setting which some models do not have: an MLP's of an absent one or of experts, the offset of an
 /// RMSNorm, the angles of learned positions, the input of an absent MLP; and one expert of eight where the gate weighs two against each other.
-const NOT_FOR: [(&str, &[&str]); 15] = [
+const NOT_FOR: [(&str, &[&str]); 16] = [
     ("architecture-1000:quarter", NO_PLAIN_MLP),
     ("capacity-1000:deep", NO_PLAIN_MLP),
     ("capacity-1000:shallow", NO_PLAIN_MLP),
@@ -177,6 +177,7 @@ const NOT_FOR: [(&str, &[&str]); 15] = [
     ("cepe:linear", &["gpt2-learned", "gpt2-none"]),
     ("cepe:yarn", &["gpt2-learned", "gpt2-none"]),
     ("cepe:replug", &["gpt2-none"]),
+    ("cepe:ceped", &["gpt2-none"]),
     ("gate:silu", NO_PLAIN_MLP),
     ("heads:single-wide", NO_PLAIN_MLP),
     ("mlp:quarter", NO_PLAIN_MLP),

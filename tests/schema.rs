@@ -122,6 +122,7 @@ fn every_command_prints_what_its_schema_says() {
         ("devices", &["devices"]),
         ("doctor", &["doctor"]),
         ("bench", &["bench", "--shape", "Q", "--seconds", "0.05"]),
+        ("bench", &["bench", "--context", "1024", "--seconds", "0.01"]),
     ];
     for (name, args) in commands {
         assert_fits(&folder, name, &folder.json(&[args, &["--json"][..]].concat()));

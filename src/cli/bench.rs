@@ -1,4 +1,4 @@
-//! `zoo bench`: tokens per second of a training step, on one core, on all, and as one run per core.
+//! `zoo bench`: tokens per second of a training step, on one core, on all, and as one run per core; or of reading.
 
 use std::process::{Command, Stdio};
 use std::time::Duration;
@@ -10,12 +10,13 @@ use ablation_zoo::{Result, device, kernels};
 use clap::Args;
 use serde_json::{Value as Json, json};
 
+use super::reading::ReadingBench;
 use super::{Format, output};
 
 /// Arguments of `zoo bench`.
 #[derive(Debug, Args)]
 #[command(
-    after_help = "Examples:\n  zoo bench\n  zoo bench --shape P --json\n\nbenches/README.md compares with PyTorch."
+    after_help = "Examples:\n  zoo bench\n  zoo bench --shape P --json\n  zoo bench --context 16384\n\nbenches/README.md compares with PyTorch."
 )]
 pub struct Bench {
     /// Only this shape: Q, S, P, M or L
@@ -27,6 +28,13 @@ pub struct Bench {
     /// Where to run
     #[arg(long, default_value = "cpu")]
     device: String,
+    /// Read instead of training: contexts of up to so many tokens, in a decoder's window, through an encoder, and chunk
+    /// by chunk
+    #[arg(long, value_name = "TOKENS", conflicts_with = "shape")]
+    context: Option<usize>,
+    /// Read in this way alone, in this process
+    #[arg(long, hide = true, requires = "context")]
+    way: Option<String>,
     /// Measure in this process alone
     #[arg(long, hide = true)]
     single: bool,
@@ -41,6 +49,10 @@ impl Bench {
             let problem =
                 Problem::new(self.seconds.to_string()).key("--seconds").expected("above 0, at most 3600");
             return Err(Error::config(problem));
+        }
+        if let Some(context) = self.context {
+            let (way, device) = (self.way.as_deref(), &self.device);
+            return ReadingBench { context, way, seconds: self.seconds, device }.run(self.format.json);
         }
         let shapes = match &self.shape {
             Some(name) => vec![Shape::named(name)?],

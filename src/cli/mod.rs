@@ -21,6 +21,7 @@ mod output;
 mod picture;
 mod plan;
 mod problems;
+mod reading;
 mod report;
 mod retry;
 mod rounding;

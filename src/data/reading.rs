@@ -19,6 +19,8 @@ pub(super) const END_OF_TEXT: u32 = 0;
 const QUESTION: u32 = 1;
 /// Symbols in a sentence: two of the name, attribute, value.
 const SENTENCE: usize = 4;
+/// Symbols in a question with its answer.
+const QUESTION_LEN: usize = 1 + SENTENCE;
 /// One name in so many is kept for exams.
 const KEPT: u64 = 4;
 
@@ -115,7 +117,7 @@ impl ReadingConfig {
     }
 
     pub(super) fn seq_len(&self) -> usize {
-        self.biographies as usize * self.chunk_len() + self.questions as usize * (SENTENCE + 1)
+        self.biographies as usize * self.chunk_len() + self.questions as usize * QUESTION_LEN
     }
 
     /// Tokens of a biography.
@@ -125,7 +127,7 @@ impl ReadingConfig {
 
     /// Tokens of a row that holds questions alone.
     pub fn questions_len(&self) -> usize {
-        1 + self.questions as usize * (SENTENCE + 1)
+        1 + self.questions as usize * QUESTION_LEN
     }
 
     /// The same rows with nothing in them but one biography: what an encoder of chunks is trained on.
@@ -136,6 +138,11 @@ impl ReadingConfig {
     /// The most chunks that can be told apart by their names.
     pub fn max_chunks(&self) -> u64 {
         self.n_names(Names::Kept)
+    }
+
+    /// The most chunks in as many tokens as a row has that leave room for a question behind them.
+    pub fn chunks_before_a_question(&self) -> u64 {
+        (self.seq_len().saturating_sub(QUESTION_LEN) / self.chunk_len()) as u64
     }
 
     /// Tokens as words: `n1.17` is word 17 of the first part of a name, `a3` an attribute, `v5` a value.
@@ -268,6 +275,31 @@ impl Reading {
         chunks.swap(0, gold as usize);
         let mut question = Vec::new();
         self.write_question(&people.swap_remove(0), attribute, &mut question);
+        let answer = question.pop().expect("a question ends with its answer");
+        Exam { chunks, question, answer }
+    }
+
+    /// Question number `index` about somebody whose biography is `relevant` of `n_chunks` chunks, its sentences in another
+    /// order in each; the others are about others, and all stand in any order. The same question is asked whatever
+    /// `relevant` is.
+    ///
+    /// # Panics
+    /// If there are more chunks than kept names, or `relevant` is 0 or above `n_chunks`.
+    pub fn repeated_exam(&self, index: u64, n_chunks: u64, relevant: u64) -> Exam {
+        assert!((1..=n_chunks).contains(&relevant), "{relevant} relevant chunks of {n_chunks}");
+        let mut draws = self.exams.at(index);
+        let attribute = draws.below(self.config.attributes);
+        let people = self.strangers(1 + n_chunks - relevant, Names::Kept, &mut draws);
+        let mut chunk = |person| {
+            let mut chunk = Vec::new();
+            self.write_biography(person, &mut draws, &mut chunk);
+            chunk
+        };
+        let same = std::iter::repeat_n(&people[0], relevant as usize);
+        let mut chunks: Vec<Vec<u32>> = same.chain(&people[1..]).map(&mut chunk).collect();
+        draws.shuffle(&mut chunks);
+        let mut question = Vec::new();
+        self.write_question(&people[0], attribute, &mut question);
         let answer = question.pop().expect("a question ends with its answer");
         Exam { chunks, question, answer }
     }
@@ -413,6 +445,21 @@ mod tests {
             told.push(exam.answer);
             assert!(sentences(&exam.chunks[index as usize % 9]).contains(&told));
             assert_eq!(data.exam(index, 9, 0).answer, exam.answer);
+        }
+    }
+
+    #[test]
+    fn as_many_chunks_hold_the_answer_as_are_relevant() {
+        let data = config().open(3);
+        for (index, relevant) in (0..20).zip((1..=5).cycle()) {
+            let exam = data.repeated_exam(index, 5, relevant);
+            let mut told = exam.question[1..].to_vec();
+            told.push(exam.answer);
+            let holds = |chunk: &&Vec<u32>| sentences(chunk).contains(&told);
+            assert_eq!((exam.chunks.len(), exam.chunks.iter().filter(holds).count()), (5, relevant as usize));
+            let names: HashSet<_> = exam.chunks.iter().map(|chunk| name(&chunk[1..])).collect();
+            assert_eq!(names.len() as u64, 6 - relevant);
+            assert_eq!(data.repeated_exam(index, 5, 1).question, exam.question);
         }
     }
 

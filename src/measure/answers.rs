@@ -1,5 +1,5 @@
 //! Questions about strangers: how many answers are right, and how surprising the right ones are, by the number of chunks
-//! that there are to read and by the place of the one that matters.
+//! that there are to read, by the place of the one that matters, and by how many of them hold the answer.
 
 use std::time::Instant;
 
@@ -40,6 +40,20 @@ pub struct Answers {
     pub judged_by: u64,
     /// By the number of chunks, ascending.
     pub points: Vec<AnswerPoint>,
+    /// At that number, by how many of the chunks hold the answer, ascending.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub relevant: Vec<RelevantPoint>,
+}
+
+/// What came of questions with so many chunks that hold the answer among as many as the run is judged by.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct RelevantPoint {
+    /// Chunks that hold the answer.
+    pub relevant: u64,
+    /// Share of answers that are right.
+    pub accuracy: f64,
+    /// Mean of `-ln p` of the right answer.
+    pub nats: f64,
 }
 
 /// What came of questions with so many chunks.
@@ -59,6 +73,10 @@ pub struct AnswerPoint {
     pub nats: f64,
     /// Accuracy by the quarter of the context in which the answer stands; empty for fewer than four chunks.
     pub by_quarter: Vec<f64>,
+    /// Mean of `KL(teacher || reader)` in the place of the answer, in nats: the teacher is the decoder of an encoder's
+    /// reader with the chunks in its own window. Only where they fit.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub teacher_nats: Option<f64>,
     /// Tokens of context read per second, in batches.
     pub tokens_per_second: f64,
 }
@@ -84,12 +102,25 @@ impl Default for ExamConfig {
 impl ExamConfig {
     /// The numbers of chunks, ascending.
     pub fn sizes(&self) -> Vec<u64> {
-        let powers = (0..).map(|i| 1 << i).take_while(|&n| n <= self.most_chunks);
-        let mut sizes: Vec<u64> = powers.chain([self.most_chunks, self.judged_by]).collect();
-        sizes.sort_unstable();
-        sizes.dedup();
-        sizes
+        ascending(powers(self.most_chunks).chain([self.most_chunks, self.judged_by]))
     }
+
+    /// How many of the chunks that a run is judged by hold the answer, ascending.
+    fn relevant(&self) -> Vec<u64> {
+        ascending(powers(self.judged_by).chain([self.judged_by]))
+    }
+}
+
+/// The powers of two up to `most`.
+fn powers(most: u64) -> impl Iterator<Item = u64> {
+    (0..).map(|i| 1 << i).take_while(move |&n| n <= most)
+}
+
+fn ascending(numbers: impl Iterator<Item = u64>) -> Vec<u64> {
+    let mut sorted: Vec<u64> = numbers.collect();
+    sorted.sort_unstable();
+    sorted.dedup();
+    sorted
 }
 
 /// Asks everything of `config`; `None` where the data asks no questions.
@@ -99,44 +130,115 @@ pub fn measure(reader: Reader, data: &Dataset, config: &ExamConfig, device: &Dev
     let points: Vec<AnswerPoint> = config.sizes().into_iter().map(point).collect();
     let judged = points.iter().find(|point| point.chunks == config.judged_by);
     let accuracy = judged.expect("the sizes hold the one that is judged by").accuracy;
-    Some(Answers { accuracy, judged_by: config.judged_by, points })
+    let relevant = |n| ask_repeated(reader, reading, config, n, device);
+    let relevant = match reader {
+        Reader::Alone(_) => Vec::new(),
+        Reader::Window(_) | Reader::Replug(_) | Reader::Encoder(_) => {
+            config.relevant().into_iter().map(relevant).collect()
+        }
+    };
+    Some(Answers { accuracy, judged_by: config.judged_by, points, relevant })
 }
 
 fn ask(reader: Reader, reading: &Reading, chunks: u64, questions: u64, device: &Device) -> AnswerPoint {
+    let exams: Vec<Exam> = (0..questions).map(|i| reading.exam(i, chunks, i % chunks)).collect();
     let start = Instant::now();
-    let (mut right, mut values, mut nats) = (0, 0, 0.0);
-    let mut quarters = [[0u64; 2]; QUARTERS];
+    let told = reader.answers(&exams, device);
+    let seconds = start.elapsed().as_secs_f64();
+    let marks = Marks::of(&exams, &told);
     let tokens = chunks * reading.chunk_len() as u64;
-    let per_pass = (TOKENS_PER_PASS as u64 / tokens).max(1);
-    for first in (0..questions).step_by(per_pass as usize) {
-        let indices = first..(first + per_pass).min(questions);
-        let exams: Vec<Exam> = indices.clone().map(|i| reading.exam(i, chunks, i % chunks)).collect();
-        for ((index, exam), logs) in indices.zip(&exams).zip(reader.log_shares(&exams, device)) {
-            let best =
-                logs.iter().enumerate().max_by(|a, b| a.1.total_cmp(b.1)).map_or(0, |(token, _)| token);
-            let is_right = best == exam.answer as usize;
-            let quarter = &mut quarters[((index % chunks) * QUARTERS as u64 / chunks) as usize];
-            *quarter = [quarter[0] + is_right as u64, quarter[1] + 1];
-            right += is_right as u64;
-            values += reading.is_value(best as u32) as u64;
-            nats -= logs[exam.answer as usize] as f64;
-        }
-    }
-    let share = |n: u64| n as f64 / questions as f64;
-    let by_quarter = quarters.iter().map(|[right, asked]| *right as f64 / *asked as f64).collect();
+    let is_value = |best: &&u32| reading.is_value(**best);
     AnswerPoint {
         chunks,
         tokens,
         questions,
-        accuracy: share(right),
-        format: share(values),
-        nats: nats / questions as f64,
-        by_quarter: if chunks < QUARTERS as u64 || questions < chunks { Vec::new() } else { by_quarter },
-        tokens_per_second: (tokens * questions) as f64 / start.elapsed().as_secs_f64(),
+        accuracy: marks.accuracy(),
+        format: marks.best.iter().filter(is_value).count() as f64 / questions as f64,
+        nats: marks.nats,
+        by_quarter: marks.by_quarter(chunks),
+        teacher_nats: reader.teacher(&exams).map(|teacher| mean_divergence(teacher, &exams, &told, device)),
+        tokens_per_second: (tokens * questions) as f64 / seconds,
     }
 }
 
-impl Reader<'_> {
+/// As many chunks as a run is judged by, `relevant` of them with the answer.
+fn ask_repeated(
+    reader: Reader,
+    reading: &Reading,
+    config: &ExamConfig,
+    relevant: u64,
+    device: &Device,
+) -> RelevantPoint {
+    let exam = |i| reading.repeated_exam(i, config.judged_by, relevant);
+    let exams: Vec<Exam> = (0..config.questions).map(exam).collect();
+    let marks = Marks::of(&exams, &reader.answers(&exams, device));
+    RelevantPoint { relevant, accuracy: marks.accuracy(), nats: marks.nats }
+}
+
+/// What became of each question.
+struct Marks {
+    /// The most probable token.
+    best: Vec<u32>,
+    /// Whether it is the answer.
+    right: Vec<bool>,
+    /// Mean of `-ln p` of the answer.
+    nats: f64,
+}
+
+impl Marks {
+    fn of(exams: &[Exam], told: &[Vec<f32>]) -> Self {
+        let best = |logs: &Vec<f32>| {
+            logs.iter().enumerate().max_by(|a, b| a.1.total_cmp(b.1)).map_or(0, |(token, _)| token as u32)
+        };
+        let best: Vec<u32> = told.iter().map(best).collect();
+        let right = exams.iter().zip(&best).map(|(exam, best)| exam.answer == *best).collect();
+        let nats: f64 = exams.iter().zip(told).map(|(exam, logs)| -logs[exam.answer as usize] as f64).sum();
+        Marks { best, right, nats: nats / exams.len() as f64 }
+    }
+
+    fn accuracy(&self) -> f64 {
+        self.right.iter().filter(|right| **right).count() as f64 / self.right.len() as f64
+    }
+
+    /// By the quarter in which the answer stands, if question number `i` has it in chunk `i` modulo `chunks`.
+    fn by_quarter(&self, chunks: u64) -> Vec<f64> {
+        if chunks < QUARTERS as u64 || (self.right.len() as u64) < chunks {
+            return Vec::new();
+        }
+        let mut quarters = [[0u64; 2]; QUARTERS];
+        for (index, right) in (0..).zip(&self.right) {
+            let [rights, asked] = &mut quarters[((index % chunks) * QUARTERS as u64 / chunks) as usize];
+            *rights += u64::from(*right);
+            *asked += 1;
+        }
+        quarters.iter().map(|[right, asked]| *right as f64 / *asked as f64).collect()
+    }
+}
+
+/// The mean of `KL(teacher || told)` over questions.
+fn mean_divergence(teacher: Reader, exams: &[Exam], told: &[Vec<f32>], device: &Device) -> f64 {
+    let taught = teacher.answers(exams, device);
+    let each = taught.iter().flatten().zip(told.iter().flatten());
+    let sum: f64 = each.map(|(p, q)| f64::from(p.exp()) * f64::from(p - q)).sum();
+    sum / exams.len() as f64
+}
+
+impl<'a> Reader<'a> {
+    /// Who reads the chunks of `exams` in the window of the same decoder, if an encoder reads them here and they fit.
+    fn teacher(&self, exams: &[Exam]) -> Option<Reader<'a>> {
+        let Reader::Encoder(model) = *self else { return None };
+        let exam = exams.first()?;
+        let tokens = exam.chunks.iter().map(Vec::len).sum::<usize>() + exam.question.len();
+        (tokens <= model.decoder.seq_len()).then_some(Reader::Window(&model.decoder))
+    }
+
+    /// As [`Reader::log_shares`], in batches.
+    pub(super) fn answers(&self, exams: &[Exam], device: &Device) -> Vec<Vec<f32>> {
+        let tokens = |exam: &Exam| exam.chunks.iter().map(Vec::len).sum::<usize>();
+        let per_pass = (TOKENS_PER_PASS / exams.first().map_or(1, tokens)).max(1);
+        exams.chunks(per_pass).flat_map(|some| self.log_shares(some, device)).collect()
+    }
+
     /// The logarithms of the probabilities of all tokens in the place of the answer, for questions with as many chunks
     /// each.
     fn log_shares(&self, exams: &[Exam], device: &Device) -> Vec<Vec<f32>> {
@@ -291,6 +393,44 @@ mod tests {
     }
 
     #[test]
+    fn an_encoder_is_measured_against_its_decoder_where_the_chunks_fit_its_window() {
+        let device = crate::device::open("cpu").unwrap();
+        let (data, dataset, _) = exams(1, 1);
+        let (config, decoder) = model(&data, &device);
+        let encoder = EncoderConfig { width: 0.3, depth: 0.5 };
+        let encoder = encoder.model(&config).init_encoder(dataset.vocab_size(), 17, 2, &device);
+        let output = CrossAttentionInit::Zero;
+        let joined =
+            ContextModel::join(&config, decoder.clone(), encoder, output, EncoderTraining::Trained, 2)
+                .unwrap();
+        let exam = ExamConfig { questions: 12, most_chunks: 4, judged_by: 4 };
+        let answers = |reader| measure(reader, &dataset, &exam, &device).unwrap();
+        let read = answers(Reader::Encoder(&joined));
+        let nats: Vec<_> = read.points.iter().map(|point| point.teacher_nats).collect();
+        assert!(nats[0].unwrap() > 0.0 && nats[1].unwrap() > 0.0, "{nats:?}");
+        assert_eq!(nats[2], None, "4 chunks of 17 in a window of 44");
+        assert_eq!(answers(Reader::Window(&decoder)).points[0].teacher_nats, None);
+        let reading = dataset.reading().unwrap();
+        let two: Vec<Exam> = (0..5).map(|i| reading.exam(i, 2, 0)).collect();
+        let window = Reader::Window(&decoder);
+        assert_eq!(mean_divergence(window, &two, &window.answers(&two, &device), &device), 0.0);
+    }
+
+    #[test]
+    fn a_divergence_is_the_mean_over_questions() {
+        let device = crate::device::open("cpu").unwrap();
+        let (data, _, exams) = exams(2, 1);
+        let (_, decoder) = model(&data, &device);
+        let taught = Reader::Window(&decoder).answers(&exams, &device);
+        let v = taught[0].len() as f32;
+        let uniform = vec![vec![-v.ln(); v as usize]; 2];
+        let expected = |logs: &[f32]| logs.iter().map(|p| p.exp() * (p + v.ln())).sum::<f32>();
+        let expected = (expected(&taught[0]) + expected(&taught[1])) / 2.0;
+        let found = mean_divergence(Reader::Window(&decoder), &exams, &uniform, &device);
+        assert!((found as f32 - expected).abs() < ROUNDING && expected > ROUNDING);
+    }
+
+    #[test]
     fn a_model_that_knows_nothing_is_right_by_chance() {
         let device = crate::device::open("cpu").unwrap();
         let (data, dataset, _) = exams(1, 1);
@@ -304,6 +444,7 @@ mod tests {
             [0, 0, 4, 4]
         );
         assert_eq!(answers.points[3].tokens, 8 * 17);
+        assert_eq!(answers.relevant.iter().map(|point| point.relevant).collect::<Vec<_>>(), [1, 2, 4]);
         let asked =
             |data: DataConfig| measure(Reader::Alone(&decoder), &data.open(0, 1).unwrap(), &config, &device);
         assert_eq!(asked(DataConfig::default()), None);

@@ -6,10 +6,11 @@ pub mod extraction;
 pub mod loss;
 pub mod proxies;
 pub mod quantize;
+pub mod reading_speed;
 pub mod record;
 pub mod speed;
 
-pub use answers::{AnswerPoint, Answers, ExamConfig};
+pub use answers::{AnswerPoint, Answers, ExamConfig, RelevantPoint};
 pub use extraction::{AttributeAnswers, Extraction};
 pub use quantize::QuantizeConfig;
 pub use record::{

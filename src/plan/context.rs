@@ -4,14 +4,14 @@ use super::Plan;
 use super::data_size::DataSize;
 use super::stages::{Parent, Part};
 use crate::Result;
-use crate::data::DataConfig;
+use crate::data::{DataConfig, ReadingConfig};
 use crate::error::Problem;
 use crate::layers::position::PositionConfig;
 use crate::measure::MeasureConfig;
 use crate::model::context::cross_attention;
 use crate::model::{FlopCount, ParamCount};
 use crate::training::context::{
-    ContextConfig, EncoderContext, Pretraining, Stage, StageTraining, StretchedConfig,
+    ContextConfig, DistillConfig, EncoderContext, Pretraining, Stage, StageTraining, StretchedConfig,
 };
 use crate::training::reading::{chunk_len, flops_per_row, row_len};
 use crate::training::{AdaptConfig, Prediction, TrainingConfig, Yardstick};
@@ -104,7 +104,8 @@ impl Plan {
             Stage::Read => (1 + context.chunks as usize).div_ceil(2),
             Stage::Copy => t.div_ceil(c),
         };
-        let exact = flops_per_row(&self.model, context, vocab_size, [t, chunks, c]) / t as u64;
+        let window = self.data.seq_len();
+        let exact = flops_per_row(&self.model, context, vocab_size, [t, chunks, c], window) / t as u64;
         Ok(FlopCount { exact, chinchilla: exact, ..own })
     }
 
@@ -221,6 +222,7 @@ fn check_encoder(plan: &Plan, context: &EncoderContext) -> Vec<Problem> {
     if data.questions == 0 {
         problems.push(Problem::new("rows without questions need no context").key("kind"));
     }
+    problems.extend(check_teacher(data, context));
     let mut stages = vec![("training", context.training)];
     if let Some(warm_up) = context.warm_up() {
         stages.push(("warm_up.training", warm_up.training));
@@ -244,6 +246,17 @@ fn check_encoder(plan: &Plan, context: &EncoderContext) -> Vec<Problem> {
     problems
 }
 
+/// Whoever teaches has read all chunks and at least one question.
+fn check_teacher(data: &ReadingConfig, context: &EncoderContext) -> Option<Problem> {
+    let DistillConfig::Teacher(_) = context.distill else { return None };
+    let room = data.chunks_before_a_question();
+    (context.chunks > room).then(|| {
+        let got = format!("{} chunks for a teacher that reads in its own window", context.chunks);
+        let expected = format!("at most {room}, which leave room for a question");
+        Problem::new(got).key("chunks").expected(expected).remedy("raise data.biographies or data.questions")
+    })
+}
+
 fn check_stretched(plan: &Plan, stretched: &StretchedConfig) -> Vec<Problem> {
     let mut problems = super::check::within("scaling", stretched.scaling.check());
     if !matches!(plan.model.block.mixer.position(), PositionConfig::Rope(_)) {
@@ -257,7 +270,9 @@ fn check_stretched(plan: &Plan, stretched: &StretchedConfig) -> Vec<Problem> {
 mod tests {
     use super::*;
     use crate::plan::check::check;
+    use crate::plan::fingerprint::{Fingerprint, Precision};
     use crate::plan::{Presets, Request, resolve_single};
+    use crate::training::context::TeacherConfig;
 
     fn cepe(arm: &str) -> Plan {
         let request =
@@ -332,6 +347,19 @@ mod tests {
     }
 
     #[test]
+    fn a_teacher_changes_the_last_stage_alone_and_what_it_costs() {
+        let (mut plain, mut taught) = (cepe("control"), cepe("control"));
+        encoder(&mut plain).chunks = 4;
+        encoder(&mut taught).chunks = 4;
+        encoder(&mut taught).distill = DistillConfig::Teacher(TeacherConfig::default());
+        assert_eq!(plain.parents().unwrap(), taught.parents().unwrap());
+        let fingerprint = |plan: &Plan| Fingerprint::of(plan, Precision::F32).unwrap().full();
+        assert_ne!(fingerprint(&plain), fingerprint(&taught));
+        let flops = |plan: &Plan| plan.flops_per_token().unwrap().exact;
+        assert!(flops(&taught) > flops(&plain));
+    }
+
+    #[test]
     fn impossible_contexts_are_refused_with_their_keys() {
         let keys = |change: &dyn Fn(&mut Plan)| -> Vec<String> {
             let mut plan = cepe("control");
@@ -347,6 +375,16 @@ mod tests {
         assert_eq!(keys(&|plan| encoder(plan).training.length = 0.0), ["context.training.length"]);
         assert_eq!(keys(&|plan| encoder(plan).training.peak_lr = 0.0), ["context.training.peak_lr"]);
         assert_eq!(keys(&|plan| plan.measure.exam.most_chunks = 1000), ["measure.exam.most_chunks"]);
+        let taught = |chunks: u64, weight: f64, top_k: usize| {
+            keys(&|plan| {
+                encoder(plan).chunks = chunks;
+                encoder(plan).distill = DistillConfig::Teacher(TeacherConfig { weight, top_k });
+            })
+        };
+        assert_eq!(taught(4, 2.0, 50), [""; 0]);
+        assert_eq!(taught(5, 2.0, 50), ["context.chunks"], "4 chunks of 9 and a question of 5 in 48");
+        assert_eq!(taught(4, f64::NAN, 50), ["context.distill.weight"]);
+        assert_eq!(taught(4, -1.0, 0), ["context.distill.weight", "context.distill.top_k"]);
         let masked = Prediction::Masked(Default::default());
         assert_eq!(keys(&|plan| plan.prediction = masked), ["model.block.mixer"]);
         let average = crate::layers::mixer::MixerConfig::Average(Default::default());

@@ -1,7 +1,8 @@
 //! From evidence to a comparison: intervals over seeds, effects paired by seed, verdicts on what was published.
 
 use super::comparison::{
-    ArmResult, AttributeResult, Comparison, ExtractionResult, FORMAT, Measure, RunResult, Verdict,
+    ArmResult, AttributeResult, Comparison, ExamResult, ExtractionResult, FORMAT, Measure, RunResult,
+    TeacherResult, Verdict,
 };
 use super::evidence::{ArmEvidence, Basis, Claim, Evidence, MissingRun, Published, RunEvidence, TuningTrial};
 use super::number;
@@ -11,7 +12,7 @@ use super::walk::WalkResult;
 use super::{answer, caution, parts};
 use crate::data::DataConfig;
 use crate::error::Result;
-use crate::measure::{AttributeAnswers, Capacity, Extraction, Measurements};
+use crate::measure::{AnswerPoint, AttributeAnswers, Capacity, Extraction, Measurements};
 use crate::run::Environment;
 
 /// Published ratios are given with two digits or read from plots: so far from one still agrees with it.
@@ -136,6 +137,7 @@ fn result(arm: &ArmEvidence, control: Option<&ArmEvidence>, measure: Measure) ->
         max_bits_per_param: over_capacity(arm, |capacity| capacity.max_bits_per_param).map(|max| max.mean),
         held_out_loss: over_runs(arm, |run| Some(run.record.measurements.held_out?.nats_per_token)),
         answers: over_runs(arm, |run| run.record.measurements.right_answers()),
+        exam: exam(arm),
         extraction: extraction(arm),
         published: arm.published.clone(),
         ratio_to_control: ratio,
@@ -190,6 +192,23 @@ fn attributes(arm: &ArmEvidence) -> Vec<AttributeResult> {
             Some(AttributeResult { name: attribute.name.clone(), bits, max_bits: attribute.max_bits })
         })
         .collect()
+}
+
+/// Whether answers keep their form, and how far they are from a teacher's.
+fn exam(arm: &ArmEvidence) -> Option<ExamResult> {
+    let point = |run: &RunEvidence, chunks: Option<u64>, number: fn(&AnswerPoint) -> Option<f64>| {
+        let answers = run.record.measurements.answers.as_ref()?;
+        let chunks = chunks.unwrap_or(answers.judged_by);
+        number(answers.points.iter().find(|point| point.chunks == chunks)?)
+    };
+    let format_percent = over_runs(arm, |run| point(run, None, |point| Some(100.0 * point.format)))?;
+    let points = arm.runs.iter().filter_map(|run| run.record.measurements.answers.as_ref());
+    let taught = points.flat_map(|answers| &answers.points).filter(|point| point.teacher_nats.is_some());
+    let teacher = taught.map(|point| point.chunks).max().and_then(|chunks| {
+        let nats = over_runs(arm, |run| point(run, Some(chunks), |point| point.teacher_nats))?;
+        Some(TeacherResult { chunks, nats })
+    });
+    Some(ExamResult { format_percent, teacher })
 }
 
 /// Right answers about all attributes, and about each.

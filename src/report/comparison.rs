@@ -98,6 +98,9 @@ pub struct ArmResult {
     /// Share of questions answered right, if any were asked.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub answers: Option<Estimate>,
+    /// What else came of questions about strangers, if any were asked.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub exam: Option<ExamResult>,
     /// The same in parts, for a model that was taught to answer.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub extraction: Vec<ExtractionResult>,
@@ -171,6 +174,25 @@ pub struct ExtractionResult {
     pub asked: Estimate,
     /// Values of the former that it went on with in a text of the training kind, before it was taught to answer.
     pub recited: Estimate,
+}
+
+/// What came of questions about strangers besides right answers.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct ExamResult {
+    /// Answers that are a value at all, in percent, at the number of chunks that the run is judged by.
+    pub format_percent: Estimate,
+    /// How far an encoder's reader answers from its decoder with the chunks in its own window.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub teacher: Option<TeacherResult>,
+}
+
+/// How far a reader answers from its teacher.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct TeacherResult {
+    /// Chunks, the most of those asked about that fit the teacher's window.
+    pub chunks: u64,
+    /// `KL(teacher || reader)` in the place of the answer, in nats.
+    pub nats: Estimate,
 }
 
 /// How a result stands to the published one.

@@ -200,6 +200,14 @@ pub fn markdown(comparison: &Comparison) -> String {
     for arm in &comparison.arms {
         text += &line(cells(comparison, arm).iter().map(|cell| literal(cell)).collect());
     }
+    let parts = exam(comparison);
+    if !parts.is_empty() {
+        text += &format!("\n{EXAM}\n\n");
+        text += &line(EXAM_COLUMNS.map(literal).into());
+        text += "| --- | ---: | ---: | ---: |\n";
+        text +=
+            &parts.iter().map(|row| line(row.iter().map(|cell| literal(cell)).collect())).collect::<String>();
+    }
     let parts = extraction(comparison);
     if !parts.is_empty() {
         text += &format!("\n{EXTRACTION}\n\n");
@@ -223,6 +231,29 @@ pub fn markdown(comparison: &Comparison) -> String {
         text += &format!("\nMissing: {} seed {}: {}\n", literal(&run.arm), run.seed, literal(&run.cause));
     }
     text + &format!("\nMade by `{}`.\n", printable(&comparison.command).replace('`', "'"))
+}
+
+/// What [`exam`] shows.
+pub const EXAM: &str = "Format kept: answers that are a value at all, right or wrong, at the number of chunks that the arms \
+    are compared at. Divergence: from the answer of the same decoder with the chunks in its own window, at the largest \
+    number of chunks that it holds. Means over seeds with 95 % intervals.";
+
+/// Heads of the columns of [`exam`].
+pub const EXAM_COLUMNS: [&str; 4] =
+    ["arm", "format kept (%)", "divergence from the teacher (nats)", "at chunks"];
+
+/// What came of questions about strangers besides right answers, by arm; nothing where none were asked.
+pub fn exam(comparison: &Comparison) -> Vec<[String; 4]> {
+    let dash = || "—".to_string();
+    let asked = comparison.primary_arms().filter_map(|arm| Some((arm, arm.exam.as_ref()?)));
+    asked
+        .map(|(arm, exam)| {
+            let teacher = exam.teacher.as_ref();
+            let nats = teacher.map_or_else(dash, |teacher| number::estimate(&teacher.nats));
+            let chunks = teacher.map_or_else(dash, |teacher| teacher.chunks.to_string());
+            [arm.label(), number::estimate(&exam.format_percent), nats, chunks]
+        })
+        .collect()
 }
 
 /// What [`extraction`] shows.
@@ -299,7 +330,7 @@ mod tests {
     use super::super::compare::compare;
     use super::super::fake;
     use super::*;
-    use crate::measure::{AttributeAnswers, Extraction};
+    use crate::measure::{AnswerPoint, Answers, AttributeAnswers, Extraction};
 
     const PIPED: Look = Look { width: None, style: Style::Plain };
 
@@ -362,6 +393,33 @@ mod tests {
         assert!(markdown.contains(row) && markdown.contains("| gpt2 | all attributes |"), "{markdown}");
         assert!(super::super::page::html(&comparison, &[]).contains("asked about in training"));
         assert!(extraction(&compare(&fake::evidence()).unwrap()).is_empty());
+    }
+
+    #[test]
+    fn the_format_of_answers_and_the_divergence_from_a_teacher_are_shown() {
+        let mut evidence = fake::evidence();
+        for run in evidence.arms.iter_mut().flat_map(|arm| &mut arm.runs) {
+            let point = |chunks, teacher_nats| AnswerPoint {
+                chunks,
+                tokens: 9 * chunks,
+                questions: 64,
+                accuracy: 0.5,
+                format: 0.75,
+                nats: 1.0,
+                by_quarter: Vec::new(),
+                teacher_nats,
+                tokens_per_second: 1e3,
+            };
+            let points = vec![point(1, Some(0.25)), point(2, Some(0.5)), point(4, None)];
+            let answers = Answers { accuracy: 0.5, judged_by: 4, points, relevant: Vec::new() };
+            run.record.measurements.answers = Some(answers);
+        }
+        let comparison = compare(&evidence).unwrap();
+        let markdown = markdown(&comparison);
+        let row = "| gpt2 | 75.0 (75.0 to 75.0) | 0.500 (0.500 to 0.500) | 2 |";
+        assert!(markdown.contains(row), "{markdown}");
+        assert!(super::super::page::html(&comparison, &[]).contains("Format kept"));
+        assert!(exam(&compare(&fake::evidence()).unwrap()).is_empty());
     }
 
     #[test]

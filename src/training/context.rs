@@ -55,6 +55,9 @@ pub struct EncoderContext {
     pub chunk_dropout: f64,
     /// The last stage: rows with chunks beside them.
     pub training: StageTraining,
+    /// What the last stage learns from besides the text.
+    #[serde(skip_serializing_if = "DistillConfig::is_none")]
+    pub distill: DistillConfig,
     /// Which stage this plan is.
     pub stage: Stage,
 }
@@ -97,6 +100,27 @@ pub enum WarmUp {
 pub struct CopyWarmUp {
     /// How it is trained.
     pub training: StageTraining,
+}
+
+/// What the last stage learns from besides the text.
+#[derive(Debug, Clone, Copy, PartialEq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum DistillConfig {
+    /// Nothing.
+    #[default]
+    None,
+    /// The decoder itself, when it reads the chunks in its own window (CEPED).
+    Teacher(TeacherConfig),
+}
+
+/// Settings of a teacher.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct TeacherConfig {
+    /// What the divergence counts beside the loss of the text; 0: nothing.
+    pub weight: f64,
+    /// Tokens that the teacher holds for the most probable, by which it is followed; the others are dropped.
+    pub top_k: usize,
 }
 
 /// How a stage is trained, beside the decoder's own training: its optimizer and clipping, and a cosine.
@@ -161,6 +185,33 @@ impl StageTraining {
     }
 }
 
+impl Default for TeacherConfig {
+    fn default() -> Self {
+        TeacherConfig { weight: 2.0, top_k: 50 }
+    }
+}
+
+impl DistillConfig {
+    /// Whether nobody teaches.
+    pub fn is_none(&self) -> bool {
+        *self == DistillConfig::None
+    }
+
+    /// What is impossible about it; keys are relative to `[context]`.
+    fn check(&self) -> Vec<Problem> {
+        let DistillConfig::Teacher(TeacherConfig { weight, top_k }) = *self else { return Vec::new() };
+        let mut problems = Vec::new();
+        if !(0.0..=1e6).contains(&weight) {
+            let problem = Problem::new(weight.to_string()).key("distill.weight");
+            problems.push(problem.expected("a number from 0 to 1000000"));
+        }
+        if top_k == 0 {
+            problems.push(Problem::new("0").key("distill.top_k").expected("at least 1"));
+        }
+        problems
+    }
+}
+
 impl Default for EncoderContext {
     fn default() -> Self {
         EncoderContext {
@@ -172,6 +223,7 @@ impl Default for EncoderContext {
             chunks: 8,
             chunk_dropout: 0.3,
             training: StageTraining::default(),
+            distill: DistillConfig::None,
             stage: Stage::Read,
         }
     }
@@ -192,13 +244,14 @@ impl EncoderContext {
     /// The warm-up before it, if there is one; whatever only the last stage needs is as it is by default.
     pub fn warm_up(&self) -> Option<Self> {
         let WarmUp::Copy(copy) = self.warm_up else { return None };
-        let EncoderContext { chunks, chunk_dropout, warm_up, .. } = EncoderContext::default();
+        let EncoderContext { chunks, chunk_dropout, warm_up, distill, .. } = EncoderContext::default();
         Some(EncoderContext {
             stage: Stage::Copy,
             training: copy.training,
             chunks,
             chunk_dropout,
             warm_up,
+            distill,
             ..*self
         })
     }
@@ -220,6 +273,10 @@ impl EncoderContext {
         if self.stage == Stage::Copy && self.warm_up != WarmUp::None {
             problems.push(Problem::new("a warm-up of the warm-up").key("warm_up").expected("\"none\""));
         }
+        if self.stage == Stage::Copy && !self.distill.is_none() {
+            problems.push(Problem::new("a teacher in the warm-up").key("distill").expected("\"none\""));
+        }
+        problems.extend(self.distill.check());
         problems
     }
 }

@@ -4,6 +4,7 @@ pub mod adapt;
 pub mod checkpoint;
 pub mod config;
 pub mod context;
+pub mod distill;
 pub mod fit;
 pub mod growth;
 pub mod manifest;

@@ -5,7 +5,8 @@
 use burn::tensor::{Device, Tensor, TensorData};
 
 use super::config::TrainingConfig;
-use super::context::{EncoderContext, Stage};
+use super::context::{DistillConfig, EncoderContext, Stage};
+use super::distill;
 use super::fit::{Job, descent, tensors};
 use super::objective::{Objective, StepLoss};
 use super::weights::{self, Weights};
@@ -61,12 +62,14 @@ pub fn row_len(data: &DataConfig, stage: Stage) -> Result<usize> {
 }
 
 /// FLOPs of a training step of one row of `t` tokens with `k` chunks of `c` beside it: two passes through the frozen
-/// decoder (forward, and the gradient of its states), three through everything that learns.
+/// decoder (forward, and the gradient of its states), three through everything that learns, and what a teacher with a
+/// window of so many tokens costs.
 pub fn flops_per_row(
     model: &ModelConfig,
     context: &EncoderContext,
     vocab_size: usize,
     [t, k, c]: [usize; 3],
+    window: usize,
 ) -> u64 {
     let encoder = context.encoder.model(model);
     let head = 2 * (vocab_size as u64 + 1) * encoder.d_model as u64;
@@ -84,7 +87,11 @@ pub fn flops_per_row(
         crate::model::EncoderTraining::Trained => 3,
         crate::model::EncoderTraining::Frozen => 1,
     };
-    2 * t as u64 * of_decoder + 3 * reading + passes * (k * c) as u64 * of_encoder
+    let teaching = match context.distill {
+        DistillConfig::None => 0,
+        DistillConfig::Teacher(_) => distill::flops_per_row(model, vocab_size, [t, k, c], window),
+    };
+    2 * t as u64 * of_decoder + 3 * reading + passes * (k * c) as u64 * of_encoder + teaching
 }
 
 /// A batch of chunks on a device.
@@ -152,10 +159,17 @@ impl Objective for Reading<'_> {
         let (tokens, targets, weights) = tensors(&batch, device);
         let sizes = [batch.seq_len, chunks.n_chunks, chunks.chunk_len];
         let chunks = chunk_tensors(&chunks, batch.rows, device);
-        let (hidden, pass) = model.hidden(tokens, Some(chunks), Pass::training());
-        let flops = flops_per_row(self.job.model, self.context, model.decoder.vocab_size(), sizes);
+        let (hidden, pass) = model.hidden(tokens.clone(), Some(chunks.clone()), Pass::training());
+        let text = descent(hidden.clone(), &model.decoder, targets, weights, pass);
+        let (vocab_size, window) = (model.decoder.vocab_size(), model.decoder.seq_len());
+        let flops = flops_per_row(self.job.model, self.context, vocab_size, sizes, window);
         StepLoss {
-            loss: descent(hidden, &model.decoder, targets, weights, pass),
+            loss: match &self.context.distill {
+                DistillConfig::None => text,
+                DistillConfig::Teacher(teacher) => {
+                    text + teacher.loss(&model.decoder, hidden, tokens, chunks)
+                }
+            },
             tokens: (batch.rows * (sizes[0] + sizes[1] * sizes[2])) as u64,
             flops: batch.rows as f64 * flops as f64,
         }
@@ -169,6 +183,7 @@ mod tests {
     use crate::model::context::is_new;
     use crate::model::{CrossAttentionInit, EncoderConfig, EncoderTraining};
     use crate::training::config::{ConstantConfig, Count, Length, ScheduleConfig};
+    use crate::training::context::TeacherConfig;
     use crate::training::{Control, Observer, Outcome, Progress, Silent, Trained, fit};
     use std::path::Path;
 
@@ -197,6 +212,16 @@ mod tests {
         Setup { model: crate::model::variants::base(), data: DataConfig::Reading(data), training, context }
     }
 
+    /// The last stage with a teacher, or with nobody.
+    fn taught(weight: Option<f64>) -> Setup {
+        let mut setup = setup(Stage::Read, EncoderTraining::Trained);
+        setup.context.chunks = 2;
+        if let Some(weight) = weight {
+            setup.context.distill = DistillConfig::Teacher(TeacherConfig { weight, top_k: 5 });
+        }
+        setup
+    }
+
     impl Setup {
         fn objective(&self) -> Reading<'_> {
             let job = Job { model: &self.model, data: &self.data, training: &self.training, seed: 4 };
@@ -218,10 +243,13 @@ mod tests {
 
     #[test]
     fn training_leaves_every_bit_of_the_decoder_and_changes_everything_new() {
-        for (stage, encoder_training) in
-            [(Stage::Read, EncoderTraining::Trained), (Stage::Copy, EncoderTraining::Frozen)]
-        {
-            let setup = setup(stage, encoder_training);
+        let setups = [
+            setup(Stage::Read, EncoderTraining::Trained),
+            setup(Stage::Copy, EncoderTraining::Frozen),
+            taught(Some(2.0)),
+        ];
+        for setup in setups {
+            let encoder_training = setup.context.encoder_training;
             let device = crate::device::open("cpu").unwrap();
             let before = weights::of(&setup.objective().start(&device).unwrap());
             let trained = setup.train(tempfile::tempdir().unwrap().path(), &mut Silent).unwrap();
@@ -244,15 +272,27 @@ mod tests {
                 Ok(if progress.step == self.0 { Control::Stop } else { Control::Continue })
             }
         }
-        let setup = setup(Stage::Read, EncoderTraining::Trained);
-        let whole = setup.train(tempfile::tempdir().unwrap().path(), &mut Silent).unwrap();
-        for cut in 1..STEPS {
-            let folder = tempfile::tempdir().unwrap();
-            assert!(setup.train(folder.path(), &mut Cut(cut)).is_none());
-            let resumed = setup.train(folder.path(), &mut Silent).unwrap();
-            assert_eq!(weights::of(&resumed.model), weights::of(&whole.model), "cut after step {cut}");
-            assert_eq!(resumed.meters.flops, whole.meters.flops);
+        for setup in [setup(Stage::Read, EncoderTraining::Trained), taught(Some(2.0))] {
+            let whole = setup.train(tempfile::tempdir().unwrap().path(), &mut Silent).unwrap();
+            for cut in 1..STEPS {
+                let folder = tempfile::tempdir().unwrap();
+                assert!(setup.train(folder.path(), &mut Cut(cut)).is_none());
+                let resumed = setup.train(folder.path(), &mut Silent).unwrap();
+                assert_eq!(weights::of(&resumed.model), weights::of(&whole.model), "cut after step {cut}");
+                assert_eq!(resumed.meters.flops, whole.meters.flops);
+            }
         }
+    }
+
+    #[test]
+    fn a_teacher_without_weight_changes_nothing_but_the_cost() {
+        let trained =
+            |weight| taught(weight).train(tempfile::tempdir().unwrap().path(), &mut Silent).unwrap();
+        let (alone, unheard, heard) = (trained(None), trained(Some(0.0)), trained(Some(2.0)));
+        assert_eq!(weights::of(&alone.model), weights::of(&unheard.model));
+        assert_ne!(weights::of(&alone.model), weights::of(&heard.model));
+        assert!(alone.meters.flops < unheard.meters.flops);
+        assert_eq!(unheard.meters.flops, heard.meters.flops);
     }
 
     #[test]

@@ -30,7 +30,11 @@ pub(super) const ALL: [Documented; 22] = [
     documented("data", "zoo data NAME --json", described),
     documented("devices", "zoo devices --json", devices),
     documented("doctor", "zoo doctor --json", findings),
-    documented("bench", "zoo bench --json; with --shape one of its shapes", bench),
+    documented(
+        "bench",
+        "zoo bench --json; with --shape one of its shapes, with --context the lengths and ways of reading",
+        bench,
+    ),
     documented("fit-race", "zoo fit race --json", race),
     documented("fit-scaling", "zoo fit scaling --json", scaling),
     documented("fit-mixture", "zoo fit mixture --json", mixture),
@@ -207,6 +211,8 @@ fn arm() -> Json {
         ("finished", text()),
     ]);
     let attribute = object(&[("name", text()), ("bits", estimate()), ("max_bits", number())]);
+    let teacher = object(&[("chunks", count()), ("nats", estimate())]);
+    let exam = object(&[("format_percent", estimate()), ("teacher?", teacher)]);
     object(&[
         ("arm", text()),
         ("basis", word(&["primary", "equal-rate", "equal-rmax"])),
@@ -222,6 +228,7 @@ fn arm() -> Json {
         ("max_bits_per_param", or_null(number())),
         ("held_out_loss", or_null(estimate())),
         ("answers?", or_null(estimate())),
+        ("exam?", exam),
         ("ratio_to_control", or_null(effect())),
         ("difference_to_control", or_null(effect())),
         ("no_ratio", or_null(text())),
@@ -422,7 +429,17 @@ fn bench() -> Json {
             ("cores", count()),
         ],
     );
-    either(&[object(&[("shapes", list(shape.clone()))]), shape])
+    let reading = also(
+        numbers(["tokens_per_second"]),
+        &[
+            ("way", word(&["window", "encoder", "replug"])),
+            ("context", count()),
+            ("reading_bytes", or_null(count())),
+            ("peak_bytes", or_null(count())),
+        ],
+    );
+    let reading = object(&[("device", text()), ("reading", list(reading))]);
+    either(&[object(&[("shapes", list(shape.clone()))]), shape, reading])
 }
 
 /// What is known of a number, with an end that the data do not set being null.

@@ -6,36 +6,90 @@ use super::super::statistics::median;
 use super::axis::Spacing;
 use super::curves::{Axis, Line, draw};
 use super::{Figure, ink};
-use crate::measure::AnswerPoint;
+use crate::measure::{AnswerPoint, Answers};
 
 /// What is drawn.
 struct Quantity {
     name: &'static str,
     label: &'static str,
     caption: &'static str,
-    of: fn(&AnswerPoint) -> f64,
+    across: Across,
+    of: fn(&Answers) -> Vec<(f64, f64)>,
 }
 
-const QUANTITIES: [Quantity; 3] = [
+/// What it is drawn against.
+#[derive(Clone, Copy)]
+enum Across {
+    Chunks,
+    Relevant,
+}
+
+const QUANTITIES: [Quantity; 6] = [
     Quantity {
         name: "answers-by-chunks",
         label: "right answers (share)",
         caption: "Share of right answers",
-        of: |point| point.accuracy,
+        across: Across::Chunks,
+        of: |answers| by_chunks(answers, |point| Some(point.accuracy)),
     },
     Quantity {
         name: "answer-loss-by-chunks",
         label: "loss of the answer (nats)",
         caption: "Mean of −ln p of the right answer",
-        of: |point| point.nats,
+        across: Across::Chunks,
+        of: |answers| by_chunks(answers, |point| Some(point.nats)),
+    },
+    Quantity {
+        name: "answer-loss-by-relevant-chunks",
+        label: "loss of the answer (nats)",
+        caption: "Mean of −ln p of the right answer",
+        across: Across::Relevant,
+        of: |answers| answers.relevant.iter().map(|point| (point.relevant as f64, point.nats)).collect(),
+    },
+    Quantity {
+        name: "format-by-chunks",
+        label: "answers that are a value (%)",
+        caption: "Answers that are a value at all, right or wrong, in percent",
+        across: Across::Chunks,
+        of: |answers| by_chunks(answers, |point| Some(100.0 * point.format)),
+    },
+    Quantity {
+        name: "teacher-by-chunks",
+        label: "divergence from the teacher (nats)",
+        caption: "Mean divergence from the answer of the same decoder with the chunks in its own window",
+        across: Across::Chunks,
+        of: |answers| by_chunks(answers, |point| point.teacher_nats),
     },
     Quantity {
         name: "reading-speed-by-chunks",
         label: "tokens of chunks read per second",
         caption: "Tokens of chunks read per second, questions in batches, on the machine of each run",
-        of: |point| point.tokens_per_second,
+        across: Across::Chunks,
+        of: |answers| by_chunks(answers, |point| Some(point.tokens_per_second)),
     },
 ];
+
+fn by_chunks(answers: &Answers, of: fn(&AnswerPoint) -> Option<f64>) -> Vec<(f64, f64)> {
+    answers.points.iter().filter_map(|point| Some((point.chunks as f64, of(point)?))).collect()
+}
+
+impl Across {
+    fn axis(self) -> &'static str {
+        match self {
+            Across::Chunks => "chunks, one of them with the answer",
+            Across::Relevant => "chunks with the answer",
+        }
+    }
+
+    fn caption(self) -> &'static str {
+        match self {
+            Across::Chunks => "against the number of chunks that there are to read",
+            Across::Relevant => {
+                "against the number of chunks that hold the answer, among as many as the arms are compared at"
+            }
+        }
+    }
+}
 
 /// One figure per quantity; none where no question was asked.
 pub fn all(evidence: &Evidence, comparison: &Comparison) -> Vec<Figure> {
@@ -48,12 +102,11 @@ fn figure(evidence: &Evidence, comparison: &Comparison, quantity: &Quantity) -> 
     let ticks: Vec<f64> =
         lines.iter().max_by_key(|line| line.middle.len())?.middle.iter().map(|point| point.0).collect();
     let range = (*ticks.first()?, *ticks.last()?);
-    let axis =
-        Axis { name: "chunks, one of them with the answer", spacing: Spacing::Logarithmic, range, ticks };
+    let axis = Axis { name: quantity.across.axis(), spacing: Spacing::Logarithmic, range, ticks };
     let caption = format!(
-        "{} against the number of chunks that there are to read. Lines are medians over seeds, bands reach from the \
-         lowest to the highest seed.",
-        quantity.caption
+        "{} {}. Lines are medians over seeds, bands reach from the lowest to the highest seed.",
+        quantity.caption,
+        quantity.across.caption()
     );
     Some(Figure::new(quantity.name, caption, |width| draw(&lines, &axis, quantity.label, width)))
 }
@@ -62,10 +115,10 @@ fn line<'a>(comparison: &Comparison, arm: &'a ArmEvidence, quantity: &Quantity) 
     let answers = || arm.runs.iter().filter_map(|run| run.record.measurements.answers.as_ref());
     let [middle, low, high] = [(); 3].map(|()| Vec::new());
     let mut line = Line { name: &arm.name, ink: ink(comparison, &arm.name), middle, low, high };
-    for chunks in answers().next()?.points.iter().map(|point| point.chunks) {
-        let points = answers().flat_map(|answers| &answers.points).filter(|point| point.chunks == chunks);
-        let seeds: Vec<f64> = points.map(quantity.of).collect();
-        line.push(chunks as f64, median(&seeds)?, &seeds);
+    for (x, _) in (quantity.of)(answers().next()?) {
+        let points = answers().flat_map(quantity.of).filter(|point| point.0 == x);
+        let seeds: Vec<f64> = points.map(|point| point.1).collect();
+        line.push(x, median(&seeds)?, &seeds);
     }
     (line.middle.len() > 1).then_some(line)
 }

@@ -41,7 +41,11 @@ pub fn results(comparison: &Comparison, figures: &[Figure]) -> String {
     let figures: Vec<String> = figures.iter().filter(|figure| figure.name != "tuning").map(draw).collect();
     section(
         "Results",
-        &format!("{table}\n{}{}", extraction(comparison) + &apart(comparison), figures.join("\n")),
+        &format!(
+            "{table}\n{}{}",
+            exam(comparison) + &extraction(comparison) + &apart(comparison),
+            figures.join("\n")
+        ),
     )
 }
 
@@ -56,6 +60,18 @@ fn apart(comparison: &Comparison) -> String {
     let row = |cells: [String; 7]| (cells[0] == comparison.control, cells.to_vec());
     let table = rows(&table::APART_COLUMNS.map(str::to_string), &sides, parts.into_iter().map(row));
     format!("<p>{}</p>\n{table}\n", escape(table::APART))
+}
+
+/// What came of questions about strangers besides right answers.
+fn exam(comparison: &Comparison) -> String {
+    let parts = table::exam(comparison);
+    if parts.is_empty() {
+        return String::new();
+    }
+    let sides = [Side::Left, Side::Right, Side::Right, Side::Right];
+    let row = |cells: [String; 4]| (cells[0] == comparison.control, cells.to_vec());
+    let table = rows(&table::EXAM_COLUMNS.map(str::to_string), &sides, parts.into_iter().map(row));
+    format!("<p>{}</p>\n{table}\n", escape(table::EXAM))
 }
 
 /// Right answers of models that were taught to answer, by attribute.
