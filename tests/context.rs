@@ -70,6 +70,16 @@ fn contexts_that_cannot_be_are_refused_before_anything_runs() {
     for (dataset, sets, said) in [
         ("biod", vec![encoder], "data.kind: \"bio-d\" has no chunks beside its rows"),
         ("reading", vec!["context={kind=\"encoder\", chunks=100000}"], "the names that are kept"),
+        (
+            "reading",
+            vec!["context={kind=\"encoder\", chunks=20, distill=\"teacher\"}"],
+            "context.chunks: 20 chunks for a teacher",
+        ),
+        (
+            "reading",
+            vec!["context={kind=\"encoder\", chunks=1, distill={kind=\"teacher\", weight=-1.0}}"],
+            "context.distill.weight: -1",
+        ),
         ("reading", vec!["context={kind=\"encoder\", encoder={width=0.0}}"], "context.encoder.width: 0"),
         ("reading", vec!["context={kind=\"encoder\", encoder={window=8}}"], "expected one of width, depth"),
         (
