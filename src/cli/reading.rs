@@ -30,7 +30,7 @@ impl ReadingBench<'_> {
         if let Some(way) = self.way {
             return output::print_json(&json!(self.here(Way::named(way)?)?));
         }
-        device::open(self.device)?;
+        device::find(self.device)?;
         let mut rows = Vec::new();
         for context in lengths {
             for way in WAYS {

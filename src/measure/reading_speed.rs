@@ -98,8 +98,8 @@ fn decoder() -> ModelConfig {
 
 /// A decoder by itself, or with an encoder of half its width and depth.
 enum Built {
-    Decoder(Decoder),
-    Joined(ContextModel),
+    Decoder(Box<Decoder>),
+    Joined(Box<ContextModel>),
 }
 
 impl Built {
@@ -111,12 +111,13 @@ impl Built {
         };
         let decoder = config.init(VOCAB, window, 0, device);
         Ok(match way {
-            Way::Window | Way::Replug => Built::Decoder(decoder),
+            Way::Window | Way::Replug => Built::Decoder(Box::new(decoder)),
             Way::Encoder => {
                 let sizes = EncoderConfig { width: 0.5, depth: 0.5 };
                 let encoder = sizes.model(&config).init_encoder(VOCAB, CHUNK, 0, device);
                 let (output, training) = (CrossAttentionInit::Normal, EncoderTraining::Frozen);
-                Built::Joined(ContextModel::join(&config, decoder, encoder, output, training, 0)?)
+                let joined = ContextModel::join(&config, decoder, encoder, output, training, 0)?;
+                Built::Joined(Box::new(joined))
             }
         })
     }
