@@ -6,13 +6,16 @@
 //! unchanged to the bit. It has its own norm and adds to the residual stream itself, whatever the block's arrangement.
 
 use burn::module::Module;
-use burn::tensor::{Device, Tensor};
+use burn::tensor::{Bool, Device, Tensor};
 
 use super::linear::{Linear, LinearConfig};
 use super::mixer::{ScoreCap, scores};
 use super::norm::{Norm, NormConfig};
-use super::{Bias, Context, Pass, Widths};
+use super::{Bias, Context, Pass, Purpose, Widths};
 use crate::kernels::Heads;
+
+/// Scores that exist at once where nothing is learned from them, about: 16 MiB.
+const SCORES: usize = 1 << 22;
 
 /// Shape of a cross-attention.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -90,8 +93,12 @@ impl CrossAttention {
         let [queries] = self.part(queries, [h]);
         let [keys, values] = self.part(keys_values, [g, g]);
         let nothing = hidden.clone().all_dim(1).unsqueeze_dim::<3>(2); // [b, 1, 1]
-        let hidden = Some(scores::keys_hidden(hidden)); // [b, 1, 1, s]
-        let read = scores::attend([queries, keys, values], ScoreCap::None, None, hidden); // [b, t, h k]
+        let hidden = scores::keys_hidden(hidden); // [b, 1, 1, s]
+        let at_once = match pass.purpose() {
+            Purpose::Training => usize::MAX,
+            Purpose::Reading => SCORES,
+        };
+        let read = attend([queries, keys, values], hidden, at_once); // [b, t, h k]
         let shape = read.dims();
         let read = read.mask_fill(nothing.expand(shape), 0.0);
         pass.offer_residual(x);
@@ -106,5 +113,44 @@ impl CrossAttention {
             from += n * k;
             x.clone().narrow(2, from - n * k, n * k).reshape([b, t, n, k]).swap_dims(1, 2)
         })
+    }
+}
+
+/// What queries read of all keys, so few queries at a time that about `at_once` scores exist together.
+///
+/// # Shapes
+/// `[b, h, t, k]`, `[b, g, s, k]` twice, `[b, 1, 1, s] -> [b, t, h k]`
+fn attend([queries, keys, values]: [Tensor<4>; 3], hidden: Tensor<4, Bool>, at_once: usize) -> Tensor<3> {
+    let ([b, h, t, _], s) = (queries.dims(), keys.dims()[2]);
+    let rows = (at_once / (b * h * s).max(1)).clamp(1, t);
+    let part = |from: usize| {
+        let few = queries.clone().narrow(2, from, rows.min(t - from));
+        let inputs = [few, keys.clone(), values.clone()];
+        scores::attend(inputs, ScoreCap::None, None, Some(hidden.clone()))
+    };
+    match rows == t {
+        true => part(0),
+        false => Tensor::cat((0..t).step_by(rows).map(part).collect(), 1),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use burn::tensor::Distribution;
+
+    #[test]
+    fn a_few_queries_at_a_time_read_what_all_of_them_read() {
+        let device = crate::device::open("cpu").unwrap();
+        let random = |shape: [usize; 4]| Tensor::<4>::random(shape, Distribution::Default, &device);
+        let inputs = [random([2, 4, 7, 3]), random([2, 2, 5, 3]), random([2, 2, 5, 3])];
+        let hidden = random([2, 1, 1, 5]).greater_elem(0.7);
+        let read = |at_once| attend(inputs.clone(), hidden.clone(), at_once);
+        let whole = read(usize::MAX);
+        assert_eq!(whole.dims(), [2, 7, 12]);
+        for at_once in [0, 2 * 4 * 5, 3 * 2 * 4 * 5] {
+            let apart = (read(at_once) - whole.clone()).abs().max().into_scalar::<f32>();
+            assert!(apart < 1e-6, "{at_once} scores: {apart}");
+        }
     }
 }

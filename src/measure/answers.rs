@@ -258,7 +258,9 @@ impl<'a> Reader<'a> {
                         .iter()
                         .map(|chunk| [chunk.clone(), exam.question.clone()].concat())
                         .collect();
-                    let shares = last_logs(decoder, hidden(decoder, &rows, device)).exp(); // [k, v]
+                    let at_once = (TOKENS_PER_PASS / rows[0].len()).max(1);
+                    let shares = |rows: &[Vec<u32>]| last_logs(decoder, hidden(decoder, rows, device)).exp();
+                    let shares = Tensor::cat(rows.chunks(at_once).map(shares).collect(), 0); // [k, v]
                     rows_of(shares.mean_dim(0).log()).remove(0)
                 };
                 exams.iter().map(each).collect()

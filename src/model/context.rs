@@ -18,6 +18,9 @@ use crate::layers::cross_attention::CrossAttentionConfig;
 use crate::layers::mixer::MixerConfig;
 use crate::layers::{Context, Pass, Purpose};
 
+/// Tokens of chunks that are encoded at once where nothing is learned from them.
+const TOKENS_AT_ONCE: usize = 8192;
+
 /// A decoder, and the encoder of what it reads beside its row.
 #[derive(Module, Debug)]
 pub struct ContextModel {
@@ -118,13 +121,22 @@ impl ContextModel {
         let longest = self.encoder.seq_len();
         assert!(c <= longest, "chunks of {c} tokens for an encoder that reads {longest}");
         let hidden = chunks.hidden.reshape([b * k, c]);
-        let fresh = match pass.purpose() {
-            Purpose::Reading => Pass::new(),
-            Purpose::Training => Pass::training(),
+        let (fresh, rows): (fn() -> Pass, _) = match pass.purpose() {
+            Purpose::Reading => (Pass::new, (TOKENS_AT_ONCE / c).clamp(1, b * k)),
+            Purpose::Training => (Pass::training, b * k),
         };
-        let mut each = fresh.with_padding(hidden.clone());
-        let states = self.encoder.hidden(chunks.tokens.reshape([b * k, c]), &mut each); // [b k, c, d_context]
-        each.take_auxiliary().into_iter().for_each(|loss| pass.add_auxiliary(loss));
+        let tokens = chunks.tokens.reshape([b * k, c]);
+        let mut part = |from: usize| {
+            let n = rows.min(b * k - from);
+            let mut each = fresh().with_padding(hidden.clone().narrow(0, from, n));
+            let states = self.encoder.hidden(tokens.clone().narrow(0, from, n), &mut each);
+            each.take_auxiliary().into_iter().for_each(|loss| pass.add_auxiliary(loss));
+            states // [n, c, d_context]
+        };
+        let states = match rows == b * k {
+            true => part(0),
+            false => Tensor::cat((0..b * k).step_by(rows).map(part).collect(), 0),
+        }; // [b k, c, d_context]
         let d_context = self.encoder.d_model();
         Context { states: states.reshape([b, k * c, d_context]), hidden: hidden.reshape([b, k * c]) }
     }
@@ -270,6 +282,22 @@ mod tests {
         hidden: impl Fn(Tensor<3, Bool>) -> Tensor<3, Bool>,
     ) -> Chunks {
         Chunks { tokens: tokens(chunks.tokens), hidden: hidden(chunks.hidden) }
+    }
+
+    #[test]
+    fn many_chunks_are_encoded_a_few_at_a_time_to_the_same_states() {
+        let device = device();
+        let model = join(&variants::base(), CrossAttentionInit::Normal, &device);
+        let n = TOKENS_AT_ONCE / 4 + 3;
+        let tokens: Vec<i32> = (0..n * 4).map(|i| (i * 7 + i / 11) as i32 % V as i32).collect();
+        let chunks = Chunks {
+            tokens: Tensor::from_data(TensorData::new(tokens, [1, n, 4]), &device),
+            hidden: Tensor::from_data(TensorData::new(vec![false; n * 4], [1, n, 4]), &device),
+        };
+        let few = model.encode(chunks.clone(), &mut Pass::new());
+        let whole = model.encode(chunks, &mut Pass::training());
+        assert_eq!(few.states.dims(), whole.states.dims());
+        assert!(difference(few.states, whole.states) < 1e-5);
     }
 
     #[test]
