@@ -118,7 +118,7 @@ fn prose_that_lacks_a_value_or_is_no_json_is_refused_by_line() {
     let said = folder.zoo(&["data", "bior", "--set", prose]);
     assert_eq!(said.code, 65, "{}", said.err);
     for said_once in
-        ["no text of \"2\" states major \"Law\"", "people.jsonl:2:1", "EOF while parsing", "people.jsonl:3:1"]
+        ["no text of \"2\" states major \"Law\"", "people.jsonl:2:1", "EOF while parsing", "people.jsonl:3:9"]
     {
         assert!(said.err.contains(said_once), "{said_once} in {}", said.err);
     }
