@@ -34,12 +34,13 @@ impl List {
             );
             return output::print_json(&items.collect());
         }
+        let width = items.iter().map(|item| item.name.chars().count()).max().unwrap_or(0);
         let mut text = String::new();
         for shelf in Shelf::ALL {
             text.push_str(&format!("{}\n", shelf.folder()));
             for item in items.iter().filter(|item| item.shelf == shelf) {
                 let own = if item.own { "  [this folder]" } else { "" };
-                text.push_str(&format!("  {:<10} {}{own}\n", item.name, item.note));
+                text.push_str(&format!("  {:<width$}  {}{own}\n", item.name, item.note));
             }
             text.push('\n');
         }
