@@ -6,7 +6,7 @@ use std::path::Path;
 
 use ablation_zoo::plan::difference::{between, phrase};
 use ablation_zoo::plan::tree::{Node, Source, Table};
-use ablation_zoo::plan::{Ablation, Arm, Fingerprint, Precision, Presets, Shelf, resolve_model};
+use ablation_zoo::plan::{Ablation, Arm, Fingerprint, Presets, Shelf, resolve_model};
 
 /// Only what is compiled in.
 fn presets() -> Presets {
@@ -56,7 +56,7 @@ fn describe(ablation: &Ablation) -> String {
 }
 
 fn heading(text: &mut String, arm: &Arm) {
-    let fingerprint = Fingerprint::of(&arm.resolved.plan, Precision::F32).unwrap();
+    let fingerprint = Fingerprint::of(&arm.resolved.plan).unwrap();
     let (name, size, params, flops) = (&arm.name, &arm.size, arm.params.total, arm.flops_per_token);
     writeln!(text, "# {name} {size}: {params} parameters, {flops} FLOPs per token, {fingerprint}").unwrap();
 }

@@ -76,6 +76,14 @@ fn what_does_not_fit_the_memory_is_refused_and_what_takes_too_long_is_given_up()
     assert_eq!(refused.code, 2, "{}", refused.err);
     assert!(refused.err.contains("needs about") && refused.err.contains("--force"), "{}", refused.err);
 
+    let wide = ["--set", "training.batch=1000000"];
+    let refused = folder.zoo(&[&["run", "small.toml"], &wide[..]].concat());
+    assert_eq!(refused.code, 2, "{}", refused.err);
+    let rows = refused.err.split("training.micro_batch = ").nth(1).and_then(|rest| rest.split(';').next());
+    let fits = format!("training.micro_batch={}", rows.expect("what would fit is named"));
+    let plan = folder.ask(&[&["plan", "small.toml", "--set", &fits], &wide[..]].concat());
+    assert!(!plan.contains("warning: the largest run needs"), "{plan}");
+
     let long = ["--set", "training.length.count=4000000", "--timeout", "1s"];
     let late = folder.zoo(&[&["run", "small.toml"], &long[..]].concat());
     assert_eq!(late.code, 1, "{}", late.err);
@@ -83,6 +91,33 @@ fn what_does_not_fit_the_memory_is_refused_and_what_takes_too_long_is_given_up()
     let states = folder.json(&["runs", "--state", "failed", "--json"]);
     assert!(states[0]["cause"].as_str().unwrap().starts_with("took longer"), "{states}");
     assert_eq!(folder.zoo(&["run", "small.toml", "--timeout", "soon"]).code, 2);
+}
+
+#[test]
+fn a_run_in_bf16_or_in_parts_is_another_run_of_the_same_question() {
+    let folder = Folder::new();
+    let train = |options: &[&str]| {
+        let common = ["train", "gpt2:micro", "biod", "--set", "data.people=48", "--json"];
+        let steps = ["--set", "training.length.count=8", "--set", "training.schedule.warmup_steps=5"];
+        let json = folder.json(&[&common[..], &steps[..], options].concat());
+        let loss = json["record"]["training"]["final_loss"].as_f64().unwrap();
+        (json["run"].as_str().unwrap().to_string(), loss)
+    };
+    let (run, loss) = train(&[]);
+    assert_eq!(train(&["--dtype", "f32"]), (run.clone(), loss), "the default, said");
+    let (low, low_loss) = train(&["--dtype", "bf16"]);
+    assert_ne!(low, run);
+    assert!(low_loss != loss && (low_loss / loss - 1.0).abs() < 0.05, "{low_loss} is not near {loss}");
+    assert_eq!(train(&["--set", "training.precision=bf16"]), (low, low_loss), "the same key");
+    let (parts, parts_loss) = train(&["--set", "training.micro_batch=5"]);
+    assert_ne!(parts, run);
+    assert!((parts_loss / loss - 1.0).abs() < 1e-4, "{parts_loss} is not {loss}");
+    let other = folder.zoo(&["train", "gpt2:micro", "biod", "--dtype", "tf32"]);
+    assert_eq!(other.code, 2);
+    assert!(other.err.contains("[possible values: f32, bf16]"), "{}", other.err);
+    let many = folder.zoo(&["train", "gpt2:micro", "biod", "--set", "training.micro_batch=1000"]);
+    assert_eq!(many.code, 2);
+    assert!(many.err.contains("the rows of a step"), "{}", many.err);
 }
 
 #[test]

@@ -2,7 +2,7 @@
 
 use ablation_zoo::model::ModelConfig;
 use ablation_zoo::plan::{
-    Ablation, Fingerprint, Plan, Precision, Presets, Request, Shelf, resolve, resolve_model, resolve_single,
+    Ablation, Fingerprint, Plan, Presets, Request, Shelf, resolve, resolve_model, resolve_single,
 };
 use ablation_zoo::training::ScheduleConfig;
 use ablation_zoo::training::config::ConstantConfig;
@@ -377,7 +377,7 @@ fn defaults_written_out_do_not_change_the_fingerprint() {
     let presets = Presets::at(folder.path());
     let of = |name: &str| {
         let ablation = Ablation::load(&presets, name, None, &[]).unwrap();
-        Fingerprint::of(&ablation.arms[0].resolved.plan, Precision::F32).unwrap()
+        Fingerprint::of(&ablation.arms[0].resolved.plan).unwrap()
     };
     assert_eq!(of("short"), of("long"));
 }
@@ -429,7 +429,7 @@ proptest! {
         let plan = resolve_single(&presets, &request).unwrap().plan;
         let read = Plan::from_toml("written", &plan.to_toml()).unwrap();
         prop_assert_eq!(&read, &plan);
-        let of = |plan: &Plan| Fingerprint::of(plan, Precision::F32).unwrap();
+        let of = |plan: &Plan| Fingerprint::of(plan).unwrap();
         prop_assert_eq!(of(&read), of(&plan));
     }
 }

@@ -11,7 +11,7 @@ use clap::Args;
 use super::output;
 use super::store::StoreArgs;
 
-/// The only dtype that is trained in so far.
+/// The dtype of weights; matrix products may compute in another (`training.precision`).
 pub const DTYPE: &str = "f32";
 
 /// How runs are done.

@@ -134,9 +134,37 @@ struct Overrides {
     /// A profile of the ablation: the same question at another cost
     #[arg(long, value_name = "NAME", add = complete::profiles())]
     profile: Option<String>,
+    #[command(flatten)]
+    sets: Sets,
+}
+
+/// Single keys on the command line.
+#[derive(Debug, Default, Args)]
+struct Sets {
     /// Set one key, last word over all files; a value that is no TOML is taken for a word
     #[arg(long = "set", value_name = "KEY=VALUE")]
     sets: Vec<String>,
+    /// In what matrix products compute: short for --set training.precision=DTYPE
+    #[arg(long)]
+    dtype: Option<Dtype>,
+}
+
+/// What matrix products can compute in.
+#[derive(Debug, Clone, Copy, clap::ValueEnum)]
+enum Dtype {
+    F32,
+    Bf16,
+}
+
+impl Sets {
+    /// All of them, as `KEY=VALUE`.
+    fn all(&self) -> Vec<String> {
+        let precision = self.dtype.map(|dtype| match dtype {
+            Dtype::F32 => "training.precision=f32",
+            Dtype::Bf16 => "training.precision=bf16",
+        });
+        self.sets.iter().cloned().chain(precision.map(str::to_string)).collect()
+    }
 }
 
 /// Runs the command; its exit code is that of the error, or 0.

@@ -3,8 +3,8 @@
 use ablation_zoo::Result;
 use ablation_zoo::error::Error;
 use ablation_zoo::plan::{
-    Ablation, Arm, Calibration, Cost, Hardware, Holds, Outlook, PlannedRun, PlannedStage, Presets, hardware,
-    reader, stages,
+    Ablation, Arm, Calibration, Cost, Hardware, Holds, Outlook, Plan, PlannedRun, PlannedStage, Presets,
+    hardware, reader, stages,
 };
 use ablation_zoo::report::statistics::MIN_SEEDS;
 use ablation_zoo::report::{self, Power, number};
@@ -42,7 +42,7 @@ impl PlanCommand {
     /// Prints the plan.
     pub fn run(&self) -> Result<()> {
         let profile = self.overrides.profile.as_deref();
-        let ablation = Ablation::load(&Presets::here(), &self.ablation, profile, &self.overrides.sets)?;
+        let ablation = Ablation::load(&Presets::here(), &self.ablation, profile, &self.overrides.sets.all())?;
         let outlook = ablation.outlook();
         let stages = stages(&outlook.certain)?;
         let speed = self.store.calibration(&Site::of("cpu", DTYPE));
@@ -94,14 +94,40 @@ impl PlanCommand {
 
 /// Whether this machine's memory is too small.
 fn too_large(ablation: &Ablation) -> Result<Option<String>> {
-    let mut most = 0;
+    let Some(memory) = usable_memory() else { return Ok(None) };
+    let mut largest = Largest::default();
     for arm in &ablation.arms {
-        most = arm.resolved.plan.cost(&Calibration::default())?.peak_bytes.max(most);
+        largest.meets(&arm.resolved.plan, memory)?;
     }
-    Ok(usable_memory().filter(|&memory| most > memory).map(|memory| {
-        let (need, have) = (output::bytes(most), output::bytes(memory));
-        format!("the largest run needs {need} of memory, runs on this machine may need {have}; `zoo run` refuses it without --force")
+    Ok((largest.bytes > memory).then(|| {
+        let (need, have) = (output::bytes(largest.bytes), output::bytes(memory));
+        format!(
+            "the largest run needs {need} of memory, runs on this machine may need {have}; `zoo run` refuses it without --force{}",
+            largest.remedy()
+        )
     }))
+}
+
+/// The run that needs the most memory.
+#[derive(Debug, Default)]
+struct Largest {
+    bytes: u64,
+    /// The most rows at once with which it would fit.
+    rows: Option<usize>,
+}
+
+impl Largest {
+    fn meets(&mut self, plan: &Plan, memory: u64) -> Result<()> {
+        let bytes = plan.cost(&Calibration::default())?.peak_bytes;
+        if bytes > self.bytes {
+            *self = Largest { bytes, rows: plan.rows_that_fit(memory)? };
+        }
+        Ok(())
+    }
+
+    fn remedy(&self) -> String {
+        self.rows.map_or_else(String::new, |rows| format!("; training.micro_batch = {rows} fits"))
+    }
 }
 
 /// One line: the smallest difference that so many seeds can see.
@@ -250,29 +276,26 @@ fn parts(stages: &[PlannedStage]) -> String {
 struct Elsewhere {
     hardware: Hardware,
     seconds: f64,
-    /// Of the largest run, in bytes.
-    peak_bytes: u64,
+    largest: Largest,
 }
 
 impl Elsewhere {
     fn of(hardware: Hardware, outlook: &Outlook, stages: &[PlannedStage]) -> Result<Self> {
         let speed = Calibration::default();
-        let (mut flops, mut peak_bytes) = (0.0, 0);
-        let mut add = |cost: Cost| {
-            flops += cost.flops;
-            peak_bytes = cost.peak_bytes.max(peak_bytes);
-        };
+        let (mut flops, mut largest) = (0.0, Largest::default());
         for stage in stages {
-            add(stage.run.plan.cost_after(stage.first_step, &speed)?);
+            flops += stage.run.plan.cost_after(stage.first_step, &speed)?.flops;
+            largest.meets(&stage.run.plan, hardware.memory_bytes)?;
         }
         for run in outlook.certain.iter().chain(&outlook.likely) {
-            add(run.plan.cost(&speed)?);
+            flops += run.plan.cost(&speed)?.flops;
+            largest.meets(&run.plan, hardware.memory_bytes)?;
         }
-        Ok(Elsewhere { hardware, seconds: hardware.seconds(flops), peak_bytes })
+        Ok(Elsewhere { hardware, seconds: hardware.seconds(flops), largest })
     }
 
     fn fits(&self) -> bool {
-        self.peak_bytes <= self.hardware.memory_bytes
+        self.largest.bytes <= self.hardware.memory_bytes
     }
 
     fn text(&self) -> String {
@@ -283,8 +306,11 @@ impl Elsewhere {
             100.0 * hardware::UTILISATION
         );
         if !self.fits() {
-            let (need, have) = (output::bytes(self.peak_bytes), output::bytes(memory_bytes));
-            text.push_str(&format!("  on {name}: the largest run needs {need}, the device has {have}\n"));
+            let (need, have) = (output::bytes(self.largest.bytes), output::bytes(memory_bytes));
+            let remedy = self.largest.remedy();
+            text.push_str(&format!(
+                "  on {name}: the largest run needs {need}, the device has {have}{remedy}\n"
+            ));
         }
         text
     }
@@ -298,6 +324,7 @@ impl Elsewhere {
             "source": self.hardware.source,
             "seconds": self.seconds,
             "fits": self.fits(),
+            "rows_at_once": self.largest.rows,
         })
     }
 }

@@ -12,7 +12,7 @@ use clap::Args;
 use super::execute::DTYPE;
 use super::laws::profiles;
 use super::store::StoreArgs;
-use super::{Format, Overrides, complete, output};
+use super::{Format, Overrides, Sets, complete, output};
 
 /// Arguments of `zoo report`.
 #[derive(Debug, Args)]
@@ -64,7 +64,7 @@ impl ReportCommand {
                         continue;
                     }
                 };
-                let overrides = Overrides { profile: Some(profile.clone()), sets: Vec::new() };
+                let overrides = Overrides { profile: Some(profile.clone()), sets: Sets::default() };
                 for size in ablation.sizes() {
                     let evidence =
                         report::gather(&ablation, size, &store, &site, command(&name, &overrides))?;
@@ -93,7 +93,7 @@ impl ReportCommand {
 
     fn one(&self, name: &str) -> Result<()> {
         let profile = self.overrides.profile.as_deref();
-        let ablation = Ablation::load(&Presets::here(), name, profile, &self.overrides.sets)?;
+        let ablation = Ablation::load(&Presets::here(), name, profile, &self.overrides.sets.all())?;
         let command = command(name, &self.overrides);
         let (store, site) = (self.store.open()?, Site::of(&self.device, DTYPE));
         let ablation = report::fit::extended(&ablation, &store, &site)?;
@@ -125,7 +125,7 @@ pub fn command(ablation: &str, overrides: &Overrides) -> String {
     if let Some(profile) = &overrides.profile {
         command.push_str(&format!(" --profile {profile}"));
     }
-    for set in &overrides.sets {
+    for set in overrides.sets.all() {
         command.push_str(&format!(" --set '{set}'"));
     }
     command

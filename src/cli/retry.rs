@@ -26,7 +26,7 @@ impl Retry {
     /// Does them again, each from its last checkpoint.
     pub fn run(&self) -> Result<()> {
         let profile = self.overrides.profile.as_deref();
-        let ablation = Ablation::load(&Presets::here(), &self.ablation, profile, &self.overrides.sets)?;
+        let ablation = Ablation::load(&Presets::here(), &self.ablation, profile, &self.overrides.sets.all())?;
         let answers = Answers::new(&ablation, Site::of(&self.execute.device, DTYPE));
         self.execute.store.open()?;
         let summary = self.execute.run_again(Diverged::Retry, |store| answers.failed(store))?;

@@ -31,7 +31,7 @@ impl RunCommand {
     /// Runs what is not finished yet, then answers.
     pub fn run(&self) -> Result<()> {
         let profile = self.overrides.profile.as_deref();
-        let ablation = Ablation::load(&Presets::here(), &self.ablation, profile, &self.overrides.sets)?;
+        let ablation = Ablation::load(&Presets::here(), &self.ablation, profile, &self.overrides.sets.all())?;
         let site = Site::of(&self.execute.device, DTYPE);
         let answers = Answers::new(&ablation, site.clone());
         let mut summary = self.execute.run_all(|store| match answers.next(store)? {

@@ -118,7 +118,7 @@ impl Show {
     /// Each arm of an ablation against the control.
     fn arms(&self, presets: &Presets, subject: &Subject) -> Result<String> {
         let profile = self.overrides.profile.as_deref();
-        let loaded = Ablation::load(presets, &subject.name, profile, &self.overrides.sets)?;
+        let loaded = Ablation::load(presets, &subject.name, profile, &self.overrides.sets.all())?;
         let control = &loaded.arms[0].resolved.plan;
         let mut text = String::new();
         for arm in loaded.arms_of(&loaded.arms[0].size).skip(1) {

@@ -34,7 +34,7 @@ impl Status {
     /// Prints one line per run that is decided so far, and how many there are in each state.
     pub fn run(&self) -> Result<()> {
         let profile = self.overrides.profile.as_deref();
-        let ablation = Ablation::load(&Presets::here(), &self.ablation, profile, &self.overrides.sets)?;
+        let ablation = Ablation::load(&Presets::here(), &self.ablation, profile, &self.overrides.sets.all())?;
         let answers = Answers::new(&ablation, Site::of(&self.device, DTYPE));
         let runs = answers.standing(&self.store.open()?)?;
         if self.format.json {

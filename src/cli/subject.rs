@@ -36,11 +36,8 @@ impl Subject {
             Shelf::Datasets => resolve_dataset(presets, name)?,
             Shelf::Ablations => {
                 let with = Some((name, part.unwrap_or(ablation::CONTROL)));
-                let profile = overrides.profile.as_deref();
-                resolve_single(
-                    presets,
-                    &Request { with, profile, sets: &overrides.sets, ..Request::default() },
-                )?
+                let (profile, sets) = (overrides.profile.as_deref(), overrides.sets.all());
+                resolve_single(presets, &Request { with, profile, sets: &sets, ..Request::default() })?
             }
         };
         let part = part.map(str::to_string);

@@ -68,7 +68,7 @@ impl Submit {
     /// Checks the ablation, makes the store, and hands the work over.
     pub fn run(&self) -> Result<()> {
         let profile = self.overrides.profile.as_deref();
-        Ablation::load(&Presets::here(), &self.ablation, profile, &self.overrides.sets)?;
+        Ablation::load(&Presets::here(), &self.ablation, profile, &self.overrides.sets.all())?;
         let engine = match self.to {
             To::Slurm => Engine::Slurm,
             To::Parallel => Engine::Parallel,
@@ -107,8 +107,8 @@ impl Submit {
         if let Some(profile) = &self.overrides.profile {
             arguments.extend(["--profile".to_string(), profile.clone()]);
         }
-        for set in &self.overrides.sets {
-            arguments.extend(["--set".to_string(), set.clone()]);
+        for set in self.overrides.sets.all() {
+            arguments.extend(["--set".to_string(), set]);
         }
         arguments.extend(["--device".to_string(), self.device.clone()]);
         Ok(Submission {

@@ -1,13 +1,13 @@
 //! `zoo train`: one model on one dataset, trained and measured.
 
 use ablation_zoo::Result;
-use ablation_zoo::plan::{Calibration, Fingerprint, Precision, Presets, Request, resolve_single};
+use ablation_zoo::plan::{Calibration, Fingerprint, Presets, Request, resolve_single};
 use ablation_zoo::run::store::fit_name;
 use ablation_zoo::run::{Role, RunRecord, Site, WantedRun};
 use clap::Args;
 
 use super::execute::{DTYPE, ExecuteArgs};
-use super::{Format, complete, output};
+use super::{Format, Sets, complete, output};
 
 /// Arguments of `zoo train`.
 #[derive(Debug, Args)]
@@ -24,9 +24,8 @@ pub struct Train {
     /// Decides people, order and starting weights
     #[arg(long, default_value_t = 1)]
     seed: u64,
-    /// Set one key, last word over all files; a value that is no TOML is taken for a word
-    #[arg(long = "set", value_name = "KEY=VALUE")]
-    sets: Vec<String>,
+    #[command(flatten)]
+    sets: Sets,
     #[command(flatten)]
     execute: ExecuteArgs,
     #[command(flatten)]
@@ -53,7 +52,7 @@ impl Train {
             _ => (self.model.as_str(), None),
         };
         let dataset = Some(self.dataset.as_str());
-        let (sets, seed) = (self.sets.as_slice(), self.seed);
+        let (sets, seed) = (&self.sets.all(), self.seed);
         let request = Request { model: Some(model), size, dataset, sets, seed, ..Request::default() };
         let plan = resolve_single(&Presets::here(), &request)?.plan;
         let label = format!("{} on {} seed {}", self.model, self.dataset, self.seed);
@@ -63,7 +62,7 @@ impl Train {
             arm: model.to_string(),
             label,
             role: Role::Report,
-            fingerprint: Fingerprint::of(&plan, Precision::F32)?.full(),
+            fingerprint: Fingerprint::of(&plan)?.full(),
             flops: cost.flops,
             peak_bytes: cost.peak_bytes,
             trunk: None,

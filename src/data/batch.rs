@@ -1,5 +1,7 @@
 //! `[b, t]` token ids, the ids that follow them, and how much each counts.
 
+use std::ops::Range;
+
 /// What one optimizer step reads, row-major `[b, t]`.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Batch {
@@ -22,6 +24,29 @@ impl Batch {
         assert_eq!(run.len(), n + 1, "a batch needs one token more than it has positions");
         let ids = |run: &[u32]| run.iter().map(|&id| id as i32).collect();
         Batch { tokens: ids(&run[..n]), targets: ids(&run[1..]), weights: vec![1.0; n], rows, seq_len }
+    }
+
+    /// Some of the rows, and the share of the whole loss that they have: the mean loss of all rows is the sum over parts
+    /// of share times mean. Rows in which nothing counts have share 0, and weights with which their mean is a number.
+    ///
+    /// # Panics
+    /// If there are not so many rows.
+    pub fn part(mut self, rows: Range<usize>) -> (Self, f64) {
+        if rows == (0..self.rows) {
+            return (self, 1.0);
+        }
+        let weight = |weights: &[f32]| weights.iter().copied().map(f64::from).sum::<f64>();
+        let all = weight(&self.weights);
+        let places = rows.start * self.seq_len..rows.end * self.seq_len;
+        self.rows = rows.len();
+        self.tokens = self.tokens[places.clone()].to_vec();
+        self.targets = self.targets[places.clone()].to_vec();
+        self.weights = self.weights[places].to_vec();
+        let own = weight(&self.weights);
+        if own == 0.0 {
+            self.weights.fill(1.0);
+        }
+        (self, own / all)
     }
 
     /// No rows yet, and room for `rows` of them.
@@ -84,6 +109,18 @@ impl ChunkBatch {
         self.hidden.extend((0..self.chunk_len).map(|i| i >= kept.min(chunk.len())));
     }
 
+    /// The chunks beside some of the rows.
+    ///
+    /// # Panics
+    /// If there are not so many rows.
+    pub fn part(mut self, rows: Range<usize>) -> Self {
+        let row = self.n_chunks * self.chunk_len;
+        let places = rows.start * row..rows.end * row;
+        self.tokens = self.tokens[places.clone()].to_vec();
+        self.hidden = self.hidden[places].to_vec();
+        self
+    }
+
     /// The tokens of `batch` itself, cut into chunks: whoever reads them can copy.
     pub fn copy_of(batch: &Batch, chunk_len: usize) -> Self {
         let mut chunks = ChunkBatch::new(batch.seq_len.div_ceil(chunk_len), chunk_len);
@@ -100,6 +137,20 @@ impl ChunkBatch {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn parts_have_the_rows_and_the_share_of_what_counts_in_them() {
+        let mut batch = Batch::from_run(&[1, 2, 3, 4, 5, 6, 7], 3, 2);
+        batch.weights = vec![1.0, 0.0, 1.0, 1.0, 0.0, 0.0];
+        let (part, share) = batch.clone().part(1..2);
+        assert_eq!((part.tokens, part.targets, part.rows), (vec![3, 4], vec![4, 5], 1));
+        assert_eq!((part.weights, share), (vec![1.0, 1.0], 2.0 / 3.0));
+        let (part, share) = batch.clone().part(2..3);
+        assert_eq!((part.weights, share), (vec![1.0, 1.0], 0.0));
+        assert_eq!(batch.clone().part(0..3), (batch.clone(), 1.0));
+        let copy = ChunkBatch::copy_of(&batch, 1).part(1..3);
+        assert_eq!((copy.tokens, copy.n_chunks), (vec![3, 4, 5, 6], 2));
+    }
 
     #[test]
     fn a_copy_holds_each_row_in_pieces_and_hides_what_is_missing_of_the_last() {

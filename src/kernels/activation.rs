@@ -5,6 +5,7 @@ use serde::{Deserialize, Serialize};
 
 #[cfg(feature = "flex")]
 use super::flex;
+use super::precision::widened;
 
 /// An elementwise nonlinearity.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
@@ -55,7 +56,8 @@ pub mod reference {
 
     /// See [`super::activation`].
     pub fn activation(x: Tensor<3>, function: Function) -> Tensor<3> {
-        match function {
+        let (dtype, x) = (x.dtype(), widened(x));
+        let y = match function {
             Function::Gelu => {
                 let twice_phi = (x.clone() * std::f64::consts::FRAC_1_SQRT_2).erf() + 1.0;
                 x * twice_phi * 0.5
@@ -71,7 +73,8 @@ pub mod reference {
                 let y = relu(x);
                 y.clone() * y
             }
-        }
+        };
+        y.cast(dtype)
     }
 
     /// See [`super::gated`].

@@ -5,6 +5,7 @@ use burn::tensor::Tensor;
 
 #[cfg(feature = "flex")]
 use super::flex;
+use super::precision::widened;
 use super::rope::Rope;
 
 /// How the channels of a packed projection divide into heads.
@@ -74,10 +75,11 @@ pub mod reference {
         let share = |x: Tensor<4>| {
             x.unsqueeze_dim::<5>(2).expand([b, g, heads.n_sharing(), t, k]).reshape([b, h, t, k]) // [b, h, t, k]
         };
-        let scores = queries.matmul(share(keys).swap_dims(2, 3)) / (k as f64).sqrt(); // [b, h, t, s]
+        let scores = widened(queries.matmul(share(keys).swap_dims(2, 3))) / (k as f64).sqrt(); // [b, h, t, s]
         let future = Tensor::<2, Bool>::tril_mask([t, t], 0, &scores.device()).unsqueeze::<4>(); // [1, 1, t, s]
         let shares = softmax(scores.mask_fill(future.expand([b, h, t, t]), f32::NEG_INFINITY), 3);
-        shares.matmul(share(values)).swap_dims(1, 2).reshape([b, t, h * k]) // [b, t, h k]
+        let values = share(values);
+        shares.cast(values.dtype()).matmul(values).swap_dims(1, 2).reshape([b, t, h * k]) // [b, t, h k]
     }
 }
 

@@ -4,6 +4,7 @@ use burn::tensor::{Int, Tensor};
 
 #[cfg(feature = "flex")]
 use super::flex;
+use super::precision::{lowered, widened};
 
 /// The weighted mean `sum(w l) / sum(w)` as `[1]`, differentiable in `hidden` and `head_weight`, and the detached
 /// losses `l [n]` in nats. A token of weight 0 gives no gradient but still a loss.
@@ -21,6 +22,7 @@ pub fn linear_cross_entropy(
     targets: Tensor<1, Int>,
     weights: Tensor<1>,
 ) -> (Tensor<1>, Tensor<1>) {
+    let hidden = lowered(hidden);
     #[cfg(feature = "flex")]
     if flex::takes(&hidden) {
         return flex::linear_cross_entropy(hidden, head_weight, targets, weights);
@@ -42,7 +44,8 @@ pub mod reference {
         weights: Tensor<1>,
     ) -> (Tensor<1>, Tensor<1>) {
         let [n, _] = hidden.dims();
-        let log_shares = log_softmax(hidden.matmul(head_weight.transpose()), 1); // [n, v]
+        let head_weight = head_weight.cast(hidden.dtype());
+        let log_shares = log_softmax(widened(hidden.matmul(head_weight.transpose())), 1); // [n, v]
         let losses = -log_shares.gather(1, targets.reshape([n, 1])).reshape([n]); // [n]
         let mean = (losses.clone() * weights.clone()).sum() / weights.sum(); // [1]
         (mean, losses.detach())

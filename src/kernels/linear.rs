@@ -4,12 +4,14 @@ use burn::tensor::Tensor;
 
 #[cfg(feature = "flex")]
 use super::flex;
+use super::precision::lowered;
 
 /// `x W + b`.
 ///
 /// # Shapes
 /// `x [b, t, d_in]`, `weight [d_in, d_out]`, `bias [d_out]` to `[b, t, d_out]`.
 pub fn linear(x: Tensor<3>, weight: Tensor<2>, bias: Option<Tensor<1>>) -> Tensor<3> {
+    let x = lowered(x);
     #[cfg(feature = "flex")]
     if flex::takes(&x) {
         return flex::linear(x, weight, bias, None);
@@ -27,6 +29,7 @@ pub fn linear_add(
     bias: Option<Tensor<1>>,
     residual: Tensor<3>,
 ) -> Tensor<3> {
+    let x = lowered(x);
     #[cfg(feature = "flex")]
     if flex::takes(&x) {
         return flex::linear(x, weight, bias, Some(residual));
@@ -42,9 +45,10 @@ pub mod reference {
     pub fn linear(x: Tensor<3>, weight: Tensor<2>, bias: Option<Tensor<1>>) -> Tensor<3> {
         let [b, t, d_in] = x.dims();
         let [_, d_out] = weight.dims();
-        let y = x.reshape([b * t, d_in]).matmul(weight); // [n, d_out]
+        let dtype = x.dtype();
+        let y = x.reshape([b * t, d_in]).matmul(weight.cast(dtype)); // [n, d_out]
         let y = match bias {
-            Some(bias) => y + bias.unsqueeze(),
+            Some(bias) => y + bias.cast(dtype).unsqueeze(),
             None => y,
         };
         y.reshape([b, t, d_out]) // [b, t, d_out]
@@ -57,7 +61,8 @@ pub mod reference {
         bias: Option<Tensor<1>>,
         residual: Tensor<3>,
     ) -> Tensor<3> {
-        residual + linear(x, weight, bias)
+        let dtype = residual.dtype();
+        residual + linear(x, weight, bias).cast(dtype)
     }
 }
 

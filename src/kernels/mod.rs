@@ -23,6 +23,7 @@ mod flex;
 mod level;
 mod linear;
 mod norm;
+mod precision;
 mod rope;
 
 pub use activation::{Function, activation, gated};
@@ -33,6 +34,7 @@ pub use embedding::embedding;
 pub use level::{Level, VARIABLE, level, parse_level};
 pub use linear::{linear, linear_add};
 pub use norm::{layer_norm, rms_norm};
+pub use precision::{Precision, lowered, widened};
 pub use rope::{Rope, rope};
 
 /// The form that kernels in f32 take on a device: fast on the CPU if the machine can, else the reference.

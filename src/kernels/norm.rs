@@ -5,6 +5,7 @@ use burn::tensor::Tensor;
 
 #[cfg(feature = "flex")]
 use super::flex;
+use super::precision::widened;
 
 /// Layer norm over the channels of each token; the variance is the biased one.
 ///
@@ -36,18 +37,20 @@ pub mod reference {
 
     /// See [`super::layer_norm`].
     pub fn layer_norm(x: Tensor<3>, gamma: Tensor<1>, beta: Option<Tensor<1>>, eps: f64) -> Tensor<3> {
+        let (dtype, x) = (x.dtype(), widened(x));
         let centred = x.clone() - x.mean_dim(2);
         let y = rms_norm(centred, gamma, eps);
         match beta {
-            Some(beta) => y + beta.unsqueeze(),
-            None => y,
+            Some(beta) => (y + beta.unsqueeze()).cast(dtype),
+            None => y.cast(dtype),
         }
     }
 
     /// See [`super::rms_norm`].
     pub fn rms_norm(x: Tensor<3>, gamma: Tensor<1>, eps: f64) -> Tensor<3> {
+        let (dtype, x) = (x.dtype(), widened(x));
         let mean_square = (x.clone() * x.clone()).mean_dim(2); // [b, t, 1]
-        x / (mean_square + eps).sqrt() * gamma.unsqueeze()
+        (x / (mean_square + eps).sqrt() * gamma.unsqueeze()).cast(dtype)
     }
 }
 

@@ -10,6 +10,7 @@ use serde::{Deserialize, Serialize};
 
 use super::Pass;
 use crate::error::Problem;
+use crate::kernels::widened;
 
 /// Whether there is a short convolution.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
@@ -90,6 +91,7 @@ impl Canon {
     pub fn forward(&self, x: Tensor<3>, pass: &mut Pass) -> Tensor<3> {
         let [b, t, d] = x.dims();
         let [width, _] = self.kernel.val().dims();
+        let (dtype, x) = (x.dtype(), widened(x));
         let seen = pass.remember(x.clone().unsqueeze_dim::<4>(1)).squeeze_dim::<3>(1); // [b, s, d]
         let before = Tensor::zeros([b, width - 1, d], &x.device());
         let seen = Tensor::cat(vec![before, seen], 1); // [b, width - 1 + s, d]
@@ -98,7 +100,7 @@ impl Canon {
             let weight = self.kernel.val().narrow(0, i, 1).unsqueeze::<3>(); // [1, 1, d]
             seen.clone().narrow(1, now - i, t) * weight // [b, t, d]
         });
-        taps.fold(x, |sum, tap| sum + tap)
+        taps.fold(x, |sum, tap| sum + tap).cast(dtype)
     }
 
     /// Adds the weighted past, if there is a convolution.

@@ -7,7 +7,7 @@ use burn::module::{Module, Param};
 use burn::tensor::{Device, Tensor};
 
 use super::{Bias, Pass};
-use crate::kernels;
+use crate::kernels::{self, lowered, widened};
 
 /// A linear map from `d_in` to `d_out` channels.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -86,10 +86,12 @@ impl Linear {
     /// Map `i` for row `i`, as one batched product.
     fn apply_each(&self, x: Tensor<3>) -> Tensor<3> {
         let [e, _, d_in] = x.dims();
-        let weight = self.weight.val().reshape([e as i32, d_in as i32, -1]); // [e, d_in, d_out]
+        let x = lowered(x);
+        let dtype = x.dtype();
+        let weight = self.weight.val().cast(dtype).reshape([e as i32, d_in as i32, -1]); // [e, d_in, d_out]
         let y = x.matmul(weight); // [e, c, d_out]
         match &self.bias {
-            Some(bias) => y + bias.val().reshape([e as i32, 1, -1]),
+            Some(bias) => y + bias.val().cast(dtype).reshape([e as i32, 1, -1]),
             None => y,
         }
     }
@@ -101,7 +103,7 @@ impl Linear {
     pub fn forward_to_residual(&self, x: Tensor<3>, pass: &mut Pass) -> Tensor<3> {
         pass.hear(self.weight.id, self.copies, &x);
         match pass.take_residual() {
-            Some(residual) if self.copies > 1 => residual + self.apply(x),
+            Some(residual) if self.copies > 1 => residual + widened(self.apply(x)),
             Some(residual) => {
                 kernels::linear_add(x, self.weight.val(), self.bias.as_ref().map(Param::val), residual)
             }

@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 
 use super::arrangement::{Arrangement, HalfNorms};
 use crate::error::Problem;
+use crate::kernels::widened;
 use crate::layers::convolution::{Canon, ConvolutionConfig};
 use crate::layers::cross_attention::CrossAttention;
 use crate::layers::feed_forward::{FeedForward, FeedForwardConfig};
@@ -229,11 +230,11 @@ impl Block {
             pass.offer_residual(x);
             let y = sublayer(pass);
             return match pass.take_residual() {
-                Some(x) => x + y,
+                Some(x) => x + widened(y),
                 None => y,
             };
         }
-        let y = Norm::forward_if(out_norm, sublayer(pass));
+        let y = Norm::forward_if(out_norm, widened(sublayer(pass)));
         match self.residual_scale == 1.0 {
             true => x + y,
             false => x + y * self.residual_scale,

@@ -3,13 +3,13 @@
 //! A new choice is one line in [`all`].
 
 use burn::module::Param;
-use burn::tensor::{Device, Gradients, Int, Tensor, TensorData};
+use burn::tensor::{DType, Device, Gradients, Int, Tensor, TensorData};
 
 use super::arrangement::{Arrangement, ParallelConfig, ParallelNorms};
 use super::init::{InitConfig, MaximalUpdateInit, WidthScaledInit};
 use super::parameter::{self, Map, Visit};
 use super::{Decoder, LayerOverride, ModelConfig};
-use crate::kernels;
+use crate::kernels::{self, Precision};
 use crate::layers::convolution::{CanonConfig, ConvolutionConfig};
 use crate::layers::embedding::{EmbeddingConfig, EmbeddingScale, FactorConfig, Head, TokenEmbeddingConfig};
 use crate::layers::feed_forward::{
@@ -234,6 +234,32 @@ fn every_parameter_gets_a_gradient() {
         let mut ungraded = Ungraded(&gradients, Vec::new());
         parameter::visit(&model, &mut ungraded);
         assert_eq!(ungraded.1, [""; 0], "{name}");
+    }
+}
+
+/// A choice that mixed bf16 into f32 by accident would not compute at all.
+#[test]
+fn every_choice_has_its_loss_and_gradients_in_bf16_too() {
+    struct Norms<'a>(&'a Gradients, f64);
+    impl Visit for Norms<'_> {
+        fn visit<const D: usize>(&mut self, name: &str, param: &Param<Tensor<D>>) {
+            let gradient = param.val().grad(self.0).unwrap_or_else(|| panic!("{name} has no gradient"));
+            assert_eq!(gradient.dtype(), DType::F32, "{name}");
+            self.1 += f64::from(gradient.square().sum().into_scalar::<f32>());
+        }
+    }
+    let device = crate::device::open("cpu").unwrap().autodiff();
+    for (name, config) in all() {
+        let model = config.init(V, T, 3, &device);
+        let [(wide, norm), (low, low_norm)] = [Precision::F32, Precision::Bf16].map(|precision| {
+            let loss = precision.scope(|| loss(&model, &device));
+            let gradients = loss.backward();
+            let mut norms = Norms(&gradients, 0.0);
+            parameter::visit(&model, &mut norms);
+            (loss.into_scalar::<f32>(), norms.1.sqrt())
+        });
+        assert!(wide != low && (wide / low - 1.0).abs() < 0.02, "{name}: {low} is not near {wide}");
+        assert!((norm / low_norm - 1.0).abs() < 0.05, "{name}: {low_norm} is not near {norm}");
     }
 }
 

@@ -31,8 +31,9 @@ impl Plan {
     ) -> Result<FlopCount> {
         let row = self.question_len()?;
         let own = self.model.flops_per_token(vocab_size, row);
+        let rows = questions.training(&self.training).rows_at_once();
         let merging = questions.lora.flops_per_step(&self.model, vocab_size, self.data.seq_len());
-        let exact = own.exact + merging.div_ceil((questions.batch * row) as u64);
+        let exact = own.exact + merging.div_ceil((rows * row) as u64);
         Ok(FlopCount { exact, ..own })
     }
 }
@@ -95,8 +96,8 @@ fn check_data(plan: &Plan, questions: &QuestionsAdapt) -> Result<Option<Problem>
 mod tests {
     use super::*;
     use crate::data::{BioDConfig, CorpusConfig, DataConfig};
+    use crate::plan::Fingerprint;
     use crate::plan::check::check;
-    use crate::plan::{Fingerprint, Precision};
 
     fn asking() -> Plan {
         let adapt = AdaptConfig::Questions(QuestionsAdapt { steps: 7, ..QuestionsAdapt::default() });
@@ -114,7 +115,7 @@ mod tests {
         let mut other = plan.clone();
         other.adapt = AdaptConfig::Questions(QuestionsAdapt { peak_lr: 0.5, ..QuestionsAdapt::default() });
         assert_eq!(other.parents().unwrap(), plan.parents().unwrap());
-        let name = |plan: &Plan| Fingerprint::of(plan, Precision::F32).unwrap();
+        let name = |plan: &Plan| Fingerprint::of(plan).unwrap();
         assert_ne!(name(&plan), name(&base));
         assert_ne!(name(&plan), name(&other));
         assert_eq!((plan.steps().unwrap(), plan.first_step().unwrap()), (7, 0));

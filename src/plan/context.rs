@@ -270,7 +270,7 @@ fn check_stretched(plan: &Plan, stretched: &StretchedConfig) -> Vec<Problem> {
 mod tests {
     use super::*;
     use crate::plan::check::check;
-    use crate::plan::fingerprint::{Fingerprint, Precision};
+    use crate::plan::fingerprint::Fingerprint;
     use crate::plan::{Presets, Request, resolve_single};
     use crate::training::context::TeacherConfig;
 
@@ -353,7 +353,7 @@ mod tests {
         encoder(&mut taught).chunks = 4;
         encoder(&mut taught).distill = DistillConfig::Teacher(TeacherConfig::default());
         assert_eq!(plain.parents().unwrap(), taught.parents().unwrap());
-        let fingerprint = |plan: &Plan| Fingerprint::of(plan, Precision::F32).unwrap().full();
+        let fingerprint = |plan: &Plan| Fingerprint::of(plan).unwrap().full();
         assert_ne!(fingerprint(&plain), fingerprint(&taught));
         let flops = |plan: &Plan| plan.flops_per_token().unwrap().exact;
         assert!(flops(&taught) > flops(&plain));

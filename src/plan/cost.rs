@@ -100,9 +100,7 @@ impl Plan {
     /// # Errors
     /// As [`Plan::cost`].
     pub fn cost_after(&self, first_step: u64, calibration: &Calibration) -> Result<Cost> {
-        let (size, seq_len) = (DataSize::of(&self.data)?, self.row_len()?);
-        let read = size.tokens_per_exposure.min(READ_TOKENS);
-        let params = self.num_params()?;
+        let (params, seq_len) = (self.num_params()?, self.row_len()?);
         let batch = self.own_training()?.batch;
         let steps = self.steps()? - first_step;
         let rows = batch as u64;
@@ -110,31 +108,76 @@ impl Plan {
         let flops_per_token = self.flops_per_token()?.exact as f64;
         let flops = tokens as f64 * flops_per_token;
         let pace = calibration.flops_per_second((batch * seq_len) as f64 * flops_per_token);
-        Ok(Cost {
-            params,
-            steps,
-            tokens,
-            flops,
-            peak_bytes: peak_bytes(&self.model, &params, size.vocab_size, batch * seq_len, read),
-            seconds: flops / pace,
+        let peak_bytes = self.memory()?.peak_bytes();
+        Ok(Cost { params, steps, tokens, flops, peak_bytes, seconds: flops / pace })
+    }
+
+    /// The most rows at once with which a step fits into so many bytes; nothing when not one does.
+    ///
+    /// # Errors
+    /// As [`Plan::cost`].
+    pub fn rows_that_fit(&self, bytes: u64) -> Result<Option<usize>> {
+        let memory = self.memory()?;
+        let fits = |rows: usize| Memory { rows, ..memory }.peak_bytes() <= bytes;
+        if fits(memory.batch) {
+            return Ok(Some(memory.batch));
+        }
+        // Parts need room for their sum, so that the whole may fit where a little less than it does not.
+        let (mut most, mut too_many) = (0, memory.batch);
+        while too_many - most > 1 {
+            let rows = most + (too_many - most) / 2;
+            if fits(rows) { most = rows } else { too_many = rows }
+        }
+        Ok((most > 0).then_some(most))
+    }
+
+    fn memory(&self) -> Result<Memory<'_>> {
+        let (size, training) = (DataSize::of(&self.data)?, self.own_training()?);
+        Ok(Memory {
+            model: &self.model,
+            params: self.num_params()?,
+            vocab_size: size.vocab_size,
+            seq_len: self.row_len()?,
+            rows: training.rows_at_once(),
+            batch: training.batch,
+            read: size.tokens_per_exposure.min(READ_TOKENS),
         })
     }
 }
 
-/// An estimate for a step of `n` tokens. Weights, gradients and two moments: 16 bytes a parameter. Activations: a
-/// linear map keeps its wider side, which is about its parameters over `d`; norms and the residual stream keep four
-/// vectors a block. The head keeps one chunk of logits and their gradient. Afterwards the measurements read `read`
-/// tokens at once, block by block: two vectors and, with what is in flight, one and a half times all that the linear
-/// maps of a block keep. Factors are from measured peaks of runs on a CPU.
-fn peak_bytes(model: &ModelConfig, params: &ParamCount, vocab_size: usize, n: usize, read: f64) -> u64 {
-    let (n, d) = (n as f64, model.d_model as f64);
-    let in_blocks = (params.active - params.embedding) as f64;
-    let activations = n * (in_blocks / d + (4.0 * model.n_layers as f64 + 2.0) * d);
-    let logits = 2.0 * n.min(LOGIT_ROWS as f64) * vocab_size as f64;
-    let of_a_block = in_blocks / d / (model.n_layers as f64).max(1.0);
-    let measuring = read * (2.0 * d + 1.5 * of_a_block);
-    let most = (IN_FLIGHT * activations).max(measuring);
-    (BASE_BYTES + 16.0 * params.total as f64 + 4.0 * (most + logits)) as u64
+/// What decides how much memory a run needs.
+#[derive(Debug, Clone, Copy)]
+struct Memory<'a> {
+    model: &'a ModelConfig,
+    params: ParamCount,
+    vocab_size: usize,
+    seq_len: usize,
+    /// Rows of a step that are in memory at once.
+    rows: usize,
+    batch: usize,
+    /// Tokens that the measurements read at once.
+    read: f64,
+}
+
+impl Memory<'_> {
+    /// An estimate. Weights, gradients and two moments: 16 bytes a parameter, and 4 more for the sum over the parts of a
+    /// step if there are several. Activations of the rows at once: a linear map keeps its wider side, which is about its
+    /// parameters over `d`; norms and the residual stream keep four vectors a block. The head keeps one chunk of logits
+    /// and their gradient. Afterwards the measurements read `read` tokens at once, block by block: two vectors and, with
+    /// what is in flight, one and a half times all that the linear maps of a block keep. Factors are from measured peaks
+    /// of runs on a CPU.
+    fn peak_bytes(&self) -> u64 {
+        let Memory { model, params, rows, .. } = self;
+        let (n, d) = ((rows * self.seq_len) as f64, model.d_model as f64);
+        let in_blocks = (params.active - params.embedding) as f64;
+        let activations = n * (in_blocks / d + (4.0 * model.n_layers as f64 + 2.0) * d);
+        let logits = 2.0 * n.min(LOGIT_ROWS as f64) * self.vocab_size as f64;
+        let of_a_block = in_blocks / d / (model.n_layers as f64).max(1.0);
+        let measuring = self.read * (2.0 * d + 1.5 * of_a_block);
+        let most = (IN_FLIGHT * activations).max(measuring);
+        let of_a_param = if *rows < self.batch { 20.0 } else { 16.0 };
+        (BASE_BYTES + of_a_param * params.total as f64 + 4.0 * (most + logits)) as u64
+    }
 }
 
 #[cfg(test)]
@@ -163,6 +206,21 @@ mod tests {
         assert_eq!(Calibration::default().flops_per_second(1e7), UNMEASURED);
     }
 
+    #[test]
+    fn as_many_rows_at_once_fit_as_the_memory_says() {
+        let mut plan = Plan { model: model(64, 2), ..Plan::default() };
+        plan.training.batch = 100;
+        let needs = |plan: &Plan| plan.cost(&Calibration::default()).unwrap().peak_bytes;
+        let whole = needs(&plan);
+        assert_eq!(plan.rows_that_fit(whole).unwrap(), Some(100));
+        assert_eq!(plan.rows_that_fit(1).unwrap(), None);
+        plan.training.micro_batch = Some(40);
+        let parts = needs(&plan);
+        assert!(parts < whole, "{parts} in parts, {whole} at once");
+        assert_eq!(plan.rows_that_fit(parts).unwrap(), Some(40));
+        assert_eq!(plan.rows_that_fit(parts - 1).unwrap(), Some(39));
+    }
+
     /// Peaks of three models in MiB, measured as resident memory on a CPU: lowest and highest of several runs.
     #[test]
     fn the_estimate_of_memory_is_near_measured_peaks() {
@@ -173,8 +231,8 @@ mod tests {
         ];
         for (model, vocab_size, seq_len, batch, low, high) in measured {
             let params = model.num_params(vocab_size, seq_len);
-            let mib =
-                peak_bytes(&model, &params, vocab_size, batch * seq_len, 0.0) as f64 / (1024.0 * 1024.0);
+            let memory = Memory { model: &model, params, vocab_size, seq_len, rows: batch, batch, read: 0.0 };
+            let mib = memory.peak_bytes() as f64 / (1024.0 * 1024.0);
             assert!((low..=high).contains(&mib), "{mib} MiB, measured {low} to {high}");
         }
     }

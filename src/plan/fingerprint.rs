@@ -1,12 +1,10 @@
 //! The name of a run: a hash of everything that can change its numbers, and of nothing else.
 //!
 //! What is hashed is the plan with every field equal to its default left out, keys in the order of the alphabet, the
-//! contents of data files, the precision, and [`NUMERICS`]. So a new option changes no fingerprint as long as its
+//! contents of data files, and [`NUMERICS`]. So a new option changes no fingerprint as long as its
 //! default is what was done before, and moving a field in the source changes none either. The device is not hashed.
 
 use std::fmt;
-
-use serde::{Deserialize, Serialize};
 
 use super::tree::{KIND, Node, Table, Value};
 use super::{Plan, reader, writer};
@@ -16,14 +14,8 @@ use crate::data::ExternalFile;
 /// Raised by hand when the same plan would give other numbers, for instance when a default changes.
 pub const NUMERICS: u32 = 1;
 
-/// The numbers that a run computes with.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum Precision {
-    /// 32 bits everywhere.
-    #[default]
-    F32,
-}
+/// What opens every hash.
+const HEADER: &str = "precision \"f32\"";
 
 /// The name of a run; prints as its first 16 hex digits.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -38,8 +30,8 @@ impl Fingerprint {
     ///
     /// # Errors
     /// If a data file that the plan names cannot be read.
-    pub fn of(plan: &Plan, precision: Precision) -> Result<Self> {
-        Ok(Unseeded::of(plan, precision, &plan.data.external_files()?).seed(plan.seed))
+    pub fn of(plan: &Plan) -> Result<Self> {
+        Ok(Unseeded::of(plan, &plan.data.external_files()?).seed(plan.seed))
     }
 
     /// All 64 hex digits.
@@ -56,10 +48,9 @@ impl fmt::Display for Fingerprint {
 
 impl Unseeded {
     /// Hashes all of the plan but its seed, and `files`, the data files that it names.
-    pub fn of(plan: &Plan, precision: Precision, files: &[ExternalFile]) -> Self {
+    pub fn of(plan: &Plan, files: &[ExternalFile]) -> Self {
         let mut hasher = blake3::Hasher::new_derive_key("ablation-zoo plan");
-        let precision = writer::inline(&writer::write(&precision));
-        hasher.update(format!("numerics {NUMERICS}\nprecision {precision}\n").as_bytes());
+        hasher.update(format!("numerics {NUMERICS}\n{HEADER}\n").as_bytes());
         hasher.update(canonical(&Plan { seed: 0, ..plan.clone() }).as_bytes());
         for file in files {
             hasher.update(format!("\nfile {}", file.blake3).as_bytes());
@@ -156,14 +147,14 @@ mod tests {
 
     #[test]
     fn fingerprints_stay_what_they_were() {
-        let of = |plan: &Plan| Fingerprint::of(plan, Precision::F32).unwrap().to_string();
+        let of = |plan: &Plan| Fingerprint::of(plan).unwrap().to_string();
         assert_eq!(of(&Plan::default()), "9df907aeabac6505");
         assert_eq!(of(&gated()), "d6d423b29b97aac2");
     }
 
     #[test]
     fn every_change_of_a_plan_changes_its_fingerprint() {
-        let of = |plan: &Plan| Fingerprint::of(plan, Precision::F32).unwrap().full();
+        let of = |plan: &Plan| Fingerprint::of(plan).unwrap().full();
         let mut seen = vec![of(&gated())];
         let mut changed = |change: fn(&mut Plan)| {
             let mut plan = gated();
@@ -183,7 +174,7 @@ mod tests {
     #[test]
     fn one_hash_serves_all_seeds() {
         let plan = gated();
-        let unseeded = Unseeded::of(&plan, Precision::F32, &[]);
-        assert_eq!(unseeded.seed(7), Fingerprint::of(&plan, Precision::F32).unwrap());
+        let unseeded = Unseeded::of(&plan, &[]);
+        assert_eq!(unseeded.seed(7), Fingerprint::of(&plan).unwrap());
     }
 }

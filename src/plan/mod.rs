@@ -30,7 +30,7 @@ pub use ablation::{Ablation, About, Bound, Claim, Published, Tune};
 pub use arm::{Arm, Holds, Match};
 pub use check::check;
 pub use cost::{Calibration, Cost, Pace};
-pub use fingerprint::{Fingerprint, NUMERICS, Precision};
+pub use fingerprint::{Fingerprint, NUMERICS};
 pub use growth::{GrowthConfig, GrowthTime};
 pub use hardware::Hardware;
 pub use preset::{Presets, Shelf};

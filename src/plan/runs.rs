@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 use super::Plan;
 use super::ablation::{Ablation, Tune};
 use super::arm::Arm;
-use super::fingerprint::{Fingerprint, Precision, Unseeded};
+use super::fingerprint::{Fingerprint, Unseeded};
 use super::tree::path_of;
 
 /// The first seed that values are tried with; reported seeds count from 1.
@@ -271,7 +271,7 @@ impl Ablation {
         rate: Rate,
     ) -> Vec<PlannedRun> {
         let plan = self.plan(arm, value);
-        let unseeded = Unseeded::of(&plan, Precision::F32, &arm.files);
+        let unseeded = Unseeded::of(&plan, &arm.files);
         let run = |seed| PlannedRun {
             arm: arm.name.clone(),
             size: arm.size.clone(),
@@ -402,7 +402,7 @@ mod tests {
         let Next::Runs(rest) = ablation.next(&|f| (*f == first).then_some(1.0)) else { panic!("done") };
         assert_eq!(rest.len(), runs.len() - 1);
         for run in &runs {
-            assert_eq!(Fingerprint::of(&run.plan, Precision::F32).unwrap(), run.fingerprint);
+            assert_eq!(Fingerprint::of(&run.plan).unwrap(), run.fingerprint);
         }
     }
 

@@ -9,7 +9,7 @@ use std::collections::HashSet;
 use serde::{Deserialize, Serialize};
 
 use super::Plan;
-use super::fingerprint::{Fingerprint, Precision};
+use super::fingerprint::Fingerprint;
 use super::runs::{PlannedRun, Role};
 use crate::Result;
 use crate::measure::QuantizeConfig;
@@ -146,7 +146,7 @@ pub fn stages(runs: &[PlannedRun]) -> Result<Vec<PlannedStage>> {
     let mut open: Vec<PlannedRun> = runs.iter().rev().cloned().collect();
     while let Some(child) = open.pop() {
         for Parent { part, plan } in child.plan.parents()? {
-            let fingerprint = Fingerprint::of(&plan, Precision::F32)?;
+            let fingerprint = Fingerprint::of(&plan)?;
             if seen.insert(fingerprint) {
                 let run = PlannedRun { role: Role::Stage, plan, fingerprint, ..child.clone() };
                 stages.push(PlannedStage { part, first_step: run.plan.first_step()?, run: run.clone() });

@@ -361,10 +361,12 @@ impl<'a> Schedule<'a> {
                 let bytes = indicatif::HumanBytes;
                 let got = format!("{} needs about {} of memory", wanted.label, bytes(wanted.peak_bytes));
                 let expected = format!("at most {}, nine tenths of this machine's", bytes(memory));
+                let smaller = match wanted.plan.rows_that_fit(memory)? {
+                    Some(rows) => format!("training.micro_batch = {rows}"),
+                    None => "a smaller model".to_string(),
+                };
                 let problem = Problem::new(got).expected(expected);
-                Err(Error::config(
-                    problem.remedy("a smaller training.batch or model; --force begins it anyway"),
-                ))
+                Err(Error::config(problem.remedy(format!("{smaller}; --force begins it anyway"))))
             }
             _ => Ok(()),
         }

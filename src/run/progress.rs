@@ -222,6 +222,8 @@ struct Line {
     steps: u64,
     tokens: u64,
     seconds: f64,
+    /// Step, tokens and seconds at the first word of this session: earlier ones may have had less of the machine.
+    first: Option<(u64, u64, f64)>,
     loss: Option<f64>,
     bits_per_param: Option<f64>,
     phase: &'static str,
@@ -237,6 +239,7 @@ impl Line {
             steps: 0,
             tokens: 0,
             seconds: 0.0,
+            first: None,
             loss: None,
             bits_per_param: None,
             phase: "starting",
@@ -253,6 +256,7 @@ impl Line {
                 (self.step, self.steps, self.tokens, self.seconds, self.loss) =
                     (*step, *steps, *tokens, *seconds, *loss);
                 self.bits_per_param = *bits_per_param;
+                self.first.get_or_insert((*step, *tokens, *seconds));
             }
             Event::Measuring => self.phase = "measuring",
             Event::Checkpoint { .. } | Event::Warning { .. } => {}
@@ -270,10 +274,22 @@ impl Line {
         self.work * self.step.saturating_sub(self.begun) as f64 / self.steps.max(1) as f64
     }
 
-    /// Seconds left: `seconds` counts every session, so that the first word after a resume has an answer.
+    /// Steps, tokens and seconds by which speed is judged: those since the first word of this session, which itself has
+    /// only those of all sessions to go by.
+    fn lately(&self) -> (u64, u64, f64) {
+        match self.first {
+            Some((step, tokens, seconds)) if self.step > step && self.seconds > seconds => {
+                (self.step - step, self.tokens - tokens, self.seconds - seconds)
+            }
+            _ => (self.step, self.tokens, self.seconds),
+        }
+    }
+
+    /// Seconds left.
     fn left(&self) -> Option<f64> {
-        let known = self.step > 0 && self.seconds > 0.0 && self.step < self.steps;
-        known.then(|| self.seconds / self.step as f64 * (self.steps - self.step) as f64)
+        let (steps, _, seconds) = self.lately();
+        let known = steps > 0 && seconds > 0.0 && self.step < self.steps;
+        known.then(|| seconds / steps as f64 * (self.steps - self.step) as f64)
     }
 
     fn text(&self) -> String {
@@ -291,7 +307,8 @@ impl Line {
         if let Some(bits) = self.bits_per_param {
             let _ = write!(text, "  {bits:.2} bits/parameter");
         }
-        let _ = write!(text, "  {} tokens/s", count(self.tokens as f64 / self.seconds));
+        let (_, tokens, seconds) = self.lately();
+        let _ = write!(text, "  {} tokens/s", count(tokens as f64 / seconds));
         text
     }
 }
@@ -362,6 +379,9 @@ mod tests {
         };
         line.hears(&Event::Progress { step, steps, tokens, seconds, loss, bits_per_param: Some(0.517) });
         assert_eq!(line.text(), "gated  48s left  loss 2.500  0.52 bits/parameter  500 tokens/s");
+        // Four steps in a second now, where two seconds a step were needed before.
+        line.hears(&progress(80, 153.0));
+        assert_eq!(line.text(), "gated  5s left  loss 2.500  4.00k tokens/s");
     }
 
     #[test]

@@ -3,7 +3,7 @@
 use super::folder::Run;
 use super::store::{Store, WantedRun, fit_name};
 use crate::error::{Error, Problem, Result};
-use crate::plan::{Calibration, Fingerprint, Part, Plan, Precision, Role};
+use crate::plan::{Calibration, Fingerprint, Part, Plan, Role};
 
 /// A finished run that another one begins from.
 #[derive(Debug)]
@@ -28,7 +28,7 @@ pub fn parents(wanted: &WantedRun) -> Result<Vec<WantedRun>> {
             arm: wanted.arm.clone(),
             label: format!("{part} of {}", wanted.label),
             role: Role::Stage,
-            fingerprint: Fingerprint::of(&parent.plan, Precision::F32)?.full(),
+            fingerprint: Fingerprint::of(&parent.plan)?.full(),
             flops: cost.flops,
             peak_bytes: cost.peak_bytes,
             plan: parent.plan,
@@ -45,7 +45,7 @@ pub fn parents(wanted: &WantedRun) -> Result<Vec<WantedRun>> {
 pub fn find(store: &Store, run: &Run, plan: &Plan) -> Result<Vec<Stage>> {
     let mut stages = Vec::new();
     for parent in plan.parents()? {
-        let fingerprint = Fingerprint::of(&parent.plan, Precision::F32)?.full();
+        let fingerprint = Fingerprint::of(&parent.plan)?.full();
         match finished(store, run, &fingerprint)? {
             Some(run) => stages.push(Stage { part: parent.part, run }),
             None if parent.part == Part::Trunk => {}
@@ -89,7 +89,7 @@ impl Trunks {
     /// A data file cannot be read.
     pub fn note(&mut self, wanted: &WantedRun) -> Result<()> {
         let Some(kind) = wanted.plan.trunk().filter(|_| wanted.role == Role::Stage) else { return Ok(()) };
-        let (kind, steps) = (Fingerprint::of(&kind, Precision::F32)?, wanted.plan.steps()?);
+        let (kind, steps) = (Fingerprint::of(&kind)?, wanted.plan.steps()?);
         if !self.0.iter().any(|trunk| trunk.fingerprint == wanted.fingerprint) {
             self.0.push(Trunk { kind, steps, fingerprint: wanted.fingerprint.clone() });
         }

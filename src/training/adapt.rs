@@ -4,13 +4,15 @@
 //! The check of arXiv 2404.05405, Appendix A.2: what a model has stored of the others is of use only if it can answer
 //! about them, too.
 
+use std::ops::Range;
+
 use burn::tensor::Device;
 use serde::{Deserialize, Serialize};
 
 use super::config::{
     AdamwConfig, Cooldown, Count, Length, OptimizerConfig, ScheduleConfig, TrainingConfig, WsdConfig,
 };
-use super::fit::{Job, descent, tensors};
+use super::fit::{Job, descent, shared, tensors};
 use super::objective::{Objective, StepLoss};
 use super::weights::{self, Weights};
 use crate::data::questions::{Form, Gold, Question, QuestionsConfig};
@@ -74,6 +76,8 @@ impl QuestionsAdapt {
         TrainingConfig {
             length: Length::Steps(Count { count: self.steps }),
             batch: self.batch,
+            micro_batch: model.micro_batch.filter(|&rows| rows < self.batch),
+            precision: model.precision,
             peak_lr: self.peak_lr,
             schedule: ScheduleConfig::Wsd(WsdConfig {
                 warmup_steps: 0,
@@ -124,7 +128,7 @@ pub struct Asking<'a> {
 }
 
 impl Asking<'_> {
-    /// FLOPs of a step over `tokens` tokens in rows of `seq_len`: merged matrices cost what they cost in any training,
+    /// FLOPs of a part of a step over `tokens` tokens in rows of `seq_len`: merged matrices cost what they cost in any training,
     /// and `A B` comes on top.
     fn flops(&self, vocab_size: usize, seq_len: usize, tokens: usize) -> f64 {
         let Job { model, data, .. } = self.job;
@@ -197,15 +201,23 @@ impl Objective for Asking<'_> {
         Ok(Adapted::new(base, self.questions.lora.places(model, vocab_size, seq_len), seed, device))
     }
 
-    fn loss(&self, model: &Adapted, data: &Dataset, step: u64, device: &Device) -> StepLoss {
-        let batch = self.batch(data, step);
+    fn loss(
+        &self,
+        model: &Adapted,
+        data: &Dataset,
+        step: u64,
+        part: Range<usize>,
+        device: &Device,
+    ) -> StepLoss {
+        let (batch, share) = self.batch(data, step).part(part);
         let (tokens, targets, weights) = tensors(&batch, device);
         let merged = model.merged();
         let mut pass = Pass::training();
         let hidden = merged.hidden(tokens, &mut pass); // [b, t, d]
         let n = batch.rows * batch.seq_len;
         let flops = self.flops(merged.vocab_size(), batch.seq_len, n);
-        StepLoss { loss: descent(hidden, &merged, targets, weights, pass), tokens: n as u64, flops }
+        let loss = shared(descent(hidden, &merged, targets, weights, pass), share);
+        StepLoss { loss, tokens: n as u64, flops }
     }
 }
 

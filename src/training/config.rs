@@ -1,8 +1,11 @@
 //! How a model is trained: the `[training]` table of a plan.
 
+use std::ops::Range;
+
 use serde::{Deserialize, Serialize};
 
 use crate::error::Problem;
+use crate::kernels::Precision;
 
 /// Everything about training that can change its numbers.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
@@ -12,6 +15,13 @@ pub struct TrainingConfig {
     pub length: Length,
     /// Rows in a step.
     pub batch: usize,
+    /// Rows that are in memory at once, for steps that do not fit: gradients are summed over the parts of a step. Absent:
+    /// all. It changes the numbers by rounding, and those of experts with a capacity, which is then of the part.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub micro_batch: Option<usize>,
+    /// In what matrix products compute; weights, sums and the loss are f32 in any.
+    #[serde(skip_serializing_if = "Precision::is_f32")]
+    pub precision: Precision,
     /// The highest learning rate.
     pub peak_lr: f64,
     /// The learning rate over time.
@@ -225,6 +235,8 @@ impl Default for TrainingConfig {
         TrainingConfig {
             length: Length::Exposures(Count::default()),
             batch: 16,
+            micro_batch: None,
+            precision: Precision::F32,
             peak_lr: 1e-3,
             schedule: ScheduleConfig::Cosine(CosineConfig::default()),
             order: Order::default(),
@@ -265,6 +277,17 @@ impl TrainingConfig {
         (steps.round() as u64).max(1)
     }
 
+    /// Rows that are in memory at once.
+    pub fn rows_at_once(&self) -> usize {
+        self.micro_batch.unwrap_or(self.batch)
+    }
+
+    /// The parts of a step whose gradients are summed, as ranges of rows.
+    pub fn parts(&self) -> impl Iterator<Item = Range<usize>> + use<> {
+        let (rows, at_once) = (self.batch, self.rows_at_once());
+        (0..rows).step_by(at_once).map(move |first| first..(first + at_once).min(rows))
+    }
+
     /// How many exposures are shuffled together.
     pub fn exposures(&self, yardstick: &Yardstick) -> u64 {
         match (self.order, self.length) {
@@ -286,6 +309,10 @@ impl TrainingConfig {
             }
         };
         demand((1..=1 << 20).contains(&self.batch), "batch", self.batch.to_string(), "1 to 1048576 rows");
+        if let Some(rows) = self.micro_batch {
+            let expected = format!("1 to {}, the rows of a step", self.batch);
+            demand((1..=self.batch).contains(&rows), "micro_batch", rows.to_string(), &expected);
+        }
         let count = match self.length {
             Length::Exposures(length) | Length::Steps(length) | Length::Tokens(length) => length.count,
             Length::Flops(length) => {
@@ -364,6 +391,22 @@ impl TrainingConfig {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_step_is_cut_into_parts_of_at_most_so_many_rows() {
+        let parts = |batch, micro_batch| {
+            TrainingConfig { batch, micro_batch, ..TrainingConfig::default() }.parts().collect::<Vec<_>>()
+        };
+        assert_eq!(parts(5, None), vec![0..5]);
+        assert_eq!(parts(5, Some(5)), vec![0..5]);
+        assert_eq!(parts(5, Some(2)), [0..2, 2..4, 4..5]);
+        let yardstick = Yardstick { seq_len: 5, tokens_per_exposure: 7.0, flops_per_token: 1.0 };
+        for rows in [0, 17] {
+            let training = TrainingConfig { micro_batch: Some(rows), ..TrainingConfig::default() };
+            let refused = format!("micro_batch: {rows}, expected 1 to 16, the rows of a step");
+            assert_eq!(training.check(&yardstick)[0].to_string(), refused);
+        }
+    }
 
     #[test]
     fn a_budget_of_flops_gives_a_costly_model_fewer_steps_and_a_share_of_it_fewer_still() {

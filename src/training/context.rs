@@ -169,6 +169,8 @@ impl StageTraining {
         TrainingConfig {
             length: Length::Steps(Count { count }),
             batch: self.batch,
+            micro_batch: decoder.micro_batch.filter(|&rows| rows < self.batch),
+            precision: decoder.precision,
             peak_lr: self.peak_lr,
             schedule: ScheduleConfig::Cosine(CosineConfig { warmup_steps, ..CosineConfig::default() }),
             optimizer: decoder.optimizer,

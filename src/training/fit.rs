@@ -3,17 +3,19 @@
 //! Everything that changes the numbers is a function of the job and the step, so that a run that was cut anywhere and
 //! resumed ends with the same bits as one that was not.
 
+use std::ops::Range;
 use std::path::Path;
 use std::time::Instant;
 
-use burn::tensor::{Device, Int, Tensor, TensorData};
+use burn::module::Module;
+use burn::tensor::{Device, Gradients, Int, Tensor, TensorData};
 
 use super::checkpoint;
 use super::config::{TrainingConfig, Yardstick};
 use super::meters::{Mean, Meters, Metrics};
 use super::objective::{Objective, StepLoss};
 use super::observer::{Control, Observer, Progress};
-use super::optimizer::Optimizer;
+use super::optimizer::{self, Optimizer};
 use super::weights::{self, Weights};
 use crate::data::{Batch, DataConfig, Dataset};
 use crate::error::{Error, Kind, Problem, Result};
@@ -86,6 +88,21 @@ impl Job<'_> {
     pub fn open_data(&self) -> Result<Dataset> {
         self.data.open(self.seed, self.training.exposures(&self.yardstick()?))
     }
+
+    /// What the rows `part` of a batch add to its loss.
+    pub(super) fn loss_of(
+        &self,
+        model: &Decoder,
+        batch: Batch,
+        part: Range<usize>,
+        device: &Device,
+    ) -> StepLoss {
+        let (batch, share) = batch.part(part);
+        let tokens = (batch.rows * batch.seq_len) as u64;
+        let per_token = self.model.flops_per_token(model.vocab_size(), batch.seq_len).exact;
+        let loss = shared(loss(model, &batch, device), share);
+        StepLoss { loss, tokens, flops: tokens as f64 * per_token as f64 }
+    }
 }
 
 impl Objective for Job<'_> {
@@ -113,11 +130,15 @@ impl Objective for Job<'_> {
         Optimizer::new(optimizer, clip).with_rates(self.model.init.scheme(self.model))
     }
 
-    fn loss(&self, model: &Decoder, data: &Dataset, step: u64, device: &Device) -> StepLoss {
-        let batch = data.batch(step, self.training.batch);
-        let tokens = (batch.rows * batch.seq_len) as u64;
-        let per_token = self.model.flops_per_token(model.vocab_size(), batch.seq_len).exact;
-        StepLoss { loss: loss(model, &batch, device), tokens, flops: tokens as f64 * per_token as f64 }
+    fn loss(
+        &self,
+        model: &Decoder,
+        data: &Dataset,
+        step: u64,
+        part: Range<usize>,
+        device: &Device,
+    ) -> StepLoss {
+        self.loss_of(model, data.batch(step, self.training.batch), part, device)
     }
 }
 
@@ -200,6 +221,11 @@ pub fn loss(model: &Decoder, batch: &Batch, device: &Device) -> Tensor<1> {
     descent(hidden, model, targets, weights, pass)
 }
 
+/// The share that a part has in the loss of its step; the whole is left as it is.
+pub(super) fn shared(loss: Tensor<1>, share: f64) -> Tensor<1> {
+    if share == 1.0 { loss } else { loss * share }
+}
+
 /// The weighted mean loss of hidden states `[b, t, d]`, and what sublayers have added in `pass`.
 pub(super) fn descent(
     hidden: Tensor<3>,
@@ -225,6 +251,36 @@ pub fn tensors(batch: &Batch, device: &Device) -> (Tensor<2, Int>, Tensor<1, Int
     (tokens, targets, weights)
 }
 
+/// A step before its update, summed over its parts.
+pub(super) struct Descent {
+    pub(super) loss: f64,
+    pub(super) gradients: Gradients,
+    pub(super) tokens: u64,
+    pub(super) flops: f64,
+}
+
+/// The loss of a step and its gradients for `model`; one part after the other is in memory.
+pub(super) fn descend<M: Module>(
+    model: &M,
+    training: &TrainingConfig,
+    of_part: impl Fn(Range<usize>) -> StepLoss,
+) -> Descent {
+    let (mut losses, mut sum, mut all) = (Vec::new(), None, (0, 0.0));
+    for part in training.parts() {
+        let StepLoss { loss, tokens, flops } = training.precision.scope(|| of_part(part));
+        let gradients = loss.backward();
+        sum = Some(match sum {
+            Some(before) => optimizer::add(model, before, gradients),
+            None => gradients,
+        });
+        losses.push(loss.inner());
+        all = (all.0 + tokens, all.1 + flops);
+    }
+    // One read for all: each stops a GPU.
+    let loss = Tensor::cat(losses, 0).into_data().iter::<f32>().map(f64::from).sum();
+    Descent { loss, gradients: sum.expect("a step has at least one row"), tokens: all.0, flops: all.1 }
+}
+
 /// A run under way.
 struct Run<'a, O: Objective> {
     objective: &'a O,
@@ -246,6 +302,7 @@ impl<'a, O: Objective> Run<'a, O> {
         beginning: impl FnOnce() -> Result<Option<Beginning>>,
         observer: &mut impl Observer<O::Model, O::Data>,
     ) -> Result<Self> {
+        objective.training().precision.check(device)?;
         let device = device.clone().autodiff();
         let mut model = objective.start(&device)?;
         let mut optimizer = objective.optimizer();
@@ -279,10 +336,9 @@ impl<'a, O: Objective> Run<'a, O> {
         let start = Instant::now();
         let lr = self.objective.training().peak_lr * self.objective.share(self.step, self.steps);
         let model = self.model.take().expect("a run under way has a model");
-        let StepLoss { loss, tokens, flops } =
-            self.objective.loss(&model, &self.data, self.step, &self.device);
-        let gradients = loss.backward();
-        let loss = loss.into_scalar::<f32>() as f64;
+        let Self { objective, data, step, device, .. } = &*self;
+        let of_part = |part| objective.loss(&model, data, *step, part, device);
+        let Descent { loss, gradients, tokens, flops } = descend(&model, objective.training(), of_part);
         let stepped = match loss.is_finite() {
             true => self.optimizer.step(model, gradients, lr),
             false => return Err(self.diverged(format!("the loss is {loss}"))),
@@ -349,7 +405,6 @@ impl<'a, O: Objective> Run<'a, O> {
     }
 
     fn finish(self) -> Trained<O::Model, O::Data> {
-        use burn::module::Module;
         let model = self.model.expect("a run under way has a model").valid();
         Trained { model, data: self.data, steps: self.steps, meters: self.meters }
     }
@@ -465,6 +520,29 @@ mod tests {
             setup.training.schedule = ScheduleConfig::Constant(ConstantConfig { warmup_steps: 1 });
             cut_anywhere(name, &setup, steps);
         }
+    }
+
+    #[test]
+    fn a_step_in_parts_descends_the_same_loss_and_resumes_to_the_bit() {
+        let mut setup = Setup::new();
+        let fit = |setup: &Setup| {
+            let mut record = Recorder::default();
+            let trained = finished(train(setup, tempfile::tempdir().unwrap().path(), &mut record));
+            (weights::of(&trained.model), trained.meters, record.metrics)
+        };
+        let whole = fit(&setup);
+        setup.training.micro_batch = Some(3);
+        let (same, _, metrics) = fit(&setup);
+        assert_eq!((same, metrics), (whole.0, whole.2.clone()), "all rows at once");
+        setup.training.micro_batch = Some(2);
+        let (_, meters, metrics) = fit(&setup);
+        assert_eq!((meters.tokens, meters.flops), (whole.1.tokens, whole.1.flops));
+        for ((step, loss, norm), (_, expected, expected_norm)) in metrics.iter().zip(&whole.2) {
+            // Sums of f32 in another order, over a few steps of AdamW.
+            assert!((loss / expected - 1.0).abs() < 1e-5, "step {step}: {loss} is not {expected}");
+            assert!((norm / expected_norm - 1.0).abs() < 1e-3, "step {step}: {norm} is not {expected_norm}");
+        }
+        cut_anywhere("two rows at a time", &setup, 4);
     }
 
     #[test]

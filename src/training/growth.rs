@@ -3,13 +3,14 @@
 //! The steps of a grown run count on from those of the small model, so that it reads on where that one stopped. It does
 //! fewer steps of its own than a run from scratch: as many as leave the same FLOPs in all.
 
+use std::ops::Range;
 use std::time::Instant;
 
 use burn::tensor::Device;
 use serde::{Deserialize, Serialize};
 
 use super::config::{AdamwConfig, OptimizerConfig, ScheduleConfig, TrainingConfig};
-use super::fit::{Beginning, Job, loss};
+use super::fit::{Beginning, Descent, Job, descend};
 use super::meters::Meters;
 use super::objective::{Objective, StepLoss};
 use super::optimizer::Optimizer;
@@ -149,13 +150,20 @@ impl Objective for Grown<'_> {
         }
     }
 
-    fn loss(&self, model: &Decoder, data: &Dataset, step: u64, device: &Device) -> StepLoss {
+    fn loss(
+        &self,
+        model: &Decoder,
+        data: &Dataset,
+        step: u64,
+        part: Range<usize>,
+        device: &Device,
+    ) -> StepLoss {
         match &self.ramp {
             Some(ramp) => {
                 let ramped = ramp.apply(model, step - self.growing.timing.first());
-                self.job.loss(&ramped, data, step, device)
+                self.job.loss(&ramped, data, step, part, device)
             }
-            None => self.job.loss(model, data, step, device),
+            None => self.job.loss(model, data, step, part, device),
         }
     }
 }
@@ -205,15 +213,15 @@ pub fn learn(
     let mut ligo = Ligo::new(growth, &seed, job.seed, &device);
     let mut optimizer = Optimizer::new(&without_decay(&job.training.optimizer), &job.training.clip);
     let (data, mut meters) = (job.open_data()?, small.meters);
-    let flops_per_token = job.model.flops_per_token(vocab_size, seq_len).exact as f64;
     for step in 0..config.steps {
-        let batch = data.batch(small.step + step, job.training.batch);
-        let loss = loss(&ligo.grow(growth, &seed, empty.clone()), &batch, &device);
-        let stepped = optimizer.step(ligo, loss.backward(), config.lr);
-        ligo = stepped.map_err(|_| diverged(step))?.0;
-        let tokens = (batch.rows * batch.seq_len) as u64;
+        let of_part = |part| {
+            let grown = ligo.grow(growth, &seed, empty.clone());
+            job.loss(&grown, &data, small.step + step, part, &device)
+        };
+        let Descent { gradients, tokens, flops, .. } = descend(&ligo, job.training, of_part);
+        ligo = optimizer.step(ligo, gradients, config.lr).map_err(|_| diverged(step))?.0;
         meters.tokens += tokens;
-        meters.flops += tokens as f64 * flops_per_token;
+        meters.flops += flops;
     }
     meters.seconds += start.elapsed().as_secs_f64();
     let model: Weights = weights::of(&ligo.grow(growth, &seed, empty));
@@ -238,8 +246,9 @@ mod tests {
     use crate::model::ModelConfig;
     use crate::model::growth::{RampConfig, Recipe};
     use crate::training::config::{ConstantConfig, Count, Length, TrainingConfig, WsdConfig};
+    use crate::training::fit::{fit_from, loss};
     use crate::training::observer::{Control, Observer, Progress, Silent};
-    use crate::training::{Metrics, Outcome, fit::fit_from};
+    use crate::training::{Metrics, Outcome};
 
     const SMALL: u64 = 6;
     const OWN: u64 = 8;

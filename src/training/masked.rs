@@ -3,11 +3,13 @@
 //! Devlin et al. 2019 (arXiv 1810.04805). Every hidden token becomes the mask (no random and no unchanged ones), three in
 //! ten of all (Wettig et al. 2023, arXiv 2202.08005; Yen et al. 2024 use the same for their encoder).
 
+use std::ops::Range;
+
 use burn::tensor::Device;
 use serde::{Deserialize, Serialize};
 
 use super::config::TrainingConfig;
-use super::fit::{Job, loss};
+use super::fit::Job;
 use super::objective::{Objective, StepLoss};
 use crate::data::random::Streams;
 use crate::data::{Batch, Dataset};
@@ -69,12 +71,17 @@ impl Objective for Masked<'_> {
         Ok(model.init_encoder(data.vocab_size()?, data.seq_len(), seed, device))
     }
 
-    fn loss(&self, model: &Decoder, data: &Dataset, step: u64, device: &Device) -> StepLoss {
+    fn loss(
+        &self,
+        model: &Decoder,
+        data: &Dataset,
+        step: u64,
+        part: Range<usize>,
+        device: &Device,
+    ) -> StepLoss {
         let mut batch = data.batch(step, self.job.training.batch);
         self.hide(&mut batch, encoder::mask(model.vocab_size()), step);
-        let tokens = (batch.rows * batch.seq_len) as u64;
-        let per_token = self.job.model.flops_per_token(model.vocab_size(), batch.seq_len).exact;
-        StepLoss { loss: loss(model, &batch, device), tokens, flops: tokens as f64 * per_token as f64 }
+        self.job.loss_of(model, batch, part, device)
     }
 }
 

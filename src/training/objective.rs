@@ -1,5 +1,7 @@
 //! What a run teaches: a model, data, and the loss that a step descends. The loop knows no more of a run.
 
+use std::ops::Range;
+
 use burn::module::Module;
 use burn::tensor::{Device, Tensor};
 
@@ -51,14 +53,22 @@ pub trait Objective {
         step
     }
 
-    /// The loss of step number `step`.
-    fn loss(&self, model: &Self::Model, data: &Self::Data, step: u64, device: &Device) -> StepLoss;
+    /// What the rows `part` of step number `step` add to its loss.
+    fn loss(
+        &self,
+        model: &Self::Model,
+        data: &Self::Data,
+        step: u64,
+        part: Range<usize>,
+        device: &Device,
+    ) -> StepLoss;
 }
 
-/// What a step descends, and what it costs.
+/// What a part of a step adds to the loss that the step descends, and what it costs.
 #[derive(Debug)]
 pub struct StepLoss {
-    /// The loss `[1]`: nats per token, and the small losses that sublayers add of their own.
+    /// The loss `[1]`: nats per token, and the small losses that sublayers add of their own. The parts of a step add up
+    /// to the mean over its tokens.
     pub loss: Tensor<1>,
     /// Tokens that are read.
     pub tokens: u64,

@@ -100,6 +100,29 @@ impl Optimizer {
     }
 }
 
+/// The gradients of two parts of a step, summed for every parameter of `model`.
+pub fn add<M: Module>(model: &M, before: Gradients, after: Gradients) -> Gradients {
+    struct Add {
+        before: Gradients,
+        after: Gradients,
+    }
+    impl Visit for Add {
+        fn visit<const D: usize>(&mut self, _name: &str, param: &Param<Tensor<D>>) {
+            let param = param.val();
+            if let Some(before) = param.grad_remove(&mut self.before) {
+                let sum = match param.grad_remove(&mut self.after) {
+                    Some(after) => before + after,
+                    None => before,
+                };
+                param.grad_replace(&mut self.after, sum);
+            }
+        }
+    }
+    let mut sums = Add { before, after };
+    parameter::visit(model, &mut sums);
+    sums.after
+}
+
 /// The Euclidean norm of all gradients together. Their square sums are read in one go: each read stops a GPU.
 fn global_norm<M: Module>(model: &M, gradients: &Gradients) -> f64 {
     struct SquareSums<'a> {

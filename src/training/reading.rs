@@ -2,12 +2,14 @@
 //!
 //! Yen, Gao and Chen 2024 (arXiv 2402.16617), section 3.
 
+use std::ops::Range;
+
 use burn::tensor::{Device, Tensor, TensorData};
 
 use super::config::TrainingConfig;
 use super::context::{DistillConfig, EncoderContext, Stage};
 use super::distill;
-use super::fit::{Job, descent, tensors};
+use super::fit::{Job, descent, shared, tensors};
 use super::objective::{Objective, StepLoss};
 use super::weights::{self, Weights};
 use crate::data::{Batch, ChunkBatch, DataConfig, Dataset};
@@ -154,8 +156,16 @@ impl Objective for Reading<'_> {
         ContextModel::join(model, decoder, encoder, self.context.output, self.context.encoder_training, seed)
     }
 
-    fn loss(&self, model: &ContextModel, data: &Dataset, step: u64, device: &Device) -> StepLoss {
+    fn loss(
+        &self,
+        model: &ContextModel,
+        data: &Dataset,
+        step: u64,
+        part: Range<usize>,
+        device: &Device,
+    ) -> StepLoss {
         let (batch, chunks) = self.batch(data, step);
+        let ((batch, share), chunks) = (batch.part(part.clone()), chunks.part(part));
         let (tokens, targets, weights) = tensors(&batch, device);
         let sizes = [batch.seq_len, chunks.n_chunks, chunks.chunk_len];
         let chunks = chunk_tensors(&chunks, batch.rows, device);
@@ -163,13 +173,12 @@ impl Objective for Reading<'_> {
         let text = descent(hidden.clone(), &model.decoder, targets, weights, pass);
         let (vocab_size, window) = (model.decoder.vocab_size(), model.decoder.seq_len());
         let flops = flops_per_row(self.job.model, self.context, vocab_size, sizes, window);
+        let loss = match &self.context.distill {
+            DistillConfig::None => text,
+            DistillConfig::Teacher(teacher) => text + teacher.loss(&model.decoder, hidden, tokens, chunks),
+        };
         StepLoss {
-            loss: match &self.context.distill {
-                DistillConfig::None => text,
-                DistillConfig::Teacher(teacher) => {
-                    text + teacher.loss(&model.decoder, hidden, tokens, chunks)
-                }
-            },
+            loss: shared(loss, share),
             tokens: (batch.rows * (sizes[0] + sizes[1] * sizes[2])) as u64,
             flops: batch.rows as f64 * flops as f64,
         }

@@ -76,7 +76,7 @@ impl FitArgs {
 
     fn ablation(&self, name: &str) -> Result<Vec<Measured>> {
         let profile = self.overrides.profile.as_deref();
-        let ablation = Ablation::load(&Presets::here(), name, profile, &self.overrides.sets)?;
+        let ablation = Ablation::load(&Presets::here(), name, profile, &self.overrides.sets.all())?;
         let runs = Measured::of_ablation(&ablation, &self.store.open()?, &Site::of(&self.device, DTYPE))?;
         if runs.is_empty() {
             let command = super::super::report::command(name, &self.overrides);

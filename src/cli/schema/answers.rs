@@ -135,6 +135,10 @@ fn planned() -> Json {
         ("source", text()),
         ("seconds", about(number(), "of all runs, one after the other")),
         ("fits", about(flag(), "whether the largest run fits its memory")),
+        (
+            "rows_at_once",
+            or_null(about(count(), "the most rows of a step of that run that would fit at once")),
+        ),
     ]);
     object(&[
         ("ablation", text()),

@@ -14,7 +14,7 @@ use super::expert::{ExpertConfig, Experts};
 use super::router::{self, Gate, Router};
 use super::routing::{self, Capacity, Routing};
 use crate::error::Problem;
-use crate::kernels;
+use crate::kernels::{self, Precision, widened};
 use crate::layers::linear::{Linear, LinearConfig};
 use crate::layers::{Bias, Pass, Purpose, Widths, within};
 
@@ -152,7 +152,8 @@ impl Moe {
     pub fn forward(&self, x: Tensor<3>, pass: &mut Pass) -> Tensor<3> {
         let [b, t, d] = x.dims();
         let (n, e) = (b * t, self.config.n_experts);
-        let logits = self.router.forward(x.clone(), pass).reshape([n, e]); // [n, e]
+        // Who goes where is decided in f32 (Fedus et al. 2021, arXiv 2101.03961, section 2.4).
+        let logits = Precision::F32.scope(|| self.router.forward(x.clone(), pass)).reshape([n, e]); // [n, e]
         let scores = self.config.router.scores(logits.clone()); // [n, e]
         let capacity = match pass.purpose() {
             Purpose::Training => self.config.capacity,
@@ -167,13 +168,13 @@ impl Moe {
         let mut apart = pass.apart();
         let outputs = self.experts.forward(inputs, &mut apart).reshape([-1, d as i32]); // [e c, d]
         pass.join(apart, || plan.routing.empty_places());
-        let chosen = kernels::embedding(outputs, plan.place_of_choice.clone()); // [k, n, d]
+        let chosen = kernels::embedding(widened(outputs), plan.place_of_choice.clone()); // [k, n, d]
         let gates = self.config.gate.values(scores, plan.choices).mask_fill(plan.dropped, 0.0); // [k, n]
         let mut y = (chosen * gates.unsqueeze_dim::<3>(2)).sum_dim(0); // [1, n, d]
         if let Some(shared) = &self.shared {
             let copies = x.unsqueeze::<3>().expand([self.config.n_shared, n, d]);
             let mut apart = pass.apart();
-            y = y + shared.forward(copies, &mut apart).sum_dim(0);
+            y = y + widened(shared.forward(copies, &mut apart)).sum_dim(0);
             pass.join(apart, || Tensor::zeros([self.config.n_shared, n, 1], &y.device()));
         }
         pass.add_routing(plan.routing);

@@ -7,6 +7,7 @@ use burn::module::Module;
 use burn::tensor::{Device, Tensor};
 use serde::{Deserialize, Serialize};
 
+use crate::kernels::widened;
 use crate::layers::linear::{Linear, LinearConfig};
 use crate::layers::{Bias, Pass, Widths};
 
@@ -56,7 +57,7 @@ impl Average {
     pub fn forward(&self, x: Tensor<3>, pass: &mut Pass) -> Tensor<3> {
         let [_, t, _] = x.dims();
         let values = self.values.forward(x, pass).unsqueeze_dim::<4>(1); // [b, 1, t, d]
-        let values = pass.remember(values).squeeze_dim::<3>(1); // [b, s, d]
+        let values = widened(pass.remember(values).squeeze_dim::<3>(1)); // [b, s, d]
         let s = values.dims()[1];
         let counts = Tensor::arange(1..s as i64 + 1, &values.device()).float().reshape([1, s, 1]);
         let means = (values.cumsum(1) / counts).narrow(1, s - t, t); // [b, t, d]

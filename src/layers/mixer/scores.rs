@@ -6,7 +6,7 @@ use burn::tensor::{Bool, Tensor};
 use serde::{Deserialize, Serialize};
 
 use crate::error::Problem;
-use crate::kernels::{self, Heads};
+use crate::kernels::{self, Heads, widened};
 
 /// Whether scores are bounded.
 #[derive(Debug, Clone, Copy, PartialEq, Default, Serialize, Deserialize)]
@@ -108,12 +108,14 @@ pub fn attend(
         true => x,
         false => x.unsqueeze_dim::<5>(2).expand([b, g, h / g, s, k]).reshape([b, h, s, k]), // [b, h, s, k]
     };
-    let mut scores = cap.apply(queries.matmul(share(keys).swap_dims(2, 3)) / (k as f64).sqrt()); // [b, h, t, s]
+    let scores = widened(queries.matmul(share(keys).swap_dims(2, 3))) / (k as f64).sqrt();
+    let mut scores = cap.apply(scores); // [b, h, t, s]
     if let Some(bias) = bias {
         scores = scores + bias.unsqueeze::<4>();
     }
     if let Some(hidden) = hidden {
         scores = scores.mask_fill(hidden.expand([b, h, t, s]), HIDDEN);
     }
-    softmax(scores, 3).matmul(share(values)).swap_dims(1, 2).reshape([b, t, h * k]) // [b, t, h k]
+    let values = share(values);
+    softmax(scores, 3).cast(values.dtype()).matmul(values).swap_dims(1, 2).reshape([b, t, h * k]) // [b, t, h k]
 }

@@ -1,0 +1,139 @@
+//! The precision of matrix products in training.
+//!
+//! In bf16 the operands of every linear map, of attention and of the head are rounded to bf16, and so is what linear maps
+//! hand to an activation or to attention. Everything else stays f32: weights with the optimizer's state, the residual
+//! stream, norms, routers, the insides of softmax and activations, sums over tokens, the loss. That is mixed precision as
+//! in Micikevicius et al. 2018 (arXiv 1710.03740), without a scale of the loss, which bf16 does not need (Kalamkar et al.
+//! 2019, arXiv 1905.12322).
+
+use std::cell::Cell;
+
+use burn::tensor::{DType, Device, FloatDType, Tensor};
+use serde::{Deserialize, Serialize};
+
+use crate::error::{Error, Problem, Result};
+
+/// In what matrix products compute.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Precision {
+    /// 32 bits everywhere.
+    #[default]
+    F32,
+    /// Operands of 16 bits with the exponent of f32, summed in f32.
+    Bf16,
+}
+
+thread_local! {
+    /// That of the innermost scope.
+    static HERE: Cell<Precision> = const { Cell::new(Precision::F32) };
+}
+
+impl Precision {
+    /// Whether it is the default.
+    pub fn is_f32(&self) -> bool {
+        *self == Precision::F32
+    }
+
+    /// What `compute` builds on this thread, its matrix products in this precision; also those of its backward pass,
+    /// whenever that runs. The kernels of [`super`] in f64 do not heed it.
+    pub fn scope<T>(self, compute: impl FnOnce() -> T) -> T {
+        struct Restore(Precision);
+        impl Drop for Restore {
+            fn drop(&mut self) {
+                HERE.set(self.0);
+            }
+        }
+        let _restore = Restore(HERE.replace(self));
+        compute()
+    }
+
+    /// Whether a device computes in it.
+    ///
+    /// # Errors
+    /// [`Kind::Device`](crate::error::Kind::Device) when it does not.
+    pub fn check(self, device: &Device) -> Result<()> {
+        let has = match self {
+            Precision::F32 => true,
+            Precision::Bf16 => device.supports_dtype(FloatDType::BF16),
+        };
+        if has {
+            return Ok(());
+        }
+        let problem = Problem::new("this device does not compute in bf16").key("training.precision");
+        Err(Error::device(problem.expected("\"f32\"").remedy("leave --dtype or training.precision out")))
+    }
+}
+
+/// An operand of a matrix product, in the precision of the scope.
+pub fn lowered<const D: usize>(x: Tensor<D>) -> Tensor<D> {
+    match HERE.get() {
+        Precision::Bf16 if x.dtype() == DType::F32 => x.cast(FloatDType::BF16),
+        Precision::F32 | Precision::Bf16 => x,
+    }
+}
+
+/// What is summed or exponentiated: at least f32.
+pub fn widened<const D: usize>(x: Tensor<D>) -> Tensor<D> {
+    match x.dtype() {
+        DType::BF16 | DType::F16 => x.cast(FloatDType::F32),
+        _ => x,
+    }
+}
+
+#[cfg(all(test, feature = "flex"))]
+mod tests {
+    use super::super::{self as kernels, check};
+    use super::*;
+
+    /// bf16 has 8 bits of fraction; a sum of products in random order loses about as much as its operands.
+    const ROUNDING: f32 = 0.02;
+
+    #[test]
+    fn a_scope_ends_where_it_ends_also_by_a_panic() {
+        let one = || Tensor::<1>::ones([1], &check::device());
+        let nested = Precision::Bf16.scope(|| Precision::F32.scope(|| lowered(one()).dtype()));
+        assert_eq!((nested, lowered(one()).dtype()), (DType::F32, DType::F32));
+        assert_eq!(Precision::Bf16.scope(|| lowered(one()).dtype()), DType::BF16);
+        let panic =
+            std::panic::catch_unwind(|| Precision::Bf16.scope(|| std::panic::resume_unwind(Box::new(()))));
+        assert!(panic.is_err());
+        assert_eq!(lowered(one()).dtype(), DType::F32);
+    }
+
+    #[test]
+    fn a_linear_map_in_bf16_is_that_of_rounded_operands_with_gradients_in_f32() {
+        let device = check::device().autodiff();
+        let x = check::random::<3>([2, 3, 8], 1, &device).require_grad();
+        let (weight, bias) = (
+            check::random::<2>([8, 5], 2, &device).require_grad(),
+            check::random::<1>([5], 3, &device).require_grad(),
+        );
+        let map = || kernels::linear(x.clone(), weight.clone(), Some(bias.clone()));
+        let (wide, low) = (map(), Precision::Bf16.scope(map));
+        assert_eq!((wide.dtype(), low.dtype()), (DType::F32, DType::BF16));
+        let distance = (widened(low.clone()) - wide.clone()).abs().max().into_scalar::<f32>();
+        assert!(distance > 0.0 && distance < ROUNDING * wide.clone().abs().max().into_scalar::<f32>());
+        let (expected, got) = (wide.sum().backward(), widened(low).sum().backward());
+        let gradient = weight.grad(&got).unwrap();
+        assert_eq!(gradient.dtype(), DType::F32);
+        let difference = (gradient - weight.grad(&expected).unwrap()).abs().max().into_scalar::<f32>();
+        assert!(difference < ROUNDING * 6.0, "six tokens are summed, {difference}");
+    }
+
+    #[test]
+    fn the_loss_in_bf16_is_f32_and_near_that_of_f32() {
+        let device = check::device();
+        let (hidden, head) =
+            (check::random::<2>([6, 16], 1, &device), check::random::<2>([9, 16], 2, &device));
+        let targets = || Tensor::from_ints([0, 1, 2, 3, 4, 8], &device);
+        let loss = || {
+            let weights = Tensor::ones([6], &device);
+            kernels::linear_cross_entropy(hidden.clone(), head.clone(), targets(), weights).0
+        };
+        let (wide, low) = (loss(), Precision::Bf16.scope(loss));
+        assert_eq!(low.dtype(), DType::F32);
+        let (wide, low) = (wide.into_scalar::<f32>(), low.into_scalar::<f32>());
+        assert!(wide != low && (wide - low).abs() < ROUNDING * wide, "{low} is not near {wide}");
+    }
+}
