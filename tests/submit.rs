@@ -111,9 +111,12 @@ fn parallel_does_every_run_once_and_a_node_without_the_store_says_so() {
 struct Slurm(tempfile::TempDir);
 
 impl Slurm {
-    /// None where it is not installed or may not be started.
+    /// None where it is not installed, may not be started, or another one runs, which the test would kill.
     fn start() -> Option<Self> {
-        if !is_installed(&["slurmctld", "slurmd", "sbatch", "munged"]) {
+        let running = Command::new("pgrep").args(["-x", "slurmd"]).output();
+        if running.is_ok_and(|found| found.status.success())
+            || !is_installed(&["slurmctld", "slurmd", "sbatch", "munged"])
+        {
             return None;
         }
         let slurm = Slurm(tempfile::tempdir().unwrap());

@@ -14,7 +14,7 @@ use super::permutation::Permutation;
 use super::questions::Form;
 use super::random::{Draws, Streams};
 use super::stream::Order;
-use super::{Batch, Document, Fact, MAX_SEQ_LEN, NameSpace, Span, check_range, out_of_range};
+use super::{Batch, Document, Fact, MAX_SEQ_LEN, Span, check_range, out_of_range};
 use crate::error::{Error, Problem, Result};
 
 /// The token that opens every row.
@@ -118,10 +118,9 @@ impl BioDConfig {
         power(self.name_pool, self.name_parts)
     }
 
-    /// Where names come from.
-    pub(super) fn names(&self) -> NameSpace {
-        let origin = format!("{} parts of {}", self.name_parts, self.name_pool);
-        NameSpace { origin, names: self.name_space().unwrap_or(u64::MAX) }
+    /// N0 within the limits of [`BioDConfig::check`].
+    pub(super) fn n_names(&self) -> u64 {
+        self.name_space().unwrap_or(u64::MAX)
     }
 
     /// 1 + `name_parts` `name_pool` + K + T; cannot overflow within the limits of [`BioDConfig::check`].

@@ -11,7 +11,7 @@
 //! | [`reading`] | strangers in every row, and questions about them | nothing can be known, everything must be read |
 //! | [`text`] | a folder of the user's own files | language modelling with a held-out share |
 //! | [`corpus`](generated) | documents from a small language with a known structure | the same without a download |
-//! | [`mixture`] | any of these in stated shares | data mixtures, and useful people among junk |
+//! | [`mixture`] | any of these but `reading` in stated shares | data mixtures, and useful people among junk |
 
 mod batch;
 pub mod biod;
@@ -144,15 +144,7 @@ impl DataConfig {
     /// # Errors
     /// It does not, or the files of words cannot be read.
     pub fn verify_rows(&self) -> Result<()> {
-        let longest = match self {
-            DataConfig::BioS(config) => config.pieces()?.longest_document(&config.rendering),
-            DataConfig::BioR(config) => config.longest_measured()?,
-            DataConfig::BioD(_)
-            | DataConfig::Reading(_)
-            | DataConfig::Text(_)
-            | DataConfig::Corpus(_)
-            | DataConfig::Mixture(_) => return Ok(()),
-        };
+        let longest = self.longest_measured()?;
         match self.seq_len() < longest {
             true => Err(out_of_range(
                 "seq_len",
@@ -161,6 +153,20 @@ impl DataConfig {
             )),
             false => Ok(()),
         }
+    }
+
+    /// Tokens of the longest biography that is measured; 0 where none is.
+    fn longest_measured(&self) -> Result<usize> {
+        Ok(match self {
+            DataConfig::BioS(config) => config.pieces()?.longest_document(&config.rendering),
+            DataConfig::BioD(config) => config.seq_len(),
+            DataConfig::BioR(config) => config.longest_measured()?,
+            DataConfig::Mixture(config) => match config.studied() {
+                Some((_, source)) => source.data.longest_measured()? + source.marker.len(),
+                None => 0,
+            },
+            DataConfig::Reading(_) | DataConfig::Text(_) | DataConfig::Corpus(_) => 0,
+        })
     }
 
     /// The dataset in which everything is seen `exposures` times before a new cycle of fresh renderings
@@ -342,16 +348,16 @@ impl DataConfig {
         self.people().is_some() || matches!(self, DataConfig::BioR(_))
     }
 
-    /// Where the names of its people come from.
-    fn name_space(&self) -> Result<Option<NameSpace>> {
+    /// N0, how many names its people are drawn from; 0 where the seed makes no people.
+    fn n_names(&self) -> Result<u64> {
         match self {
-            DataConfig::BioS(config) => config.name_space().map(Some),
-            DataConfig::BioD(config) => Ok(Some(config.names())),
+            DataConfig::BioS(config) => config.n_names(),
+            DataConfig::BioD(config) => Ok(config.n_names()),
             DataConfig::BioR(_)
             | DataConfig::Reading(_)
             | DataConfig::Text(_)
             | DataConfig::Corpus(_)
-            | DataConfig::Mixture(_) => Ok(None),
+            | DataConfig::Mixture(_) => Ok(0),
         }
     }
 
@@ -381,15 +387,6 @@ impl DataConfig {
             }
         })
     }
-}
-
-/// Names that people are given: two sources with equal name spaces must share nobody.
-#[derive(Debug, PartialEq, Eq)]
-struct NameSpace {
-    /// Where the names come from.
-    origin: String,
-    /// N0, how many there are.
-    names: u64,
 }
 
 impl ExternalFile {

@@ -63,6 +63,31 @@ fn batches_are_pinned_for_ever() {
 }
 
 #[test]
+fn strangers_and_questions_are_pinned_for_ever() {
+    let config = DataConfig::Reading(crate::data::ReadingConfig::default());
+    let data = config.open(1234, 3).unwrap();
+    let reading = data.reading().unwrap();
+    let (questions, chunks) = reading.with_chunks(3, 2, 4, 0.3);
+    let of = |ids: Vec<i32>| {
+        let bytes: Vec<u8> = ids.into_iter().flat_map(i32::to_le_bytes).collect();
+        blake3::hash(&bytes).to_hex()[..12].to_string()
+    };
+    let exam = |exam: crate::data::reading::Exam| {
+        let ids = exam.chunks.concat().into_iter().chain(exam.question).chain([exam.answer]);
+        of(ids.map(|id| id as i32).collect())
+    };
+    let hidden = chunks.hidden.iter().map(|&hidden| i32::from(hidden));
+    let pinned = [
+        of(data.batch(5, 4).tokens),
+        of(questions.tokens),
+        of(chunks.tokens.iter().copied().chain(hidden).collect()),
+        exam(reading.exam(7, 6, 2)),
+        exam(reading.repeated_exam(7, 6, 2)),
+    ];
+    assert_eq!(pinned, ["", "", "", "", ""]);
+}
+
+#[test]
 fn a_step_asked_for_alone_is_the_step_of_the_sequence() {
     let (_folder, configs) = datasets();
     for (kind, config) in configs {

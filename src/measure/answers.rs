@@ -147,6 +147,7 @@ fn ask(reader: Reader, reading: &Reading, chunks: u64, questions: u64, device: &
     let seconds = start.elapsed().as_secs_f64();
     let marks = Marks::of(&exams, &told);
     let tokens = chunks * reading.chunk_len() as u64;
+    let read = exams.first().map_or(0, |exam| reader.tokens_read(exam)) as u64;
     let is_value = |best: &&u32| reading.is_value(**best);
     AnswerPoint {
         chunks,
@@ -157,7 +158,7 @@ fn ask(reader: Reader, reading: &Reading, chunks: u64, questions: u64, device: &
         nats: marks.nats,
         by_quarter: marks.by_quarter(chunks),
         teacher_nats: reader.teacher(&exams).map(|teacher| mean_divergence(teacher, &exams, &told, device)),
-        tokens_per_second: (tokens * questions) as f64 / seconds,
+        tokens_per_second: (read * questions) as f64 / seconds,
     }
 }
 
@@ -230,6 +231,19 @@ impl<'a> Reader<'a> {
         let exam = exams.first()?;
         let tokens = exam.chunks.iter().map(Vec::len).sum::<usize>() + exam.question.len();
         (tokens <= model.decoder.seq_len()).then_some(Reader::Window(&model.decoder))
+    }
+
+    /// Tokens of chunks that are read for a question.
+    fn tokens_read(&self, exam: &Exam) -> usize {
+        let tokens = exam.chunks.iter().map(Vec::len).sum();
+        match self {
+            Reader::Alone(_) => 0,
+            Reader::Window(decoder) => match windowed(exam, decoder.seq_len()) {
+                row if row == opened(exam) => 0,
+                row => row.len() - exam.question.len(),
+            },
+            Reader::Replug(_) | Reader::Encoder(_) => tokens,
+        }
     }
 
     /// As [`Reader::log_shares`], in batches.
@@ -366,6 +380,18 @@ mod tests {
         );
         assert_eq!(windowed(&exams[0], 37), windowed(&exams[0], 21));
         assert_eq!(windowed(&exams[0], 20), opened(&exams[0]));
+    }
+
+    #[test]
+    fn only_chunks_that_are_read_count_as_read() {
+        let device = crate::device::open("cpu").unwrap();
+        let (data, _, exams) = exams(1, 30);
+        let (_, decoder) = model(&data, &device);
+        let chunk = exams[0].chunks[0].len();
+        assert_eq!(Reader::Alone(&decoder).tokens_read(&exams[0]), 0);
+        assert_eq!(Reader::Replug(&decoder).tokens_read(&exams[0]), 30 * chunk);
+        let window = Reader::Window(&decoder).tokens_read(&exams[0]);
+        assert_eq!(window, (decoder.seq_len() - exams[0].question.len()) / chunk * chunk);
     }
 
     #[test]

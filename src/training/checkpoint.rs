@@ -66,7 +66,9 @@ pub fn save<M: Module>(
     remove(&visible)?;
     fs::rename(&hidden, &visible).map_err(|e| Error::io("rename", &hidden, e))?;
     sync_folder(folder).map_err(|e| Error::io("write", folder, e))?;
-    for old in list(folder)?.iter().rev().skip(KEPT) {
+    // Whatever is later was damaged, or this one would go on from it.
+    let (void, kept): (Vec<_>, Vec<_>) = list(folder)?.into_iter().partition(|path| *path > visible);
+    for old in void.iter().chain(kept.iter().rev().skip(KEPT)) {
         remove(old)?;
     }
     Ok(())

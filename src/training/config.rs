@@ -246,6 +246,9 @@ impl Default for TrainingConfig {
     }
 }
 
+/// The loss that a run is credited with is the mean of its last twentieth.
+pub(super) const TAIL: u64 = 20;
+
 /// The longest run that is taken for meant, in steps.
 const MAX_STEPS: u64 = 1 << 40;
 
@@ -337,8 +340,9 @@ impl TrainingConfig {
             ScheduleConfig::Wsd(wsd) => {
                 floor(wsd.floor);
                 let cooldown = wsd.cooldown;
-                let possible = cooldown > 0.0 && cooldown < 1.0;
-                demand(possible, "schedule.cooldown", cooldown.to_string(), "a share above 0 and below 1");
+                let possible = (1.0 / TAIL as f64..1.0).contains(&cooldown);
+                let expected = "a share from 0.05, of which the final loss is the mean, to below 1";
+                demand(possible, "schedule.cooldown", cooldown.to_string(), expected);
             }
             ScheduleConfig::Constant(_) => {}
         }

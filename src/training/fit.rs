@@ -11,7 +11,7 @@ use burn::module::Module;
 use burn::tensor::{Device, Gradients, Int, Tensor, TensorData};
 
 use super::checkpoint;
-use super::config::{TrainingConfig, Yardstick};
+use super::config::{TAIL, TrainingConfig, Yardstick};
 use super::meters::{Mean, Meters, Metrics};
 use super::objective::{Objective, StepLoss};
 use super::observer::{Control, Observer, Progress};
@@ -27,8 +27,6 @@ use crate::model::{Decoder, ModelConfig};
 const METRICS_LINES: u64 = 200;
 /// The observer looks at the model at every tenth of them.
 const LINES_PER_LOOK: u64 = 10;
-/// The loss that a run is credited with is the mean of its last twentieth.
-const TAIL: u64 = 20;
 
 /// What is trained, on what, how, and from which seed.
 #[derive(Debug, Clone, Copy)]
@@ -66,9 +64,10 @@ pub struct Trained<M = Decoder, D = Dataset> {
 }
 
 impl Job<'_> {
-    fn yardstick(&self) -> Result<Yardstick> {
+    /// What lengths are measured with; an encoder has tokens beside those of the data.
+    fn yardstick(&self, masks: usize) -> Result<Yardstick> {
         let seq_len = self.data.seq_len();
-        let flops = self.model.flops_per_token(self.data.vocab_size()?, seq_len).exact;
+        let flops = self.model.flops_per_token(self.data.vocab_size()? + masks, seq_len).exact;
         let tokens_per_exposure = self.data.tokens_per_exposure()?;
         Ok(Yardstick { seq_len, tokens_per_exposure, flops_per_token: flops as f64 })
     }
@@ -78,7 +77,11 @@ impl Job<'_> {
     /// # Errors
     /// The data's files cannot be read.
     pub fn steps(&self) -> Result<u64> {
-        Ok(self.training.steps(&self.yardstick()?))
+        self.steps_with(0)
+    }
+
+    pub(super) fn steps_with(&self, masks: usize) -> Result<u64> {
+        Ok(self.training.steps(&self.yardstick(masks)?))
     }
 
     /// The data, shuffled over the exposures of the whole run.
@@ -86,7 +89,11 @@ impl Job<'_> {
     /// # Errors
     /// The data's files cannot be read.
     pub fn open_data(&self) -> Result<Dataset> {
-        self.data.open(self.seed, self.training.exposures(&self.yardstick()?))
+        self.open_data_with(0)
+    }
+
+    pub(super) fn open_data_with(&self, masks: usize) -> Result<Dataset> {
+        self.data.open(self.seed, self.training.exposures(&self.yardstick(masks)?))
     }
 
     /// What the rows `part` of a batch add to its loss.
@@ -595,6 +602,21 @@ mod tests {
         assert!(record.warnings[0].contains("step-000000000007"), "{:?}", record.warnings);
         let whole = finished(train(&setup, tempfile::tempdir().unwrap().path(), &mut Recorder::default()));
         assert_eq!(weights::of(&resumed.model), weights::of(&whole.model));
+    }
+
+    #[test]
+    fn a_run_whose_later_checkpoints_are_damaged_keeps_the_one_that_it_writes() {
+        let (setup, folder) = (Setup::new(), tempfile::tempdir().unwrap());
+        let stop = |after| {
+            train(&setup, folder.path(), &mut Recorder { stop_after: Some(after), ..Recorder::default() });
+        };
+        let path = |step: u64| folder.path().join(format!("step-{step:012}"));
+        (stop(7), stop(9));
+        for step in [7, 9] {
+            std::fs::write(path(step).join("model.safetensors"), "rotten").unwrap();
+        }
+        stop(5);
+        assert_eq!([5, 7, 9].map(|step| path(step).exists()), [true, false, false]);
     }
 
     #[test]

@@ -50,6 +50,9 @@ pub struct Masked<'a> {
     pub config: MaskedConfig,
 }
 
+/// Tokens beside those of the data: the mask.
+const MASKS: usize = 1;
+
 impl Objective for Masked<'_> {
     type Model = Decoder;
     type Data = Dataset;
@@ -59,11 +62,11 @@ impl Objective for Masked<'_> {
     }
 
     fn steps(&self) -> Result<u64> {
-        self.job.steps()
+        self.job.steps_with(MASKS)
     }
 
     fn open_data(&self) -> Result<Dataset> {
-        self.job.open_data()
+        self.job.open_data_with(MASKS)
     }
 
     fn start(&self, device: &Device) -> Result<Decoder> {

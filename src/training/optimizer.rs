@@ -54,11 +54,6 @@ impl Optimizer {
         Optimizer { scheme: Some(scheme), ..self }
     }
 
-    /// Updates done so far.
-    pub fn steps_done(&self) -> u64 {
-        self.step
-    }
-
     /// Updates every parameter of `model` that has a gradient; returns the model and the norm of all gradients before
     /// clipping.
     ///

@@ -121,7 +121,12 @@ impl Prose {
         let mut people = Vec::new();
         let mut seen = HashSet::new();
         let mut values: BTreeMap<String, BTreeSet<String>> = BTreeMap::new();
-        for (number, json) in text.lines().enumerate().filter(|(_, line)| !line.trim().is_empty()) {
+        for (number, json) in text
+            .trim_start_matches('\u{feff}')
+            .lines()
+            .enumerate()
+            .filter(|(_, line)| !line.trim().is_empty())
+        {
             let line = match serde_json::from_str::<Line>(json) {
                 Ok(line) => line.trimmed(),
                 Err(error) => {

@@ -18,7 +18,7 @@ use serde::{Deserialize, Serialize};
 use super::information::{Attribute, Information};
 use super::opening::Opening;
 use super::tokenizer::TokenizerConfig;
-use super::{MAX_SEQ_LEN, NameSpace, check_range, out_of_range};
+use super::{MAX_SEQ_LEN, check_range, out_of_range};
 use crate::error::Result;
 
 pub(super) use pieces::Pieces;
@@ -118,8 +118,8 @@ impl BioSConfig {
     }
 
     /// Where names come from.
-    pub(super) fn name_space(&self) -> Result<NameSpace> {
-        Ok(NameSpace { origin: format!("{:?}", self.pools), names: self.pools.load()?.name_space()? })
+    pub(super) fn n_names(&self) -> Result<u64> {
+        self.pools.load()?.name_space()
     }
 
     /// Definition 4.3 of the paper: the pools themselves count as known.

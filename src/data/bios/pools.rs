@@ -1,6 +1,7 @@
 //! What biographies are made of: seven lists of words and six lists of sentence templates, ours or the
 //! user's.
 
+use std::collections::HashSet;
 use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
@@ -173,11 +174,12 @@ fn parse_all<const N: usize>(lists: [List; N]) -> Result<[Vec<Template>; N]> {
 fn split_employers(mut list: List) -> Result<(List, Vec<String>)> {
     let mut cities = Vec::with_capacity(list.len());
     let mut names = Vec::with_capacity(list.len());
+    let mut known = HashSet::new();
     let mut problems = Vec::new();
     for (i, entry) in list.entries.iter().enumerate() {
         match entry.split_once(';').map(|(name, city)| (name.trim(), city.trim())) {
             Some((name, city)) if !name.is_empty() && !city.is_empty() => {
-                if names.iter().any(|known| known == name) {
+                if !known.insert(name) {
                     problems.push(list.problem(i, format!("{name:?} has a city already")));
                 }
                 names.push(name.to_string());

@@ -177,14 +177,14 @@ impl MixtureConfig {
     /// Enough names for everybody, and ten times as many, so that a name can hardly be guessed.
     pub(super) fn verify(&self) -> Result<()> {
         for (_, source) in self.people() {
-            let space = source.data.name_space()?;
+            let names = source.data.n_names()?;
             let mut needed = 0u64;
             for (_, other) in self.people() {
-                if other.data.name_space()? == space {
+                if other.data.n_names()? == names {
                     needed = needed.saturating_add(other.data.people().unwrap_or_default() + HELD_OUT_PEOPLE);
                 }
             }
-            let most = space.as_ref().map_or(0, |space| space.names) / NAMES_PER_PERSON;
+            let most = names / NAMES_PER_PERSON;
             if needed > most {
                 let got = format!("{needed} people, {HELD_OUT_PEOPLE} held out of each source among them");
                 let expected = format!("at most {most}, a tenth of the names that there are");
@@ -233,30 +233,40 @@ impl MixtureConfig {
         let joint = self.joint()?;
         let tokens = exposures as f64 * self.tokens_per_exposure()?;
         let studied = self.studied().map(|(name, _)| name);
-        let mut first_person = 0;
+        // People given out of each number of names: the same number is the same order of names.
+        let mut given: BTreeMap<u64, u64> = BTreeMap::new();
         let mut parts = Vec::with_capacity(self.sources.len());
         for (index, (name, source)) in self.sources.iter().enumerate() {
+            let given = given.entry(source.data.n_names()?).or_default();
             let opening = Opening {
                 seed: if source.data.people().is_some() { seed } else { seed_of(seed, name) },
                 exposures: match studied {
                     Some(studied) if studied == name => exposures,
                     _ => (source.share * tokens / source.tokens_per_exposure()?).ceil().max(1.0) as u64,
                 },
-                first_person,
+                first_person: *given,
                 marker: source.marker,
                 seq_len: self.seq_len,
             };
-            first_person += source.data.people().map_or(0, |people| people + HELD_OUT_PEOPLE);
+            *given += source.data.people().map_or(0, |people| people + HELD_OUT_PEOPLE);
             let domain = Domain { name: name.clone(), share: source.share };
             parts.push(Part::new(domain, source.data.open_source(&opening)?, index, &joint, self.seq_len));
         }
-        let studied = self.studied().map(|(name, source)| Studied {
-            part: parts.iter().position(|part| part.domain.name == *name).expect("every source is a part"),
-            source_bits: match source.marker {
-                Marker::None => -source.share.log2(),
-                Marker::Token => 0.0,
-            },
-        });
+        let openings = |source: &SourceConfig| Ok(source.share * source.openings(self.seq_len)?);
+        let all: f64 = self.sources.values().map(openings).sum::<Result<_>>()?;
+        let studied = match self.studied() {
+            None => None,
+            Some((name, source)) => Some(Studied {
+                part: parts
+                    .iter()
+                    .position(|part| part.domain.name == *name)
+                    .expect("every source is a part"),
+                source_bits: match source.marker {
+                    Marker::None => (all / openings(source)?).log2(),
+                    Marker::Token => 0.0,
+                },
+            }),
+        };
         let shares: Vec<f64> = self.sources.values().map(|source| source.share).collect();
         Ok(Mixture { turns: Turns::new(&shares), joint, parts, studied, seq_len: self.seq_len })
     }
@@ -272,9 +282,30 @@ impl SourceConfig {
         Ok(self.data.tokens_per_document()? + self.marker.len() as f64)
     }
 
+    /// The share of its rows that open with a document. Documents of one length come back to the beginning of a row as
+    /// often as both lengths have a divisor in common; others anywhere.
+    fn openings(&self, seq_len: usize) -> Result<f64> {
+        let length = self.tokens_per_document()?;
+        Ok(match self.data {
+            DataConfig::BioD(_) | DataConfig::Corpus(_) => {
+                common(seq_len as u64, length as u64) as f64 / length
+            }
+            DataConfig::BioS(_)
+            | DataConfig::BioR(_)
+            | DataConfig::Text(_)
+            | DataConfig::Reading(_)
+            | DataConfig::Mixture(_) => 1.0 / length,
+        })
+    }
+
     fn tokens_per_exposure(&self) -> Result<f64> {
         Ok(self.tokens_per_document()? * self.data.documents_per_exposure()? as f64)
     }
+}
+
+/// The greatest common divisor.
+fn common(a: u64, b: u64) -> u64 {
+    if b == 0 { a } else { common(b, a % b) }
 }
 
 /// A mixture, opened.

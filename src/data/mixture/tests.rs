@@ -151,6 +151,40 @@ fn guessing_the_source_costs_three_bits_at_an_eighth_and_nothing_with_a_marker()
     assert_eq!(data.information().map(|information| information.people), Some(100));
 }
 
+/// Every row of people opens with a document, and one of stories in five: 16 and 32 have 16 in common, 40 and 32 have 8.
+#[test]
+fn a_source_is_guessed_by_how_often_rows_open_with_its_documents() {
+    let sources = vec![
+        ("people", source(0.5, Marker::None, people(100))),
+        ("story", source(0.5, Marker::None, story())),
+    ];
+    let bits = open(&mixture(sources, Some("people")), 1).source_bits();
+    assert!((bits - 1.2f64.log2()).abs() < 1e-12, "{bits}");
+}
+
+#[test]
+fn sources_of_people_with_other_names_do_not_use_up_each_others() {
+    let few = BioDConfig { people: 3072, ..BioDConfig::default() };
+    let many = BioDConfig { people: 300_000, name_pool: 256, ..BioDConfig::default() };
+    assert!(few.n_names() < many.people && many.n_names() > 10 * many.people);
+    let sources = vec![
+        ("few", source(0.5, Marker::None, DataConfig::BioD(few))),
+        ("many", source(0.5, Marker::None, DataConfig::BioD(many))),
+    ];
+    for order in [sources.clone(), sources.into_iter().rev().collect()] {
+        let renamed = order.into_iter().zip(["a", "b"]).map(|((_, source), name)| (name, source)).collect();
+        open(&mixture(renamed, Some("a")), 1).batch(0, 4);
+    }
+}
+
+#[test]
+fn rows_hold_the_longest_biography_that_is_measured_marker_and_all() {
+    let short = MixtureConfig { seq_len: 16, ..junk(Marker::Token, 2000) };
+    let error = DataConfig::Mixture(short.clone()).verify_rows().unwrap_err();
+    assert!(error.to_string().contains("at least 17"), "{error}");
+    DataConfig::Mixture(MixtureConfig { seq_len: 17, ..short }).verify_rows().unwrap();
+}
+
 #[test]
 fn biographies_of_all_sources_share_one_vocabulary() {
     let bios = |people| DataConfig::BioS(BioSConfig { people, ..BioSConfig::default() });

@@ -29,13 +29,6 @@ enum Outputs {
     Rows,
 }
 
-impl Matrix {
-    /// Outputs.
-    pub fn n_out(&self) -> usize {
-        self.values.len() / self.n_in.max(1)
-    }
-}
-
 impl Layout {
     /// Linear maps, one below the other.
     pub(super) fn linear(copies: usize, dims: &[usize]) -> Self {
@@ -86,7 +79,7 @@ mod tests {
         let data = TensorData::new((0..30).map(|i| i as f32).collect::<Vec<f32>>(), [6, 5]);
         let experts = Layout::linear(2, &[6, 5]);
         let matrices = experts.read(&data);
-        assert_eq!((matrices.len(), matrices[1].n_out()), (2, 5));
+        assert_eq!((matrices.len(), matrices[1].values.len()), (2, 5 * matrices[1].n_in));
         assert_eq!(matrices[1].values[..6], [15.0, 20.0, 25.0, 16.0, 21.0, 26.0], "inputs of an output");
         assert_eq!(experts.write(&matrices), data);
         let table = Layout::table(&[6, 5]);

@@ -65,7 +65,7 @@ const QUANTITIES: [Quantity; 6] = [
         label: "tokens of chunks read per second",
         caption: "Tokens of chunks read per second, questions in batches, on the machine of each run",
         across: Across::Chunks,
-        of: |answers| by_chunks(answers, |point| Some(point.tokens_per_second)),
+        of: |answers| by_chunks(answers, |point| Some(point.tokens_per_second).filter(|&speed| speed > 0.0)),
     },
 ];
 
