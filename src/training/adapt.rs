@@ -78,6 +78,7 @@ impl QuestionsAdapt {
             batch: self.batch,
             micro_batch: model.micro_batch.filter(|&rows| rows < self.batch),
             precision: model.precision,
+            activations: model.activations,
             peak_lr: self.peak_lr,
             schedule: ScheduleConfig::Wsd(WsdConfig {
                 warmup_steps: 0,

@@ -22,6 +22,9 @@ pub struct TrainingConfig {
     /// In what matrix products compute; weights, sums and the loss are f32 in any.
     #[serde(skip_serializing_if = "Precision::is_f32")]
     pub precision: Precision,
+    /// What becomes of the activations that a backward pass needs; no number changes with it.
+    #[serde(skip_serializing_if = "Activations::are_stored")]
+    pub activations: Activations,
     /// The highest learning rate.
     pub peak_lr: f64,
     /// The learning rate over time.
@@ -54,6 +57,25 @@ pub enum Length {
 pub struct Count {
     /// How many.
     pub count: u64,
+}
+
+/// What becomes of the activations that a backward pass needs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Activations {
+    /// They stay in memory.
+    #[default]
+    Stored,
+    /// Those that are cheap to compute, sums and products element by element, are computed again (Chen et al. 2016, arXiv
+    /// 1604.06174): less memory and more time. The fused kernels of the CPU keep what they need in any case.
+    Recomputed,
+}
+
+impl Activations {
+    /// Whether it is the default.
+    pub fn are_stored(&self) -> bool {
+        *self == Activations::Stored
+    }
 }
 
 /// In which order documents come.
@@ -237,6 +259,7 @@ impl Default for TrainingConfig {
             batch: 16,
             micro_batch: None,
             precision: Precision::F32,
+            activations: Activations::Stored,
             peak_lr: 1e-3,
             schedule: ScheduleConfig::Cosine(CosineConfig::default()),
             order: Order::default(),

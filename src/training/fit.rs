@@ -11,7 +11,7 @@ use burn::module::Module;
 use burn::tensor::{Device, Gradients, Int, Tensor, TensorData};
 
 use super::checkpoint;
-use super::config::{TAIL, TrainingConfig, Yardstick};
+use super::config::{Activations, TAIL, TrainingConfig, Yardstick};
 use super::meters::{Mean, Meters, Metrics};
 use super::objective::{Objective, StepLoss};
 use super::observer::{Control, Observer, Progress};
@@ -310,7 +310,10 @@ impl<'a, O: Objective> Run<'a, O> {
         observer: &mut impl Observer<O::Model, O::Data>,
     ) -> Result<Self> {
         objective.training().precision.check(device)?;
-        let device = device.clone().autodiff();
+        let device = match objective.training().activations {
+            Activations::Stored => device.clone().autodiff(),
+            Activations::Recomputed => device.clone().autodiff().gradient_checkpointing(),
+        };
         let mut model = objective.start(&device)?;
         let mut optimizer = objective.optimizer();
         let (mut step, mut meters) = (0, Meters::default());
@@ -421,6 +424,7 @@ impl<'a, O: Objective> Run<'a, O> {
 mod tests {
     use super::*;
     use crate::data::BioDConfig;
+    use crate::kernels::Precision;
     use crate::training::Silent;
     use crate::training::config::{
         ConstantConfig, CosineConfig, Count, Length, Order, ScheduleConfig, WsdConfig,
@@ -550,6 +554,20 @@ mod tests {
             assert!((norm / expected_norm - 1.0).abs() < 1e-3, "step {step}: {norm} is not {expected_norm}");
         }
         cut_anywhere("two rows at a time", &setup, 4);
+    }
+
+    #[test]
+    fn what_is_computed_again_has_the_same_bits() {
+        for precision in [Precision::F32, Precision::Bf16] {
+            let [stored, recomputed] = [Activations::Stored, Activations::Recomputed].map(|activations| {
+                let mut setup = Setup::new();
+                (setup.training.precision, setup.training.activations) = (precision, activations);
+                setup.training.length = Length::Steps(Count { count: 4 });
+                let trained = train(&setup, tempfile::tempdir().unwrap().path(), &mut Recorder::default());
+                weights::of(&finished(trained).model)
+            });
+            assert_eq!(stored, recomputed, "{precision:?}");
+        }
     }
 
     #[test]

@@ -123,6 +123,8 @@ fn values_that_do_not_occur_and_broken_lines_are_refused_by_line() {
     assert!(
         message(&[&late]).to_string().contains("no text of \"1\" states the name and then every attribute")
     );
+    let marked = format!("\u{feff}{}", ada());
+    assert_eq!(file(&[&marked]).1.read().unwrap().people.len(), 1, "a byte order mark is no text");
     let empty = ada().replace("\"major\": \"Logic\"", "\"major\": \" \"");
     assert!(message(&[&empty]).to_string().ends_with(":1:1: major of \"1\" is empty"));
     let broken = message(&[&ada(), "", "{\"person\": \"2\", \"name\""]).to_string();
