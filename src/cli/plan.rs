@@ -2,6 +2,7 @@
 
 use ablation_zoo::Result;
 use ablation_zoo::error::Error;
+use ablation_zoo::kernels::Precision;
 use ablation_zoo::plan::{
     Ablation, Arm, Calibration, Cost, Hardware, Holds, Outlook, Plan, PlannedRun, PlannedStage, Presets,
     hardware, reader, stages,
@@ -277,21 +278,41 @@ struct Elsewhere {
     hardware: Hardware,
     seconds: f64,
     largest: Largest,
+    /// What its matrix products compute in.
+    peaks: Vec<Precision>,
 }
 
 impl Elsewhere {
     fn of(hardware: Hardware, outlook: &Outlook, stages: &[PlannedStage]) -> Result<Self> {
         let speed = Calibration::default();
-        let (mut flops, mut largest) = (0.0, Largest::default());
-        for stage in stages {
-            flops += stage.run.plan.cost_after(stage.first_step, &speed)?.flops;
-            largest.meets(&stage.run.plan, hardware.memory_bytes)?;
+        let of_stages = stages.iter().map(|stage| (&stage.run.plan, Some(stage.first_step)));
+        let of_runs = outlook.certain.iter().chain(&outlook.likely).map(|run| (&run.plan, None));
+        let mut all = Elsewhere { hardware, seconds: 0.0, largest: Largest::default(), peaks: Vec::new() };
+        for (plan, first_step) in of_stages.chain(of_runs) {
+            let cost = match first_step {
+                Some(step) => plan.cost_after(step, &speed)?,
+                None => plan.cost(&speed)?,
+            };
+            let precision = plan.training.precision;
+            all.seconds += hardware.seconds(cost.flops, precision);
+            all.largest.meets(plan, hardware.memory_bytes)?;
+            if !all.peaks.contains(&precision) {
+                all.peaks.push(precision);
+            }
         }
-        for run in outlook.certain.iter().chain(&outlook.likely) {
-            flops += run.plan.cost(&speed)?.flops;
-            largest.meets(&run.plan, hardware.memory_bytes)?;
-        }
-        Ok(Elsewhere { hardware, seconds: hardware.seconds(flops), largest })
+        Ok(all)
+    }
+
+    /// `67 TFLOP/s in f32`.
+    fn peaks(&self) -> String {
+        let of = |&precision: &Precision| {
+            let name = match precision {
+                Precision::Bf16 if self.hardware.peak_bf16.is_some() => "bf16",
+                Precision::F32 | Precision::Bf16 => "f32",
+            };
+            format!("{} TFLOP/s in {name}", self.hardware.peak(precision) / 1e12)
+        };
+        self.peaks.iter().map(of).collect::<Vec<_>>().join(" and ")
     }
 
     fn fits(&self) -> bool {
@@ -299,11 +320,12 @@ impl Elsewhere {
     }
 
     fn text(&self) -> String {
-        let Hardware { name, peak_flops, memory_bytes, source } = self.hardware;
-        let (time, tera) = (output::duration(self.seconds), peak_flops / 1e12);
+        let Hardware { name, memory_bytes, source, .. } = self.hardware;
         let mut text = format!(
-            "  on {name}: {time}, one run at a time, if {:.0} % of {tera} TFLOP/s are reached (assumed; {source}); small models reach less\n",
-            100.0 * hardware::UTILISATION
+            "  on {name}: {}, one run at a time, if {:.0} % of {} are reached (assumed; {source}); small models reach less\n",
+            output::duration(self.seconds),
+            100.0 * hardware::UTILISATION,
+            self.peaks(),
         );
         if !self.fits() {
             let (need, have) = (output::bytes(self.largest.bytes), output::bytes(memory_bytes));
@@ -319,6 +341,7 @@ impl Elsewhere {
         json!({
             "device": self.hardware.name,
             "peak_flops": self.hardware.peak_flops,
+            "peak_bf16": self.hardware.peak_bf16,
             "utilisation": hardware::UTILISATION,
             "memory_bytes": self.hardware.memory_bytes,
             "source": self.hardware.source,

@@ -130,6 +130,7 @@ fn planned() -> Json {
     let on = object(&[
         ("device", text()),
         ("peak_flops", about(number(), "FLOPs per second of the data sheet, float32")),
+        ("peak_bf16", or_null(about(number(), "the same in bfloat16, dense, if it has that"))),
         ("utilisation", about(number(), "the share of it that is assumed")),
         ("memory_bytes", count()),
         ("source", text()),
