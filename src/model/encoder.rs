@@ -1,7 +1,7 @@
 //! The encoder: the decoder's own blocks, but every mixer reads the whole row, in both directions.
 //!
 //! It knows the decoder's tokens and one more, [`mask`], for its pre-training: tokens are hidden behind the mask and
-//! predicted from both sides through the table that they came in by (Devlin et al. 2019, arXiv 1810.04805).
+//! predicted from both sides (Devlin et al. 2019, arXiv 1810.04805). Its head is tied or untied, as the decoder's.
 
 use burn::tensor::Device;
 use serde::{Deserialize, Serialize};
