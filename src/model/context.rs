@@ -224,6 +224,7 @@ fn columns(matrix: &[f32], rows: usize, from: usize, n: usize) -> Vec<f32> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::layers::feed_forward::{Capacity, CapacityConfig, FeedForwardConfig, MoeConfig};
     use crate::layers::mixer::MixerConfig;
     use crate::model::EncoderConfig;
     use crate::model::parameter::Visit;
@@ -476,5 +477,15 @@ mod tests {
         config.block.mixer = MixerConfig::Average(Default::default());
         assert_eq!(sizes.model(&config).check_encoder(4)[0].key.as_deref(), Some("block.mixer"));
         assert_eq!(sizes.model(&variants::base()).check(4)[0].key.as_deref(), Some("block.mixer.reach"));
+        let full = Capacity::Factor(CapacityConfig { factor: 2.0 });
+        for (moe, key) in [
+            (MoeConfig { capacity: full, ..MoeConfig::default() }, "block.feed_forward.capacity"),
+            (MoeConfig { test_capacity: full, ..MoeConfig::default() }, "block.feed_forward.test_capacity"),
+        ] {
+            let mut config = variants::base();
+            config.block.feed_forward = FeedForwardConfig::Moe(moe);
+            assert_eq!(config.check(4), []);
+            assert_eq!(sizes.model(&config).check_encoder(4)[0].key.as_deref(), Some(key));
+        }
     }
 }

@@ -16,7 +16,7 @@ use super::take::Growth;
 use super::trace::{Tracer, is_packed, packed};
 use crate::error::Problem;
 use crate::layers::feed_forward::FeedForwardConfig;
-use crate::layers::mixer::{MixerConfig, QkNormConfig};
+use crate::layers::mixer::{AttentionConfig, MixerConfig, QkNormConfig};
 use crate::model::init::normal;
 use crate::model::parameter::{self, Map, Weights};
 use crate::model::weights::floats;
@@ -265,10 +265,10 @@ fn axes(growth: &Growth, name: &str, [rows, columns]: [usize; 2]) -> [Vec<Stretc
     let hidden = |d: usize| vec![(Some("hidden".to_string()), d, hidden_width(big))];
     let keep = |n: usize| vec![(None, n, n)];
     let end = |ends: &[&str]| ends.iter().any(|end| name.contains(end));
-    let joint = match &small.block.mixer {
-        MixerConfig::Attention(attention) => matches!(attention.qk_norm, QkNormConfig::Joint(_)),
-        MixerConfig::Average(_) => false,
-    };
+    let joint = matches!(
+        small.block.mixer,
+        MixerConfig::Attention(AttentionConfig { qk_norm: QkNormConfig::Joint(_), .. })
+    );
     let column = match () {
         () if is_packed(name) => (0..3).map(part).collect(),
         () if end(&[".mixer.values."]) => vec![part(2)],
