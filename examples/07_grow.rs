@@ -1,9 +1,9 @@
 //! Lesson 7: grow a model.
 //!
-//! Trains a model of one layer for a while, makes four layers of it in three ways, and trains each on: copies (Gstack,
-//! arXiv 2405.15319), copies that add nothing at first (zero), and new random layers for comparison. It prints by how
-//! much each changed the function, and the loss before growth, right after it, and 150 steps later. Zero changes no
-//! logit; copies jump and come back. It takes some seconds.
+//! Trains a model of one layer for a while, makes four layers of it in two ways, and trains each on: copies (Gstack,
+//! arXiv 2405.15319), and copies that add nothing at first (zero). A new model of four layers is trained beside them for
+//! comparison. It prints by how much each differs from the function of the small one, and the loss before growth, right
+//! after it, and 150 steps later. Zero changes no logit; copies jump and come back. It takes some seconds.
 //!
 //! ```text
 //! cargo run --release --example 07_grow

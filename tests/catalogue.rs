@@ -23,7 +23,7 @@ struct Slot {
     file: &'static str,
     choices: &'static str,
     files: &'static [(&'static str, &'static str)],
-    /// What must be chosen beside it.
+    /// What must be chosen beside it, or has no default.
     beside: &'static str,
 }
 
@@ -80,7 +80,10 @@ const SLOTS: [Slot; 18] = [
         "layers/position/rope_scaling.rs",
         "RopeScaling",
     ),
-    slot("Reach of attention", "model.block.mixer.reach", "layers/mixer/reach.rs", "Reach"),
+    Slot {
+        beside: "model.block.mixer.reach = { kind = \"window\", size = 128 }",
+        ..slot("Reach of attention", "model.block.mixer.reach", "layers/mixer/reach.rs", "Reach")
+    },
     slot("Norm of queries and keys", "model.block.mixer.qk_norm", "layers/mixer/qk_norm.rs", "QkNormConfig"),
     slot("Bound of scores", "model.block.mixer.score_cap", "layers/mixer/scores.rs", "ScoreCap"),
     slot("Arrangement of the block", "model.block.arrangement", "model/arrangement.rs", "Arrangement"),
@@ -150,6 +153,11 @@ fn chosen(slot: &Slot, kind: &str) -> (String, ModelConfig) {
     let path: Vec<&str> = slot.key.split('.').collect();
     let written = writer::write(&plan);
     let settings = format!("{} = {}", slot.key, writer::inline(written.get(&path).unwrap()));
+    let problems = match plan.model.block.mixer.reads_ahead() {
+        true => plan.model.check_encoder(ROW),
+        false => plan.model.check(ROW),
+    };
+    assert!(problems.is_empty(), "{settings}: {}", problems[0]);
     (settings, plan.model)
 }
 

@@ -154,6 +154,15 @@ mod tests {
     }
 
     #[test]
+    fn a_query_that_is_no_number_reads_no_number() {
+        let heads = Heads { n_heads: 1, n_kv_heads: 1, d_head: 4 };
+        let rows = [[f32::NAN; 4], [1.0; 4], [2.0; 4], [1.0; 4], [1.0; 4], [2.0; 4]].concat();
+        let qkv = Tensor::<1>::from_floats(rows.as_slice(), &check::device()).reshape([1, 2, 12]);
+        let read = check::values(&causal_attention(qkv, None, heads));
+        assert!(read[..4].iter().all(|value| value.is_nan()) && read[4..] == [2.0; 4], "{read:?}");
+    }
+
+    #[test]
     fn views_that_are_not_contiguous_give_the_same_numbers() {
         let heads = Heads { n_heads: 2, n_kv_heads: 1, d_head: 4 };
         let fast =

@@ -125,6 +125,16 @@ mod tests {
     }
 
     #[test]
+    fn a_row_of_the_head_that_is_no_number_makes_every_loss_none() {
+        let h = Tensor::<2>::from_floats([[1.0, 2.0], [0.5, -1.0]], &check::device());
+        let w = Tensor::<2>::from_floats([[1.0, 0.0], [f32::NAN, f32::NAN], [0.5, 0.0]], &check::device());
+        let targets = Tensor::<1, Int>::from_ints([0, 2], &check::device());
+        let (mean, losses) = linear_cross_entropy(h, w, targets, Tensor::ones([2], &check::device()));
+        let all = [check::values(&mean), check::values(&losses)].concat();
+        assert!(all.iter().all(|loss| loss.is_nan()), "{all:?}");
+    }
+
+    #[test]
     fn views_that_are_not_contiguous_give_the_same_numbers() {
         let fast = |x: &[Leaf]| {
             let (h, w) = (x[0].get::<2>().transpose(), x[1].get::<2>().narrow(1, 1, 3));

@@ -4,7 +4,7 @@ use burn::tensor::Tensor;
 
 #[cfg(feature = "flex")]
 use super::flex;
-use super::precision::lowered;
+use super::precision::{lowered, widened};
 
 /// `x W + b`.
 ///
@@ -48,7 +48,7 @@ pub mod reference {
         let dtype = x.dtype();
         let y = x.reshape([b * t, d_in]).matmul(weight.cast(dtype)); // [n, d_out]
         let y = match bias {
-            Some(bias) => y + bias.cast(dtype).unsqueeze(),
+            Some(bias) => (widened(y) + bias.unsqueeze()).cast(dtype), // its gradient is a sum over tokens
             None => y,
         };
         y.reshape([b, t, d_out]) // [b, t, d_out]

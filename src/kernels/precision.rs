@@ -122,6 +122,17 @@ mod tests {
     }
 
     #[test]
+    fn the_gradient_of_an_offset_is_summed_over_tokens_in_f32() {
+        let device = check::device().autodiff();
+        let (x, weight) =
+            (check::random::<3>([1, 1001, 4], 1, &device), check::random::<2>([4, 3], 2, &device));
+        let bias = check::random::<1>([3], 3, &device).require_grad();
+        let y = Precision::Bf16.scope(|| kernels::linear(x, weight, Some(bias.clone())));
+        let gradients = widened(y).sum().backward();
+        assert_eq!(check::values(&bias.grad(&gradients).unwrap()), [1001.0; 3], "bf16 has 1000 and 1004");
+    }
+
+    #[test]
     fn the_loss_in_bf16_is_f32_and_near_that_of_f32() {
         let device = check::device();
         let (hidden, head) =

@@ -91,7 +91,7 @@ impl Linear {
         let weight = self.weight.val().cast(dtype).reshape([e as i32, d_in as i32, -1]); // [e, d_in, d_out]
         let y = x.matmul(weight); // [e, c, d_out]
         match &self.bias {
-            Some(bias) => y + bias.val().cast(dtype).reshape([e as i32, 1, -1]),
+            Some(bias) => (widened(y) + bias.val().reshape([e as i32, 1, -1])).cast(dtype),
             None => y,
         }
     }

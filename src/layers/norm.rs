@@ -8,6 +8,7 @@ use burn::tensor::{Device, Tensor};
 use serde::{Deserialize, Serialize};
 
 use super::Bias;
+use crate::error::Problem;
 use crate::kernels;
 
 /// Which normalisation, everywhere in the model.
@@ -85,7 +86,24 @@ pub struct RmsNorm {
     eps: f64,
 }
 
+/// What is impossible about what is added under the root.
+fn check_eps(eps: f64) -> Vec<Problem> {
+    match eps.is_finite() && eps >= 0.0 {
+        true => Vec::new(),
+        false => vec![Problem::new(eps.to_string()).key("eps").expected("a number from 0 up")],
+    }
+}
+
 impl NormConfig {
+    /// What is impossible about it; keys are relative to the slot.
+    pub fn check(&self) -> Vec<Problem> {
+        match self {
+            NormConfig::Layer(config) => check_eps(config.eps),
+            NormConfig::Rms(config) => config.check(),
+            NormConfig::None => Vec::new(),
+        }
+    }
+
     /// A normalisation over `width` channels, or nothing.
     pub fn init(&self, width: usize, device: &Device) -> Option<Norm> {
         match self {
@@ -118,6 +136,11 @@ impl LayerNormConfig {
 }
 
 impl RmsNormConfig {
+    /// What is impossible about it.
+    pub fn check(&self) -> Vec<Problem> {
+        check_eps(self.eps)
+    }
+
     /// Zeros of the right shape.
     pub fn init(&self, width: usize, device: &Device) -> RmsNorm {
         RmsNorm { gamma: Param::from_tensor(Tensor::zeros([width], device)), eps: self.eps }

@@ -15,6 +15,7 @@ use super::mixer::Reach;
 /// - **Purpose.** Training may drop tokens and wants auxiliary losses; reading does neither.
 /// - **Memory.** While text is generated, each sublayer that looks back keeps what it has seen.
 /// - **Padding.** Rows of an encoder may be shorter than their tensor; what is not there is read by nobody.
+///   It counts in the balance loss of experts.
 /// - **Context.** What an encoder made of other text, for the sublayers that read it.
 /// - **Tap.** A pass that listens keeps the inputs of the linear maps that it was asked for.
 #[derive(Debug, Default)]

@@ -1,6 +1,6 @@
 //! A block: a mixer and a feed-forward on the residual stream, with norms by its [`Arrangement`].
 //!
-//! Without a feed-forward its half, norms included, is absent.
+//! Without a feed-forward its half, norms and convolution included, is absent.
 
 use burn::module::Module;
 use burn::tensor::{Device, Tensor};
@@ -80,14 +80,16 @@ impl BlockConfig {
         let norm_if = |present: bool| present.then(|| norm.init(widths.d_model, device)).flatten();
         let mixer_norms = self.arrangement.mixer_norms();
         let norms = self.feed_forward_norms();
+        let [mixer_convolution, feed_forward_convolution] =
+            self.convolutions().map(|convolution| convolution.init(widths.d_model, device));
         Block {
             mixer_norm: norm_if(mixer_norms.main),
-            mixer_convolution: self.mixer_convolution.init(widths.d_model, device),
+            mixer_convolution,
             mixer: self.mixer.init(widths, device),
             mixer_out_norm: norm_if(mixer_norms.out),
             cross_attention: None,
             feed_forward_norm: norm_if(norms.main),
-            feed_forward_convolution: self.feed_forward_convolution.init(widths.d_model, device),
+            feed_forward_convolution,
             feed_forward,
             feed_forward_out_norm: norm_if(norms.out),
             arrangement: self.arrangement,
@@ -131,8 +133,13 @@ impl BlockConfig {
             + self.feed_forward.num_params(widths)
     }
 
+    /// That of the mixer, and that of the feed-forward where there is one.
     fn convolutions(&self) -> [ConvolutionConfig; 2] {
-        [self.mixer_convolution, self.feed_forward_convolution]
+        let beside = match self.feed_forward == FeedForwardConfig::None {
+            true => ConvolutionConfig::None,
+            false => self.feed_forward_convolution,
+        };
+        [self.mixer_convolution, beside]
     }
 
     /// Parameters that do nothing for any one token: those of experts that were not chosen.

@@ -4,15 +4,14 @@
 //! that they are a set: their order means nothing, and their number has no limit that was trained. The decoder keeps
 //! the names and values of all its parameters; only what is new is trained.
 
-use std::collections::BTreeMap;
-
-use burn::module::{Module, Param};
+use burn::module::Module;
 use burn::tensor::{Bool, Int, Tensor, TensorData};
 use serde::{Deserialize, Serialize};
 
 use super::decoder::{Decoder, ModelConfig};
 use super::init;
-use super::parameter::{self, Map, Visit};
+use super::parameter::{self, Map};
+use super::weights::{self, Weights, floats};
 use crate::error::{Error, Problem, Result};
 use crate::layers::cross_attention::CrossAttentionConfig;
 use crate::layers::mixer::MixerConfig;
@@ -99,7 +98,7 @@ impl ContextModel {
         for (block, sublayer) in decoder.blocks.iter_mut().zip(sublayers) {
             block.cross_attention = Some(sublayer.init(&widths, &device));
         }
-        let own = values(&decoder);
+        let own = weights::of(&decoder);
         let decoder = parameter::map(decoder, &mut Start { own: &own, config, output, seed });
         Ok(ContextModel { decoder, encoder }.frozen(encoder_training))
     }
@@ -164,7 +163,7 @@ pub fn is_new(name: &str) -> bool {
 
 /// The values that cross-attentions start from: those of the self-attention before them, of the norm behind them.
 struct Start<'a> {
-    own: &'a BTreeMap<String, TensorData>,
+    own: &'a Weights,
     config: &'a ModelConfig,
     output: CrossAttentionInit,
     seed: u64,
@@ -173,7 +172,11 @@ struct Start<'a> {
 impl Map for Start<'_> {
     fn map<const D: usize>(&mut self, name: &str, value: Tensor<D>) -> Tensor<D> {
         let Some((block, part)) = name.split_once("cross_attention.") else { return value };
-        let own = |sibling: &str| self.own.get(&format!("{block}{sibling}")).map(floats);
+        let own = |sibling: &str| self.own.get(&format!("{block}{sibling}"));
+        // Heads of another width have nothing to copy.
+        let d = self.config.d_model;
+        let alike = own("mixer.out.weight").is_some_and(|out| out.num_elements() == d * d);
+        let attention = |map: &str| own(map).filter(|_| alike).map(floats);
         let shape = value.dims();
         let n = shape.iter().product();
         let drawn = || match self.config.init.scheme(self.config).std(name) {
@@ -182,14 +185,17 @@ impl Map for Start<'_> {
         };
         let values = match (part, self.output) {
             ("queries.weight", _) => {
-                own("mixer.qkv.weight").map(|qkv| columns(&qkv, shape[0], 0, shape[D - 1]))
+                attention("mixer.qkv.weight").map(|qkv| columns(&qkv, shape[0], 0, shape[D - 1]))
             }
-            ("keys_values.weight", _) => own("mixer.qkv.weight").map(|qkv| self.keys_values(&qkv, drawn())),
+            ("keys_values.weight", _) => {
+                attention("mixer.qkv.weight").map(|qkv| self.keys_values(&qkv, drawn()))
+            }
             ("out.weight", CrossAttentionInit::Zero) => Some(vec![0.0; n]),
-            ("out.weight", CrossAttentionInit::Copy) => own("mixer.out.weight"),
+            ("out.weight", CrossAttentionInit::Copy) => attention("mixer.out.weight"),
             ("out.weight", CrossAttentionInit::Normal) => None,
             (norm, _) => Some(
                 own(&norm.replace("norm.", "feed_forward_norm."))
+                    .map(floats)
                     .unwrap_or_else(|| vec![if norm.ends_with("gamma") { 1.0 } else { 0.0 }; n]),
             ),
         };
@@ -215,28 +221,15 @@ fn columns(matrix: &[f32], rows: usize, from: usize, n: usize) -> Vec<f32> {
     matrix.chunks(width).flat_map(|row| row[from..from + n].iter().copied()).collect()
 }
 
-fn floats(data: &TensorData) -> Vec<f32> {
-    data.iter::<f32>().collect()
-}
-
-fn values(decoder: &Decoder) -> BTreeMap<String, TensorData> {
-    struct Values(BTreeMap<String, TensorData>);
-    impl Visit for Values {
-        fn visit<const D: usize>(&mut self, name: &str, param: &Param<Tensor<D>>) {
-            self.0.insert(name.to_string(), param.val().into_data());
-        }
-    }
-    let mut values = Values(BTreeMap::new());
-    parameter::visit(decoder, &mut values);
-    values.0
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::layers::feed_forward::{Capacity, CapacityConfig, FeedForwardConfig, MoeConfig};
     use crate::layers::mixer::MixerConfig;
     use crate::model::EncoderConfig;
+    use crate::model::parameter::Visit;
     use crate::model::variants::{self, T, V};
+    use burn::module::Param;
     use burn::tensor::Device;
 
     /// Sums of a few dozen products, in two different orders.
@@ -305,25 +298,22 @@ mod tests {
         let device = device();
         for (name, config) in variants::all() {
             let alone = config.init(V, T, 3, &device);
-            let model = join(&config, CrossAttentionInit::Normal, &device);
-            let mut kept = values(&model.decoder);
-            kept.retain(|name, _| !is_new(name));
-            assert_eq!(kept, values(&alone), "{name}");
             let tokens = variants::tokens(&device);
             let expected = alone.hidden(tokens.clone(), &mut Pass::new());
-            assert_eq!(
-                read(&model, tokens.clone(), None).into_data(),
-                expected.clone().into_data(),
-                "{name}"
-            );
-            let nothing =
-                map(chunks(&device), |tokens| tokens, |hidden| hidden.clone().bool_or(hidden.bool_not()));
-            assert_eq!(
-                read(&model, tokens.clone(), Some(nothing)).into_data(),
-                expected.clone().into_data(),
-                "{name}"
-            );
-            assert!(difference(read(&model, tokens, Some(chunks(&device))), expected) > 1e-3, "{name} reads");
+            for output in [CrossAttentionInit::Normal, CrossAttentionInit::Copy] {
+                let model = join(&config, output, &device);
+                let mut kept = weights::of(&model.decoder);
+                kept.retain(|name, _| !is_new(name));
+                assert_eq!(kept, weights::of(&alone), "{name}");
+                let nothing =
+                    map(chunks(&device), |tokens| tokens, |hidden| hidden.clone().bool_or(hidden.bool_not()));
+                for chunks in [None, Some(nothing)] {
+                    let hidden = read(&model, tokens.clone(), chunks);
+                    assert_eq!(hidden.into_data(), expected.clone().into_data(), "{name}");
+                }
+                let hidden = read(&model, tokens.clone(), Some(chunks(&device)));
+                assert!(difference(hidden, expected.clone()) > 1e-3, "{name} reads, {output:?}");
+            }
         }
     }
 
@@ -412,7 +402,7 @@ mod tests {
     fn cross_attentions_start_from_the_self_attention_before_them() {
         let (device, config) = (device(), variants::base());
         for output in [CrossAttentionInit::Zero, CrossAttentionInit::Copy, CrossAttentionInit::Normal] {
-            let decoder = values(&join(&config, output, &device).decoder);
+            let decoder = weights::of(&join(&config, output, &device).decoder);
             let of = |name: &str| floats(&decoder[&format!("blocks.1.{name}")]);
             let qkv = of("mixer.qkv.weight");
             assert_eq!(of("cross_attention.queries.weight"), columns(&qkv, 24, 0, 24));
@@ -427,11 +417,20 @@ mod tests {
     }
 
     #[test]
+    fn from_heads_of_another_width_nothing_is_copied() {
+        let mut config = variants::base();
+        let MixerConfig::Attention(attention) = &mut config.block.mixer else { panic!("it has attention") };
+        attention.head_width = Some(8); // 24 / 4 is 6
+        let joined = |output| weights::of(&join(&config, output, &device()).decoder);
+        assert_eq!(joined(CrossAttentionInit::Copy), joined(CrossAttentionInit::Normal));
+    }
+
+    #[test]
     fn counts_are_those_of_the_built_model() {
         let device = device();
         for (name, config) in variants::all() {
             let model = join(&config, CrossAttentionInit::Zero, &device);
-            let built: usize = values(&model.decoder).values().map(TensorData::num_elements).sum();
+            let built: usize = weights::of(&model.decoder).values().map(TensorData::num_elements).sum();
             let new: u64 = cross_attention(&config, 16).iter().map(|c| c.num_params(&config.widths(T))).sum();
             assert_eq!(config.num_params(V, T).total + new, built as u64, "{name}");
         }
@@ -478,5 +477,15 @@ mod tests {
         config.block.mixer = MixerConfig::Average(Default::default());
         assert_eq!(sizes.model(&config).check_encoder(4)[0].key.as_deref(), Some("block.mixer"));
         assert_eq!(sizes.model(&variants::base()).check(4)[0].key.as_deref(), Some("block.mixer.reach"));
+        let full = Capacity::Factor(CapacityConfig { factor: 2.0 });
+        for (moe, key) in [
+            (MoeConfig { capacity: full, ..MoeConfig::default() }, "block.feed_forward.capacity"),
+            (MoeConfig { test_capacity: full, ..MoeConfig::default() }, "block.feed_forward.test_capacity"),
+        ] {
+            let mut config = variants::base();
+            config.block.feed_forward = FeedForwardConfig::Moe(moe);
+            assert_eq!(config.check(4), []);
+            assert_eq!(sizes.model(&config).check_encoder(4)[0].key.as_deref(), Some(key));
+        }
     }
 }

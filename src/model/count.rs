@@ -54,13 +54,12 @@ impl ModelConfig {
         let forward: u64 = blocks.iter().map(|block| block.flops_per_token(&widths)).sum();
         let scores: u64 = blocks.iter().map(|block| block.mixer.score_flops(&widths)).sum();
         let head = 2 * vocab_size as u64 * self.d_model as u64;
-        let full_scores = self.n_layers as u64 * 4 * self.d_model as u64 * seq_len as u64;
-        let softmax = 3 * (self.n_layers * self.n_heads * seq_len) as u64;
+        let full_scores: u64 = blocks.iter().map(|block| block.mixer.full_score_flops(&widths)).sum();
         let count = self.num_params(vocab_size, seq_len);
         FlopCount {
             exact: 3 * (forward + head),
             six_n: 6 * (count.active - count.embedding),
-            chinchilla: 3 * (forward - scores + full_scores + 2 * head + softmax),
+            chinchilla: 3 * (forward - scores + full_scores + 2 * head),
         }
     }
 }
@@ -106,6 +105,25 @@ mod tests {
         let (l, d, t) = (2, 128, 512);
         let count = gpt2(2, 2).flops_per_token(V, t);
         assert_eq!(count.exact, (6 * l * 12 * d * d + 6 * l * d * t + 6 * V * d) as u64);
+    }
+
+    #[test]
+    fn chinchillas_counting_has_the_scores_of_the_heads_that_there_are() {
+        let (l, d, h, t) = (2, 128, 2, 16);
+        let chinchilla = |mixer| {
+            let mut model = gpt2(l, h);
+            model.block.mixer = mixer;
+            model.flops_per_token(V, t).chinchilla
+        };
+        let (mlp, ends) = (16 * d * d, 2 * 2 * V * d);
+        let wide = |k: usize| {
+            let attention = AttentionConfig { head_width: Some(k), ..AttentionConfig::default() };
+            let layer = 2 * 4 * d * h * k + mlp + 4 * h * k * t + 3 * h * t;
+            assert_eq!(chinchilla(MixerConfig::Attention(attention)), 3 * (l * layer + ends) as u64, "{k}");
+        };
+        [d / h, 96].into_iter().for_each(wide);
+        let layer = 2 * 2 * d * d + mlp;
+        assert_eq!(chinchilla(MixerConfig::Average(Default::default())), 3 * (l * layer + ends) as u64);
     }
 
     fn with(d_model: usize, n_layers: usize, n_heads: usize, block: BlockConfig, head: Head) -> ModelConfig {

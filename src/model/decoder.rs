@@ -120,6 +120,7 @@ impl ModelConfig {
         }
         let widths = self.widths(seq_len);
         problems.extend(within("embedding", self.embedding.check()));
+        problems.extend(within("norm", self.norm.check()));
         problems.extend(within("block", self.block.check(&widths)));
         for (i, layer) in self.layers.iter().enumerate() {
             problems.extend(within(&format!("layers.{i}"), layer.check(self, &widths)));
@@ -206,6 +207,8 @@ impl Decoder {
 mod tests {
     use super::*;
     use crate::layers::feed_forward::{FeedForwardConfig, GatedMlpConfig};
+    use crate::layers::mixer::{AttentionConfig, MixerConfig, QkNormConfig};
+    use crate::layers::norm::{LayerNormConfig, RmsNormConfig};
     use crate::model::parameter;
     use crate::model::variants::{self, V, base as config};
 
@@ -249,5 +252,15 @@ mod tests {
         thin.block.feed_forward =
             FeedForwardConfig::GatedMlp(GatedMlpConfig { expansion: 0.0, ..Default::default() });
         assert_eq!(keys(thin), ["block.feed_forward.expansion"]);
+        for eps in [-1e-5, f64::NAN, f64::INFINITY] {
+            let norm = RmsNormConfig { eps };
+            assert_eq!(keys(ModelConfig { norm: NormConfig::Rms(norm), ..config() }), ["norm.eps"]);
+            let layer = LayerNormConfig { eps, ..Default::default() };
+            assert_eq!(keys(ModelConfig { norm: NormConfig::Layer(layer), ..config() }), ["norm.eps"]);
+            let mut normed = config();
+            let attention = AttentionConfig { qk_norm: QkNormConfig::Joint(norm), ..Default::default() };
+            normed.block.mixer = MixerConfig::Attention(attention);
+            assert_eq!(keys(normed), ["block.mixer.qk_norm.eps"]);
+        }
     }
 }

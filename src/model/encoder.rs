@@ -1,13 +1,15 @@
 //! The encoder: the decoder's own blocks, but every mixer reads the whole row, in both directions.
 //!
 //! It knows the decoder's tokens and one more, [`mask`], for its pre-training: tokens are hidden behind the mask and
-//! predicted from both sides through the table that they came in by (Devlin et al. 2019, arXiv 1810.04805).
+//! predicted from both sides (Devlin et al. 2019, arXiv 1810.04805). Its head is tied or untied, as the decoder's.
 
 use burn::tensor::Device;
 use serde::{Deserialize, Serialize};
 
+use super::block::BlockConfig;
 use super::decoder::{Decoder, ModelConfig};
 use crate::error::Problem;
+use crate::layers::feed_forward::{Capacity, FeedForwardConfig};
 use crate::layers::mixer::{MixerConfig, Reach};
 
 /// How large an encoder is beside its decoder; everything else is as there.
@@ -73,6 +75,16 @@ impl ModelConfig {
         if !self.blocks().iter().all(|block| block.mixer.reads_ahead()) {
             let problem = Problem::new("an encoder reads both ways").key("block.mixer");
             problems.push(problem.expected("attention with reach = \"both\" in every layer"));
+        }
+        let limited = |block: &BlockConfig| {
+            let FeedForwardConfig::Moe(moe) = block.feed_forward else { return None };
+            let capacities = [("capacity", moe.capacity), ("test_capacity", moe.test_capacity)];
+            capacities.into_iter().find(|(_, capacity)| *capacity != Capacity::Unlimited)
+        };
+        if let Some((key, _)) = self.blocks().iter().find_map(limited) {
+            let got = "tokens that are not there would take places of experts from those that are";
+            let problem = Problem::new(got).key(format!("block.feed_forward.{key}"));
+            problems.push(problem.remedy(format!("say {key} = \"unlimited\"")));
         }
         problems
     }

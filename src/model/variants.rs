@@ -125,6 +125,14 @@ pub fn all() -> Vec<(&'static str, ModelConfig)> {
                     vec![LayerOverride { at: vec![1], mixer, feed_forward: Some(FeedForwardConfig::None) }];
             }),
         ),
+        ("canon, a layer without feed-forward", {
+            let canon = ConvolutionConfig::Canon(CanonConfig { width: 3 });
+            with(|m| {
+                m.block.feed_forward_convolution = canon;
+                let feed_forward = Some(FeedForwardConfig::None);
+                m.layers = vec![LayerOverride { at: vec![1], mixer: None, feed_forward }];
+            })
+        }),
         ("gpt2 init", with(|m| m.init = InitConfig::Gpt2)),
         ("small init", with(|m| m.init = InitConfig::Small)),
         (

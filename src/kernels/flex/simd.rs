@@ -36,9 +36,9 @@ pub trait Simd: Copy + Send + Sync {
     fn div(self, a: Self::V, b: Self::V) -> Self::V;
     /// `a * b + c`, rounded once where the processor can.
     fn fma(self, a: Self::V, b: Self::V, c: Self::V) -> Self::V;
-    /// The larger; a NaN in `a` gives `b`.
+    /// The larger; `b` if either is a NaN.
     fn max(self, a: Self::V, b: Self::V) -> Self::V;
-    /// The smaller; a NaN in `a` gives `b`.
+    /// The smaller; `b` if either is a NaN.
     fn min(self, a: Self::V, b: Self::V) -> Self::V;
     /// Square root.
     fn sqrt(self, a: Self::V) -> Self::V;
@@ -113,14 +113,14 @@ pub trait Simd: Copy + Send + Sync {
         lanes[1..Self::LANES].iter().fold(lanes[0], |a, &b| if a > b { a } else { b })
     }
 
-    /// e^x to two units in the last place; 0 to rounding below -87, the largest finite power above 88.
+    /// e^x to two units in the last place; 0 to rounding below -87, the largest finite power above 88; NaN of NaN.
     #[inline(always)]
     fn exp(self, x: Self::V) -> Self::V {
         const TO_INTEGER: f32 = 12_582_912.0; // 1.5 * 2^23: adding it rounds to an integer
         const LN_2_HIGH: f32 = 0.693_359_4; // few bits, so that its product with an integer is exact
         const LN_2_LOW: f32 = -2.121_944_4e-4;
         const TAYLOR: [f32; 5] = [1.398_199_9e-3, 8.333_452e-3, 4.166_579_6e-2, 1.666_666_6e-1, 5e-1];
-        let x = self.max(self.min(x, self.splat(88.0)), self.splat(-87.0));
+        let x = self.max(self.splat(-87.0), self.min(self.splat(88.0), x)); // a NaN on the right passes
         let shifted = self.fma(x, self.splat(std::f32::consts::LOG2_E), self.splat(TO_INTEGER));
         let n = self.sub(shifted, self.splat(TO_INTEGER));
         let r = self.fma(n, self.splat(-LN_2_HIGH), x);

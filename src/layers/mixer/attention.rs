@@ -71,10 +71,14 @@ impl AttentionConfig {
         self.n_kv_heads.unwrap_or(widths.n_heads)
     }
 
+    /// Width of one head at these widths, `k`.
+    pub fn d_head(&self, widths: &Widths) -> usize {
+        self.head_width.unwrap_or(widths.d_head())
+    }
+
     /// The widths among the heads: all of them together, `h k`, in place of the model's.
     fn of_heads(&self, widths: &Widths) -> Widths {
-        let d_head = self.head_width.unwrap_or(widths.d_head());
-        Widths { d_model: widths.n_heads * d_head, ..*widths }
+        Widths { d_model: widths.n_heads * self.d_head(widths), ..*widths }
     }
 
     pub(crate) fn qkv(&self, widths: &Widths) -> LinearConfig {
@@ -86,8 +90,7 @@ impl AttentionConfig {
     }
 
     fn heads(&self, widths: &Widths) -> Heads {
-        let d_head = self.of_heads(widths).d_head();
-        Heads { n_heads: widths.n_heads, n_kv_heads: self.n_kv_heads(widths), d_head }
+        Heads { n_heads: widths.n_heads, n_kv_heads: self.n_kv_heads(widths), d_head: self.d_head(widths) }
     }
 
     /// Zeros of the right shapes.
@@ -113,6 +116,7 @@ impl AttentionConfig {
         }
         let mut problems = within("position", self.position.check(&self.of_heads(widths)));
         problems.extend(within("reach", self.reach.check()));
+        problems.extend(within("qk_norm", self.qk_norm.check()));
         problems.extend(within("score_cap", self.score_cap.check()));
         problems.extend(within("convolution", self.convolution.check()));
         let g = self.n_kv_heads(widths);
@@ -143,6 +147,11 @@ impl AttentionConfig {
     /// Of these, scores and values: as many keys as a query really reads.
     pub fn score_flops(&self, widths: &Widths) -> u64 {
         self.reach.flops_per_token(self.of_heads(widths).d_model, widths.seq_len)
+    }
+
+    /// What stands for these in Chinchilla's counting: the full matrix of scores, and its softmax.
+    pub fn full_score_flops(&self, widths: &Widths) -> u64 {
+        (widths.seq_len * (4 * self.of_heads(widths).d_model + 3 * widths.n_heads)) as u64
     }
 }
 

@@ -86,6 +86,14 @@ impl MixerConfig {
         }
     }
 
+    /// What stands for these in Chinchilla's counting: the full matrix of scores, and its softmax.
+    pub fn full_score_flops(&self, widths: &Widths) -> u64 {
+        match self {
+            MixerConfig::Attention(config) => config.full_score_flops(widths),
+            MixerConfig::Average(_) => 0,
+        }
+    }
+
     /// How it knows the order of tokens.
     pub fn position(&self) -> PositionConfig {
         match self {

@@ -7,6 +7,7 @@ use burn::module::Module;
 use burn::tensor::{Device, Tensor};
 use serde::{Deserialize, Serialize};
 
+use crate::error::Problem;
 use crate::kernels::Heads;
 use crate::layers::norm::{RmsNorm, RmsNormConfig};
 
@@ -33,6 +34,14 @@ pub struct QkNorm {
 }
 
 impl QkNormConfig {
+    /// What is impossible about it; keys are relative to `qk_norm`.
+    pub fn check(&self) -> Vec<Problem> {
+        match self {
+            QkNormConfig::None => Vec::new(),
+            QkNormConfig::PerHead(norm) | QkNormConfig::Joint(norm) => norm.check(),
+        }
+    }
+
     fn widths(&self, heads: Heads) -> Option<(RmsNormConfig, [usize; 2])> {
         match *self {
             QkNormConfig::None => None,

@@ -77,10 +77,24 @@ impl RopeConfig {
 impl RopeTable {
     /// The rows of `t` positions from `start` on.
     pub fn rows(&self, start: usize, t: usize) -> kernels::Rope {
-        let rows = |table: &Tensor<2>| match table.dims()[0] == t {
+        let rows = |table: &Tensor<2>| match start == 0 && table.dims()[0] == t {
             true => table.clone(),
             false => table.clone().narrow(0, start, t),
         };
         kernels::Rope { cos: rows(&self.cos), sin: rows(&self.sin) }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    #[should_panic(expected = "narrow")]
+    fn as_many_rows_as_the_table_has_begin_at_its_start_alone() {
+        let device = crate::device::open("cpu").unwrap();
+        let table = RopeConfig::default().init(&Widths::new(8, 2, 3), &device);
+        assert_eq!(table.rows(0, 3).cos.dims(), [3, 2]);
+        table.rows(1, 3);
     }
 }

@@ -82,6 +82,7 @@ fn computed(blueprint: &Blueprint) -> ModelConfig {
     let widths = model.widths(blueprint.seq_len);
     if let MixerConfig::Attention(attention) = &mut model.block.mixer {
         attention.n_kv_heads = Some(attention.n_kv_heads(&widths));
+        attention.head_width = attention.head_width.filter(|k| *k != widths.d_head());
         if let PositionConfig::Rope(rope) = &mut attention.position {
             *rope = rotary::plain(*rope, &blueprint.model);
         }

@@ -7,7 +7,7 @@ use super::fields::Fields;
 use super::layout::Layout;
 use super::table::{Place, Rows};
 use super::{parts, rotary};
-use crate::error::{Error, Result};
+use crate::error::Result;
 use crate::layers::Bias;
 use crate::layers::feed_forward::{FeedForwardConfig, GatedMlpConfig};
 use crate::layers::mixer::{AttentionConfig, MixerConfig};
@@ -21,6 +21,23 @@ pub(super) fn write(blueprint: &Blueprint) -> Map<String, Json> {
     config
 }
 
+/// What stands for keys that are absent.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Absent {
+    /// For `rms_norm_eps`.
+    pub eps: f64,
+    /// For `rope_theta`.
+    pub theta: f64,
+    /// For `head_dim`; none: the width over the number of heads.
+    pub head_dim: Option<usize>,
+}
+
+impl Default for Absent {
+    fn default() -> Self {
+        Absent { eps: 1e-6, theta: 10_000.0, head_dim: None }
+    }
+}
+
 /// What all of the family write, with this gated MLP.
 pub(super) fn write_base(blueprint: &Blueprint, mlp: GatedMlpConfig) -> Map<String, Json> {
     let (model, widths) = (&blueprint.model, blueprint.model.widths(blueprint.seq_len));
@@ -32,7 +49,7 @@ pub(super) fn write_base(blueprint: &Blueprint, mlp: GatedMlpConfig) -> Map<Stri
         "num_hidden_layers": model.n_layers,
         "num_attention_heads": model.n_heads,
         "num_key_value_heads": attention.n_kv_heads(&widths),
-        "head_dim": widths.d_head(),
+        "head_dim": attention.d_head(&widths),
         "intermediate_size": mlp.d_ff(&widths),
         "hidden_act": parts::function_name(mlp.activation),
         "rms_norm_eps": parts::eps(model),
@@ -46,7 +63,7 @@ pub(super) fn write_base(blueprint: &Blueprint, mlp: GatedMlpConfig) -> Map<Stri
 
 pub(super) fn read(fields: &Fields) -> Result<Blueprint> {
     let mlp = GatedMlpConfig { bias: fields.bias("mlp_bias", false)?, ..gated_mlp(fields)? };
-    read_base(fields, FeedForwardConfig::GatedMlp(mlp))
+    read_base(fields, FeedForwardConfig::GatedMlp(mlp), Absent::default())
 }
 
 /// The gated MLP of a config, without offsets.
@@ -60,18 +77,18 @@ pub(super) fn gated_mlp(fields: &Fields) -> Result<GatedMlpConfig> {
 }
 
 /// What all of the family read, with this feed-forward.
-pub(super) fn read_base(fields: &Fields, feed_forward: FeedForwardConfig) -> Result<Blueprint> {
+pub(super) fn read_base(
+    fields: &Fields,
+    feed_forward: FeedForwardConfig,
+    absent: Absent,
+) -> Result<Blueprint> {
     let (d_model, n_heads) = (fields.size("hidden_size")?, fields.size("num_attention_heads")?);
-    if let (Some(k), Some(shared)) = (fields.size_if("head_dim")?, d_model.checked_div(n_heads))
-        && k != shared
-    {
-        let problem = fields.problem("head_dim", k);
-        return Err(Error::data(problem.expected(format!("{shared}, the width over the number of heads"))));
-    }
+    let d_head = fields.size_if("head_dim")?.or(absent.head_dim);
     let attention = AttentionConfig {
-        position: PositionConfig::Rope(rotary::read(fields, [10_000.0, 1.0])?),
+        position: PositionConfig::Rope(rotary::read(fields, [absent.theta, 1.0])?),
         bias: fields.bias("attention_bias", false)?,
         n_kv_heads: fields.size_if("num_key_value_heads")?.or(Some(n_heads)),
+        head_width: d_head.filter(|k| d_model.checked_div(n_heads) != Some(*k)),
         ..AttentionConfig::default()
     };
     let model = ModelConfig {
@@ -79,7 +96,7 @@ pub(super) fn read_base(fields: &Fields, feed_forward: FeedForwardConfig) -> Res
         n_layers: fields.size("num_hidden_layers")?,
         n_heads,
         embedding: parts::embedding(fields.flag("tie_word_embeddings", false)?),
-        norm: NormConfig::Rms(RmsNormConfig { eps: fields.number("rms_norm_eps", 1e-6)? }),
+        norm: NormConfig::Rms(RmsNormConfig { eps: fields.number("rms_norm_eps", absent.eps)? }),
         block: BlockConfig {
             mixer: MixerConfig::Attention(attention),
             feed_forward,
@@ -133,12 +150,13 @@ pub(super) fn ends(rows: &mut Rows, place: Place) {
 /// Queries, keys, values and output.
 pub(super) fn attention(rows: &mut Rows, ours: &str, theirs: &str) {
     let config = parts::attention(&rows.blueprint.model);
-    let (d, d_kv) = (rows.widths.d_model, config.n_kv_heads(&rows.widths) * rows.widths.d_head());
+    let (d, k) = (rows.widths.d_model, config.d_head(&rows.widths));
+    let (d_queries, d_kv) = (rows.widths.n_heads * k, config.n_kv_heads(&rows.widths) * k);
     let names = ["q_proj", "k_proj", "v_proj"].map(|name| format!("{theirs}.self_attn.{name}"));
-    let beside = Layout::Beside(vec![d, d_kv, d_kv]);
-    rows.linear(&format!("{ours}.mixer.qkv"), &names, beside, [d, d + 2 * d_kv], config.bias);
+    let beside = Layout::Beside(vec![d_queries, d_kv, d_kv]);
+    rows.linear(&format!("{ours}.mixer.qkv"), &names, beside, [d, d_queries + 2 * d_kv], config.bias);
     let out = [format!("{theirs}.self_attn.o_proj")];
-    rows.linear(&format!("{ours}.mixer.out"), &out, Layout::Transposed, [d, d], config.bias);
+    rows.linear(&format!("{ours}.mixer.out"), &out, Layout::Transposed, [d_queries, d], config.bias);
     rows.qk_norm(&format!("{ours}.mixer.qk_norm"), &format!("{theirs}.self_attn"), &config);
 }
 

@@ -5,8 +5,9 @@ use serde_json::{Map, Value as Json, json};
 
 use super::fields::Fields;
 use super::layout::Layout;
+use super::llama::{self, Absent};
 use super::table::{Place, Rows};
-use super::{llama, mistral, parts};
+use super::{mistral, parts};
 use crate::error::Result;
 use crate::layers::Bias;
 use crate::layers::feed_forward::{ExpertConfig, FeedForwardConfig, Gate, MoeConfig};
@@ -36,7 +37,8 @@ pub(super) fn read(fields: &Fields) -> Result<Blueprint> {
         balance: 0.0,
         ..MoeConfig::default()
     };
-    mistral::windowed(fields, FeedForwardConfig::Moe(moe))
+    let absent = Absent { eps: 1e-5, theta: 1e6, ..Absent::default() };
+    mistral::windowed(fields, FeedForwardConfig::Moe(moe), absent)
 }
 
 pub(super) fn rows(rows: &mut Rows, place: Place) {

@@ -4,8 +4,9 @@
 use serde_json::{Map, Value as Json};
 
 use super::fields::Fields;
+use super::llama::{self, Absent};
+use super::parts;
 use super::table::{Place, Rows};
-use super::{llama, parts};
 use crate::error::Result;
 use crate::layers::feed_forward::FeedForwardConfig;
 use crate::layers::mixer::QkNormConfig;
@@ -18,8 +19,10 @@ pub(super) fn write(blueprint: &Blueprint) -> Map<String, Json> {
 }
 
 pub(super) fn read(fields: &Fields) -> Result<Blueprint> {
-    let eps = fields.number("rms_norm_eps", 1e-5)?;
-    let mut blueprint = llama::read_base(fields, FeedForwardConfig::GatedMlp(llama::gated_mlp(fields)?))?;
+    let absent = Absent { eps: 1e-5, ..Absent::default() };
+    let eps = fields.number("rms_norm_eps", absent.eps)?;
+    let mlp = FeedForwardConfig::GatedMlp(llama::gated_mlp(fields)?);
+    let mut blueprint = llama::read_base(fields, mlp, absent)?;
     blueprint.model.block.arrangement = Arrangement::OutputNorm;
     Ok(llama::with_attention(blueprint, |attention| {
         attention.qk_norm = QkNormConfig::Joint(RmsNormConfig { eps })

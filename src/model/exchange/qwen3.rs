@@ -3,8 +3,9 @@
 use serde_json::{Map, Value as Json};
 
 use super::fields::Fields;
+use super::llama::{self, Absent};
+use super::parts;
 use super::table::{Place, Rows};
-use super::{llama, parts};
 use crate::error::{Error, Result};
 use crate::layers::feed_forward::FeedForwardConfig;
 use crate::layers::mixer::QkNormConfig;
@@ -25,8 +26,10 @@ pub(super) fn read(fields: &Fields) -> Result<Blueprint> {
             fields.problem("layer_types", layers).expected("full_attention in all layers"),
         ));
     }
-    let eps = fields.number("rms_norm_eps", 1e-6)?;
-    let blueprint = llama::read_base(fields, FeedForwardConfig::GatedMlp(llama::gated_mlp(fields)?))?;
+    let absent = Absent { head_dim: Some(128), ..Absent::default() };
+    let eps = fields.number("rms_norm_eps", absent.eps)?;
+    let mlp = FeedForwardConfig::GatedMlp(llama::gated_mlp(fields)?);
+    let blueprint = llama::read_base(fields, mlp, absent)?;
     Ok(llama::with_attention(blueprint, |attention| {
         attention.qk_norm = QkNormConfig::PerHead(RmsNormConfig { eps })
     }))

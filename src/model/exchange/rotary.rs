@@ -75,9 +75,10 @@ fn scaling(parameters: &Fields, fields: &Fields) -> Result<RopeScaling> {
 
 /// The same angles without stretching where that is possible: NTK is another base.
 pub(super) fn plain(rope: RopeConfig, model: &ModelConfig) -> RopeConfig {
-    let rotated = rope.rotated(model.d_model / model.n_heads);
+    let d_head = parts::attention(model).d_head(&model.widths(1));
+    let rotated = rope.rotated(d_head);
     let half = rotated as f64 / 2.0;
-    let rope = RopeConfig { share: share(rotated, model.d_model / model.n_heads), ..rope };
+    let rope = RopeConfig { share: share(rotated, d_head), ..rope };
     match rope.scaling {
         RopeScaling::Ntk(stretch) if half > 1.0 => {
             let theta = rope.theta * stretch.factor.powf(half / (half - 1.0));

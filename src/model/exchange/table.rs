@@ -110,7 +110,8 @@ impl Rows<'_> {
 
     /// The scales of queries and keys, if they are normalised.
     pub fn qk_norm(&mut self, ours: &str, theirs: &str, attention: &AttentionConfig) {
-        let (h, g, k) = (self.widths.n_heads, attention.n_kv_heads(&self.widths), self.widths.d_head());
+        let (h, g, k) =
+            (self.widths.n_heads, attention.n_kv_heads(&self.widths), attention.d_head(&self.widths));
         let [queries, keys] = match attention.qk_norm {
             QkNormConfig::None => return,
             QkNormConfig::PerHead(_) => [k, k],

@@ -8,7 +8,7 @@ use burn::tensor::{Device, Int, Tensor, TensorData};
 use super::*;
 use crate::layers::Bias;
 use crate::layers::feed_forward::{FeedForwardConfig, GatedMlpConfig};
-use crate::layers::mixer::MixerConfig;
+use crate::layers::mixer::{MixerConfig, QkNormConfig};
 use crate::layers::norm::{NormConfig, RmsNormConfig};
 use crate::model::{ModelConfig, variants};
 
@@ -99,6 +99,16 @@ fn models() -> Vec<(String, ModelConfig)> {
         }
         models.extend([(format!("neox, {name}"), neox), (format!("llama, {name}"), llama)]);
     }
+    let (_, wide) = models.iter().find(|(name, _)| name == "llama, wide heads").expect("it is a choice");
+    let (mut normed, mut written) = (wide.clone(), wide.clone());
+    for (model, width, qk_norm) in [
+        (&mut normed, 8, QkNormConfig::PerHead(RmsNormConfig::default())),
+        (&mut written, 6, QkNormConfig::None), // 24 / 4 is 6
+    ] {
+        let MixerConfig::Attention(attention) = &mut model.block.mixer else { panic!("it has attention") };
+        (attention.head_width, attention.qk_norm) = (Some(width), qk_norm);
+    }
+    models.extend([("qwen3, wide heads".into(), normed), ("llama, width written out".into(), written)]);
     models
 }
 
@@ -141,12 +151,30 @@ fn a_model_comes_back_as_it_went_or_does_not_go() {
         "llama, window",
         "llama, rope yarn",
         "llama, grouped heads",
+        "llama, wide heads",
+        "qwen3, wide heads",
+        "llama, width written out",
     ] {
         assert!(gone.contains(&name.to_string()), "{gone:?}");
     }
     for name in ["neox, alibi", "llama, canon", "llama, sandwich", "neox, layers", "llama, switch"] {
         assert!(stayed.contains(&name.to_string()), "{stayed:?}");
     }
+}
+
+#[test]
+fn a_key_that_is_absent_stands_for_what_its_class_takes() {
+    let read = |name: &str, class: Class| {
+        let text = fs::read(folder(name).join(CONFIG)).unwrap();
+        let mut keys: Map<String, Json> = serde_json::from_slice(&text).unwrap();
+        keys.retain(|key, _| key != "rms_norm_eps" && key != "head_dim" && !key.starts_with("rope_"));
+        let model = class.read(&Fields::of(keys)).unwrap().model;
+        (parts::eps(&model), parts::rope(&model).theta, parts::attention(&model).head_width)
+    };
+    assert_eq!(read("hf-llama", Class::Llama), (1e-6, 1e4, None));
+    assert_eq!(read("hf-mixtral", Class::Mixtral), (1e-5, 1e6, None));
+    assert_eq!(read("hf-olmo2", Class::Olmo2), (1e-5, 1e4, None));
+    assert_eq!(read("hf-qwen3", Class::Qwen3), (1e-6, 1e4, Some(128)));
 }
 
 #[test]
@@ -189,10 +217,10 @@ fn a_config_that_no_model_here_has_is_refused_with_its_key() {
     refused("model_type", json!("falcon"), "model_type: falcon, expected one of gpt2, gpt_neox, llama");
     refused("model_type", Json::Null, "model_type: absent");
     refused("hidden_act", json!("mish"), "hidden_act: \"mish\", expected one of gelu");
-    refused("head_dim", json!(8), "head_dim: 8, expected 4");
     refused("hidden_size", json!("wide"), "hidden_size: \"wide\", expected a whole number");
     refused("num_attention_heads", json!(0), "n_heads: 0");
-    refused("num_attention_heads", json!(3), "head_dim: 4, expected 5, the width over the number of heads");
+    refused("num_attention_heads", json!(3), "n_heads: 3, expected a divisor of d_model = 16");
+    refused("rms_norm_eps", json!(-1e-6), "norm.eps: -0.000001, expected a number from 0 up");
     refused("vocab_size", json!(1u64 << 60), "vocab_size: 1152921504606846976");
     refused("intermediate_size", json!(0), "expansion: 0");
     refused("num_hidden_layers", Json::Null, "num_hidden_layers: absent");
@@ -208,6 +236,7 @@ fn tensors_that_are_not_those_of_the_config_are_named_with_both_shapes() {
         assert!(error.to_string().contains(expected), "{error}");
         assert!(error.problems.len() <= 8, "not a page");
     };
+    shape("head_dim", 8, "model.layers.0.self_attn.q_proj.weight is [16, 16], expected [32, 16]");
     shape("vocab_size", 12, "model.embed_tokens.weight is [11, 16], expected [12, 16]");
     shape("num_key_value_heads", 4, "model.layers.0.self_attn.k_proj.weight is [8, 16], expected [16, 16]");
     shape("num_hidden_layers", 3, "has no tensor model.layers.2.self_attn.q_proj.weight");

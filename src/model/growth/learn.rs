@@ -16,8 +16,10 @@ use super::take::Growth;
 use super::trace::{Tracer, is_packed, packed};
 use crate::error::Problem;
 use crate::layers::feed_forward::FeedForwardConfig;
+use crate::layers::mixer::{AttentionConfig, MixerConfig, QkNormConfig};
 use crate::model::init::normal;
 use crate::model::parameter::{self, Map, Weights};
+use crate::model::weights::floats;
 use crate::model::{Decoder, ModelConfig};
 
 /// Settings of learned growth.
@@ -95,8 +97,7 @@ impl Seed {
     pub fn new(weights: &Weights, device: &Device) -> Self {
         let tensor = |data: &TensorData| {
             let [rows, columns] = rows_and_columns(&data.shape().to_vec());
-            let numbers: Vec<f32> = data.clone().try_into_vec().expect("weights are f32");
-            Tensor::<2>::from_data(TensorData::new(numbers, [rows, columns]), device)
+            Tensor::<2>::from_data(TensorData::new(floats(data), [rows, columns]), device)
         };
         Seed { tensors: weights.iter().map(|(name, data)| (name.clone(), tensor(data))).collect() }
     }
@@ -264,12 +265,14 @@ fn axes(growth: &Growth, name: &str, [rows, columns]: [usize; 2]) -> [Vec<Stretc
     let hidden = |d: usize| vec![(Some("hidden".to_string()), d, hidden_width(big))];
     let keep = |n: usize| vec![(None, n, n)];
     let end = |ends: &[&str]| ends.iter().any(|end| name.contains(end));
+    let joint = matches!(
+        small.block.mixer,
+        MixerConfig::Attention(AttentionConfig { qk_norm: QkNormConfig::Joint(_), .. })
+    );
     let column = match () {
         () if is_packed(name) => (0..3).map(part).collect(),
         () if end(&[".mixer.values."]) => vec![part(2)],
-        () if end(&[".qk_norm."]) && columns != old[0] / small.n_heads => {
-            vec![part(usize::from(end(&[".keys."])))]
-        }
+        () if end(&[".qk_norm."]) && joint => vec![part(usize::from(end(&[".keys."])))],
         () if end(&[".qk_norm."]) => keep(columns),
         () if end(&[".up.", ".gate."]) => hidden(columns),
         () => model(),

@@ -62,7 +62,11 @@ pub(super) fn take(entry: &Entry, head: Head) -> Take {
     }
 }
 
-/// The share of the old gradient that an entry gets.
-pub(super) fn gradient_share(entry: &Entry) -> f32 {
-    product(entry, Role::Out)
+/// The share of the old gradient that an entry gets; the whole of it before a tied head, whose table is there in full
+/// for each copy.
+pub(super) fn gradient_share(entry: &Entry, head: Head) -> f32 {
+    match (entry.trace.is_last_norm, head) {
+        (true, Head::Tied) => 1.0,
+        (true, Head::Untied) | (false, _) => product(entry, Role::Out),
+    }
 }

@@ -14,6 +14,7 @@ use super::{random, stack, zero};
 use crate::error::{Error, Problem, Result};
 use crate::model::ModelConfig;
 use crate::model::parameter::{self, Weights};
+use crate::model::weights::floats;
 
 /// What happens to the moments of the optimizer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
@@ -127,7 +128,7 @@ impl Growth {
             let source = self.tracer.source(name);
             let old = weights.get(&source).ok_or_else(|| missing(&source))?;
             let trace = self.tracer.trace(name, &old.shape().to_vec(), &data.shape().to_vec());
-            let values = self.grow(&trace, &numbers(old), &numbers(data));
+            let values = self.grow(&trace, &floats(old), &floats(data));
             grown.insert(name.clone(), TensorData::new(values, data.shape()));
         }
         Ok(grown)
@@ -167,7 +168,7 @@ impl Growth {
             let trace = self.tracer.trace(name, &small, &data.shape().to_vec());
             for (end, power) in [("m", 1), ("v", 2)] {
                 let Some(old) = moments.get(&format!("{source}.{end}")) else { continue };
-                let values = self.grow_moment(&trace, &numbers(old), power);
+                let values = self.grow_moment(&trace, &floats(old), power);
                 let shape = [values.len()];
                 grown.insert(format!("{name}.{end}"), TensorData::new(values, shape));
             }
@@ -188,7 +189,7 @@ impl Growth {
 
     fn gradient_share(&self, entry: &Entry) -> f32 {
         match self.recipe.operator {
-            Operator::Stack(_) => stack::gradient_share(entry),
+            Operator::Stack(_) => stack::gradient_share(entry, self.big.embedding.head()),
             Operator::Zero | Operator::Random(_) | Operator::Learn(_) => 1.0,
         }
     }
@@ -224,10 +225,6 @@ pub(super) fn each(trace: &Trace, mut f: impl FnMut(Entry, usize)) {
             f(Entry { trace, row, column }, row.from * columns.n_small + column.from);
         }
     }
-}
-
-fn numbers(data: &TensorData) -> Vec<f32> {
-    data.clone().try_into_vec().expect("weights are f32")
 }
 
 fn missing(name: &str) -> Error {

@@ -10,7 +10,7 @@ use crate::layers::Bias;
 use crate::layers::embedding::{EmbeddingConfig, Head, TokenEmbeddingConfig};
 use crate::layers::feed_forward::{ExpertConfig, FeedForwardConfig, GatedMlpConfig, MlpConfig, MoeConfig};
 use crate::layers::mixer::{AttentionConfig, MixerConfig, QkNormConfig};
-use crate::layers::norm::NormConfig;
+use crate::layers::norm::{Norm, NormConfig};
 use crate::model::arrangement::Arrangement;
 use crate::model::parameter::{self, Map, Weights};
 use crate::model::variants::{self, T, V, tokens};
@@ -308,6 +308,31 @@ fn moments_follow_their_weights() {
 }
 
 #[test]
+fn each_copy_before_a_tied_head_gets_the_whole_gradient() {
+    let device = device().autodiff();
+    let small = variants::base();
+    let growth = Growth::new(&recipe(stack(), Direction::Width, 2), &small).unwrap();
+    let old = trained(&small);
+    let grown = growth.weights(&old, &fresh(growth.big())).unwrap();
+    let gradient = |config: &ModelConfig, values: &Weights| {
+        let model = weights::put(config.init(V, T, 0, &device), values.clone(), "the test").unwrap();
+        let gradients = model.logits(tokens(&device)).powi_scalar(2).sum().backward();
+        let Some(Norm::Layer(norm)) = &model.norm else { panic!("it has a norm") };
+        norm.gamma.val().grad(&gradients).unwrap().into_data().iter::<f32>().collect::<Vec<_>>()
+    };
+    let before = gradient(&small, &old);
+    let moments =
+        Weights::from([("norm.gamma.m".to_string(), TensorData::new(before.clone(), [before.len()]))]);
+    let carried = growth.moments(&moments, &old, &fresh(growth.big())).unwrap();
+    let (carried, after) = (weights::floats(&carried["norm.gamma.m"]), gradient(growth.big(), &grown));
+    assert_eq!(carried, before.repeat(2));
+    let largest = before.iter().fold(0.0, |largest: f32, value| largest.max(value.abs()));
+    for (carried, after) in carried.iter().zip(&after) {
+        assert!((carried - after).abs() < 10.0 * ROUNDING * largest, "{carried} is not {after}");
+    }
+}
+
+#[test]
 fn ligo_starts_as_stack_and_its_matrices_get_gradients() {
     let device = device().autodiff();
     for (direction, small) in [(Direction::Depth, llama()), (Direction::Width, llama())] {
@@ -338,6 +363,21 @@ fn ligo_starts_as_stack_and_its_matrices_get_gradients() {
         parameter::visit(&ligo, &mut graded);
         assert_eq!(graded.2, [""; 0], "{direction:?}");
         assert_eq!(graded.1, if direction == Direction::Depth { 16 } else { 6 }, "{direction:?}");
+    }
+}
+
+#[test]
+fn ligo_widens_a_joint_norm_of_a_single_head() {
+    let mut small = ModelConfig { n_heads: 1, ..llama() };
+    let MixerConfig::Attention(attention) = &mut small.block.mixer else { panic!("it has attention") };
+    (attention.n_kv_heads, attention.qk_norm) = (Some(1), QkNormConfig::Joint(Default::default()));
+    let learn = recipe(Operator::Learn(LearnConfig::default()), Direction::Width, 2);
+    let growth = Growth::new(&learn, &small).unwrap();
+    let seed = learn::Seed::new(&trained(&small), &device());
+    let ligo = Ligo::new(&growth, &seed, 5, &device());
+    let grown = weights::of(&ligo.grow(&growth, &seed, growth.big().init(V, T, 0, &device())));
+    for part in ["queries", "keys"] {
+        assert_eq!(grown[&format!("blocks.0.mixer.qk_norm.{part}.gamma")].num_elements(), 48);
     }
 }
 

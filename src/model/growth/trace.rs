@@ -179,7 +179,7 @@ pub(super) fn packed(block: &BlockConfig, model: &ModelConfig) -> [usize; 3] {
     let widths = Widths::new(model.d_model, model.n_heads, 1);
     match &block.mixer {
         MixerConfig::Attention(attention) => {
-            let width = attention.head_width.unwrap_or(widths.d_head());
+            let width = attention.d_head(&widths);
             let keys = attention.n_kv_heads(&widths) * width;
             [widths.n_heads * width, keys, keys]
         }
