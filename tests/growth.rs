@@ -49,6 +49,24 @@ fn arms_grow_from_one_small_run_and_cost_the_same() {
         let ratio = flops(arm) / flops(&arms[0]);
         assert!((ratio - 1.0).abs() < 0.03, "{} costs {ratio} of the control", arm["arm"]);
     }
+
+    let path = |run: Option<&serde_json::Value>| {
+        folder.path().join("runs").join(run.unwrap()["run"].as_str().unwrap())
+    };
+    let small = path(runs.iter().find(|run| run["role"] == "stage"));
+    let zero = path(runs.iter().find(|run| run["role"] == "report" && run["arm"] == "zero"));
+    folder.ask(&["gc", "--stages", "--delete"]);
+    assert!(!zero.join("checkpoints").exists());
+    std::fs::remove_dir_all(&zero).unwrap();
+    folder.ask(&["run", "grow"]);
+
+    std::fs::remove_dir_all(small.join("checkpoints")).unwrap();
+    std::fs::remove_dir_all(&zero).unwrap();
+    let said = folder.zoo(&["run", "grow"]);
+    assert_eq!(said.code, 1, "{}", said.err);
+    assert!(said.err.contains("no checkpoint in") && said.err.contains("; delete "), "{}", said.err);
+    std::fs::remove_dir_all(&small).unwrap();
+    folder.ask(&["run", "grow"]);
 }
 
 #[test]
