@@ -665,6 +665,18 @@ fn what_is_not_a_store_is_refused_with_a_way_out() {
 }
 
 #[test]
+fn many_may_make_a_store_at_once() {
+    let folder = tempfile::tempdir().unwrap();
+    for round in 0..50 {
+        let root = folder.path().join(format!("runs-{round}"));
+        std::thread::scope(|scope| {
+            let made = [(); 8].map(|()| scope.spawn(|| Store::create(&root)));
+            made.into_iter().for_each(|thread| drop(thread.join().unwrap().unwrap()));
+        });
+    }
+}
+
+#[test]
 fn names_cannot_leave_the_store() {
     let (folder, store) = store();
     let long = "x".repeat(101);

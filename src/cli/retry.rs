@@ -29,7 +29,7 @@ impl Retry {
         let ablation = Ablation::load(&Presets::here(), &self.ablation, profile, &self.overrides.sets.all())?;
         let answers = Answers::new(&ablation, Site::of(&self.execute.device, DTYPE));
         self.execute.store.open()?;
-        let summary = self.execute.run_again(Diverged::Retry, |store| answers.failed(store))?;
+        let summary = self.execute.run_all(Diverged::Retry, |store| answers.failed(store))?;
         output::print(&report(&summary))?;
         summary.check()
     }
