@@ -53,8 +53,12 @@ fn arms_grow_from_one_small_run_and_cost_the_same() {
     let path = |run: Option<&serde_json::Value>| {
         folder.path().join("runs").join(run.unwrap()["run"].as_str().unwrap())
     };
-    let small = path(runs.iter().find(|run| run["role"] == "stage"));
     let zero = path(runs.iter().find(|run| run["role"] == "report" && run["arm"] == "zero"));
+    folder.ask(&["export", zero.file_name().unwrap().to_str().unwrap(), "hf"]);
+    let card = std::fs::read_to_string(folder.path().join("hf/README.md")).unwrap();
+    assert!(card.contains("--set 'growth={") && !card.contains("--set 'context="), "{card}");
+
+    let small = path(runs.iter().find(|run| run["role"] == "stage"));
     folder.ask(&["gc", "--stages", "--delete"]);
     assert!(!zero.join("checkpoints").exists());
     std::fs::remove_dir_all(&zero).unwrap();
@@ -97,7 +101,7 @@ fn a_finished_model_is_grown_into_a_folder() {
         assert_eq!(said.code, 2, "{}", said.err);
         words.iter().for_each(|word| assert!(said.err.contains(word), "{word}: {}", said.err));
     };
-    refused(&["--out", "stacked"], &["--out", "a new or empty folder"]);
+    refused(&["--out", "stacked"], &["stacked is not empty", "name a new folder"]);
     refused(&["--order", "pile"], &["--order", "12-345*7-6"]);
     refused(&["--order", "12-345*7-6", "--out", "x"], &["--order", "the last layer of the small model"]);
     refused(&["--factor", "0", "--out", "x"], &["--factor", "at least 1"]);

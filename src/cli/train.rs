@@ -8,7 +8,7 @@ use ablation_zoo::run::{Role, RunRecord, Site, WantedRun};
 use clap::Args;
 
 use super::execute::{DTYPE, ExecuteArgs};
-use super::{Format, Sets, complete, output};
+use super::{Format, Sets, complete, measure, output};
 
 /// Arguments of `zoo train`.
 #[derive(Debug, Args)]
@@ -104,6 +104,7 @@ fn text(record: &RunRecord, folder: &str) -> String {
     for domain in &record.measurements.domains {
         rows.push(("", format!("{:.4} on {}", domain.nats_per_token, domain.name)));
     }
+    rows.extend(measure::answers_and_storage(&record.measurements));
     let (params, flops) = (output::thousands(record.params.total), output::short(training.flops, "FLOPs"));
     rows.push(("model", format!("{params} parameters")));
     let (tokens, time) = (output::short(training.tokens as f64, ""), output::duration(training.seconds));

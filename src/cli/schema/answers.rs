@@ -82,7 +82,7 @@ fn differing_runs() -> Json {
     let curve = object(&[
         (
             "first_step",
-            about(or_null(count()), "the first line of metrics.jsonl that differs or is missing in one"),
+            about(count(), "the first line of metrics.jsonl that differs or is missing in one"),
         ),
         ("lines", about(count(), "lines of both at the same step")),
         ("largest_loss_difference", about(number(), "nats per token, of those")),
