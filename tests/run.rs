@@ -23,9 +23,7 @@ use ablation_zoo::run::{
     Environment, Executor, Role, RunRecord, Site, State, Stop, Store, TrainingSummary, WantedRun,
 };
 use ablation_zoo::training::config::WsdConfig;
-use ablation_zoo::training::{
-    Control, Count, Length, Metrics, Observer, Order, Progress, ScheduleConfig, manifest,
-};
+use ablation_zoo::training::{Control, Count, Length, Metrics, Observer, Progress, ScheduleConfig, manifest};
 
 /// Steps of a run that is cut; enough for several checkpoints.
 const STEPS: u64 = 60;
@@ -345,7 +343,7 @@ fn a_run_whose_beginning_was_stopped_is_left_and_not_waited_for() {
         Request { model: Some("gpt2"), size: Some("micro"), dataset: Some("biod"), ..Request::default() };
     let mut plan = resolve_single(&Presets::here(), &request).unwrap().plan;
     plan.training.length = Length::Steps(Count { count: STEPS });
-    plan.training.order = Order::Epochs;
+    plan.training.order = ablation_zoo::training::Order::Epochs;
     plan.training.schedule =
         ScheduleConfig::Wsd(WsdConfig { warmup_steps: 5, cooldown: 0.5, ..WsdConfig::default() });
     let summary = do_all(&store, vec![WantedRun { plan, ..planned("stops", 1) }]);
@@ -359,7 +357,8 @@ fn a_run_whose_beginning_was_stopped_is_left_and_not_waited_for() {
 fn a_worker_that_an_interrupt_ends_before_it_listens_has_not_failed() {
     let (_folder, store) = store();
     let stop = Stop::default();
-    let deaf = Executor { worker: ["sh", "-c", "sleep 1; kill -INT $$"].map(OsString::from).into(), ..executor() };
+    let deaf =
+        Executor { worker: ["sh", "-c", "sleep 1; kill -INT $$"].map(OsString::from).into(), ..executor() };
     let next = |_: &Store| {
         stop.request();
         Ok(vec![planned("plain", 1)])

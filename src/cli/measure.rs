@@ -113,7 +113,9 @@ fn text(measured: &Measurements) -> String {
         text.push_str(&format!("{name:<20}{value}\n"));
     }
     match text.is_empty() {
-        true => "nothing is measured of this run: neither facts, nor held-out text, nor questions".to_string(),
+        true => {
+            "nothing is measured of this run: neither facts, nor held-out text, nor questions".to_string()
+        }
         false => text,
     }
 }

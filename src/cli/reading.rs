@@ -48,9 +48,8 @@ impl ReadingBench<'_> {
 
     fn child(&self, way: Way, context: usize) -> Result<ReadingSpeed> {
         let mut command = child::zoo()?;
-        command
-            .args(["bench", "--way", way.name(), "--context", &context.to_string()])
-            .args(["--seconds", &self.seconds.to_string(), "--device", self.device]);
+        command.args(["bench", "--way", way.name(), "--context", &context.to_string()]);
+        command.args(["--seconds", &self.seconds.to_string(), "--device", self.device]);
         child::answer(child::start(&mut command)?)
     }
 }

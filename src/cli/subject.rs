@@ -5,9 +5,7 @@ use ablation_zoo::error::{Error, Problem};
 use ablation_zoo::plan::resolve::resolve_dataset_with;
 use ablation_zoo::plan::tree::Node;
 use ablation_zoo::plan::writer;
-use ablation_zoo::plan::{
-    Presets, Request, Resolved, Shelf, ablation, resolve_model, resolve_single,
-};
+use ablation_zoo::plan::{Presets, Request, Resolved, Shelf, ablation, resolve_model, resolve_single};
 
 use super::Overrides;
 
@@ -64,7 +62,7 @@ impl Subject {
     }
 }
 
-/// What is said about a subject that has no such thing.
+/// Refuses what would have no effect on a subject of this kind.
 fn refuse_without_effect(shelf: Shelf, name: &str, part: Option<&str>, overrides: &Overrides) -> Result<()> {
     let refuse = |key: &str, got: String, expected: &str| {
         Err(Error::config(Problem::new(got).key(key).expected(expected)))
@@ -79,7 +77,7 @@ fn refuse_without_effect(shelf: Shelf, name: &str, part: Option<&str>, overrides
         (Shelf::Models | Shelf::Datasets, _) if overrides.sets.dtype.is_some() => {
             refuse("--dtype", is, "an ablation")
         }
-        (Shelf::Datasets, Some(part)) => refuse(part, is, "a model's size or an ablation's arm after a colon"),
+        (Shelf::Datasets, Some(part)) => refuse(part, is, "a model or an ablation before the colon"),
         (Shelf::Models | Shelf::Datasets, _) => Ok(()),
     }
 }
