@@ -96,6 +96,11 @@ fn a_finished_model_is_grown_into_a_folder() {
     let text = folder.ask(&["grow", &run, "--operator", "random"]);
     assert!(text.contains("connections") && text.contains("the operator keeps the function"), "{text}");
 
+    for name in ["gpt2-micro", &format!("runs/{run}")] {
+        let said = folder.json(&["grow", name, "--out", &name.replace('/', "-grown-"), "--json"]);
+        assert_eq!(said["growth"]["run"], run.as_str());
+    }
+
     let refused = |args: &[&str], words: &[&str]| {
         let said = folder.zoo(&[&["grow", run.as_str()], args].concat());
         assert_eq!(said.code, 2, "{}", said.err);
