@@ -28,8 +28,6 @@ pub enum Kind {
     Io,
     /// Stopped on request with everything saved; the same command continues (exit 75).
     Stopped,
-    /// Ended at once on a second request (exit 130).
-    Interrupted,
 }
 
 /// One thing that is wrong, in the order in which a reader needs it.
@@ -155,7 +153,6 @@ impl Error {
             Kind::Device => 69,
             Kind::Io => 74,
             Kind::Stopped => 75,
-            Kind::Interrupted => 130,
         }
     }
 }

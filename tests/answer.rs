@@ -78,6 +78,10 @@ fn a_finished_model_is_measured_again_with_the_same_result() {
     let kept: serde_json::Value = serde_json::from_str(&kept).unwrap();
     let again = folder.json(&["measure", name, "--json"]);
     assert_eq!(kept["measurements"]["capacity"], again["capacity"]);
+    for n in ["0", "10001"] {
+        let said = folder.zoo(&["measure", name, "--renderings", n]);
+        assert!(said.code == 2 && said.err.contains("--renderings"), "{n}: {}", said.err);
+    }
 }
 
 #[test]

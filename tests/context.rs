@@ -148,7 +148,8 @@ fn a_stage_with_other_weights_than_it_ended_with_is_not_begun_from() {
 fn a_model_with_an_encoder_is_measured_and_continues_no_text() {
     let folder = read();
     let control = control(&folder).display().to_string();
-    folder.ask(&["measure", &control]);
+    let measured = folder.ask(&["measure", &control]);
+    assert!(measured.contains("answers") && measured.contains("are right with 2 chunks"), "{measured}");
     for command in [&["generate", &control, "--prompt", "?"][..], &["export", &control, "out"]] {
         let said = folder.zoo(command);
         assert_eq!(said.code, 2, "{}", said.err);

@@ -3,6 +3,7 @@
 use ablation_zoo::plan::Shelf;
 
 use crate::program::Folder;
+use crate::schema::assert_fits;
 
 #[test]
 fn every_dataset_is_shown_and_its_note_has_the_size_of_its_vocabulary() {
@@ -106,6 +107,9 @@ fn prose_of_ones_own_is_read_and_what_it_does_not_state_is_said() {
     assert!(text.contains("not found            major of 1 in 1 of 3 texts"), "{text}");
     assert!(text.contains("[name: Ada Byron] of [city: Rome] read [major: Logic]."), "{text}");
     assert!(text.contains("bits per person"), "{text}");
+    let json = folder.json(&["data", "bior", "--set", prose, "--json"]);
+    assert_fits(&folder, "data", &json);
+    assert_eq!(json["missing"][0]["attribute"], "major");
 }
 
 #[test]

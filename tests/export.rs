@@ -76,8 +76,10 @@ fn metrics_are_written_for_other_programs() {
 #[test]
 fn the_index_leads_to_the_report_of_every_ablation_with_runs() {
     let folder = done();
-    let said = folder.ask(&["report", "--all", "--out", "site"]);
-    assert!(said.starts_with("1 report"), "{said}");
+    folder.write("ablations/broken.toml", "[about");
+    let said = folder.zoo(&["report", "--all", "--out", "site"]);
+    assert!(said.code == 0 && said.out.starts_with("1 report"), "{}{}", said.out, said.err);
+    assert!(said.err.contains("left out: broken"), "{}", said.err);
     let page = std::fs::read_to_string(folder.path().join("site/index.html")).unwrap();
     assert!(page.contains("href=\"mine-smoke/report.html\"") && page.contains("Does it train?"), "{page}");
     assert!(folder.path().join("site/mine-smoke/report.html").is_file());

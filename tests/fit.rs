@@ -219,6 +219,14 @@ fn an_optimum_is_predicted_then_trained_in_one_command_and_never_twice() {
     let off = test["predicted"].as_f64().unwrap() / test["measured"].as_f64().unwrap();
     assert!((off - 1.0).abs() < 0.1 && test["uniform"].is_number(), "{test}");
     assert!(folder.ask(&job).starts_with("0 runs finished"));
+
+    let same = ["mixture", "--profile", "smoke", "--set", "repeat.seeds=1"];
+    let status = folder.ask(&[&["status"], &same[..]].concat());
+    assert!(status.contains("optimum") && !status.contains("waiting"), "{status}");
+    assert!(folder.ask(&[&["retry"], &same[..]].concat()).starts_with("0 runs finished"));
+    let report = folder.json(&[&["report"], &same[..], &["--json"]].concat());
+    assert_fits(&folder, "report", &report);
+    assert!(report["arms"][0]["domains"][0]["loss"]["mean"].is_number(), "{report}");
 }
 
 #[test]

@@ -49,6 +49,28 @@ fn arms_grow_from_one_small_run_and_cost_the_same() {
         let ratio = flops(arm) / flops(&arms[0]);
         assert!((ratio - 1.0).abs() < 0.03, "{} costs {ratio} of the control", arm["arm"]);
     }
+
+    let path = |run: Option<&serde_json::Value>| {
+        folder.path().join("runs").join(run.unwrap()["run"].as_str().unwrap())
+    };
+    let zero = path(runs.iter().find(|run| run["role"] == "report" && run["arm"] == "zero"));
+    folder.ask(&["export", zero.file_name().unwrap().to_str().unwrap(), "hf"]);
+    let card = std::fs::read_to_string(folder.path().join("hf/README.md")).unwrap();
+    assert!(card.contains("--set 'growth={") && !card.contains("--set 'context="), "{card}");
+
+    let small = path(runs.iter().find(|run| run["role"] == "stage"));
+    folder.ask(&["gc", "--stages", "--delete"]);
+    assert!(!zero.join("checkpoints").exists());
+    std::fs::remove_dir_all(&zero).unwrap();
+    folder.ask(&["run", "grow"]);
+
+    std::fs::remove_dir_all(small.join("checkpoints")).unwrap();
+    std::fs::remove_dir_all(&zero).unwrap();
+    let said = folder.zoo(&["run", "grow"]);
+    assert_eq!(said.code, 1, "{}", said.err);
+    assert!(said.err.contains("no checkpoint in") && said.err.contains("; delete "), "{}", said.err);
+    std::fs::remove_dir_all(&small).unwrap();
+    folder.ask(&["run", "grow"]);
 }
 
 #[test]
@@ -74,12 +96,17 @@ fn a_finished_model_is_grown_into_a_folder() {
     let text = folder.ask(&["grow", &run, "--operator", "random"]);
     assert!(text.contains("connections") && text.contains("the operator keeps the function"), "{text}");
 
+    for name in ["gpt2-micro", &format!("runs/{run}")] {
+        let said = folder.json(&["grow", name, "--out", &name.replace('/', "-grown-"), "--json"]);
+        assert_eq!(said["growth"]["run"], run.as_str());
+    }
+
     let refused = |args: &[&str], words: &[&str]| {
         let said = folder.zoo(&[&["grow", run.as_str()], args].concat());
         assert_eq!(said.code, 2, "{}", said.err);
         words.iter().for_each(|word| assert!(said.err.contains(word), "{word}: {}", said.err));
     };
-    refused(&["--out", "stacked"], &["--out", "a new or empty folder"]);
+    refused(&["--out", "stacked"], &["stacked is not empty", "name a new folder"]);
     refused(&["--order", "pile"], &["--order", "12-345*7-6"]);
     refused(&["--order", "12-345*7-6", "--out", "x"], &["--order", "the last layer of the small model"]);
     refused(&["--factor", "0", "--out", "x"], &["--factor", "at least 1"]);

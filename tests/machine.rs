@@ -43,7 +43,7 @@ fn the_doctor_names_a_file_that_was_changed() {
     bytes[middle] ^= 1;
     std::fs::write(run.join("model.safetensors"), bytes).unwrap();
     let said = folder.zoo(&["doctor"]);
-    assert_eq!(said.code, 69, "{}", said.out);
+    assert_eq!(said.code, 65, "{}", said.out);
     assert!(said.out.contains("WRONG") && said.out.contains("model.safetensors"), "{}", said.out);
 }
 
@@ -63,6 +63,49 @@ fn a_run_that_diverged_is_left_alone_until_it_is_retried() {
     assert!(retried.code == 1 && retried.err.matches("started").count() == 2, "{}", retried.err);
     folder.ask(&["run", "small.toml"]);
     assert!(folder.ask(&["retry", "small.toml"]).starts_with("0 runs finished"));
+    assert_eq!(folder.zoo(&["run", "small.toml", "--retry-diverged"]).code, 2, "that is what retry does");
+
+    let steps = ["--set", "data.people=64", "--set", "training.length.count=20"];
+    let train = ["train", "gpt2:micro", "biod", "--set", "training.schedule.warmup_steps=5"];
+    let train = [&train[..], &steps[..], &set[..]].concat();
+    for (more, started) in [(&[][..], true), (&[][..], false), (&["--retry-diverged"][..], true)] {
+        let said = folder.zoo(&[&train[..], more].concat());
+        assert_eq!((said.code, said.err.contains("started")), (1, started), "{more:?}: {}", said.err);
+    }
+}
+
+#[test]
+fn a_damaged_run_hides_no_other_and_an_unreadable_status_stops_nothing() {
+    let folder = Folder::new();
+    folder.write("small.toml", SMALL);
+    folder.ask(&["run", "small.toml"]);
+    let runs = folder.json(&["runs", "--json"]);
+    let path = |i: usize| format!("runs/{}", runs[i]["run"].as_str().unwrap());
+    std::fs::remove_file(folder.path().join(path(0)).join("manifest.json")).unwrap();
+    folder.write(&format!("{}/status.json", path(0)), "{");
+    let said = folder.zoo(&["runs"]);
+    assert_eq!(said.code, 65, "{}", said.err);
+    assert!(said.out.contains(runs[1]["run"].as_str().unwrap()), "{}", said.out);
+    assert!(said.err.contains("status.json"), "{}", said.err);
+    folder.ask(&["gc"]);
+    assert!(folder.ask(&["status", "small.toml"]).contains("1 finished, 1 stopped"));
+    assert!(folder.ask(&["run", "small.toml"]).starts_with("1 run finished"));
+    assert_eq!(folder.json(&["runs", "--json"]).as_array().unwrap().len(), 2);
+    for of_a_list in [&["--json"][..], &["--state", "failed"], &["--name", "x"], &["--arm", "x"]] {
+        assert_eq!(folder.zoo(&[&["runs", "--verify"], of_a_list].concat()).code, 2, "{of_a_list:?}");
+    }
+    assert_eq!(folder.zoo(&["report", "small.toml", "--json", "--out", "x"]).code, 2);
+}
+
+#[test]
+fn a_folder_that_only_has_the_name_of_a_store_stops_no_plan() {
+    let folder = Folder::new();
+    folder.write("small.toml", SMALL).write("runs/events/file", "of another program");
+    assert!(folder.ask(&["plan", "small.toml"]).contains("power: none"));
+    folder.ask(&["laws"]);
+    folder.write("ablations/broken.toml", "[about");
+    let said = folder.zoo(&["laws"]);
+    assert!(said.code == 0 && said.err.contains("left out: broken"), "{}", said.err);
 }
 
 #[test]

@@ -55,6 +55,23 @@ fn show_says_where_each_key_comes_from_and_is_toml() {
 }
 
 #[test]
+fn what_would_have_no_effect_on_a_subject_is_refused() {
+    let folder = Folder::new();
+    for (args, key) in [
+        (&["gpt2", "--set", "model.norm=rms"][..], "--set: gpt2 is a model"),
+        (&["gpt2", "--profile", "smoke"], "--profile: gpt2 is a model"),
+        (&["gpt2", "--dtype", "bf16"], "--dtype: gpt2 is a model"),
+        (&["biod", "--profile", "smoke"], "--profile: biod is a dataset"),
+        (&["biod:tiny"], "tiny: biod is a dataset"),
+    ] {
+        let said = folder.zoo(&[&["show"], args].concat());
+        assert!(said.code == 2 && said.err.contains(key), "{args:?}: {}", said.err);
+    }
+    let text = folder.ask(&["show", "biod", "--set", "data.people=77"]);
+    assert!(text.lines().any(|line| line.starts_with("people = 77") && line.contains("--set")), "{text}");
+}
+
+#[test]
 fn diff_names_choices() {
     let found = Folder::new().json(&["diff", "gpt2", "llama", "--json"]);
     let keys: Vec<&str> =

@@ -13,7 +13,7 @@ use std::time::{Duration, Instant};
 use ablation_zoo::Result;
 use ablation_zoo::measure::Measurements;
 use ablation_zoo::model::ParamCount;
-use ablation_zoo::plan::Plan;
+use ablation_zoo::plan::{Plan, Presets, Request, resolve_single};
 use ablation_zoo::run::executor::{Diverged, OnFailure, Share, Summary};
 use ablation_zoo::run::folder::{CHECKPOINTS, MEASUREMENTS, MODEL};
 use ablation_zoo::run::gc;
@@ -22,7 +22,8 @@ use ablation_zoo::run::worker::{Order, Outcome, Results, Supervision, Task, Watc
 use ablation_zoo::run::{
     Environment, Executor, Role, RunRecord, Site, State, Stop, Store, TrainingSummary, WantedRun,
 };
-use ablation_zoo::training::{Control, Metrics, Observer, Progress, manifest};
+use ablation_zoo::training::config::WsdConfig;
+use ablation_zoo::training::{Control, Count, Length, Metrics, Observer, Progress, ScheduleConfig, manifest};
 
 /// Steps of a run that is cut; enough for several checkpoints.
 const STEPS: u64 = 60;
@@ -32,7 +33,12 @@ const PATIENCE: Duration = Duration::from_secs(120);
 // ---- the job ------------------------------------------------------------------------------------------------------
 
 /// What a run does beside counting; its arm says so.
-const KINDS: [&str; 7] = ["plain", "slow", "panics", "diverges", "aborts", "fails", "hangs"];
+const KINDS: [&str; 9] =
+    ["plain", "slow", "panics", "diverges", "aborts", "fails", "hangs", "stops", "lingers"];
+/// How long a run that lingers does nothing before it measures, and after.
+const LINGER: Duration = Duration::from_secs(2);
+/// What a run leaves that lingers while it is measured.
+const MEASURING: &str = "measuring";
 
 /// Sums up `steps` hashed numbers, with a checkpoint every seven steps and whenever it is asked for.
 fn job(task: &Task, watch: &mut Watch) -> Result<Outcome> {
@@ -46,6 +52,7 @@ fn job(task: &Task, watch: &mut Watch) -> Result<Outcome> {
             "slow" => std::thread::sleep(Duration::from_millis(40)),
             "panics" if step == 20 => panic!("the sum is tired"),
             "aborts" if step == 20 => std::process::abort(),
+            "stops" if step == 20 => return Ok(Outcome::Stopped),
             "diverges" if step == 20 => {
                 return Ok(Outcome::Diverged { cause: "step 21: the loss is inf".into() });
             }
@@ -79,7 +86,15 @@ fn job(task: &Task, watch: &mut Watch) -> Result<Outcome> {
             return Ok(Outcome::Stopped);
         }
     }
+    if kind == "lingers" {
+        std::thread::sleep(LINGER);
+    }
     watch.measures()?;
+    if kind == "lingers" {
+        fs::write(task.run.file(MEASURING), "").unwrap();
+        std::thread::sleep(LINGER);
+    }
+    watch.owns()?;
     fs::write(task.run.file(MODEL), sum.to_string()).unwrap();
     let training = TrainingSummary {
         steps: STEPS,
@@ -307,7 +322,7 @@ fn failures_are_told_apart_and_do_not_stop_the_others() {
         .collect();
     assert_eq!(
         states.iter().map(State::name).collect::<Vec<_>>(),
-        ["failed", "diverged", "stopped", "failed", "finished"]
+        ["failed", "diverged", "failed", "failed", "finished"]
     );
 
     // Once more: what diverged is not repeated unless asked for.
@@ -319,6 +334,37 @@ fn failures_are_told_apart_and_do_not_stop_the_others() {
     let retry = Executor { diverged: Diverged::Retry, ..executor() };
     let retried = retry.run_all(&store, &Stop::default(), all(vec![planned("diverges", 3)])).unwrap();
     assert_eq!(retried.failures[0].state.cause(), Some("step 21: the loss is inf"));
+}
+
+#[test]
+fn a_run_whose_beginning_was_stopped_is_left_and_not_waited_for() {
+    let (_folder, store) = store();
+    let request =
+        Request { model: Some("gpt2"), size: Some("micro"), dataset: Some("biod"), ..Request::default() };
+    let mut plan = resolve_single(&Presets::here(), &request).unwrap().plan;
+    plan.training.length = Length::Steps(Count { count: STEPS });
+    plan.training.order = ablation_zoo::training::Order::Epochs;
+    plan.training.schedule =
+        ScheduleConfig::Wsd(WsdConfig { warmup_steps: 5, cooldown: 0.5, ..WsdConfig::default() });
+    let summary = do_all(&store, vec![WantedRun { plan, ..planned("stops", 1) }]);
+    assert_eq!((summary.finished, summary.failures.len(), summary.stopped), (0, 0, 2));
+    assert_eq!(summary.check().unwrap_err().exit_code(), 75);
+    assert_eq!(store.runs().unwrap().len(), 1, "only its trunk was begun");
+}
+
+#[cfg(unix)]
+#[test]
+fn a_worker_that_an_interrupt_ends_before_it_listens_has_not_failed() {
+    let (_folder, store) = store();
+    let stop = Stop::default();
+    let deaf =
+        Executor { worker: ["sh", "-c", "sleep 1; kill -INT $$"].map(OsString::from).into(), ..executor() };
+    let next = |_: &Store| {
+        stop.request();
+        Ok(vec![planned("plain", 1)])
+    };
+    let summary = deaf.run_all(&store, &stop, next).unwrap();
+    assert_eq!((summary.failures.len(), summary.stopped), (0, 1));
 }
 
 #[test]
@@ -498,6 +544,38 @@ fn a_worker_that_was_frozen_past_its_lease_writes_no_more() {
     assert_eq!(run.state().unwrap(), State::Finished);
 }
 
+#[test]
+fn a_worker_that_was_frozen_while_it_measured_keeps_nothing() {
+    let (_folder, store) = store();
+    let planned = planned("lingers", 2);
+    let run = store.prepare(&planned, &cpu()).unwrap();
+    let mut frozen = worker(&store, run.folder());
+    until(|| run.file(MEASURING).exists());
+    signal(&frozen, "STOP");
+    assert_eq!(wait(&mut worker(&store, run.folder())).code(), Some(0));
+    assert_done_once(&store, &planned);
+    let written = || fs::metadata(run.file(MODEL)).unwrap().modified().unwrap();
+    let before = written();
+    signal(&frozen, "CONT");
+    assert_eq!(wait(&mut frozen).code(), Some(75));
+    assert_eq!(written(), before);
+}
+
+#[test]
+fn a_request_to_stop_is_heeded_before_the_measurements() {
+    let (_folder, store) = store();
+    let planned = planned("lingers", 3);
+    let run = store.prepare(&planned, &cpu()).unwrap();
+    let mut child = worker(&store, run.folder());
+    until(|| run.history().is_ok_and(|history| history.lines.len() as u64 == STEPS));
+    signal(&child, "TERM");
+    assert_eq!(wait(&mut child).code(), Some(75));
+    assert_eq!(run.state().unwrap(), State::Stopped);
+    assert!(!run.file(MEASURING).exists());
+    assert_eq!(wait(&mut worker(&store, run.folder())).code(), Some(0));
+    assert_done_once(&store, &planned);
+}
+
 /// `zoo train` of a small model in `store`, seconds of work on one thread.
 #[allow(clippy::zombie_processes)]
 fn train(store: &Path) -> Child {
@@ -583,6 +661,18 @@ fn what_is_not_a_store_is_refused_with_a_way_out() {
     let store = Store::create(folder.path().join("runs")).unwrap();
     fs::write(store.path().join("store.json"), "{\"format\": 2}").unwrap();
     assert!(Store::open(store.path()).unwrap_err().to_string().contains("a newer version of zoo wrote it"));
+}
+
+#[test]
+fn many_may_make_a_store_at_once() {
+    let folder = tempfile::tempdir().unwrap();
+    for round in 0..50 {
+        let root = folder.path().join(format!("runs-{round}"));
+        std::thread::scope(|scope| {
+            let made = [(); 8].map(|()| scope.spawn(|| Store::create(&root)));
+            made.into_iter().for_each(|thread| drop(thread.join().unwrap().unwrap()));
+        });
+    }
 }
 
 #[test]

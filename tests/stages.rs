@@ -3,6 +3,7 @@
 use serde_json::Value;
 
 use crate::program::Folder;
+use crate::schema::assert_fits;
 
 /// Two budgets of one schedule with a cooldown, on one trunk.
 const COOLDOWNS: &str = r#"
@@ -149,6 +150,11 @@ fn a_model_that_is_asked_is_trained_once_and_keeps_what_it_has_stored() {
             assert_eq!(one["training"]["steps"], 10);
         }
     }
+    let json = folder.json(&["report", "extraction", "--profile", "smoke", "--json"]);
+    assert_fits(&folder, "report", &json);
+    assert!(json["arms"][0]["extraction"][0]["accuracy"]["mean"].is_number(), "{json}");
+    let asked = all.iter().find(|run| run["role"] == "report").unwrap();
+    assert_fits(&folder, "measurements.json", &record(asked));
     let report = folder.ask(&["report", "extraction", "--profile", "smoke"]);
     assert!(report.contains("right answers"), "{report}");
     let name = all.iter().find(|run| run["role"] == "report").unwrap()["run"].as_str().unwrap().to_string();

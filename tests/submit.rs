@@ -76,6 +76,8 @@ fn scripts_are_what_their_engines_read() {
     }
     let manifest = folder.json(&["submit", "twenty.toml", "--to", "kubernetes", "--tasks", "3", "--print"]);
     assert_eq!((&manifest["kind"], &manifest["spec"]["completions"]), (&"Job".into(), &3.into()));
+    let script = manifest["spec"]["template"]["spec"]["containers"][0]["command"][2].as_str().unwrap();
+    assert!(script.contains("$(zoo --version)") && script.contains("exec zoo run"), "{script}");
     assert!(!folder.path().join("runs").exists(), "printing makes nothing");
 }
 

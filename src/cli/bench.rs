@@ -1,6 +1,5 @@
 //! `zoo bench`: tokens per second of a training step, on one core, on all, and as one run per core; or of reading.
 
-use std::process::{Command, Stdio};
 use std::time::Duration;
 
 use ablation_zoo::error::{Error, Problem};
@@ -11,7 +10,7 @@ use clap::Args;
 use serde_json::{Value as Json, json};
 
 use super::reading::ReadingBench;
-use super::{Format, output};
+use super::{Format, child, output};
 
 /// Arguments of `zoo bench`.
 #[derive(Debug, Args)]
@@ -115,25 +114,17 @@ impl Bench {
 
     /// So many processes at once, of so many threads each.
     fn children(&self, shape: &Shape, threads: usize, processes: usize) -> Result<Vec<(Speed, Json)>> {
-        let program = std::env::current_exe().map_err(|e| Error::io("find", "this program", e))?;
-        let failed = |e: std::io::Error| Error::io("run", &program, e);
-        let mut children = Vec::new();
-        for _ in 0..processes {
-            let child = Command::new(&program)
-                .args(["bench", "--single", "--shape", shape.name, "--device", &self.device])
-                .args(["--seconds", &self.seconds.to_string()])
-                .env("RAYON_NUM_THREADS", threads.to_string())
-                .stdout(Stdio::piped())
-                .spawn()
-                .map_err(failed)?;
-            children.push(child);
-        }
+        let mut command = child::zoo()?;
+        command
+            .args(["bench", "--single", "--shape", shape.name, "--device", &self.device])
+            .args(["--seconds", &self.seconds.to_string()])
+            .env("RAYON_NUM_THREADS", threads.to_string());
+        let children: Vec<_> = (0..processes).map(|_| child::start(&mut command)).collect::<Result<_>>()?;
         let mut speeds = Vec::new();
         for child in children {
-            let output = child.wait_with_output().map_err(failed)?;
-            let parsed = serde_json::from_slice::<Json>(&output.stdout)
-                .and_then(|json| Ok((serde_json::from_value(json.clone())?, json)));
-            speeds.push(parsed.map_err(|e| failed(std::io::Error::other(e)))?);
+            let json: Json = child::answer(child)?;
+            let speed = serde_json::from_value(json.clone());
+            speeds.push((speed.map_err(|e| Error::io("read", "a child's answer", e.into()))?, json));
         }
         Ok(speeds)
     }

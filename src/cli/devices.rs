@@ -1,5 +1,6 @@
 //! `zoo devices`: what `--device` can name on this machine.
 
+use ablation_zoo::device::Available;
 use ablation_zoo::{Result, device, kernels};
 use clap::Args;
 use serde_json::json;
@@ -21,8 +22,9 @@ impl Devices {
         if self.format.json {
             return output::print_json(&json!({"devices": devices, "kernels": level}));
         }
-        let mut text: String =
-            devices.iter().map(|device| format!("{:<8}{}\n", device.name, device.description)).collect();
+        let width = devices.iter().map(|device| device.name.chars().count()).max().unwrap_or(0);
+        let row = |device: &Available| format!("{:<width$}  {}\n", device.name, device.description);
+        let mut text: String = devices.iter().map(row).collect();
         text.push_str(&format!("\nkernels on the CPU: {level}\n"));
         output::print(&text)
     }

@@ -136,9 +136,7 @@ fn runs_text(a: &str, b: &str, found: &RunDifference) -> String {
     match &found.curve {
         Some(curve) => text.push_str(&format!(
             "metrics: differ from step {} on, losses by {:.3e} nats at most over {} common lines\n",
-            curve.first_step.unwrap_or_default(),
-            curve.largest_loss_difference,
-            curve.lines,
+            curve.first_step, curve.largest_loss_difference, curve.lines,
         )),
         None => text.push_str("metrics: the same\n"),
     }

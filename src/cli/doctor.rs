@@ -1,7 +1,5 @@
 //! `zoo doctor`: whether this machine computes right, and what it has.
 
-use std::process::Command;
-
 use ablation_zoo::error::{Error, Kind, Problem};
 use ablation_zoo::measure::speed::{self, Shape};
 use ablation_zoo::run::Environment;
@@ -11,7 +9,7 @@ use clap::Args;
 use serde_json::{Value as Json, json};
 
 use super::store::StoreArgs;
-use super::{Format, output};
+use super::{Format, child, output};
 
 /// Steps of training that are compared.
 const STEPS: usize = 5;
@@ -44,7 +42,7 @@ struct Finding {
 #[derive(PartialEq)]
 enum Health {
     Well,
-    Ill,
+    Ill(Kind),
 }
 
 impl Doctor {
@@ -60,10 +58,13 @@ impl Doctor {
             true => output::print_json(&as_json(&findings))?,
             false => output::print(&as_text(&findings))?,
         }
-        let ill = findings.iter().filter(|finding| finding.health == Health::Ill);
-        let problems: Vec<Problem> =
-            ill.map(|finding| Problem::new(&finding.found).key(finding.what)).collect();
-        if problems.is_empty() { Ok(()) } else { Err(Error { kind: Kind::Device, problems }) }
+        let ill = findings.iter().filter_map(|finding| match finding.health {
+            Health::Well => None,
+            Health::Ill(kind) => Some((kind, Problem::new(&finding.found).key(finding.what))),
+        });
+        let (kinds, problems): (Vec<Kind>, Vec<Problem>) = ill.unzip();
+        // The self-test comes last and weighs most.
+        kinds.last().map_or(Ok(()), |&kind| Err(Error { kind, problems }))
     }
 
     fn version(&self) -> Finding {
@@ -99,9 +100,10 @@ impl Doctor {
                 format!("{} in {path}, all files as they were sealed", output::count(runs, "run")),
             ),
             Ok((_, damaged)) => {
-                ill("runs", damaged.iter().map(Error::to_string).collect::<Vec<_>>().join("; "))
+                let damaged: Vec<String> = damaged.iter().map(Error::to_string).collect();
+                ill("runs", damaged.join("; "), Kind::Data)
             }
-            Err(error) => ill("runs", error.to_string()),
+            Err(error) => ill("runs", error.to_string(), error.kind),
         }
     }
 
@@ -117,26 +119,22 @@ impl Doctor {
         // Not a number is not below the tolerance.
         let agrees =
             here.len() == there.len() && apart < TOLERANCE && here.iter().all(|loss| loss.is_finite());
-        Ok(if agrees { well("self-test", found) } else { ill("self-test", found) })
+        Ok(if agrees { well("self-test", found) } else { ill("self-test", found, Kind::Device) })
     }
 }
 
 fn reference_losses() -> Result<Vec<f32>> {
-    let program = std::env::current_exe().map_err(|e| Error::io("find", "this program", e))?;
-    let output = Command::new(&program)
-        .args(["doctor", "--losses"])
-        .env(kernels::VARIABLE, "reference")
-        .output()
-        .map_err(|e| Error::io("run", &program, e))?;
-    serde_json::from_slice(&output.stdout).map_err(|e| Error::io("run", &program, std::io::Error::other(e)))
+    let mut command = child::zoo()?;
+    command.args(["doctor", "--losses"]).env(kernels::VARIABLE, "reference");
+    child::answer(child::start(&mut command)?)
 }
 
 fn well(what: &'static str, found: String) -> Finding {
     Finding { what, found, health: Health::Well }
 }
 
-fn ill(what: &'static str, found: String) -> Finding {
-    Finding { what, found, health: Health::Ill }
+fn ill(what: &'static str, found: String, kind: Kind) -> Finding {
+    Finding { what, found, health: Health::Ill(kind) }
 }
 
 fn as_json(findings: &[Finding]) -> Json {

@@ -37,9 +37,6 @@ pub struct ExecuteArgs {
     /// Begin even what needs more memory than this machine has, by the plan's estimate
     #[arg(long)]
     force: bool,
-    /// Do runs again that diverged before
-    #[arg(long)]
-    retry_diverged: bool,
     /// Show no progress
     #[arg(long, short)]
     quiet: bool,
@@ -49,12 +46,7 @@ impl ExecuteArgs {
     /// Does what `next` wants until it wants nothing new, here and in as many processes as there is room for.
     ///
     /// INT and TERM stop with checkpoints; the second one at once.
-    pub fn run_all(&self, next: impl FnMut(&Store) -> Result<Vec<WantedRun>>) -> Result<Summary> {
-        self.run_again(if self.retry_diverged { Diverged::Retry } else { Diverged::Keep }, next)
-    }
-
-    /// The same, where it is said what becomes of runs that diverged before.
-    pub fn run_again(
+    pub fn run_all(
         &self,
         diverged: Diverged,
         next: impl FnMut(&Store) -> Result<Vec<WantedRun>>,
@@ -90,7 +82,7 @@ fn time(text: &str) -> Result<Duration, String> {
 
 /// What came of the runs, in one line.
 pub fn report(summary: &Summary) -> String {
-    let mut parts = vec![format!("{} finished", runs(summary.finished))];
+    let mut parts = vec![format!("{} finished", output::count(summary.finished, "run"))];
     for (n, how) in
         [(summary.skipped, "finished before"), (summary.failures.len(), "failed"), (summary.stopped, "left")]
     {
@@ -99,9 +91,4 @@ pub fn report(summary: &Summary) -> String {
         }
     }
     parts.join(", ")
-}
-
-/// `1 run`, `2 runs`.
-pub fn runs(n: usize) -> String {
-    format!("{} run{}", output::thousands(n as u64), if n == 1 { "" } else { "s" })
 }

@@ -15,15 +15,13 @@ Examples:
   zoo grow RUN --operator stack --factor 4                  Gstack: the whole model four times
   zoo grow RUN --operator zero --order interleave           copies that add nothing at first
   zoo grow RUN --operator stack --order 12-345*7-6          some layers again: 6 become 24
-  zoo grow RUN --operator stack --direction width           twice the width, twice the heads
-
-RUN is a folder name that `zoo runs` lists.";
+  zoo grow RUN --operator stack --direction width           twice the width, twice the heads";
 
 /// Arguments of `zoo grow`.
 #[derive(Debug, Args)]
 #[command(after_help = EXAMPLES)]
 pub struct Grow {
-    /// The folder name of a finished run (`zoo runs` lists them)
+    /// A finished run: its name, the beginning of it, or its folder (`zoo runs` lists them)
     #[arg(add = complete::runs())]
     run: String,
     /// What new layers and units start from
@@ -76,11 +74,11 @@ enum DirectionName {
 impl Grow {
     /// Grows and says what that did.
     pub fn run(&self) -> Result<()> {
-        let run = self.store.open()?.run(&self.run)?;
+        let run = self.store.run(&self.run)?;
         let recipe = self.recipe();
         let out = match &self.out {
             Some(out) => out.clone(),
-            None => PathBuf::from(format!("{}-{}", self.run, recipe.operator.name())),
+            None => PathBuf::from(format!("{}-{}", run.folder(), recipe.operator.name())),
         };
         let report = grow(&run, &recipe, &out, &device::open(&self.device)?)?;
         match self.format.json {

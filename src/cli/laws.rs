@@ -14,7 +14,7 @@ use serde_json::json;
 
 use super::execute::DTYPE;
 use super::store::StoreArgs;
-use super::{Format, output};
+use super::{Format, output, problems};
 
 /// Arguments of `zoo laws`.
 #[derive(Debug, Args)]
@@ -38,14 +38,24 @@ impl Laws {
     /// Prints the board.
     pub fn run(&self) -> Result<()> {
         let presets = Presets::here();
-        let store = self.store.store.exists().then(|| self.store.open()).transpose()?;
+        // A folder of that name may be something else; the published results need no store.
+        let store = self.store.open().ok();
         let site = Site::of(&self.device, DTYPE);
         let (mut entries, mut comparisons) = (Vec::new(), reports(&self.results)?);
         for name in presets.names(Shelf::Ablations) {
-            let ablation = Ablation::load(&presets, &name, None, &[])?;
+            let ablation = match Ablation::load(&presets, &name, None, &[]) {
+                Ok(ablation) => ablation,
+                Err(error) => {
+                    problems::left_out(&name, &error);
+                    continue;
+                }
+            };
             let claims = board::entries(&name, &ablation.about);
             if let Some(store) = store.as_ref().filter(|_| !claims.is_empty()) {
-                comparisons.extend(finished(&presets, &name, store, &site)?);
+                match finished(&presets, &name, store, &site) {
+                    Ok(found) => comparisons.extend(found),
+                    Err(error) => problems::left_out(&format!("runs of {name}"), &error),
+                }
             }
             entries.extend(claims);
         }

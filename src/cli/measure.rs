@@ -25,7 +25,7 @@ pub struct MeasureCommand {
     #[arg(long, value_name = "DEVICE", default_value = "cpu")]
     device: String,
     /// Fresh renderings of each biography [default: those of the plan]
-    #[arg(long)]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..=10_000))]
     renderings: Option<u64>,
     #[command(flatten)]
     rounding: RoundingArgs,
@@ -39,7 +39,7 @@ impl MeasureCommand {
         let configs = self.rounding.configs()?;
         let run = self.store.run(&self.run)?;
         let mut plan = run.plan()?;
-        plan.measure.renderings = self.renderings.unwrap_or(plan.measure.renderings).clamp(1, 10_000);
+        plan.measure.renderings = self.renderings.unwrap_or(plan.measure.renderings);
         let device = device::open(&self.device)?;
         let mut task = Task { run, plan, device: self.device.clone(), stages: Vec::new() };
         if !configs.is_empty() {
@@ -109,5 +109,40 @@ fn text(measured: &Measurements) -> String {
             domain.name, domain.nats_per_token, domain.tokens
         ));
     }
-    text
+    for (name, value) in answers_and_storage(measured) {
+        text.push_str(&format!("{name:<20}{value}\n"));
+    }
+    match text.is_empty() {
+        true => {
+            "nothing is measured of this run: neither facts, nor held-out text, nor questions".to_string()
+        }
+        false => text,
+    }
+}
+
+/// Right answers and stored bits, by name.
+pub fn answers_and_storage(measured: &Measurements) -> Vec<(&'static str, String)> {
+    let percent = |share: f64| format!("{:.1} %", 100.0 * share);
+    let mut rows = Vec::new();
+    if let Some(answers) = &measured.answers {
+        let of = format!("are right with {}", output::count(answers.judged_by as usize, "chunk"));
+        rows.push(("answers", format!("{} {of}", percent(answers.accuracy))));
+        for point in &answers.points {
+            let (chunks, questions) = (output::count(point.chunks as usize, "chunk"), point.questions);
+            rows.push(("", format!("{} of {questions} with {chunks}", percent(point.accuracy))));
+        }
+    }
+    if let Some(extraction) = &measured.extraction {
+        let people = output::thousands(extraction.people);
+        let right = percent(extraction.accuracy);
+        rows.push(("answers", format!("{right} are right about {people} people whom nobody asked about")));
+        for attribute in &extraction.attributes {
+            rows.push(("", format!("{} on {}", percent(attribute.accuracy), attribute.name)));
+        }
+    }
+    if let Some(storage) = &measured.quantized {
+        let (bits, all) = (storage.bits_per_param, output::thousands(storage.total_bits));
+        rows.push(("stored", format!("{bits:.2} bits per parameter, {all} in all")));
+    }
+    rows
 }

@@ -1,6 +1,7 @@
 //! The command `zoo`: parse, call one function, exit code. One file per subcommand.
 
 mod bench;
+mod child;
 mod complete;
 mod completions;
 mod data;

@@ -17,6 +17,11 @@ pub fn print(error: &Error) {
     let _ = writeln!(std::io::stderr(), "{}", texts.join("\n\n"));
 }
 
+/// Says on standard error what is not shown because of an error, where that hides nothing else.
+pub fn left_out(what: &str, error: &Error) {
+    let _ = writeln!(std::io::stderr(), "left out: {what}: {error}");
+}
+
 fn render(problem: &Problem, renderer: &Renderer) -> String {
     let title = match &problem.key {
         Some(key) => format!("{key}: {}", problem.got),

@@ -1,15 +1,13 @@
 //! `zoo bench --context`: tokens per second and memory of reading, each length and way in a process of its own.
 
-use std::process::{Command, Stdio};
 use std::time::Duration;
 
-use ablation_zoo::error::Error;
 use ablation_zoo::measure::reading_speed::{self, ReadingSpeed, WAYS, Way};
 use ablation_zoo::run::environment::peak_bytes;
 use ablation_zoo::{Result, device};
 use serde_json::json;
 
-use super::output;
+use super::{child, output};
 
 /// What is measured.
 pub struct ReadingBench<'a> {
@@ -49,15 +47,10 @@ impl ReadingBench<'_> {
     }
 
     fn child(&self, way: Way, context: usize) -> Result<ReadingSpeed> {
-        let program = std::env::current_exe().map_err(|e| Error::io("find", "this program", e))?;
-        let failed = |e: std::io::Error| Error::io("run", &program, e);
-        let output = Command::new(&program)
-            .args(["bench", "--way", way.name(), "--context", &context.to_string()])
-            .args(["--seconds", &self.seconds.to_string(), "--device", self.device])
-            .stderr(Stdio::inherit())
-            .output()
-            .map_err(failed)?;
-        serde_json::from_slice(&output.stdout).map_err(|e| failed(std::io::Error::other(e)))
+        let mut command = child::zoo()?;
+        command.args(["bench", "--way", way.name(), "--context", &context.to_string()]);
+        command.args(["--seconds", &self.seconds.to_string(), "--device", self.device]);
+        child::answer(child::start(&mut command)?)
     }
 }
 

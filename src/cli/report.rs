@@ -12,7 +12,7 @@ use clap::Args;
 use super::execute::DTYPE;
 use super::laws::profiles;
 use super::store::StoreArgs;
-use super::{Format, Overrides, Sets, complete, output};
+use super::{Format, Overrides, Sets, complete, output, problems};
 
 /// Arguments of `zoo report`.
 #[derive(Debug, Args)]
@@ -34,7 +34,7 @@ pub struct ReportCommand {
     #[arg(long, value_name = "DEVICE", default_value = "cpu")]
     device: String,
     /// Folder for page, figures and tables [default: reports/NAME-PROFILE]
-    #[arg(long, value_name = "DIR")]
+    #[arg(long, value_name = "DIR", conflicts_with = "json")]
     out: Option<PathBuf>,
     #[command(flatten)]
     format: Format,
@@ -55,12 +55,17 @@ impl ReportCommand {
         let folder = self.out.clone().unwrap_or_else(|| "reports".into());
         let mut linked = Vec::new();
         for name in presets.names(Shelf::Ablations) {
-            for profile in profiles(&presets, &name)? {
-                let ablation = match Ablation::load(&presets, &name, Some(&profile), &[]) {
-                    Ok(ablation) => report::fit::extended(&ablation, &store, &site)?,
-                    // One file that is wrong, or data that is not here, hides no other report.
+            // One file that is wrong, or data that is not here, hides no other report.
+            let of_profiles = profiles(&presets, &name).unwrap_or_else(|error| {
+                problems::left_out(&name, &error);
+                Vec::new()
+            });
+            for profile in of_profiles {
+                let loaded = Ablation::load(&presets, &name, Some(&profile), &[]);
+                let ablation = match loaded.and_then(|loaded| report::fit::extended(&loaded, &store, &site)) {
+                    Ok(ablation) => ablation,
                     Err(error) => {
-                        output::print(&format!("left out: {name}, profile {profile}: {error}"))?;
+                        problems::left_out(&format!("{name}, profile {profile}"), &error);
                         continue;
                     }
                 };

@@ -2,6 +2,7 @@
 
 use ablation_zoo::Result;
 use ablation_zoo::plan::{Ablation, Presets};
+use ablation_zoo::report::fit;
 use ablation_zoo::run::executor::Diverged;
 use ablation_zoo::run::{Answers, Site};
 use clap::Args;
@@ -27,9 +28,10 @@ impl Retry {
     pub fn run(&self) -> Result<()> {
         let profile = self.overrides.profile.as_deref();
         let ablation = Ablation::load(&Presets::here(), &self.ablation, profile, &self.overrides.sets.all())?;
-        let answers = Answers::new(&ablation, Site::of(&self.execute.device, DTYPE));
-        self.execute.store.open()?;
-        let summary = self.execute.run_again(Diverged::Retry, |store| answers.failed(store))?;
+        let site = Site::of(&self.execute.device, DTYPE);
+        let ablation = fit::extended(&ablation, &self.execute.store.open()?, &site)?;
+        let answers = Answers::new(&ablation, site);
+        let summary = self.execute.run_all(Diverged::Retry, |store| answers.failed(store))?;
         output::print(&report(&summary))?;
         summary.check()
     }

@@ -6,6 +6,7 @@ use ablation_zoo::Result;
 use ablation_zoo::laws::mixture::{AtZero, Folds};
 use ablation_zoo::plan::{Ablation, OPTIMUM, Presets, Train};
 use ablation_zoo::report::fit::{self, Measured, MixtureConfig, MixtureData};
+use ablation_zoo::run::executor::Diverged;
 use ablation_zoo::run::{Answers, Site, Store};
 use clap::Args;
 
@@ -34,17 +35,19 @@ impl RunCommand {
         let ablation = Ablation::load(&Presets::here(), &self.ablation, profile, &self.overrides.sets.all())?;
         let site = Site::of(&self.execute.device, DTYPE);
         let answers = Answers::new(&ablation, site.clone());
-        let mut summary = self.execute.run_all(|store| match answers.next(store)? {
+        let mut summary = self.execute.run_all(Diverged::Keep, |store| match answers.next(store)? {
             wanted if !wanted.is_empty() => Ok(wanted),
             _ => Answers::new(&fit::extended(&ablation, store, &site)?, site.clone()).next(store),
         })?;
         // Those that diverged in an earlier call are wanted no more, and still missing.
         let known: HashSet<String> = summary.failures.iter().map(|failure| failure.label.clone()).collect();
-        let diverged = answers.diverged(&self.execute.store.open()?)?;
+        let store = self.execute.store.open()?;
+        let ablation = fit::extended(&ablation, &store, &site)?;
+        let diverged = Answers::new(&ablation, site).diverged(&store)?;
         summary.failures.extend(diverged.into_iter().filter(|failure| !known.contains(&failure.label)));
         output::print(&report(&summary))?;
         if summary.stopped == 0 {
-            self.answer(&fit::extended(&ablation, &self.execute.store.open()?, &site)?)?;
+            self.answer(&ablation)?;
         }
         summary.check()
     }

@@ -6,7 +6,6 @@ use ablation_zoo::run::{Run, State, Store};
 use clap::{Args, ValueEnum};
 use serde_json::{Value as Json, json};
 
-use super::execute::runs;
 use super::store::{StoreArgs, size};
 use super::{Format, output};
 
@@ -28,7 +27,7 @@ pub struct Runs {
     #[arg(long, value_name = "ARM")]
     arm: Option<String>,
     /// Read every file of every finished run and name what was changed
-    #[arg(long)]
+    #[arg(long, conflicts_with_all = ["state", "name", "arm", "json"])]
     verify: bool,
     #[command(flatten)]
     format: Format,
@@ -63,14 +62,19 @@ impl Runs {
         if self.verify {
             return verify(&store);
         }
-        let mut rows = Vec::new();
+        let (mut rows, mut problems) = (Vec::new(), Vec::new());
         for run in store.runs()?.into_iter().filter(|run| self.wants_name(run.folder())) {
-            rows.extend(self.row(run)?);
+            match self.row(run) {
+                Ok(row) => rows.extend(row),
+                // A damaged run hides no other.
+                Err(error) => problems.extend(error.problems),
+            }
         }
-        if self.format.json {
-            return output::print_json(&rows.iter().map(Row::json).collect());
+        match self.format.json {
+            true => output::print_json(&rows.iter().map(Row::json).collect())?,
+            false => output::print(&text(&rows))?,
         }
-        output::print(&text(&rows))
+        if problems.is_empty() { Ok(()) } else { Err(Error { kind: Kind::Data, problems }) }
     }
 
     fn wants_name(&self, name: &str) -> bool {
@@ -89,7 +93,6 @@ impl Runs {
         }
         let record = (state == State::Finished).then(|| run.record()).transpose()?;
         let capacity = record.as_ref().and_then(|record| record.measurements.capacity.as_ref());
-        let sizes = run.sizes()?;
         Ok(Some(Row {
             arm: header.arm,
             role: match header.role {
@@ -97,7 +100,7 @@ impl Runs {
                 ablation_zoo::run::Role::Stage => "stage",
                 ablation_zoo::run::Role::Report => "report",
             },
-            bytes: sizes.checkpoints + sizes.rest,
+            bytes: run.bytes()?,
             bits_per_param: capacity.map(|capacity| capacity.bits_per_param),
             final_loss: record.as_ref().map(|record| record.training.final_loss),
             state,
@@ -154,7 +157,7 @@ fn text(rows: &[Row]) -> String {
         }
     }
     let bytes = rows.iter().map(|row| row.bytes).sum();
-    format!("{}\n\n  in all: {}, {}", text.trim_end(), runs(rows.len()), size(bytes))
+    format!("{}\n\n  in all: {}, {}", text.trim_end(), output::count(rows.len(), "run"), size(bytes))
 }
 
 fn verify(store: &Store) -> Result<()> {

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use ablation_zoo::Result;
 use ablation_zoo::plan::{Ablation, Presets};
+use ablation_zoo::report::fit;
 use ablation_zoo::run::{Answers, Site, State};
 use clap::Args;
 use serde_json::json;
@@ -35,8 +36,9 @@ impl Status {
     pub fn run(&self) -> Result<()> {
         let profile = self.overrides.profile.as_deref();
         let ablation = Ablation::load(&Presets::here(), &self.ablation, profile, &self.overrides.sets.all())?;
-        let answers = Answers::new(&ablation, Site::of(&self.device, DTYPE));
-        let runs = answers.standing(&self.store.open()?)?;
+        let (store, site) = (self.store.open()?, Site::of(&self.device, DTYPE));
+        let ablation = fit::extended(&ablation, &store, &site)?;
+        let runs = Answers::new(&ablation, site).standing(&store)?;
         if self.format.json {
             let run = |(label, state): &(String, State)| json!({"run": label, "state": state});
             return output::print_json(&runs.iter().map(run).collect());

@@ -1,11 +1,11 @@
 //! What `show` and `diff` are about: `NAME` or `NAME:PART`, a size of a model or an arm of an ablation.
 
 use ablation_zoo::Result;
+use ablation_zoo::error::{Error, Problem};
+use ablation_zoo::plan::resolve::resolve_dataset_with;
 use ablation_zoo::plan::tree::Node;
 use ablation_zoo::plan::writer;
-use ablation_zoo::plan::{
-    Presets, Request, Resolved, Shelf, ablation, resolve_dataset, resolve_model, resolve_single,
-};
+use ablation_zoo::plan::{Presets, Request, Resolved, Shelf, ablation, resolve_model, resolve_single};
 
 use super::Overrides;
 
@@ -31,9 +31,10 @@ impl Subject {
             _ => (name, None),
         };
         let (shelf, source) = presets.find(name)?;
+        refuse_without_effect(shelf, name, part, overrides)?;
         let resolved = match shelf {
             Shelf::Models => resolve_model(presets, name, part)?,
-            Shelf::Datasets => resolve_dataset(presets, name)?,
+            Shelf::Datasets => resolve_dataset_with(presets, name, &overrides.sets.all())?,
             Shelf::Ablations => {
                 let with = Some((name, part.unwrap_or(ablation::CONTROL)));
                 let (profile, sets) = (overrides.profile.as_deref(), overrides.sets.all());
@@ -58,5 +59,25 @@ impl Subject {
     /// These tables.
     pub fn tree(&self) -> Node {
         writer::write(&self.resolved.plan).only(self.tables())
+    }
+}
+
+/// Refuses what would have no effect on a subject of this kind.
+fn refuse_without_effect(shelf: Shelf, name: &str, part: Option<&str>, overrides: &Overrides) -> Result<()> {
+    let refuse = |key: &str, got: String, expected: &str| {
+        Err(Error::config(Problem::new(got).key(key).expected(expected)))
+    };
+    let is = format!("{name} is a {}", shelf.noun());
+    match (shelf, part) {
+        (Shelf::Ablations, _) => Ok(()),
+        _ if overrides.profile.is_some() => refuse("--profile", is, "an ablation"),
+        (Shelf::Models, _) if !overrides.sets.sets.is_empty() => {
+            refuse("--set", is, "an ablation or a dataset")
+        }
+        (Shelf::Models | Shelf::Datasets, _) if overrides.sets.dtype.is_some() => {
+            refuse("--dtype", is, "an ablation")
+        }
+        (Shelf::Datasets, Some(part)) => refuse(part, is, "a model or an ablation before the colon"),
+        (Shelf::Models | Shelf::Datasets, _) => Ok(()),
     }
 }

@@ -43,7 +43,7 @@ pub struct Submit {
     /// Longest time of a process, in the engine's words (Slurm)
     #[arg(long)]
     time: Option<String>,
-    /// The program on the nodes [default: this one]
+    /// The program on the nodes [default: this one; zoo in a container]
     #[arg(long, value_name = "PATH")]
     program: Option<PathBuf>,
     /// Container image (Kubernetes)
@@ -96,9 +96,12 @@ impl Submit {
 
     fn submission(&self) -> Result<Submission> {
         let here = std::env::current_dir().map_err(|e| Error::io("find", "the working folder", e))?;
-        let program = match &self.program {
-            Some(program) => program.clone(),
-            None => std::env::current_exe().map_err(|e| Error::io("find", "this program", e))?,
+        let program = match (&self.program, self.to) {
+            (Some(program), _) => program.clone(),
+            (None, To::Kubernetes) => "zoo".into(),
+            (None, To::Slurm | To::Parallel) => {
+                std::env::current_exe().map_err(|e| Error::io("find", "this program", e))?
+            }
         };
         let is_file = self.ablation.ends_with(".toml");
         let ablation =

@@ -2,12 +2,13 @@
 
 use ablation_zoo::Result;
 use ablation_zoo::plan::{Calibration, Fingerprint, Presets, Request, resolve_single};
+use ablation_zoo::run::executor::Diverged;
 use ablation_zoo::run::store::fit_name;
 use ablation_zoo::run::{Role, RunRecord, Site, WantedRun};
 use clap::Args;
 
 use super::execute::{DTYPE, ExecuteArgs};
-use super::{Format, Sets, complete, output};
+use super::{Format, Sets, complete, measure, output};
 
 /// Arguments of `zoo train`.
 #[derive(Debug, Args)]
@@ -28,6 +29,9 @@ pub struct Train {
     sets: Sets,
     #[command(flatten)]
     execute: ExecuteArgs,
+    /// Do it again if it diverged before
+    #[arg(long)]
+    retry_diverged: bool,
     #[command(flatten)]
     format: Format,
 }
@@ -36,7 +40,8 @@ impl Train {
     /// Trains, unless that is done already, and prints what was measured.
     pub fn run(&self) -> Result<()> {
         let wanted = self.wanted()?;
-        self.execute.run_all(|_| Ok(vec![wanted.clone()]))?.check()?;
+        let diverged = if self.retry_diverged { Diverged::Retry } else { Diverged::Keep };
+        self.execute.run_all(diverged, |_| Ok(vec![wanted.clone()]))?.check()?;
         let site = Site::of(&self.execute.device, DTYPE);
         let Some(run) = self.execute.store.open()?.find(&wanted.fingerprint, &site)? else { return Ok(()) };
         let record = run.record()?;
@@ -99,6 +104,7 @@ fn text(record: &RunRecord, folder: &str) -> String {
     for domain in &record.measurements.domains {
         rows.push(("", format!("{:.4} on {}", domain.nats_per_token, domain.name)));
     }
+    rows.extend(measure::answers_and_storage(&record.measurements));
     let (params, flops) = (output::thousands(record.params.total), output::short(training.flops, "FLOPs"));
     rows.push(("model", format!("{params} parameters")));
     let (tokens, time) = (output::short(training.tokens as f64, ""), output::duration(training.seconds));

@@ -8,7 +8,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::Plan;
-use crate::error::{Error, Problem, Result};
+use crate::error::{Problem, Result};
 use crate::model::ModelConfig;
 use crate::model::growth::{Carry, Direction, Growth, Operator, Order, Promise, Recipe};
 use crate::training::config::ConstantConfig;
@@ -268,14 +268,6 @@ impl Plan {
 
 fn after(steps: u64) -> GrowthTime {
     GrowthTime::Steps(Count { count: steps })
-}
-
-/// An error for a run whose small model is not there.
-pub fn no_small_run() -> Error {
-    Error::data(
-        Problem::new("the run of the small model is not there")
-            .remedy("`zoo run` and `zoo train` do it first"),
-    )
 }
 
 #[cfg(test)]

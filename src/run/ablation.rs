@@ -56,7 +56,7 @@ impl<'a> Answers<'a> {
         let mut failed = Vec::new();
         for run in self.ablation.decided(&measure) {
             let Some(folder) = index.get(&run.fingerprint.to_string()) else { continue };
-            if matches!(folder.state()?, State::Failed { .. } | State::Diverged { .. }) {
+            if matches!(state(folder), State::Failed { .. } | State::Diverged { .. }) {
                 failed.push(self.want(&run)?);
             }
         }
@@ -73,7 +73,7 @@ impl<'a> Answers<'a> {
         let mut diverged = Vec::new();
         for run in self.ablation.decided(&measure).iter().filter(|run| run.role == Role::Report) {
             let Some(folder) = index.get(&run.fingerprint.to_string()) else { continue };
-            let state = folder.state()?;
+            let state = state(folder);
             if matches!(state, State::Diverged { .. }) {
                 let path = folder.path().display().to_string();
                 let label = self.want(run)?.label;
@@ -92,8 +92,8 @@ impl<'a> Answers<'a> {
         let measure = |fingerprint: &Fingerprint| self.measure(&index, fingerprint).ok().flatten();
         let mut standing = Vec::new();
         for run in self.ablation.decided(&measure) {
-            let state = index.get(&run.fingerprint.to_string()).map(Run::state).transpose()?;
-            standing.push((self.want(&run)?.label, state.unwrap_or(State::Waiting)));
+            let state = index.get(&run.fingerprint.to_string()).map_or(State::Waiting, state);
+            standing.push((self.want(&run)?.label, state));
         }
         Ok(standing)
     }
@@ -103,7 +103,7 @@ impl<'a> Answers<'a> {
             return Ok(Some(measure));
         }
         let Some(run) = index.get(&fingerprint.to_string()) else { return Ok(None) };
-        let measure = match run.state()? {
+        let measure = match state(run) {
             State::Finished => measure_of(&run.record()?),
             State::Diverged { .. } => f64::NEG_INFINITY,
             State::Waiting | State::Running | State::Stopped | State::Failed { .. } => return Ok(None),
@@ -132,6 +132,11 @@ impl<'a> Answers<'a> {
             trunk: None,
         })
     }
+}
+
+/// Where a run stands; one whose status cannot be read is begun anew, from its last checkpoint.
+fn state(run: &Run) -> State {
+    run.state().unwrap_or(State::Stopped)
 }
 
 /// What a run is judged by, higher is better: right answers, bits per parameter, or minus the loss.

@@ -38,7 +38,7 @@ pub(super) fn questions(
     let extraction =
         extraction::measure(&trained.model, &trained.data, questions, &task.plan.measure, device);
     let stored = base.run.record()?.measurements;
-    keep(task, &trained.model.merged())?;
+    keep(task, watch, &trained.model.merged())?;
     finished(task, summary(&trained), Measurements { extraction, ..stored })
 }
 

@@ -34,7 +34,7 @@ pub(super) fn masked(
         Err(outcome) => return Ok(outcome),
     };
     watch.measures()?;
-    keep(task, &trained.model)?;
+    keep(task, watch, &trained.model)?;
     finished(task, summary(&trained), Measurements::default())
 }
 
@@ -73,7 +73,7 @@ pub(super) fn encoder(
         ),
         ..Measurements::default()
     };
-    keep(task, &trained.model)?;
+    keep(task, watch, &trained.model)?;
     finished(task, summary(&trained), measurements)
 }
 
@@ -86,7 +86,7 @@ pub(super) fn untrained(task: &Task, watch: &mut Watch, device: &Device) -> Resu
     watch.starts(0, 0)?;
     watch.measures()?;
     let measurements = measure(&task.plan, decoder.clone(), device)?;
-    keep(task, &rebuilt(&task.plan, decoder, device)?)?;
+    keep(task, watch, &rebuilt(&task.plan, decoder, device)?)?;
     let training = TrainingSummary { steps: 0, peak_bytes: 0, ..cost_of_decoder(task)? };
     finished(task, training, measurements)
 }

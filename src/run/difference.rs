@@ -40,7 +40,7 @@ pub struct Number {
 #[derive(Debug, Clone, Copy, PartialEq, Serialize)]
 pub struct CurveDifference {
     /// The first step whose line differs, or is missing in one of them.
-    pub first_step: Option<u64>,
+    pub first_step: u64,
     /// Steps that both have a line of.
     pub lines: usize,
     /// The largest difference of their losses, in nats per token.
@@ -132,7 +132,7 @@ fn curve(a: &[Metrics], b: &[Metrics]) -> Option<CurveDifference> {
     let first_step = a.iter().find(differs).map(|line| line.step).into_iter().chain(missing).min();
     let both: Vec<f64> =
         a.iter().filter_map(|line| Some((line.loss - of.get(&line.step)?.loss).abs())).collect();
-    first_step.map(|_| CurveDifference {
+    first_step.map(|first_step| CurveDifference {
         first_step,
         lines: both.len(),
         largest_loss_difference: both.into_iter().fold(0.0, f64::max),
@@ -164,9 +164,9 @@ mod tests {
         assert_eq!(curve(&a, &slower), None);
         let other = [a[0], line(2, 2.5), a[2]];
         let found = curve(&a, &other).unwrap();
-        assert_eq!((found.first_step, found.lines, found.largest_loss_difference), (Some(2), 3, 0.5));
-        assert_eq!(curve(&a[..2], &a).unwrap().first_step, Some(3));
-        assert_eq!(curve(&a, &a[1..]).unwrap().first_step, Some(1));
+        assert_eq!((found.first_step, found.lines, found.largest_loss_difference), (2, 3, 0.5));
+        assert_eq!(curve(&a[..2], &a).unwrap().first_step, 3);
+        assert_eq!(curve(&a, &a[1..]).unwrap().first_step, 1);
     }
 
     #[test]

@@ -301,7 +301,8 @@ impl<'a> Schedule<'a> {
                 self.take_in(next(self.store)?)?;
             }
             while !self.halted && self.active.len() < self.jobs && self.start_next() {}
-            let waiting = !self.queue.is_empty() || !self.elsewhere.is_empty() || self.ask;
+            // What is still queued with nothing under way begins from a run that was stopped.
+            let waiting = !self.elsewhere.is_empty() || self.ask;
             if self.active.is_empty() && (self.halted || !waiting) {
                 self.summary.stopped += self.queue.len() + self.elsewhere.len();
                 return Ok(());
@@ -527,17 +528,31 @@ impl<'a> Schedule<'a> {
                 let limit = duration(self.executor.timeout.unwrap_or_default().as_secs_f64());
                 let cause =
                     format!("took longer than {limit} in one call; it goes on from its last checkpoint");
-                let state = State::Failed { cause };
-                if let Err(error) = run.set_state(&state) {
-                    self.display.says(&error.to_string());
-                }
-                self.ended_badly(&wanted, &run, state);
+                self.ended_silently(&wanted, &run, child.id(), cause);
+            }
+            // The terminal's interrupt ends a worker that does not listen yet.
+            None if self.halted || self.stop.is_requested() => {
+                self.summary.stopped += 1;
+                self.display.ends(&wanted, "stopped", None);
             }
             _ => {
                 let cause = describe(status.as_ref().ok(), &run.file(LOG));
-                self.ended_badly(&wanted, &run, State::Failed { cause });
+                self.ended_silently(&wanted, &run, child.id(), cause);
             }
         }
+    }
+
+    /// A run whose worker could not note its end itself; somebody else may have taken it up by now.
+    fn ended_silently(&mut self, wanted: &WantedRun, run: &Run, worker: u32, cause: String) {
+        let state = State::Failed { cause };
+        let noted = Watchman::default().look(run.path()).and_then(|standing| match standing {
+            Standing::Held(holder) if holder.pid != worker => Ok(()),
+            Standing::Held(_) | Standing::Free(_) => run.set_state(&state),
+        });
+        if let Err(error) = noted {
+            self.display.says(&error.to_string());
+        }
+        self.ended_badly(wanted, run, state);
     }
 
     fn ended_badly(&mut self, wanted: &WantedRun, run: &Run, state: State) {
@@ -570,11 +585,11 @@ impl<'a> Schedule<'a> {
             } else if matches!(other.watchman.look(other.run.path())?, Standing::Held(_)) {
                 self.elsewhere.push(other);
             } else {
-                match other.run.state()? {
-                    state @ (State::Failed { .. } | State::Diverged { .. }) => {
+                match other.run.state() {
+                    Ok(state @ (State::Failed { .. } | State::Diverged { .. })) => {
                         self.ended_badly(&other.wanted, &other.run, state);
                     }
-                    State::Waiting | State::Running | State::Stopped | State::Finished => {
+                    Ok(State::Waiting | State::Running | State::Stopped | State::Finished) | Err(_) => {
                         self.queue.push_back(Queued { wanted: other.wanted, after: Vec::new() });
                     }
                 }

@@ -144,9 +144,11 @@ fn card_of_run(run: &Run, record: &RunRecord, class: Class, has_tokenizer: bool)
         rows.push(("held-out loss", format!("{:.4} nats per token", loss.nats_per_token)));
     }
     let rows: String = rows.iter().map(|(name, value)| format!("| {name} | {value} |\n")).collect();
-    let (training, measure) = (plan.to_set_of("training"), plan.to_set_of("measure"));
-    let files = format!("./{MODEL_TOML} ./{DATA_TOML}");
-    let repeat = format!("zoo train {files} --seed {} --set '{training}' --set '{measure}'", plan.seed);
+    let tables = ["training", "prediction", "context", "growth", "adapt", "measure"];
+    // A table that is left at its default is not in the plan.
+    let sets = tables.map(|table| plan.to_set_of(table)).into_iter().filter(|set| !set.ends_with('='));
+    let sets: String = sets.map(|set| format!(" --set '{set}'")).collect();
+    let repeat = format!("zoo train ./{MODEL_TOML} ./{DATA_TOML} --seed {}{sets}", plan.seed);
     let digits = run.fingerprint();
     Ok(format!(
         "{}\n## What it is\n\n| | |\n|---|---|\n{rows}\n## How to repeat it\n\n```\n{repeat}\n```\n\nin this folder is the run of \

@@ -97,15 +97,6 @@ pub struct Header {
     pub trunk: Option<String>,
 }
 
-/// Bytes on disk.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize)]
-pub struct Sizes {
-    /// Checkpoints.
-    pub checkpoints: u64,
-    /// Everything else.
-    pub rest: u64,
-}
-
 #[derive(Serialize, Deserialize)]
 struct Status {
     format: u32,
@@ -376,9 +367,8 @@ impl Run {
     ///
     /// # Errors
     /// A folder cannot be listed.
-    pub fn sizes(&self) -> Result<Sizes> {
-        let checkpoints = bytes_below(&self.file(CHECKPOINTS))?;
-        Ok(Sizes { checkpoints, rest: bytes_below(&self.path)? - checkpoints })
+    pub fn bytes(&self) -> Result<u64> {
+        bytes_below(&self.path)
     }
 
     fn damaged(&self, file: &str, how: &str) -> Error {

@@ -3,15 +3,16 @@
 //! Only what this program has written is looked at: folders of our own names, inside run folders that hold a plan.
 //! Everything else stays where it is.
 
+use std::collections::HashSet;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use super::folder::{CHECKPOINTS, Run, State, bytes_below};
+use super::folder::{CHECKPOINTS, Header, Run, State, bytes_below};
 use super::lease::{BEAT, Claim, Lease};
 use super::store::{Store, entries};
 use crate::error::{Error, Result};
-use crate::plan::Role;
+use crate::plan::{Fingerprint, Part, Role};
 
 /// Half made run folders younger than this may belong to somebody who is making one.
 const FRESH: Duration = Duration::from_secs(3600);
@@ -34,7 +35,7 @@ pub enum Stages {
     /// They stay.
     #[default]
     Keep,
-    /// They go: a run that would begin from one does its work again.
+    /// They go, where a run that would begin from one can do its work again: a grown run cannot.
     Delete,
 }
 
@@ -69,13 +70,32 @@ pub fn find(store: &Store, stages: Stages) -> Result<Vec<Garbage>> {
             garbage.push(Garbage { bytes: bytes_below(&path)?, path, why: Why::HalfMade, run: None });
         }
     }
-    for run in store.runs()? {
+    let runs = store.runs()?;
+    let needed = needed(&runs);
+    for run in &runs {
         let Ok(header) = run.header() else { continue };
-        if header.role != Role::Stage || stages == Stages::Delete || !run.is_finished() {
-            in_run(&run, &mut garbage)?;
+        let stays = match header.role {
+            Role::Stage => stages == Stages::Keep || is_grown_from(run, &header),
+            Role::Tune | Role::Report => false,
+        };
+        if !run.is_finished() || !(stays || needed.contains(run.fingerprint())) {
+            in_run(run, &mut garbage)?;
         }
     }
     Ok(garbage)
+}
+
+/// Whether runs that have not begun may be grown from this one: they could not do its work again.
+fn is_grown_from(run: &Run, header: &Header) -> bool {
+    let small = format!("{}-", Part::Small.name());
+    header.name.starts_with(&small) || run.plan().is_ok_and(|plan| plan.growth.is_some())
+}
+
+/// What grown runs of the store begin from, by the digits in the names of folders.
+fn needed(runs: &[Run]) -> HashSet<String> {
+    let plans = runs.iter().filter_map(|run| run.plan().ok()).filter(|plan| plan.growth.is_some());
+    let parents = plans.filter_map(|plan| plan.parents().ok()).flatten();
+    parents.filter_map(|parent| Fingerprint::of(&parent.plan).ok()).map(|it| it.to_string()).collect()
 }
 
 /// Removes garbage and returns the bytes that are free now; what a worker has taken up meanwhile stays.
@@ -101,7 +121,8 @@ pub fn delete(garbage: &[Garbage]) -> Result<u64> {
 }
 
 fn in_run(run: &Run, garbage: &mut Vec<Garbage>) -> Result<()> {
-    let state = run.state()?;
+    // A status that cannot be read says nothing of who needs what.
+    let Ok(state) = run.state() else { return Ok(()) };
     let checkpoints = run.file(CHECKPOINTS);
     let names = if is_folder(&checkpoints) { entries(&checkpoints)? } else { Vec::new() };
     for name in names {

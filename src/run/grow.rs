@@ -6,6 +6,7 @@ use burn::tensor::{Device, Tensor};
 use serde::Serialize;
 use serde_json::json;
 
+use super::export::make_empty;
 use super::folder::{CONFIG, MODEL, Run};
 use crate::error::{Error, Problem, Result};
 use crate::model::growth::{Carry, Growth, Promise, Recipe};
@@ -50,7 +51,7 @@ pub fn grow(run: &Run, recipe: &Recipe, folder: &Path, device: &Device) -> Resul
     run.verify()?;
     let plan = run.plan()?;
     let growth = fitting(recipe, &plan.model)?;
-    empty(folder)?;
+    make_empty(folder)?;
     let (vocab_size, seq_len) = (plan.data.vocab_size()?, plan.data.seq_len());
     let path = run.file(MODEL);
     let small = weights::read(&path)?.0;
@@ -77,7 +78,6 @@ pub fn grow(run: &Run, recipe: &Recipe, folder: &Path, device: &Device) -> Resul
         before: plan.model.num_params(vocab_size, seq_len),
         after: growth.big().num_params(vocab_size, seq_len),
     };
-    std::fs::create_dir_all(folder).map_err(|e| Error::io("create", folder, e))?;
     weights::write(&folder.join(MODEL), &grown, &[])?;
     let config = json!({"format": 1, "model": growth.big(), "vocab_size": vocab_size, "seq_len": seq_len});
     manifest::write_json(&folder.join(CONFIG), &config)?;
@@ -98,20 +98,6 @@ fn fitting(recipe: &Recipe, small: &ModelConfig) -> Result<Growth> {
         false => Err(Error { kind: crate::error::Kind::Config, problems }),
     };
     growth.map_err(|error| Error { problems: error.problems.into_iter().map(flag).collect(), ..error })
-}
-
-fn empty(folder: &Path) -> Result<()> {
-    let is_empty = match std::fs::read_dir(folder) {
-        Ok(mut entries) => entries.next().is_none(),
-        Err(_) => !folder.exists(),
-    };
-    match is_empty {
-        true => Ok(()),
-        false => {
-            let problem = Problem::new(format!("{} is there and holds something", folder.display()));
-            Err(Error::config(problem.key("--out").expected("a new or empty folder")))
-        }
-    }
 }
 
 fn grown(plan: &Plan, growth: &Growth, small: weights::Weights, device: &Device) -> Result<weights::Weights> {

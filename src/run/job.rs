@@ -11,11 +11,10 @@ use super::worker::{Outcome, Results, Task, Watch};
 use super::{adapt, context, metrics};
 use crate::data::Dataset;
 use crate::device;
-use crate::error::{Error, Result};
+use crate::error::{Error, Problem, Result};
 use crate::measure::record::Sample;
 use crate::measure::{MeasureConfig, Measurements, People, answers, capacity, loss};
 use crate::model::Decoder;
-use crate::plan::growth::no_small_run;
 use crate::plan::{Part, Plan};
 use crate::training::{
     self, AdaptConfig, Beginning, ContextConfig, Control, Grown, Job, Metrics, Objective, Observer,
@@ -63,7 +62,7 @@ fn next_token(task: &Task, watch: &mut Watch, device: &Device) -> Result<Outcome
     };
     watch.measures()?;
     let measurements = measure(&trained.model, &trained.data, plan, params.total, device)?;
-    keep(task, &trained.model)?;
+    keep(task, watch, &trained.model)?;
     let training = summary(&trained);
     Ok(Outcome::Finished(Box::new(Results { params, training, measurements })))
 }
@@ -138,9 +137,20 @@ fn begin_grown(task: &Task, grown: &Grown, device: &Device) -> Result<Option<Beg
         None => None,
     };
     if small.is_none() && grown.growing.timing.small > 0 {
-        return Err(no_small_run());
+        return Err(no_small_state(task));
     }
     grown.growing.begin(&grown.job, small, device).map(Some)
+}
+
+/// Weights alone are not enough: a grown run takes over moments and meters too.
+fn no_small_state(task: &Task) -> Error {
+    let Some(stage) = task.stages.first() else {
+        let problem = Problem::new("the run of the small model is not there").key("growth");
+        return Error::data(problem.remedy("`zoo run` and `zoo train` do it first"));
+    };
+    let run = stage.run.path().display();
+    let problem = Problem::new(format!("no checkpoint in {run}, which this run begins from")).key("growth");
+    Error::data(problem.remedy(format!("delete {run}; the same command does it again")))
 }
 
 /// Everything that `plan` wants measured on a trained model, its weights rounded first if the plan says so.
@@ -188,8 +198,9 @@ pub fn measure_again(task: &Task, device: &Device) -> Result<Measurements> {
     measure(&model, &job(plan).open_data()?, plan, plan.num_params()?.total, device)
 }
 
-/// The weights, and what is needed to build a model around them.
-pub(super) fn keep<M: Module>(task: &Task, model: &M) -> Result<()> {
+/// The weights, and what is needed to build a model around them; a run that is no longer ours is left as it is.
+pub(super) fn keep<M: Module>(task: &Task, watch: &Watch, model: &M) -> Result<()> {
+    watch.owns()?;
     let plan = &task.plan;
     weights::write(&task.run.file(MODEL), &weights::of(model), &[])?;
     let mut config = json!({

@@ -117,7 +117,12 @@ impl Store {
         if root.join(STORE).exists() {
             return Store::open(root);
         }
-        if let Some(stranger) = entries(&root)?.into_iter().find(|name| !name.starts_with('.')) {
+        let stranger = entries(&root)?.into_iter().find(|name| !name.starts_with('.'));
+        // Asked again, because somebody else may have made it meanwhile.
+        if root.join(STORE).exists() {
+            return Store::open(root);
+        }
+        if let Some(stranger) = stranger {
             let got = format!("{} holds {stranger} and is not a store of runs", root.display());
             let remedy = format!("name an empty or new folder with --store or {VARIABLE}");
             return Err(Error::config(Problem::new(got).key("--store").remedy(remedy)));

@@ -18,6 +18,10 @@ pub enum Format {
     JsonLines,
 }
 
+/// Columns of the metrics; a run that has just begun has no row yet.
+const METRICS: [&str; 9] =
+    ["run", "step", "tokens", "flops", "seconds", "lr", "loss", "grad_norm", "bits_per_param"];
+
 type Row = Vec<(&'static str, Json)>;
 
 /// Writes `runs` and `metrics` into a folder that is there, and returns the paths of both.
@@ -36,11 +40,12 @@ pub fn write(runs: &[Run], format: Format, folder: &Path) -> Result<Vec<PathBuf>
         Format::JsonLines => "jsonl",
     };
     let mut written = Vec::new();
-    for (name, rows) in [("runs", of_runs), ("metrics", of_metrics)] {
+    let of_run: Vec<&str> = of_runs.first().into_iter().flatten().map(|(name, _)| *name).collect();
+    for (name, columns, rows) in [("runs", &of_run[..], &of_runs), ("metrics", &METRICS[..], &of_metrics)] {
         let path = folder.join(format!("{name}.{extension}"));
         let text = match format {
-            Format::Csv => csv(&rows),
-            Format::JsonLines => json_lines(&rows),
+            Format::Csv => csv(columns, rows),
+            Format::JsonLines => json_lines(rows),
         };
         manifest::write_atomically(&path, text.as_bytes())?;
         written.push(path);
@@ -96,17 +101,18 @@ fn row(run: &Run) -> Result<Row> {
 
 fn metrics(run: &Run) -> Result<Vec<Row>> {
     let row = |line: crate::training::Metrics| {
-        vec![
-            ("run", json!(run.folder())),
-            ("step", json!(line.step)),
-            ("tokens", json!(line.tokens)),
-            ("flops", json!(line.flops)),
-            ("seconds", json!(line.seconds)),
-            ("lr", json!(line.lr)),
-            ("loss", json!(line.loss)),
-            ("grad_norm", json!(line.grad_norm)),
-            ("bits_per_param", json!(line.probe)),
-        ]
+        let values = [
+            json!(run.folder()),
+            json!(line.step),
+            json!(line.tokens),
+            json!(line.flops),
+            json!(line.seconds),
+            json!(line.lr),
+            json!(line.loss),
+            json!(line.grad_norm),
+            json!(line.probe),
+        ];
+        METRICS.into_iter().zip(values).collect()
     };
     Ok(run.history()?.lines.into_iter().map(row).collect())
 }
@@ -121,9 +127,8 @@ fn json_lines(rows: &[Row]) -> String {
     text
 }
 
-fn csv(rows: &[Row]) -> String {
-    let names = rows.first().into_iter().flatten().map(|(name, _)| *name).collect::<Vec<_>>();
-    let mut text = names.join(",") + "\n";
+fn csv(columns: &[&str], rows: &[Row]) -> String {
+    let mut text = columns.join(",") + "\n";
     for row in rows {
         let cells: Vec<String> = row.iter().map(|(_, value)| cell(value)).collect();
         let _ = writeln!(text, "{}", cells.join(","));
@@ -154,7 +159,8 @@ mod tests {
             vec![("z", json!("=1+\"x\"")), ("a", json!(null)), ("m", json!(0.1))],
             vec![("z", json!("plain")), ("a", json!(3)), ("m", json!(1e-9))],
         ];
-        assert_eq!(csv(&rows), "z,a,m\n\"'=1+\"\"x\"\"\",,0.1\n\"plain\",3,1e-9\n");
+        assert_eq!(csv(&["z", "a", "m"], &[]), "z,a,m\n");
+        assert_eq!(csv(&["z", "a", "m"], &rows), "z,a,m\n\"'=1+\"\"x\"\"\",,0.1\n\"plain\",3,1e-9\n");
         assert_eq!(
             json_lines(&rows),
             "{\"z\":\"=1+\\\"x\\\"\",\"a\":null,\"m\":0.1}\n{\"z\":\"plain\",\"a\":3,\"m\":1e-9}\n"

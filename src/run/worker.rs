@@ -20,7 +20,7 @@ use super::record::{Environment, RunRecord, TrainingSummary};
 use super::stages::{self, Stage};
 use super::stop::{INTERRUPTED, Stop};
 use super::store::Store;
-use crate::error::{Error, Kind, Result};
+use crate::error::{Error, Kind, Problem, Result};
 use crate::measure::Measurements;
 use crate::model::ParamCount;
 use crate::plan::Plan;
@@ -326,18 +326,25 @@ impl Watch {
         }
     }
 
-    /// Says that training is over; the run must still be ours.
+    /// Says that training is over. Measuring hears no request to stop, so that one is heeded before it.
     ///
     /// # Errors
-    /// Somebody has taken the run over.
+    /// [`Kind::Stopped`] when somebody asked to stop or has taken the run over.
     pub fn measures(&mut self) -> Result<()> {
+        self.owns()?;
+        if self.voice.stop.is_requested() {
+            return Err(Error::new(Kind::Stopped, Problem::new("asked to stop before measuring")));
+        }
         self.voice.say(&Event::Measuring);
-        self.lease.check()
+        Ok(())
     }
 
-    /// Whether somebody asked to stop: for long work outside the training loop.
-    pub fn is_stopping(&self) -> bool {
-        self.voice.stop.is_requested()
+    /// The run must still be ours: asked before results are kept.
+    ///
+    /// # Errors
+    /// [`Kind::Stopped`] when somebody has taken the run over.
+    pub fn owns(&self) -> Result<()> {
+        self.lease.check()
     }
 }
 

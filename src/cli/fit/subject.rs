@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use ablation_zoo::Result;
 use ablation_zoo::error::{Error, Kind, Problem};
-use ablation_zoo::plan::{Ablation, Presets};
+use ablation_zoo::plan::{Ablation, Presets, Shelf};
 use ablation_zoo::report::fit::Measured;
 use ablation_zoo::run::Site;
 use clap::Args;
@@ -16,7 +16,7 @@ use super::super::{Format, Overrides};
 /// What is read, and where the answer goes.
 #[derive(Debug, Args)]
 pub struct FitArgs {
-    /// Files of numbers, folders of finished runs, or one ablation
+    /// Files of numbers, finished runs (names, beginnings of them, or folders), or one ablation
     #[arg(required = true, value_name = "FILE|RUN|ABLATION")]
     subjects: Vec<String>,
     #[command(flatten)]
@@ -70,8 +70,9 @@ impl FitArgs {
         Ok(Subjects { files, runs })
     }
 
+    /// A run by whatever names it; the name of an ablation may begin that of a run.
     fn is_run(&self, name: &str) -> bool {
-        self.store.open().and_then(|store| store.run(name)).is_ok()
+        Presets::here().load(Shelf::Ablations, name).is_err() && self.store.run(name).is_ok()
     }
 
     fn ablation(&self, name: &str) -> Result<Vec<Measured>> {
@@ -87,8 +88,7 @@ impl FitArgs {
     }
 
     fn runs(&self, names: &[&String]) -> Result<Vec<Measured>> {
-        let store = self.store.open()?;
-        names.iter().map(|name| Measured::of_run(&store.run(name)?)).collect()
+        names.iter().map(|name| Measured::of_run(&self.store.run(name)?)).collect()
     }
 }
 

@@ -80,10 +80,7 @@ fn differing_runs() -> Json {
     let measured =
         about(list(difference()), "numbers of measurements.json; environment and timing are left out");
     let curve = object(&[
-        (
-            "first_step",
-            about(or_null(count()), "the first line of metrics.jsonl that differs or is missing in one"),
-        ),
+        ("first_step", about(count(), "the first line of metrics.jsonl that differs or is missing in one")),
         ("lines", about(count(), "lines of both at the same step")),
         ("largest_loss_difference", about(number(), "nats per token, of those")),
     ]);
@@ -218,6 +215,17 @@ fn arm() -> Json {
     let attribute = object(&[("name", text()), ("bits", estimate()), ("max_bits", number())]);
     let teacher = object(&[("chunks", count()), ("nats", estimate())]);
     let exam = object(&[("format_percent", estimate()), ("teacher?", teacher)]);
+    let extraction =
+        object(&[("name", text()), ("accuracy", estimate()), ("asked", estimate()), ("recited", estimate())]);
+    let apart = object(&[
+        ("names", estimate()),
+        ("values", estimate()),
+        ("given_source", estimate()),
+        ("source_bits", number()),
+        ("ratio_of_values?", effect()),
+        ("ratio_given_source?", effect()),
+    ]);
+    let domain = object(&[("name", text()), ("loss", estimate())]);
     object(&[
         ("arm", text()),
         ("basis", word(&["primary", "equal-rate", "equal-rmax"])),
@@ -234,12 +242,15 @@ fn arm() -> Json {
         ("held_out_loss", or_null(estimate())),
         ("answers?", or_null(estimate())),
         ("exam?", exam),
+        ("extraction?", about(list(extraction), "over all attributes, then each")),
         ("ratio_to_control", or_null(effect())),
         ("difference_to_control", or_null(effect())),
         ("no_ratio", or_null(text())),
         ("published", or_null(published())),
         ("verdict", or_null(verdict())),
         ("attributes", list(attribute)),
+        ("apart?", about(apart, "of mixtures, bits per parameter")),
+        ("domains?", about(list(domain), "of mixtures, nats per token")),
         ("fully_known", or_null(estimate())),
         ("final_loss", or_null(estimate())),
         ("seconds", or_null(estimate())),
@@ -373,6 +384,7 @@ fn description() -> Json {
             )),
         ),
     ]);
+    let missing = object(&[("person", text()), ("attribute", text()), ("texts", count()), ("of", count())]);
     object(&[
         ("kind", text()),
         ("vocab_size", count()),
@@ -385,6 +397,7 @@ fn description() -> Json {
         ("information", or_null(information)),
         ("samples", list(text())),
         ("entropy?", anything()),
+        ("missing?", about(list(missing), "facts that texts of strangers do not say")),
     ])
 }
 

@@ -42,7 +42,7 @@ fn names() -> Json {
 
 fn plan() -> Json {
     let tables = ["model", "data", "training", "measure"].map(|name| (name, table_of(anything())));
-    let optional = ["prediction?", "context?", "growth?"].map(|name| (name, anything()));
+    let optional = ["prediction?", "context?", "growth?", "adapt?"].map(|name| (name, anything()));
     also(object(&tables), &[&optional[..], &[("seed", count())]].concat())
 }
 
@@ -132,7 +132,17 @@ pub(super) fn measurements() -> Json {
         ("domains?", list(domain)),
         ("quantized?", about(table_of(anything()), "how the weights would be stored, if they were rounded")),
         ("answers?", about(table_of(anything()), "right answers, where the data asks questions")),
+        ("extraction?", about(extraction(), "shares of right answers of a model that was taught to answer")),
     ])
+}
+
+fn extraction() -> Json {
+    let shares = ["accuracy", "asked_accuracy", "recited"].map(|name| (name, number()));
+    let attribute = also(object(&shares), &[("name", text())]);
+    also(
+        object(&shares),
+        &[("people", count()), ("trained_params", count()), ("attributes", list(attribute))],
+    )
 }
 
 fn record() -> Json {

@@ -15,7 +15,7 @@ pub fn manifest(submission: &Submission) -> String {
     if submission.gpus > 0 {
         limits["nvidia.com/gpu"] = submission.gpus.into();
     }
-    let script = format!("{}exec {}", submission.guard(), submission.command());
+    let script = format!("{}exec {}", submission.version_guard(), submission.command());
     let container = json!({
         "name": "zoo",
         "image": submission.image,

@@ -96,16 +96,28 @@ impl Submission {
         words.iter().map(|word| quote(word)).collect::<Vec<_>>().join(" ")
     }
 
-    /// Lines of a shell script that end it where the store or the version is another one than here.
-    fn guard(&self) -> String {
-        let (program, store) =
-            (quote(&self.program.display().to_string()), quote(&self.store.display().to_string()));
-        let version = format!("zoo {}", env!("CARGO_PKG_VERSION"));
+    /// Lines of a shell script that end it where the store, which was made here, is not seen.
+    fn store_guard(&self) -> String {
+        let store = quote(&self.store.display().to_string());
         format!(
             "if [ ! -f {store}/store.json ]; then\n    echo \"$(hostname) does not see the store\" {store} >&2\n    \
-             exit 74\nfi\nif [ \"$({program} --version)\" != '{version}' ]; then\n    echo \"$(hostname) has \
+             exit 74\nfi\n"
+        )
+    }
+
+    /// Lines of a shell script that end it where the version is another one than here.
+    fn version_guard(&self) -> String {
+        let program = quote(&self.program.display().to_string());
+        let version = format!("zoo {}", env!("CARGO_PKG_VERSION"));
+        format!(
+            "if [ \"$({program} --version)\" != '{version}' ]; then\n    echo \"$(hostname) has \
              $({program} --version), the job was submitted with {version}\" >&2\n    exit 2\nfi\n"
         )
+    }
+
+    /// Both.
+    fn guard(&self) -> String {
+        self.store_guard() + &self.version_guard()
     }
 }
 
@@ -161,6 +173,8 @@ mod tests {
             let script = engine.script(&submission());
             assert!(script.contains("/opt/zoo") && script.contains("/data/runs of all"), "{script}");
             assert!(script.contains("about.question=it"), "{script}");
+            // A fresh claim is empty, and what makes the store is the first pod.
+            assert_eq!(script.contains("store.json"), engine != Engine::Kubernetes, "{script}");
         }
     }
 
