@@ -477,7 +477,7 @@ fn race() -> Json {
             ("envelope", list(owner)),
         ],
     );
-    let outcome = word(&["again", "overtaken", "never", "apart"]);
+    let outcome = word(&["again", "overtaken", "behind", "never", "apart"]);
     let answer = also(object(&place), &[("schedule", text()), ("outcome", outcome), ("text", text())]);
     let drawn = object(&[
         ("name", text()),
