@@ -77,6 +77,9 @@ pub struct Published {
     /// The smallest model that it was found for, in parameters.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub min_params: Option<u64>,
+    /// How often each document was seen there, if the claim depends on it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub exposures: Option<u64>,
     /// Its number on the board of `zoo laws`: which of the twelve results of arXiv 2404.05405 it is.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub result: Option<u32>,

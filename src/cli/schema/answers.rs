@@ -203,6 +203,7 @@ fn published() -> Json {
         ("bits_per_param?", claim()),
         ("scale", text()),
         ("min_params", or_null(count())),
+        ("exposures?", count()),
     ])
 }
 
@@ -228,6 +229,7 @@ fn arm() -> Json {
         ("params", or_null(count())),
         ("non_embedding_params", or_null(count())),
         ("active_params", or_null(count())),
+        ("exposures?", count()),
         ("bits_per_param", or_null(estimate())),
         ("max_bits_per_param", or_null(number())),
         ("held_out_loss", or_null(estimate())),
