@@ -138,7 +138,7 @@ fn a_scaling_law_is_found_again_and_says_what_it_cannot_know() {
             .as_array()
             .unwrap()
             .iter()
-            .find(|approach| approach["name"] == name)
+            .find(|approach| approach["name"].as_str().unwrap().starts_with(name))
             .unwrap()
             .clone()
     };
@@ -148,7 +148,7 @@ fn a_scaling_law_is_found_again_and_says_what_it_cannot_know() {
         assert!((alpha[1]["estimate"].as_f64().unwrap() - 0.3478).abs() < 0.02, "{constants}");
     }
     assert!((approach("2: iso-FLOP")["exponent"]["estimate"].as_f64().unwrap() - 0.5126).abs() < 0.05);
-    assert!(approach("1: envelope")["refused"].as_str().unwrap().contains("curves of 0 sizes"));
+    assert!(approach("1: envelope")["refused"].as_str().unwrap().contains("no curve of any size"));
     assert!((approach("Hoffmann 2022")["exponent"]["estimate"].as_f64().unwrap() - 0.4565).abs() < 1e-3);
     assert!(json["held_out"]["mean_relative_error"].as_f64().unwrap() < 3e-3);
     assert!(folder.path().join("figures/iso-flop.svg").is_file());

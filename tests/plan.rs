@@ -346,6 +346,29 @@ fn a_tuned_whole_number_stays_one() {
 }
 
 #[test]
+fn a_tuned_key_is_set_nowhere_else() {
+    let folder = Folder::new();
+    let file = |of_arm: &str| {
+        format!(
+            "[control]\nmodel = \"gpt2\"\ndataset = \"biod\"\nsize = \"tiny\"\n[common.training]\npeak_lr = 0.02\n\
+             [arms.x]\nholds = \"nothing\"\nmodel.norm = \"rms\"\n{of_arm}\n[tune]\n\"training.peak_lr\" = [1e-3, 2e-3]\n"
+        )
+    };
+    let load = |of_arm: &str, sets: &[&str]| {
+        folder.write("ablations/mine.toml", &file(of_arm));
+        let sets: Vec<String> = sets.iter().map(|set| set.to_string()).collect();
+        Ablation::load(&Presets::at(folder.path()), "mine", None, &sets).map_err(|error| error.to_string())
+    };
+    assert!(load("", &[]).is_ok(), "what all arms have is a default");
+    assert!(load("training.peak_lr = 0.02", &[]).is_ok());
+    let of_arm = load("training.peak_lr = 0.03", &[]).unwrap_err();
+    assert!(of_arm.contains("0.03 for a key that is tuned for every arm"), "{of_arm}");
+    let of_set = load("", &["training.peak_lr=0.04"]).unwrap_err();
+    assert!(of_set.contains("set tune.training.peak_lr=[0.04] instead"), "{of_set}");
+    assert!(load("", &["tune.training.peak_lr=[0.04]"]).is_ok());
+}
+
+#[test]
 fn equal_rmax_needs_people() {
     let folder = Folder::new();
     folder.write("words/a.txt", "some words to learn, and some more of them to hold out");

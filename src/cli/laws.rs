@@ -139,7 +139,7 @@ fn text(entries: &[Entry]) -> String {
 fn row(entry: &Entry, measured: Option<&Measured>) -> [String; 9] {
     let here = match measured {
         None => "not run".to_string(),
-        Some(measured) => format!("{}: {}", measured.profile, short(entry, &measured.verdict)),
+        Some(measured) => format!("{}: {}", measured.profile, short(entry, measured)),
     };
     let estimate = measured.and_then(|measured| measured.estimate.as_ref());
     [
@@ -158,12 +158,14 @@ fn row(entry: &Entry, measured: Option<&Measured>) -> [String; 9] {
 }
 
 /// The verdict in a few words.
-fn short(entry: &Entry, verdict: &Verdict) -> &'static str {
+fn short(entry: &Entry, measured: &Measured) -> &'static str {
     let is_a_number = entry.published.bits_per_param.or(entry.published.ratio).is_some();
-    match verdict {
+    let reaches = |params: u64| entry.published.min_params.is_some_and(|least| params >= least);
+    match &measured.verdict {
         Verdict::Agrees => "agrees",
         Verdict::Disagrees => "disagrees",
         Verdict::Undecided(_) => "undecided",
+        Verdict::NotComparable(_) if is_a_number && measured.params.is_some_and(reaches) => "other exposures",
         Verdict::NotComparable(_) if is_a_number => "scale too small",
         Verdict::NotComparable(_) => "no number published",
     }

@@ -10,9 +10,11 @@ use super::preset::Presets;
 use super::question::{Compare, EqualRmax, Question, Repeat};
 use super::resolve::config;
 use super::resolved::Resolved;
+use super::sets::SETS;
 use super::then::Then;
 use super::tree::{Node, path_of};
 use super::walk::Walk;
+use super::writer;
 use crate::Result;
 use crate::error::Problem;
 
@@ -77,6 +79,9 @@ pub struct Published {
     /// The smallest model that it was found for, in parameters.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub min_params: Option<u64>,
+    /// How often each document was seen there, if the claim depends on it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub exposures: Option<u64>,
     /// Its number on the board of `zoo laws`: which of the twelve results of arXiv 2404.05405 it is.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub result: Option<u32>,
@@ -220,12 +225,31 @@ impl Ablation {
             Some(_) => problem,
             None => problem.at_origin(origin),
         };
-        let mut problems = Vec::new();
+        let mut problems = self.set_beside_tune(tune, &path);
         for (arm, value) in self.arms.iter().flat_map(|arm| tune.grid.iter().map(move |value| (arm, *value)))
         {
             let wrong = arm.with_value(&path, value).and_then(Resolved::checked).err().into_iter().flatten();
             problems.extend(wrong.map(place));
         }
         if problems.is_empty() { Ok(()) } else { Err(config(problems)) }
+    }
+
+    /// A tuned key that an arm or `--set` sets as well: tuning would silently have the last word.
+    fn set_beside_tune(&self, tune: &Tune, path: &[String]) -> Vec<Problem> {
+        let mut problems = Vec::new();
+        let size = self.arms.first().map_or("", |arm| &arm.size);
+        let value = |arm: &Arm| arm.resolved.node(path).map(writer::inline);
+        for arm in self.arms_of(size).filter(|arm| arm.is_tuned()) {
+            let Some(node) = arm.resolved.node(path) else { continue };
+            let origin = node.origin.as_ref();
+            let by_set = arm.name == CONTROL && origin.is_some_and(|origin| origin.file() == SETS);
+            if by_set || value(arm) != value(self.control(size)) {
+                let got = writer::inline(node);
+                let problem = Problem::new(format!("{got} for a key that is tuned for every arm"));
+                let problem = problem.key(tune.key.clone()).at_origin(origin);
+                problems.push(problem.remedy(format!("set tune.{}=[{got}] instead", tune.key)));
+            }
+        }
+        problems
     }
 }

@@ -76,7 +76,8 @@ pub enum Next {
 pub struct Outlook {
     /// Runs that every course of events has; a report run stands with the middle value of the grid.
     pub certain: Vec<PlannedRun>,
-    /// Runs at the control's best value, for arms whose own turns out to be another one.
+    /// Runs at the control's best value, for arms whose own turns out to be another one; the trials of a grid that grows,
+    /// because a best value is at its edge, are not among them.
     pub likely: Vec<PlannedRun>,
 }
 

@@ -3,10 +3,13 @@
 use super::tree::{Node, Origin, Source, Value, path_of};
 use crate::error::{Place, Problem};
 
+/// Where a key comes from that no file has.
+pub(super) const SETS: &str = "--set";
+
 /// `key=value` as a tree; a value that is no TOML is taken for a bare word.
 pub fn parse_set(text: &str) -> Result<Node, Vec<Problem>> {
-    let source = Source::new("--set", text);
-    let place = |span| Place::of("--set", text, span);
+    let source = Source::new(SETS, text);
+    let place = |span| Place::of(SETS, text, span);
     let Some(equals) = text.find('=') else {
         let problem = Problem::new(format!("{text:?}")).at(place(0..text.len()));
         return Err(vec![problem.expected("key=value").remedy("for instance training.batch=32")]);

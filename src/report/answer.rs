@@ -11,10 +11,14 @@ use super::walk::{StepResult, WalkResult};
 enum Finding {
     More,
     Less,
+    NotAfterHolm,
     NotShown,
     TooFew,
     NoNumber,
 }
+
+/// A corrected p above this shows nothing.
+const SIGNIFICANT: f64 = 0.05;
 
 impl Finding {
     fn of(effect: Option<(Contrast, Effect)>) -> Finding {
@@ -22,6 +26,7 @@ impl Finding {
         match effect.estimate.excludes(contrast.none()) {
             None => Finding::TooFew,
             Some(false) => Finding::NotShown,
+            Some(true) if effect.p_holm.is_some_and(|p| p > SIGNIFICANT) => Finding::NotAfterHolm,
             Some(true) if effect.estimate.mean > contrast.none() => Finding::More,
             Some(true) => Finding::Less,
         }
@@ -68,6 +73,11 @@ fn headline(comparison: &Comparison, others: &[&ArmResult]) -> String {
     let parts = [
         part(Finding::Less, verb, format!("{less} than {control}")),
         part(Finding::More, verb, format!("{more} than {control}")),
+        part(
+            Finding::NotAfterHolm,
+            ["differs", "differ"],
+            format!("from {control}, but not after Holm's correction"),
+        ),
         part(Finding::NotShown, ["is", "are"], format!("not shown to differ from {control}")),
         part(Finding::TooFew, ["has", "have"], "too few seeds for an answer".to_string()),
         part(Finding::NoNumber, ["has", "have"], format!("no ratio to {control}")),
@@ -111,7 +121,7 @@ fn about(comparison: &Comparison, arm: &ArmResult) -> String {
     let effect = &effect;
     let numbers = numbers(contrast, effect);
     let found = match Finding::of(Some((contrast, effect.clone()))) {
-        Finding::More | Finding::Less => {
+        Finding::More | Finding::Less | Finding::NotAfterHolm => {
             let found = size(comparison.measure, contrast, effect.estimate.mean, &control);
             format!(
                 "{name} {found} ({numbers}). The interval excludes {}{}.",
@@ -189,7 +199,7 @@ fn size(measure: Measure, contrast: Contrast, mean: f64, control: &str) -> Strin
 /// Several arms tested at once find something by chance; silent where the correction changes nothing.
 fn holm_note(effect: &Effect) -> String {
     match effect.p_holm {
-        Some(p) if p > 0.05 => {
+        Some(p) if p > SIGNIFICANT => {
             format!(", but not after Holm's correction for several arms (p = {})", number::p(p))
         }
         Some(_) | None => String::new(),

@@ -123,6 +123,7 @@ fn measured(entry: &Entry, comparison: &Comparison) -> Option<Measured> {
         verdict: verdict(
             Some(&entry.published),
             arm.params,
+            arm.exposures,
             arm.ratio_to_control.as_ref(),
             arm.bits_per_param.as_ref(),
         )?,

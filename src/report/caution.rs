@@ -1,7 +1,7 @@
 //! What weakens an answer: missing runs, unequal seeds, unequal fullness, rates that were not searched far enough.
 
 use super::answer::{quoted, quoted_label};
-use super::comparison::{ArmResult, Comparison, Measure};
+use super::comparison::{ArmResult, Comparison};
 use super::evidence::TuningTrial;
 use super::number::{self, list, plural};
 use super::statistics::median;
@@ -13,13 +13,15 @@ const NEARLY_FULL: f64 = 0.9;
 const EQUALLY_FULL: f64 = 1.02;
 
 /// Everything that a reader should know before believing the answer, a sentence each.
-pub fn cautions(comparison: &Comparison) -> Vec<String> {
+///
+/// `tried` are all trials, those that gave no number among them.
+pub fn cautions(comparison: &Comparison, tried: &[TuningTrial]) -> Vec<String> {
     let mut cautions = Vec::new();
     cautions.extend(missing(comparison));
     cautions.extend(comparison.arms.iter().filter_map(|arm| unpaired(comparison, arm)));
     cautions.extend(unequally_full(comparison));
     cautions.extend(nearly_full(comparison));
-    cautions.extend(tuning(comparison));
+    cautions.extend(tuning(comparison, tried));
     cautions
 }
 
@@ -72,20 +74,20 @@ fn nearly_full(comparison: &Comparison) -> Option<String> {
     })
 }
 
-fn tuning(comparison: &Comparison) -> Vec<String> {
-    if comparison.tuning.is_empty() {
+fn tuning(comparison: &Comparison, tried: &[TuningTrial]) -> Vec<String> {
+    if tried.is_empty() {
         return vec!["Learning rates were not tuned for each arm.".to_string()];
     }
-    comparison.primary_arms().filter_map(|arm| at_edge(comparison, &arm.arm)).collect()
+    comparison.primary_arms().filter_map(|arm| at_edge(tried, arm)).collect()
 }
 
-fn at_edge(comparison: &Comparison, arm: &str) -> Option<String> {
-    let tried = tuning_curve(&comparison.tuning, arm);
-    let best = best_rate(&tried, comparison.measure)?;
-    let (slowest, fastest) = (tried.first()?.0, tried.last()?.0);
-    (best == slowest || best == fastest).then(|| {
-        let best = number::rate(best);
-        format!("The best learning rate of {} lies at the edge of what was tried ({best}).", quoted(arm))
+fn at_edge(tried: &[TuningTrial], arm: &ArmResult) -> Option<String> {
+    let rates = || tried.iter().filter(|trial| trial.arm == arm.arm).map(|trial| trial.rate);
+    let (slowest, fastest) = (rates().reduce(f64::min)?, rates().reduce(f64::max)?);
+    let is_edge = slowest < fastest && (arm.rate == slowest || arm.rate == fastest);
+    is_edge.then(|| {
+        let rate = number::rate(arm.rate);
+        format!("The learning rate of {} lies at the edge of what was tried ({rate}).", quoted(&arm.arm))
     })
 }
 
@@ -99,13 +101,4 @@ pub fn tuning_curve(trials: &[TuningTrial], arm: &str) -> Vec<(f64, f64)> {
         of_arm.iter().filter(|trial| trial.rate == rate).map(|trial| trial.value).collect()
     };
     rates.iter().filter_map(|&rate| Some((rate, median(&values(rate))?))).collect()
-}
-
-/// The rate with the best median.
-fn best_rate(curve: &[(f64, f64)], measure: Measure) -> Option<f64> {
-    let best = match measure {
-        Measure::BitsPerParam | Measure::Answers => curve.iter().max_by(|a, b| a.1.total_cmp(&b.1)),
-        Measure::HeldOutLoss => curve.iter().min_by(|a, b| a.1.total_cmp(&b.1)),
-    };
-    best.map(|&(rate, _)| rate)
 }

@@ -13,7 +13,9 @@ use super::{answer, caution, parts};
 use crate::data::DataConfig;
 use crate::error::Result;
 use crate::measure::{AnswerPoint, AttributeAnswers, Capacity, Extraction, Measurements};
+use crate::plan::Plan;
 use crate::run::Environment;
+use crate::training::config::Length;
 
 /// Published ratios are given with two digits or read from plots: so far from one still agrees with it.
 const PUBLISHED_ROUNDING: f64 = 1.05;
@@ -35,7 +37,7 @@ pub fn compare(evidence: &Evidence) -> Result<Comparison> {
     }));
     let control = |arm: &ArmEvidence| control_of(&measured, &evidence.control, arm);
     let mut arms: Vec<ArmResult> = measured.iter().map(|arm| result(arm, control(arm), measure)).collect();
-    correct_for_many(&mut arms);
+    correct_for_many(&mut arms, &evidence.control);
     let mut walk = evidence.walk.as_ref().map(|walk| walk.result(&measured, measure));
     correct(walk.iter_mut().flat_map(WalkResult::effects_mut));
     let mut comparison = Comparison {
@@ -60,7 +62,7 @@ pub fn compare(evidence: &Evidence) -> Result<Comparison> {
     comparison.answer = answer::answer(&comparison);
     let sooner = comparison.speedups.iter().map(|speedup| speedup.in_words(&comparison.control));
     comparison.answer.extend(sooner.collect::<Vec<_>>());
-    comparison.cautions = caution::cautions(&comparison);
+    comparison.cautions = caution::cautions(&comparison, &evidence.tuning);
     Ok(comparison)
 }
 
@@ -116,6 +118,7 @@ fn result(arm: &ArmEvidence, control: Option<&ArmEvidence>, measure: Measure) ->
     };
     let ratio = ratio.and_then(Result::ok);
     let bits = over_capacity(arm, |capacity| capacity.bits_per_param);
+    let exposures = arm.runs.first().and_then(|run| exposures(&run.record.plan));
     ArmResult {
         arm: arm.name.clone(),
         basis: arm.basis,
@@ -127,9 +130,11 @@ fn result(arm: &ArmEvidence, control: Option<&ArmEvidence>, measure: Measure) ->
         params: first.map(|params| params.total),
         non_embedding_params: first.map(|params| params.non_embedding()),
         active_params: first.map(|params| params.active),
+        exposures,
         verdict: verdict(
             arm.published.as_ref(),
             first.map(|params| params.total),
+            exposures,
             ratio.as_ref(),
             bits.as_ref(),
         ),
@@ -152,6 +157,14 @@ fn result(arm: &ArmEvidence, control: Option<&ArmEvidence>, measure: Measure) ->
         tokens: over_runs(arm, |run| Some(run.record.training.tokens as f64)).map(|tokens| tokens.mean),
         flops: over_runs(arm, |run| Some(run.record.training.flops)).map(|flops| flops.mean),
         measurement_error: measurement_error(arm),
+    }
+}
+
+/// How often each document is seen, if that is what the length says.
+fn exposures(plan: &Plan) -> Option<u64> {
+    match plan.training.length {
+        Length::Exposures(length) => Some(length.count),
+        Length::Steps(_) | Length::Tokens(_) | Length::Flops(_) => None,
     }
 }
 
@@ -239,13 +252,14 @@ fn extraction(arm: &ArmEvidence) -> Vec<ExtractionResult> {
 pub(super) fn verdict(
     published: Option<&Published>,
     params: Option<u64>,
+    exposures: Option<u64>,
     ratio: Option<&Effect>,
     bits: Option<&Estimate>,
 ) -> Option<Verdict> {
     let published = published?;
-    let (claim, estimate, what) = match (published.bits_per_param, published.ratio) {
-        (Some(claim), _) => (claim, bits, "bits per parameter"),
-        (None, Some(claim)) => (claim, ratio.map(|ratio| &ratio.estimate), "ratio"),
+    let (claim, estimate, what, no_effect) = match (published.bits_per_param, published.ratio) {
+        (Some(claim), _) => (claim, bits, "bits per parameter", None),
+        (None, Some(claim)) => (claim, ratio.map(|ratio| &ratio.estimate), "ratio", Some(1.0)),
         (None, None) => return Some(Verdict::NotComparable("no ratio was published".to_string())),
     };
     if let Some(params) = params.filter(|&params| published.min_params.is_none_or(|least| params < least)) {
@@ -254,6 +268,10 @@ pub(super) fn verdict(
             "{here} parameters here, published at {}",
             published.scale
         )));
+    }
+    if params.is_some() && published.exposures.is_some_and(|there| exposures != Some(there)) {
+        let here = exposures.map_or("another length".to_string(), |here| format!("{here} exposures"));
+        return Some(Verdict::NotComparable(format!("{here} here, published at {}", published.scale)));
     }
     let (Some(_), Some(estimate)) = (params, estimate) else {
         let nothing = bits.and_then(|bits| bits.high).is_some_and(|high| high <= 0.0);
@@ -265,17 +283,23 @@ pub(super) fn verdict(
     let Some((low, high)) = estimate.low.zip(estimate.high) else {
         return Some(Verdict::Undecided("too few seeds".to_string()));
     };
-    Some(claim.against(low, high))
+    Some(claim.against(low, high, no_effect))
 }
 
 impl Claim {
-    /// The verdict of an interval on this claim.
-    fn against(self, low: f64, high: f64) -> Verdict {
+    /// The verdict of an interval on this claim; one that holds both the claim and no effect at all decides nothing.
+    fn against(self, low: f64, high: f64, no_effect: Option<f64>) -> Verdict {
+        let near = |a: f64, b: f64| a <= b * PUBLISHED_ROUNDING && b <= a * PUBLISHED_ROUNDING;
+        let holds = |value: f64| low <= value * PUBLISHED_ROUNDING && high >= value / PUBLISHED_ROUNDING;
+        if let (Claim::About(value), Some(none)) = (self, no_effect)
+            && !near(value, none)
+            && holds(value)
+            && (low..=high).contains(&none)
+        {
+            return Verdict::Undecided(format!("the interval holds the published ratio and {none}"));
+        }
         let (agrees, disagrees) = match self {
-            Claim::About(value) => {
-                let near = low <= value * PUBLISHED_ROUNDING && high >= value / PUBLISHED_ROUNDING;
-                (near, !near)
-            }
+            Claim::About(value) => (holds(value), !holds(value)),
             Claim::AtMost(value) => (high <= value, low > value),
             Claim::AtLeast(value) => (low >= value, high < value),
         };
@@ -287,14 +311,42 @@ impl Claim {
     }
 }
 
-/// Corrects the p values of each basis for its number of arms.
-fn correct_for_many(arms: &mut [ArmResult]) {
+/// Corrects the p values of each basis for all arms but the control. An arm that was not run again at a basis stands there
+/// already and counts with its primary p, one that has no ratio with the p of its difference.
+fn correct_for_many(arms: &mut [ArmResult], control: &str) {
+    let at = |arms: &[ArmResult], name: &str, basis| {
+        arms.iter().position(|arm| arm.arm == name && arm.basis == basis)
+    };
+    let mut names: Vec<String> = Vec::new();
+    for arm in arms.iter().filter(|arm| arm.arm != control) {
+        if !names.contains(&arm.arm) {
+            names.push(arm.arm.clone());
+        }
+    }
     for basis in [Basis::Primary, Basis::EqualRate, Basis::EqualRmax] {
-        let family = arms.iter_mut().filter(|arm| arm.basis == basis);
-        let (ratios, differences): (Vec<_>, Vec<_>) =
-            family.map(|arm| (arm.ratio_to_control.as_mut(), arm.difference_to_control.as_mut())).unzip();
-        correct(ratios.into_iter().flatten());
-        correct(differences.into_iter().flatten());
+        let found = names.iter().filter_map(|name| at(arms, name, basis).or(at(arms, name, Basis::Primary)));
+        let found: Vec<usize> = found.collect();
+        for contrast in [Contrast::Ratio, Contrast::Difference] {
+            let p = |&index: &usize| Some((index, p_of(&arms[index], contrast)?));
+            let (family, p): (Vec<usize>, Vec<f64>) = found.iter().filter_map(p).unzip();
+            for (index, corrected) in family.into_iter().zip(holm(&p)) {
+                let arm = &mut arms[index];
+                let effect = match contrast {
+                    Contrast::Ratio => arm.ratio_to_control.as_mut(),
+                    Contrast::Difference => arm.difference_to_control.as_mut(),
+                };
+                let tested = effect.filter(|effect| arm.basis == basis && effect.p.is_some());
+                tested.into_iter().for_each(|effect| effect.p_holm = Some(corrected));
+            }
+        }
+    }
+}
+
+fn p_of(arm: &ArmResult, contrast: Contrast) -> Option<f64> {
+    let difference = arm.difference_to_control.as_ref();
+    match contrast {
+        Contrast::Ratio => arm.ratio_to_control.as_ref().or(difference)?.p,
+        Contrast::Difference => difference?.p,
     }
 }
 
@@ -425,8 +477,9 @@ mod tests {
             bits_per_param: None,
             scale: "≥ 1 M".to_string(),
             min_params: Some(10_000),
+            exposures: None,
         };
-        let says = |params| verdict(Some(&published(0.5)), Some(params), None, bits.as_ref()).unwrap();
+        let says = |params| verdict(Some(&published(0.5)), Some(params), None, None, bits.as_ref()).unwrap();
         assert_eq!(says(20_000), Verdict::Agrees);
         assert!(matches!(says(5_000), Verdict::NotComparable(_)));
     }
@@ -454,12 +507,13 @@ mod tests {
             bits_per_param: None,
             scale: "≥ 1 M".to_string(),
             min_params,
+            exposures: None,
         };
         let ratio =
             Effect::of(Contrast::Ratio, &[(1, 0.5), (2, 0.52), (3, 0.48)], &[(1, 1.0), (2, 1.0), (3, 1.0)])
                 .unwrap();
         let judged = |claim, params| {
-            verdict(Some(&published(claim, Some(1000))), Some(params), Some(&ratio), None).unwrap()
+            verdict(Some(&published(claim, Some(1000))), Some(params), None, Some(&ratio), None).unwrap()
         };
         assert_eq!(judged(Some(Claim::About(0.5)), 1000), Verdict::Agrees);
         assert_eq!(judged(Some(Claim::About(0.8)), 1000), Verdict::Disagrees);
@@ -470,9 +524,87 @@ mod tests {
         assert!(matches!(judged(None, 1000), Verdict::NotComparable(_)));
         let unknown = published(Some(Claim::About(0.5)), None);
         assert!(matches!(
-            verdict(Some(&unknown), Some(1000), Some(&ratio), None),
+            verdict(Some(&unknown), Some(1000), None, Some(&ratio), None),
             Some(Verdict::NotComparable(_))
         ));
+        let of_100 = Published { exposures: Some(100), ..published(Some(Claim::About(0.5)), Some(1000)) };
+        let at = |exposures| verdict(Some(&of_100), Some(1000), exposures, Some(&ratio), None).unwrap();
+        assert_eq!(at(Some(100)), Verdict::Agrees);
+        let says = "not comparable: 300 exposures here, published at ≥ 1 M";
+        assert_eq!(at(Some(300)).to_string(), says);
+        assert!(matches!(at(None), Verdict::NotComparable(_)));
+    }
+
+    #[test]
+    fn an_interval_that_holds_the_published_ratio_and_one_decides_nothing() {
+        let wide = |value: f64| Claim::About(value).against(0.6, 1.2, Some(1.0));
+        assert!(matches!(wide(0.77), Verdict::Undecided(_)));
+        assert_eq!(
+            (wide(1.0), wide(0.96), wide(1.3)),
+            (Verdict::Agrees, Verdict::Agrees, Verdict::Disagrees)
+        );
+        assert_eq!(Claim::About(0.77).against(0.6, 0.9, Some(1.0)), Verdict::Agrees);
+        assert_eq!(Claim::About(2.0).against(0.9, 2.1, None), Verdict::Agrees, "bits have no such value");
+    }
+
+    #[test]
+    fn every_arm_is_in_holms_family_at_every_basis() {
+        let mut evidence = fake::evidence();
+        let again = ArmEvidence { basis: Basis::EqualRate, ..evidence.arms[3].clone() };
+        evidence.arms.push(again);
+        for run in &mut evidence.arms[2].runs {
+            run.record.measurements.capacity.as_mut().unwrap().bits_per_param -= 2.0;
+        }
+        let comparison = compare(&evidence).unwrap();
+        let quarter = arm(&comparison, "quarter", Basis::Primary);
+        assert_eq!(quarter.ratio_to_control, None);
+        let p = |name, basis| arm(&comparison, name, basis).ratio_to_control.clone().unwrap();
+        let three = [
+            p("gated", Basis::Primary).p.unwrap(),
+            quarter.difference_to_control.as_ref().unwrap().p.unwrap(),
+            p("none", Basis::Primary).p.unwrap(),
+        ];
+        let corrected = holm(&three)[2];
+        assert_eq!(p("none", Basis::Primary).p_holm, Some(corrected));
+        assert_eq!(p("none", Basis::EqualRate).p_holm, Some(corrected), "two arms stand there already");
+    }
+
+    #[test]
+    fn a_headline_keeps_apart_what_holms_correction_does_not_leave() {
+        let mut evidence = fake::evidence();
+        // ln ratio −0.4, −0.3, −0.2: p = 0.035, the second of three
+        for (run, bits) in evidence.arms[2].runs.iter_mut().zip([0.8044, 0.8668, 1.0070]) {
+            run.record.measurements.capacity.as_mut().unwrap().bits_per_param = bits;
+        }
+        for (run, bits) in evidence.arms[1].runs.iter_mut().zip([0.9, 1.3, 1.2]) {
+            run.record.measurements.capacity.as_mut().unwrap().bits_per_param = bits;
+        }
+        let comparison = compare(&evidence).unwrap();
+        let ratio = arm(&comparison, "quarter", Basis::Primary).ratio_to_control.clone().unwrap();
+        assert!(ratio.p.unwrap() < 0.05 && ratio.p_holm.unwrap() > 0.05, "{ratio:?}");
+        let says = "“quarter” differs from “gpt2”, but not after Holm's correction";
+        assert!(comparison.answer[0].contains(says), "{}", comparison.answer[0]);
+    }
+
+    #[test]
+    fn a_rate_at_the_edge_of_what_was_tried_is_said_to_be_and_a_failed_trial_was_tried() {
+        let says = |evidence: &Evidence| {
+            let cautions = compare(evidence).unwrap().cautions;
+            cautions.into_iter().filter(|caution| caution.contains("at the edge")).collect::<Vec<_>>()
+        };
+        let mut evidence = fake::evidence();
+        assert!(says(&evidence).is_empty());
+        evidence.arms[3].rate = 2e-3;
+        assert_eq!(
+            says(&evidence),
+            ["The learning rate of “none” lies at the edge of what was tried (2e-3)."]
+        );
+        let last = evidence.tuning.last().unwrap().clone();
+        evidence.tuning.push(TuningTrial { rate: 4e-3, value: f64::NEG_INFINITY, ..last });
+        assert!(says(&evidence).is_empty());
+        evidence.arms[3].rate = 1e-3;
+        evidence.tuning.iter_mut().for_each(|trial| trial.rate = 1e-3);
+        assert!(says(&evidence).is_empty(), "another key was tuned");
     }
 
     #[test]
@@ -490,6 +622,30 @@ mod tests {
         broken.arms[2].runs[0].record.environment.device = "cuda".to_string();
         let error = compare(&broken).unwrap_err();
         assert_eq!((error.kind, error.problems.len()), (Kind::Data, 3));
+    }
+
+    #[test]
+    fn a_control_without_a_finished_run_is_named_with_its_causes() {
+        let mut evidence = fake::evidence();
+        evidence.arms.remove(0);
+        evidence.missing = (1..=3)
+            .map(|seed| MissingRun {
+                arm: "gpt2".to_string(),
+                seed,
+                cause: "step 3: the loss is inf".to_string(),
+            })
+            .collect();
+        assert_eq!(
+            compare(&evidence).unwrap_err().to_string(),
+            "no finished run of the control \"gpt2\" (step 3: the loss is inf), expected at least one, for all arms are \
+             compared with it; mend the cause and `zoo run mlp`"
+        );
+        evidence.arms.clear();
+        let error = compare(&evidence).unwrap_err().to_string();
+        assert!(
+            error.starts_with("no finished run of mlp in profile quick (step 3: the loss is inf)"),
+            "{error}"
+        );
     }
 
     #[test]

@@ -89,6 +89,9 @@ pub struct ArmResult {
     pub non_embedding_params: Option<u64>,
     /// Parameters that work on any one token.
     pub active_params: Option<u64>,
+    /// How often each document was seen, if that is what the length says.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub exposures: Option<u64>,
     /// Bits per parameter, if the data is made of facts.
     pub bits_per_param: Option<Estimate>,
     /// `R_max`: bits per parameter of a model of this size that knows everything.

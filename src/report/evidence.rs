@@ -80,6 +80,9 @@ pub struct Published {
     pub scale: String,
     /// The smallest model of the source, in parameters, if it is known.
     pub min_params: Option<u64>,
+    /// How often each document was seen, if the claim depends on it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub exposures: Option<u64>,
 }
 
 /// A published number: a ratio to the control, or bits per parameter.
@@ -153,9 +156,13 @@ pub struct TuningTrial {
     pub rate: f64,
     /// The seed.
     pub seed: u64,
-    /// What was reached: bits per parameter, or held-out loss where there are no facts.
+    /// What was reached: right answers, bits per parameter, or held-out loss where there are neither; no finite number if
+    /// it diverged.
     pub value: f64,
 }
+
+/// The cause of a run that nobody has started.
+pub(super) const NOT_RUN: &str = "not run yet";
 
 /// A planned run that gave no number.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -196,19 +203,33 @@ impl Evidence {
 
     fn check_runs(&self) -> Option<Problem> {
         self.runs().next().is_none().then(|| {
-            Problem::new(format!("no finished run of {} in profile {}", self.name, self.profile))
+            let causes = self.causes(|run| run.cause != NOT_RUN);
+            Problem::new(format!("no finished run of {} in profile {}{causes}", self.name, self.profile))
                 .expected("at least one")
                 .remedy(format!("run `{}` first", self.command))
         })
     }
 
     fn check_control(&self) -> Option<Problem> {
+        self.runs().next()?;
         let known = self.arms.iter().any(|arm| arm.name == self.control && arm.basis == Basis::Primary);
         let names: Vec<&str> = self.arms.iter().map(|arm| arm.name.as_str()).collect();
-        (!known).then(|| {
-            Problem::new(format!("the control \"{}\" is not among the arms", self.control))
-                .expected(format!("one of {}", names.join(", ")))
+        let causes = self.causes(|run| run.arm == self.control);
+        (!known).then(|| match causes.is_empty() {
+            true => Problem::new(format!("the control \"{}\" is not among the arms", self.control))
+                .expected(format!("one of {}", names.join(", "))),
+            false => Problem::new(format!("no finished run of the control \"{}\"{causes}", self.control))
+                .expected("at least one, for all arms are compared with it")
+                .remedy(format!("mend the cause and `{}`", self.command)),
         })
+    }
+
+    /// Why some of the missing runs are, each cause once; empty if none of these is missing.
+    fn causes(&self, of: impl Fn(&MissingRun) -> bool) -> String {
+        let some = self.missing.iter().filter(|run| of(run));
+        let causes: BTreeSet<&str> = some.map(|run| run.cause.as_str()).collect();
+        let causes: Vec<&str> = causes.into_iter().collect();
+        if causes.is_empty() { String::new() } else { format!(" ({})", causes.join("; ")) }
     }
 
     fn check_seeds(&self) -> Option<Problem> {

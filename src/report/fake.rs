@@ -30,6 +30,7 @@ pub fn evidence() -> Evidence {
             bits_per_param: None,
             scale,
             min_params: Some(1_000_000),
+            exposures: None,
         })
     };
     let fewer = published("more than 1.5× fewer", Some(Claim::AtMost(1.0 / 1.5)));

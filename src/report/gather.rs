@@ -5,8 +5,9 @@ use std::collections::HashMap;
 use std::rc::Rc;
 
 use super::evidence::{
-    ArmEvidence, Basis, Claim, CurvePoint, Evidence, MissingRun, Published, RunEvidence, TuningTrial,
+    ArmEvidence, Basis, Claim, CurvePoint, Evidence, MissingRun, NOT_RUN, Published, RunEvidence, TuningTrial,
 };
+use super::number;
 use super::walk::{Step, Walk};
 use crate::error::{Error, Result};
 use crate::plan::ablation::{self, CONTROL};
@@ -26,7 +27,9 @@ struct Ledger {
 /// What is known of a run.
 enum Found {
     Finished(Run, Box<RunRecord>),
-    GivenUp(String),
+    Diverged(String),
+    /// It did not get to its end, and the next `zoo run` tries it again.
+    Failed(String),
     Open,
 }
 
@@ -51,17 +54,18 @@ impl Ledger {
         let Some(run) = self.index.get(&fingerprint.to_string()) else { return Ok(Found::Open) };
         Ok(match run.state()? {
             State::Finished => Found::Finished(run.clone(), Box::new(run.record()?)),
-            State::Diverged { cause } | State::Failed { cause } => Found::GivenUp(cause),
+            State::Diverged { cause } => Found::Diverged(cause),
+            State::Failed { cause } => Found::Failed(cause),
             State::Waiting | State::Running | State::Stopped => Found::Open,
         })
     }
 
-    /// The measure by which rates are chosen, higher is better: minus infinity for a run that was given up.
+    /// The measure by which rates are chosen, higher is better: minus infinity for a run that diverged.
     fn measure(&self, fingerprint: &Fingerprint) -> Option<f64> {
         match &*self.find(fingerprint) {
             Found::Finished(_, record) => Some(measure_of(record)),
-            Found::GivenUp(_) => Some(f64::NEG_INFINITY),
-            Found::Open => None,
+            Found::Diverged(_) => Some(f64::NEG_INFINITY),
+            Found::Failed(_) | Found::Open => None,
         }
     }
 }
@@ -94,25 +98,39 @@ pub fn gather(
     };
     for planned in decided.iter().filter(|planned| planned.size == size) {
         let (arm, seed) = (planned.arm.clone(), planned.seed);
+        let rate = planned.plan.training.peak_lr;
         match (&*ledger.find(&planned.fingerprint), planned.role) {
             (Found::Finished(_, record), Role::Tune) => {
-                let (rate, value) = (planned.plan.training.peak_lr, measure_of(record));
-                evidence.tuning.push(TuningTrial { arm, rate, seed, value });
+                evidence.tuning.push(TuningTrial { arm, rate, seed, value: tried(record) });
+            }
+            (Found::Diverged(_), Role::Tune) => {
+                evidence.tuning.push(TuningTrial { arm, rate, seed, value: f64::NEG_INFINITY });
+            }
+            (Found::Failed(cause), Role::Tune) => {
+                let cause = format!("tuning at rate {}: {cause}", number::rate(rate));
+                evidence.missing.push(MissingRun { arm, seed, cause });
             }
             (Found::Finished(run, record), Role::Report) => {
                 let seen = RunEvidence { seed, record: (**record).clone(), curve: curve(run)? };
                 evidence.arm(ablation, planned).runs.push(seen);
             }
-            (Found::GivenUp(cause), Role::Report) => {
+            (Found::Diverged(cause) | Found::Failed(cause), Role::Report) => {
                 evidence.missing.push(MissingRun { arm, seed, cause: cause.clone() });
             }
             (Found::Open, Role::Report) => {
-                evidence.missing.push(MissingRun { arm, seed, cause: "not run yet".to_string() });
+                evidence.missing.push(MissingRun { arm, seed, cause: NOT_RUN.to_string() });
             }
-            (Found::GivenUp(_) | Found::Open, Role::Tune) | (_, Role::Stage) => {}
+            (Found::Open, Role::Tune) | (_, Role::Stage) => {}
         }
     }
     ledger.damage.into_inner().map_or(Ok(evidence), Err)
+}
+
+/// What a trial reached, as it is shown: a loss, where there is nothing else, is not turned round.
+fn tried(record: &RunRecord) -> f64 {
+    let measured = &record.measurements;
+    let is_loss = measured.capacity.is_none() && measured.right_answers().is_none();
+    if is_loss { -measure_of(record) } else { measure_of(record) }
 }
 
 impl Evidence {
@@ -185,6 +203,7 @@ pub(super) fn published(published: &ablation::Published) -> Published {
         bits_per_param: published.bits_per_param.as_ref().map(claim),
         scale: published.scale.clone(),
         min_params: published.min_params,
+        exposures: published.exposures,
     }
 }
 
@@ -232,4 +251,17 @@ fn notes(ablation: &Ablation, size: &str) -> Vec<String> {
         ));
     }
     notes
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::fake;
+    use super::*;
+
+    #[test]
+    fn a_trial_is_shown_by_its_loss_where_there_are_no_facts_and_not_by_minus_it() {
+        let of = |evidence: Evidence| evidence.arms[0].runs[0].record.clone();
+        assert_eq!(tried(&of(fake::evidence())), 1.2);
+        assert!((tried(&of(fake::evidence_of_text())) - 2.8).abs() < 1e-9);
+    }
 }

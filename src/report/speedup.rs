@@ -3,7 +3,8 @@
 //!
 //! Du et al. 2024 (arXiv 2405.15319), section 3.2. Two kinds of curve, never mixed: training loss along runs at a constant
 //! rate (raw, as published), and held-out losses at the annealed ends of at least four budgets. What a small model cost
-//! before growth is in its child's counts. A loss that one side does not reach bounds the answer from one side.
+//! before growth is in its child's counts. Each side counts where it first gets down to the loss; one that does not, or is
+//! there before its first point, bounds the answer from one side. Means and intervals over seeds are made on logarithms.
 
 use std::collections::BTreeMap;
 
@@ -12,7 +13,8 @@ use serde::{Deserialize, Serialize};
 use super::evidence::{ArmEvidence, Basis, Evidence, RunEvidence};
 use super::number;
 use super::statistics::Estimate;
-use crate::laws::curves::{Axis, Curve, Descent, MIN_POINTS, Passage, Smoothing, Stage};
+use crate::laws::curves::{Axis, Curve, Descent, MIN_POINTS, Smoothing, Stage};
+use crate::laws::speedup::{Speedup, speedup};
 use crate::plan::Plan;
 use crate::training::{ScheduleConfig, TrainingConfig};
 
@@ -40,14 +42,23 @@ pub enum Sooner {
     Measured(Estimate),
     /// Some seeds did not.
     Censored {
-        /// At most this, by the seed that bounds it best.
+        /// At most this, with its last point for each seed that did not.
         at_most: f64,
         /// Seeds that reached the loss.
         reached: usize,
         /// Seeds in all.
         seeds: usize,
     },
-    /// The runs do not cover any common loss.
+    /// Some seeds were there before their first point, and the others reached the loss.
+    Early {
+        /// At least this, with its first point for each seed that was.
+        at_least: f64,
+        /// Seeds that were.
+        early: usize,
+        /// Seeds in all.
+        seeds: usize,
+    },
+    /// No seed in common with the control, or bounds from both sides.
     Unknown,
 }
 
@@ -164,30 +175,37 @@ fn sooner(control: &Family, family: &Family, cost: impl Fn(&Point) -> f64) -> So
         let points = points.iter().map(|point| (cost(point), point.loss));
         Curve::new("a run", Axis::Flops, control.stage, points.collect::<Vec<_>>()).ok()
     };
-    let (mut reached, mut bounds, mut seeds) = (Vec::new(), Vec::new(), 0);
-    for (seed, points) in &control.seeds {
-        let Some(other) = family.seeds.get(seed) else { continue };
-        let (Some(slow), Some(fast)) = (curve(points), curve(other)) else { continue };
-        seeds += 1;
-        let (end, loss) = last(&slow, smoothing);
-        match Descent::new(&fast, smoothing).passage(loss) {
-            Passage::At(fast) | Passage::Before(fast) => reached.push(end / fast - 1.0),
-            Passage::After(fast) => bounds.push(end / fast - 1.0),
-        }
-    }
-    match (Estimate::of(&reached), bounds.iter().copied().reduce(f64::min)) {
-        (Some(estimate), None) => Sooner::Measured(estimate),
-        (_, Some(at_most)) => Sooner::Censored { at_most, reached: reached.len(), seeds },
-        (None, None) => Sooner::Unknown,
-    }
-}
-
-/// Where a run ends, and at which loss.
-fn last(curve: &Curve, smoothing: Smoothing) -> (f64, f64) {
-    curve.smoothed(smoothing, 2)[1]
+    let of_seed = |(seed, points): (&u64, &Vec<Point>)| {
+        let (slow, fast) = (curve(points)?, curve(family.seeds.get(seed)?)?);
+        let loss = Descent::new(&slow, smoothing).last_loss();
+        speedup(&slow, &fast, loss, smoothing).ok()
+    };
+    Sooner::of(&control.seeds.iter().filter_map(of_seed).collect::<Vec<_>>())
 }
 
 impl Sooner {
+    /// Over seeds.
+    fn of(found: &[Speedup]) -> Sooner {
+        let log = |seed: &Speedup| match *seed {
+            Speedup::Measured(sooner) | Speedup::AtLeast(sooner) | Speedup::AtMost(sooner) => {
+                Some(sooner.ln_1p())
+            }
+            Speedup::Unknown => None,
+        };
+        let Some(logs) = found.iter().map(log).collect::<Option<Vec<f64>>>() else { return Sooner::Unknown };
+        let Some(estimate) = Estimate::through(&logs, f64::exp_m1) else { return Sooner::Unknown };
+        let count = |kind: fn(&Speedup) -> bool| found.iter().filter(|seed| kind(seed)).count();
+        let early = count(|seed| matches!(seed, Speedup::AtLeast(_)));
+        let late = count(|seed| matches!(seed, Speedup::AtMost(_)));
+        let (mean, seeds) = (estimate.mean, found.len());
+        match (early, late) {
+            (0, 0) => Sooner::Measured(estimate),
+            (0, _) => Sooner::Censored { at_most: mean, reached: seeds - late, seeds },
+            (_, 0) => Sooner::Early { at_least: mean, early, seeds },
+            (_, _) => Sooner::Unknown,
+        }
+    }
+
     /// `31 % (24 to 38, 3 seeds)`, or what bounds it.
     pub fn in_words(&self) -> String {
         let percent = |value: f64| number::fixed(100.0 * value, 1);
@@ -202,7 +220,13 @@ impl Sooner {
             Sooner::Censored { at_most, reached, seeds } => {
                 format!("at most {} % ({reached} of {seeds} seeds get there)", percent(*at_most))
             }
-            Sooner::Unknown => "unknown: no seed in common with the control".to_string(),
+            Sooner::Early { at_least, early, seeds } => {
+                let at_least = percent(*at_least);
+                format!("at least {at_least} % ({early} of {seeds} seeds are there before their first point)")
+            }
+            Sooner::Unknown => {
+                "unknown: no seed in common with the control, or bounds from both sides".to_string()
+            }
         }
     }
 }
@@ -276,6 +300,49 @@ mod tests {
         let Sooner::Censored { at_most, reached, seeds } = found[1].seconds else { panic!("{:?}", found[1]) };
         assert!(at_most.abs() < 1e-6 && (reached, seeds) == (0, 3), "{at_most}");
         assert!(found[1].flops.in_words().starts_with("at most"), "{}", found[1].flops.in_words());
+    }
+
+    #[test]
+    fn a_control_that_was_at_its_last_loss_before_counts_from_there() {
+        let mut evidence = evidence();
+        for run in &mut evidence.arms[0].runs {
+            // Down until 3e16 FLOPs, then up again, to the loss of 0.9e16.
+            for point in run.curve.iter_mut().filter(|point| point.flops > 3e16) {
+                point.loss = 20.0 * (9e32 / point.flops).powf(-0.05);
+            }
+        }
+        let Sooner::Measured(estimate) = &speedups(&evidence)[0].flops else { panic!("measured") };
+        assert!((estimate.mean - 0.5).abs() < 0.02, "{estimate:?}");
+    }
+
+    #[test]
+    fn seeds_are_averaged_on_logarithms_and_bounds_keep_their_side() {
+        let Sooner::Measured(estimate) =
+            Sooner::of(&[Speedup::Measured(0.0), Speedup::Measured(1.0), Speedup::Measured(15.0)])
+        else {
+            panic!("measured")
+        };
+        assert!((estimate.mean - (32.0_f64.cbrt() - 1.0)).abs() < 1e-9, "{estimate:?}");
+        assert!(estimate.low.unwrap() > -1.0, "{estimate:?}");
+        let late = Sooner::of(&[Speedup::Measured(1.0), Speedup::AtMost(0.0), Speedup::AtMost(3.0)]);
+        let Sooner::Censored { at_most, reached: 1, seeds: 3 } = late else { panic!("{late:?}") };
+        assert!((at_most - 1.0).abs() < 1e-9, "{at_most}");
+        let early = Sooner::of(&[Speedup::Measured(1.0), Speedup::AtLeast(1.0), Speedup::AtLeast(1.0)]);
+        let Sooner::Early { at_least, early: 2, seeds: 3 } = early else { panic!("{early:?}") };
+        assert!((at_least - 1.0).abs() < 1e-9, "{at_least}");
+        assert_eq!(Sooner::of(&[Speedup::AtMost(1.0), Speedup::AtLeast(0.0)]), Sooner::Unknown);
+        assert_eq!(Sooner::of(&[Speedup::Measured(1.0), Speedup::Unknown]), Sooner::Unknown);
+        assert_eq!(Sooner::of(&[]), Sooner::Unknown);
+    }
+
+    #[test]
+    fn an_arm_that_is_there_at_its_first_point_bounds_the_answer_from_below() {
+        let mut evidence = evidence();
+        evidence.arms[1].runs.iter_mut().for_each(|run| run.curve = curve(200.0, 1e17));
+        let Sooner::Early { at_least, early: 3, seeds: 3 } = speedups(&evidence)[0].flops else {
+            panic!("{:?}", speedups(&evidence)[0])
+        };
+        assert!((at_least / 99.0 - 1.0).abs() < 1e-6, "{at_least}");
     }
 
     #[test]

@@ -89,6 +89,11 @@ impl Estimate {
         Some(Spread::of(values)?.estimate(|value| value))
     }
 
+    /// The interval over `values` brought to another scale by `back`, for instance from logarithms; none of an empty slice.
+    pub fn through(values: &[f64], back: impl Fn(f64) -> f64) -> Option<Estimate> {
+        Some(Spread::of(values)?.estimate(back))
+    }
+
     /// Whether the interval leaves out `value`; unknown without an interval.
     pub fn excludes(&self, value: f64) -> Option<bool> {
         Some(!(self.low?..=self.high?).contains(&value))

@@ -21,7 +21,7 @@ use super::subject::FitArgs;
 pub struct ScalingCommand {
     #[command(flatten)]
     fit: FitArgs,
-    /// Split this many FLOPs (6ND) [default: ten times the largest measured]
+    /// Split this many FLOPs, exact ones or 6ND as the approach counts [default: ten times the largest measured]
     #[arg(long, value_name = "FLOPS")]
     budget: Option<f64>,
     /// Fit to smaller budgets only, and predict those from this many FLOPs (6ND) on
@@ -60,7 +60,8 @@ impl ScalingCommand {
 }
 
 fn text(found: &Scaling) -> String {
-    let mut text = format!("{}; a budget of {:.2e} FLOPs (6ND)\n\n", found.note, found.budget);
+    let mut text =
+        format!("{}; a budget of {:.2e} FLOPs, counted as each approach does\n\n", found.note, found.budget);
     let rows = found.approaches.iter().map(row);
     text.push_str(&output::table(["approach", "a of N ~ C^a", "parameters", "tokens", "error"], 1, rows));
     for approach in found.approaches.iter().filter(|approach| !approach.constants.is_empty()) {

@@ -201,6 +201,7 @@ fn published() -> Json {
         ("bits_per_param?", claim()),
         ("scale", text()),
         ("min_params", or_null(count())),
+        ("exposures?", count()),
     ])
 }
 
@@ -237,6 +238,7 @@ fn arm() -> Json {
         ("params", or_null(count())),
         ("non_embedding_params", or_null(count())),
         ("active_params", or_null(count())),
+        ("exposures?", count()),
         ("bits_per_param", or_null(estimate())),
         ("max_bits_per_param", or_null(number())),
         ("held_out_loss", or_null(estimate())),
@@ -491,7 +493,7 @@ fn race() -> Json {
             ("envelope", list(owner)),
         ],
     );
-    let outcome = word(&["again", "overtaken", "never", "apart"]);
+    let outcome = word(&["again", "overtaken", "behind", "never", "apart"]);
     let answer = also(object(&place), &[("schedule", text()), ("outcome", outcome), ("text", text())]);
     let drawn = object(&[
         ("name", text()),

@@ -50,8 +50,8 @@ pub struct Crossing {
     pub at: Interval,
     /// Who has the lower loss from there on.
     pub ahead: Side,
-    /// Share of the bootstrap's replicates in which the same curve overtakes somewhere (the interval is open
-    /// where too many do not); none for interpolated curves.
+    /// Share of the bootstrap's replicates in which the same curve overtakes between the crossings before and
+    /// after this one (the interval is open where too many do not); none for interpolated curves.
     pub support: Option<f64>,
 }
 
@@ -120,18 +120,19 @@ pub fn crossings(first: &Curve, second: &Curve, config: &CrossingConfig) -> Resu
             config.bootstrap.run(|draws| look(&a.redraw(draws), &b.redraw(draws)).changes)
         }
     };
-    let crossing = |&change: &Change| match config.smoothing {
+    let crossing = |index: usize| match config.smoothing {
         Smoothing::Interpolate => {
-            Crossing { at: bracket(first, second, change.at), ahead: change.ahead, support: None }
+            let Change { at, ahead } = found.changes[index];
+            Crossing { at: bracket(first, second, at), ahead, support: None }
         }
-        Smoothing::Kernel(_) => with_interval(change, &redrawn, &config.bootstrap),
+        Smoothing::Kernel(_) => with_interval(&found.changes, index, &redrawn, &config.bootstrap),
     };
     Ok(Crossings {
         names: (first.name.clone(), second.name.clone()),
         axis: first.axis,
         stage: first.stage,
         overlap,
-        crossings: found.changes.iter().map(crossing).collect(),
+        crossings: (0..found.changes.len()).map(crossing).collect(),
         touches: found.touches,
         leads: found.leads,
         config: *config,
@@ -167,10 +168,20 @@ fn bracket(first: &Curve, second: &Curve, at: f64) -> Interval {
     Interval { estimate: at, low, high }
 }
 
-fn with_interval(change: Change, redrawn: &[Vec<Change>], bootstrap: &Bootstrap) -> Crossing {
+/// One of `changes` with its place in the replicates: what these have beyond its neighbours is another crossing.
+fn with_interval(
+    changes: &[Change],
+    index: usize,
+    redrawn: &[Vec<Change>],
+    bootstrap: &Bootstrap,
+) -> Crossing {
+    let change = changes[index];
+    let low = index.checked_sub(1).map_or(0.0, |before| changes[before].at);
+    let high = changes.get(index + 1).map_or(f64::INFINITY, |after| after.at);
     let distance = |other: &&Change| (other.at / change.at).ln().abs();
-    let nearest = |changes: &Vec<Change>| {
-        let alike = changes.iter().filter(|other| other.ahead == change.ahead);
+    let nearest = |replicate: &Vec<Change>| {
+        let own = |other: &&Change| other.ahead == change.ahead && low < other.at && other.at < high;
+        let alike = replicate.iter().filter(own);
         alike.min_by(|a, b| distance(a).total_cmp(&distance(b))).map_or(f64::NAN, |other| other.at)
     };
     let places: Vec<f64> = redrawn.iter().map(nearest).collect();
@@ -251,6 +262,18 @@ mod tests {
         let held = held.count();
         // 95 % of 60 is 57; fewer than 48 has a chance below one in a thousand.
         assert!(held >= 48, "{held} of 60");
+    }
+
+    #[test]
+    fn a_crossing_has_no_support_from_another_of_the_same_direction() {
+        let change = |at, ahead| Change { at, ahead };
+        let changes = [change(10.0, Side::Second), change(20.0, Side::First), change(30.0, Side::Second)];
+        let redrawn = vec![vec![change(11.0, Side::Second)]; 50];
+        let bootstrap = Bootstrap { replicates: 50, ..Bootstrap::default() };
+        let of = |index| with_interval(&changes, index, &redrawn, &bootstrap);
+        assert_eq!((of(0).support, of(0).at.low, of(0).at.high), (Some(1.0), 11.0, 11.0));
+        assert_eq!((of(1).support, of(2).support), (Some(0.0), Some(0.0)));
+        assert!(!of(2).at.is_bounded(), "{}", of(2).at);
     }
 
     #[test]

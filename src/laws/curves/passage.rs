@@ -3,7 +3,6 @@
 use super::crossing::places;
 use super::smooth::Smoothed;
 use super::{Curve, Smoothing};
-use crate::laws::bootstrap::Draws;
 
 /// When a run first gets down to a loss, in the unit of its axis.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -37,9 +36,9 @@ impl Descent {
         first_at_most(&self.places, &self.smoothed.loss, loss)
     }
 
-    /// The same with the noise drawn anew.
-    pub(in crate::laws) fn redrawn(&self, loss: f64, draws: &mut Draws) -> Passage {
-        first_at_most(&self.places, &self.smoothed.redraw(draws), loss)
+    /// The loss at its last point, in nats.
+    pub fn last_loss(&self) -> f64 {
+        self.smoothed.loss[self.smoothed.loss.len() - 1]
     }
 }
 

@@ -17,22 +17,8 @@ pub struct Profile {
     pub points: Vec<Point>,
 }
 
-/// Budgets within this factor of their neighbour are one.
-const SAME_BUDGET: f64 = 1.1;
-
 /// A parabola through three sizes leaves nothing over that an interval could be made of.
 const MIN_SIZES: usize = 4;
-
-/// Groups points of like budget, smallest first; budgets with fewer than four sizes are left out.
-pub fn profiles(points: &[Point]) -> Vec<Profile> {
-    let mut sorted = points.to_vec();
-    sorted.sort_by(|a, b| a.flops().total_cmp(&b.flops()));
-    let groups = sorted.chunk_by(|a, b| b.flops() < a.flops() * SAME_BUDGET);
-    let mean =
-        |group: &[Point]| (group.iter().map(|p| p.flops().ln()).sum::<f64>() / group.len() as f64).exp();
-    let profile = |group: &[Point]| Profile { flops: mean(group), points: group.to_vec() };
-    groups.map(profile).filter(|profile| Parabola::of(profile).is_some()).collect()
-}
 
 /// The frontier through the lowest points of iso-FLOP parabolas.
 ///
@@ -145,25 +131,24 @@ mod tests {
     use crate::laws::scaling::BESIROGLU;
 
     /// Seven sizes around the best one at each of five budgets.
-    fn sweep(noise: f64, shift: f64) -> Vec<Point> {
+    fn sweep(noise: f64, shift: f64) -> Vec<Profile> {
         let mut draws = Draws::for_test(2);
-        let budgets = [1e18, 1e19, 1e20, 1e21, 1e22];
-        let sizes = |flops| (-3..=3).map(move |k| (flops, 1.4_f64.powi(k)));
-        budgets
-            .into_iter()
-            .flat_map(sizes)
-            .map(|(flops, factor)| {
-                let params = BESIROGLU.optimum(flops).params * factor * shift;
-                let tokens = flops / 6.0 / params;
-                let loss = BESIROGLU.loss(params, tokens) + noise * draws.normal();
-                Point { params, tokens, loss, decay: 0.0 }
-            })
-            .collect()
+        let mut point = |flops: f64, factor: f64| {
+            let params = BESIROGLU.optimum(flops).params * factor * shift;
+            let tokens = flops / 6.0 / params;
+            let loss = BESIROGLU.loss(params, tokens) + noise * draws.normal();
+            Point { params, tokens, loss, decay: 0.0 }
+        };
+        let mut profile = |flops: f64| {
+            let points = (-3..=3).map(|k| point(flops, 1.4_f64.powi(k))).collect();
+            Profile { flops, points }
+        };
+        [1e18, 1e19, 1e20, 1e21, 1e22].map(&mut profile).into()
     }
 
     #[test]
     fn the_lowest_points_have_the_exponent_of_the_law_within_their_interval() {
-        let found = frontier_of_profiles(&profiles(&sweep(1e-3, 1.0)), &Bootstrap::default()).unwrap();
+        let found = frontier_of_profiles(&sweep(1e-3, 1.0), &Bootstrap::default()).unwrap();
         assert_eq!(found.law.optima.len(), 5);
         let exponent = found.interval(|frontier| frontier.exponent);
         assert!(exponent.contains(BESIROGLU.size_exponent()), "{exponent}");
@@ -174,15 +159,16 @@ mod tests {
 
     #[test]
     fn a_sweep_that_misses_the_best_size_is_refused_with_its_budget() {
-        let error = frontier_of_profiles(&profiles(&sweep(0.0, 6.0)), &Bootstrap::default()).unwrap_err();
+        let error = frontier_of_profiles(&sweep(0.0, 6.0), &Bootstrap::default()).unwrap_err();
         assert_eq!(error.problems.len(), 5);
         assert!(error.to_string().contains("train smaller or larger models at that budget"), "{error}");
     }
 
     #[test]
-    fn budgets_with_three_sizes_have_no_interval_and_are_left_out() {
-        let points = sweep(0.0, 1.0);
-        assert_eq!(profiles(&points[..10]).len(), 1);
-        assert!(frontier_of_profiles(&profiles(&points[..10]), &Bootstrap::default()).is_err());
+    fn one_budget_and_budgets_with_three_sizes_are_refused() {
+        let mut profiles = sweep(0.0, 1.0);
+        assert!(frontier_of_profiles(&profiles[..1], &Bootstrap::default()).is_err());
+        profiles.iter_mut().for_each(|profile| profile.points.truncate(3));
+        assert!(frontier_of_profiles(&profiles, &Bootstrap::default()).is_err());
     }
 }

@@ -16,7 +16,7 @@ use serde::{Deserialize, Serialize};
 
 pub use doubt::Doubt;
 pub use envelope::frontier_of_envelope;
-pub use isoflop::{Profile, frontier_of_profiles, profiles};
+pub use isoflop::{Profile, frontier_of_profiles};
 pub use parametric::{
     Annealing, FitConfig, HeldOut, Method, ParametricFit, Prediction, fit, predict_held_out,
 };

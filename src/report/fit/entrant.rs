@@ -87,9 +87,11 @@ impl Entrant {
         let tokens = |run: &Measured, point: &CurvePoint| run.place(point, Axis::Tokens, pace);
         let ends = groups.iter().filter(|seeds| mean_end(seeds, tokens).is_some()).count();
         if (1..MIN_POINTS).contains(&ends) {
+            let ends =
+                if ends == 1 { "one annealed end".to_string() } else { format!("{ends} annealed ends") };
             entrant
                 .notes
-                .push(format!("{name} has {ends} annealed ends, too few for a curve of {MIN_POINTS}."));
+                .push(format!("{name} has {ends} under {schedule}, too few for a curve of {MIN_POINTS}."));
         }
         entrant
     }
@@ -230,6 +232,18 @@ mod tests {
         assert_eq!(at(&runs), at(&slowed));
         let last = runs[0].curve.last().unwrap().tokens as f64;
         assert!((at(&runs).last().unwrap() * 3600.0 / (1e-3 * last) - 1.0).abs() < 1e-9);
+    }
+
+    #[test]
+    fn too_few_annealed_ends_are_noted_with_their_schedule() {
+        let run = &fake::evidence().arms[0].runs[0];
+        let mut record = run.record.clone();
+        record.plan.training.peak_lr = run.curve[0].lr;
+        let mut curve = run.curve.clone();
+        curve.last_mut().unwrap().lr = 0.0;
+        let run = Measured { label: "gpt2".to_string(), record, curve };
+        let entrant = Entrant::of_runs("gpt2", "wsd-linear", &[&run]);
+        assert_eq!(entrant.notes, ["gpt2 has one annealed end under wsd-linear, too few for a curve of 4."]);
     }
 
     #[test]

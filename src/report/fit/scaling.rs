@@ -70,7 +70,7 @@ pub struct Scaling {
 /// What one approach found.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Approach {
-    /// Its name.
+    /// Its name, and how it counts FLOPs: exactly, or as `6 N D`.
     pub name: String,
     /// Why it gives no answer; the rest is empty then.
     pub refused: Option<String>,
@@ -78,7 +78,7 @@ pub struct Approach {
     pub exponent: Option<Interval>,
     /// The best number of parameters for the budget.
     pub params: Option<Interval>,
-    /// The best number of tokens for the budget.
+    /// The best number of tokens for the budget; none where FLOPs are exact ones, which do not give tokens.
     pub tokens: Option<Interval>,
     /// The constants, by name.
     pub constants: Vec<(String, Interval)>,
@@ -252,9 +252,10 @@ pub fn scaling(data: &ScalingData, config: &ScalingConfig) -> Result<Scaling> {
     }
     let points: Vec<Point> = data.points.iter().map(|m| m.point).collect();
     let profiles = profiles(&data.points);
+    let counted = Counted::of(&data.points);
     let mut approaches = vec![
-        of_frontier("1: envelope", budget, envelope(&data.runs, &config.bootstrap)),
-        of_frontier("2: iso-FLOP", budget, frontier_of_profiles(&profiles, &config.bootstrap)),
+        of_frontier("1: envelope", counted, budget, envelope(&data.runs, &config.bootstrap)),
+        of_frontier("2: iso-FLOP", counted, budget, frontier_of_profiles(&profiles, &config.bootstrap)),
     ];
     let (mut doubts, mut annealing, mut causes) = (Vec::new(), None, Vec::new());
     for (name, method) in [("3: Huber", Method::Huber(1e-3)), ("3: projection", Method::VariableProjection)] {
@@ -268,13 +269,13 @@ pub fn scaling(data: &ScalingData, config: &ScalingConfig) -> Result<Scaling> {
             }
         }
         causes.extend(fitted.as_ref().err().cloned());
-        approaches.push(of_fit(name, budget, fitted));
+        approaches.push(of_fit(&Counted::SixNd.label(name), budget, fitted));
     }
     if approaches.iter().all(|approach| approach.refused.is_some()) {
         return Err(causes.into_iter().next().unwrap_or_else(|| Error::data(Problem::new("no points"))));
     }
-    approaches.push(published("Hoffmann 2022", budget, &HOFFMANN));
-    approaches.push(published("Besiroglu 2024", budget, &BESIROGLU));
+    approaches.push(published(&Counted::SixNd.label("Hoffmann 2022"), budget, &HOFFMANN));
+    approaches.push(published(&Counted::SixNd.label("Besiroglu 2024"), budget, &BESIROGLU));
     let held_out = match config.held_out {
         None => None,
         Some(flops) => {
@@ -289,11 +290,33 @@ pub fn scaling(data: &ScalingData, config: &ScalingConfig) -> Result<Scaling> {
     Ok(Scaling { note: data.note.clone(), budget, approaches, doubts, held_out, annealing, profiles })
 }
 
+/// How the FLOPs of points are counted.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Counted {
+    Exactly,
+    SixNd,
+}
+
+impl Counted {
+    /// `6 N D` only where all points are.
+    fn of(points: &[Measurement]) -> Self {
+        let is_six_nd = |m: &Measurement| (m.flops / m.point.flops() - 1.0).abs() < 1e-6;
+        if points.iter().all(is_six_nd) { Counted::SixNd } else { Counted::Exactly }
+    }
+
+    fn label(self, name: &str) -> String {
+        match self {
+            Counted::Exactly => format!("{name} (exact FLOPs)"),
+            Counted::SixNd => format!("{name} (6ND)"),
+        }
+    }
+}
+
 /// Approach 1, if there are curves enough.
 fn envelope(runs: &[(f64, Curve)], bootstrap: &Bootstrap) -> Result<Fitted<Frontier>> {
-    if runs.len() < 3 {
-        let problem = Problem::new(format!("curves of {} sizes", runs.len()));
-        return Err(Error::data(problem.expected(format!("at least 3, of {MIN_POINTS} points and more"))));
+    if runs.is_empty() {
+        let problem = Problem::new("no curve of any size");
+        return Err(Error::data(problem.expected(format!("curves of {MIN_POINTS} points and more"))));
     }
     frontier_of_envelope(runs, Smoothing::default(), bootstrap)
 }
@@ -317,13 +340,15 @@ impl Approach {
     }
 }
 
-fn of_frontier(name: &str, budget: f64, found: Result<Fitted<Frontier>>) -> Approach {
+fn of_frontier(name: &str, counted: Counted, budget: f64, found: Result<Fitted<Frontier>>) -> Approach {
+    let name = &counted.label(name);
+    let tokens = |frontier: &Frontier| frontier.optimum(budget).tokens;
     match found {
         Err(error) => Approach::refused(name, &error),
         Ok(found) => Approach {
             exponent: Some(found.interval(|frontier| frontier.exponent)),
             params: Some(found.interval(|frontier| frontier.optimum(budget).params)),
-            tokens: Some(found.interval(|frontier| frontier.optimum(budget).tokens)),
+            tokens: (counted == Counted::SixNd).then(|| found.interval(tokens)),
             ..Approach::empty(name)
         },
     }
@@ -425,6 +450,8 @@ mod tests {
             let params = approach.params.unwrap();
             assert!((params.estimate / truth - 1.0).abs() < 0.2, "{approach:?}");
         }
+        let iso_flop = &found.approaches[1];
+        assert!(iso_flop.name == "2: iso-FLOP (6ND)" && iso_flop.tokens.is_some(), "{iso_flop:?}");
         let alpha = found.approaches[2].constants[3].1;
         assert!(
             alpha.contains(BESIROGLU.alpha) || (alpha.estimate - BESIROGLU.alpha).abs() < 0.01,
@@ -435,10 +462,21 @@ mod tests {
     }
 
     #[test]
+    fn exact_flops_are_said_to_be_and_give_no_tokens() {
+        let mut data = ScalingData::of_table(&table()).unwrap();
+        data.points.iter_mut().for_each(|m| m.flops *= 1.2);
+        let found = scaling(&data, &ScalingConfig { held_out: None, ..config() }).unwrap();
+        let names: Vec<&str> = found.approaches.iter().map(|approach| approach.name.as_str()).collect();
+        assert_eq!(names[1..3], ["2: iso-FLOP (exact FLOPs)", "3: Huber (6ND)"]);
+        assert!(found.approaches[1].params.is_some() && found.approaches[1].tokens.is_none());
+        assert!(found.approaches[2].tokens.is_some());
+    }
+
+    #[test]
     fn what_the_points_cannot_tell_is_said_and_does_not_hide_the_rest() {
         let found = scaling(&ScalingData::of_table(&table()).unwrap(), &config()).unwrap();
         let envelope = found.approaches[0].refused.as_ref().unwrap();
-        assert!(envelope.starts_with("curves of 0 sizes, expected at least 3"), "{envelope}");
+        assert!(envelope.starts_with("no curve of any size, expected curves of"), "{envelope}");
         let few = Columns::parse("few.csv", "params,tokens,loss\n1e6,1e8,3\n2e6,1e8,2.9\n").unwrap();
         let error = scaling(&ScalingData::of_table(&few).unwrap(), &config()).unwrap_err();
         assert_eq!(error.exit_code(), 65);
