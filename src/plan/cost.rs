@@ -209,16 +209,16 @@ mod tests {
     #[test]
     fn as_many_rows_at_once_fit_as_the_memory_says() {
         let mut plan = Plan { model: model(64, 2), ..Plan::default() };
-        plan.training.batch = 100;
+        plan.training.batch = 4000;
         let needs = |plan: &Plan| plan.cost(&Calibration::default()).unwrap().peak_bytes;
         let whole = needs(&plan);
-        assert_eq!(plan.rows_that_fit(whole).unwrap(), Some(100));
+        assert_eq!(plan.rows_that_fit(whole).unwrap(), Some(4000));
         assert_eq!(plan.rows_that_fit(1).unwrap(), None);
-        plan.training.micro_batch = Some(40);
+        plan.training.micro_batch = Some(1600);
         let parts = needs(&plan);
         assert!(parts < whole, "{parts} in parts, {whole} at once");
-        assert_eq!(plan.rows_that_fit(parts).unwrap(), Some(40));
-        assert_eq!(plan.rows_that_fit(parts - 1).unwrap(), Some(39));
+        assert_eq!(plan.rows_that_fit(parts).unwrap(), Some(1600));
+        assert_eq!(plan.rows_that_fit(parts - 1).unwrap(), Some(1599));
     }
 
     /// Peaks of three models in MiB, measured as resident memory on a CPU: lowest and highest of several runs.

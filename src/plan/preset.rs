@@ -72,7 +72,7 @@ impl Shelf {
             Shelf::Ablations => built_in!("ablations":
                 "architecture-1000" "biod-grid" "bios-variants" "capacity-100" "capacity-1000" "cepe"
                 "cosine-stretch" "extraction" "gate" "gstack" "gstack-annealed" "gstack-factor" "gstack-knowledge"
-                "gstack-timing" "heads" "iso-flop" "junk" "ladder" "llama-to-gpt2" "mixture" "mlp" "moe"
+                "gstack-timing" "gstack-width" "heads" "iso-flop" "junk" "ladder" "llama-to-gpt2" "mixture" "mlp" "moe"
                 "norm" "position" "quantization" "race" "repeat"),
         }
     }

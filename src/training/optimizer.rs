@@ -160,7 +160,7 @@ impl Update<'_> {
 impl Map for Update<'_> {
     fn map<const D: usize>(&mut self, name: &str, value: Tensor<D>) -> Tensor<D> {
         let Some(gradient) = value.grad_remove(self.gradients) else { return value };
-        let shape = value.shape();
+        let (shape, checkpointing) = (value.shape(), value.gradient_checkpointing_strategy());
         let step = self.step_of::<D>(name);
         let value = value.inner().flatten::<1>(0, D - 1); // [n]
         let gradient = gradient.flatten::<1>(0, D - 1); // [n]
@@ -170,7 +170,11 @@ impl Map for Update<'_> {
             .unwrap_or_else(|| Moments { m: value.zeros_like(), v: value.zeros_like() });
         let (value, m, v) = kernels::adamw(value, gradient, m, v, &step);
         self.moments.insert(name.to_string(), Moments { m, v });
-        Tensor::from_inner(value.reshape(shape))
+        let value = Tensor::from_inner(value.reshape(shape));
+        match checkpointing {
+            Some(strategy) => value.with_gradient_checkpointing_strategy(strategy),
+            None => value,
+        }
     }
 }
 
