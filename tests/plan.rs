@@ -182,20 +182,41 @@ fn built(plan: &Plan, vocab_size: usize) -> u64 {
 /// Models without an MLP of their own whose width could be set.
 const NO_PLAIN_MLP: &[&str] = &["gpt2-moe", "gpt2-none", "mixtral"];
 
+/// Models whose key-value heads are a number of their own, which half as many heads may fall below.
+const FIXED_KEYS: &[&str] = &["llama-3", "mixtral", "qwen3-like"];
+
+/// Those, and models with LayerNorm, whose mean silent units move.
+const MOVED_BY_WIDTH: &[&str] = &[
+    "gpt-neox",
+    "gpt2",
+    "gpt2-learned",
+    "gpt2-moe",
+    "gpt2-none",
+    "gpt2-quarter",
+    "llama-3",
+    "mixtral",
+    "qwen3-like",
+];
+
 /// Arms that change a setting which some models do not have: an MLP's of an absent one or of experts, the offset of an
-/// RMSNorm, the angles of learned positions, the input of an absent MLP; and one expert of eight where the gate weighs two against each other.
-const NOT_FOR: [(&str, &[&str]); 16] = [
+/// RMSNorm, the angles of learned positions, the input of an absent MLP; those that ask for what a model cannot do, an encoder of experts with room for few or growth in width; and one
+/// expert of eight where the gate weighs two against each other.
+const NOT_FOR: [(&str, &[&str]); 20] = [
     ("architecture-1000:quarter", NO_PLAIN_MLP),
     ("capacity-1000:deep", NO_PLAIN_MLP),
     ("capacity-1000:shallow", NO_PLAIN_MLP),
-    ("cepe:control", &["gpt2-none"]),
+    ("cepe:control", &["gpt2-moe", "gpt2-none"]),
     ("cepe:none", &["gpt2-none"]),
     ("cepe:window", &["gpt2-none"]),
     ("cepe:linear", &["gpt2-learned", "gpt2-none"]),
     ("cepe:yarn", &["gpt2-learned", "gpt2-none"]),
     ("cepe:replug", &["gpt2-none"]),
-    ("cepe:ceped", &["gpt2-none"]),
+    ("cepe:ceped", &["gpt2-moe", "gpt2-none"]),
     ("gate:silu", NO_PLAIN_MLP),
+    ("gstack-width:stack", FIXED_KEYS),
+    ("gstack-width:zero", MOVED_BY_WIDTH),
+    ("gstack-width:random", MOVED_BY_WIDTH),
+    ("gstack-width:learn", &["gpt2-moe", "llama-3", "mixtral", "qwen3-like"]),
     ("heads:single-wide", NO_PLAIN_MLP),
     ("mlp:quarter", NO_PLAIN_MLP),
     ("moe:experts-8", &["mixtral"]),
