@@ -199,8 +199,8 @@ const MOVED_BY_WIDTH: &[&str] = &[
 ];
 
 /// Arms that change a setting which some models do not have: an MLP's of an absent one or of experts, the offset of an
-/// RMSNorm, the angles of learned positions, the input of an absent MLP; those that ask for what a model cannot do, an encoder of experts with room for few or growth in width; and one
-/// expert of eight where the gate weighs two against each other.
+/// RMSNorm, the angles of learned positions, the input of an absent MLP; arms that ask for what some cannot do, an encoder
+/// of experts with room for few, or growth in width; and one expert of eight where the gate weighs two against each other.
 const NOT_FOR: [(&str, &[&str]); 20] = [
     ("architecture-1000:quarter", NO_PLAIN_MLP),
     ("capacity-1000:deep", NO_PLAIN_MLP),
