@@ -23,7 +23,11 @@ pub fn answer<T: DeserializeOwned>(child: Child) -> Result<T> {
     let output = child.wait_with_output().map_err(failed)?;
     if !output.status.success() {
         let got = format!("a child of this process ended with {}", output.status);
-        return Err(Error::new(kind(&output.status), Problem::new(got).remedy("it says why above")));
+        let problem = match output.status.code() {
+            Some(_) => Problem::new(got).remedy("it says why above"),
+            None => Problem::new(got),
+        };
+        return Err(Error::new(kind(&output.status), problem));
     }
     serde_json::from_slice(&output.stdout).map_err(|e| failed(e.into()))
 }

@@ -17,7 +17,7 @@ pub struct Gc {
     /// Delete what is listed
     #[arg(long)]
     delete: bool,
-    /// Also checkpoints of finished runs that others may begin from, such as trunks
+    /// Also checkpoints of finished runs that others may begin from, such as trunks; never those that models are grown from
     #[arg(long)]
     stages: bool,
     #[command(flatten)]

@@ -145,7 +145,7 @@ struct Sets {
     /// Set one key, last word over all files; a value that is no TOML is taken for a word
     #[arg(long = "set", value_name = "KEY=VALUE")]
     sets: Vec<String>,
-    /// In what matrix products compute: short for --set training.precision=DTYPE
+    /// What matrix products compute in; short for --set training.precision=DTYPE
     #[arg(long)]
     dtype: Option<Dtype>,
 }

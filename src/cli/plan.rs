@@ -311,7 +311,9 @@ impl Elsewhere {
             };
             format!("{} TFLOP/s in {name}", self.hardware.peak(precision) / 1e12)
         };
-        self.peaks.iter().map(of).collect::<Vec<_>>().join(" and ")
+        let mut peaks: Vec<String> = self.peaks.iter().map(of).collect();
+        peaks.dedup();
+        peaks.join(" and ")
     }
 
     fn fits(&self) -> bool {

@@ -29,7 +29,9 @@ impl Retry {
         let profile = self.overrides.profile.as_deref();
         let ablation = Ablation::load(&Presets::here(), &self.ablation, profile, &self.overrides.sets.all())?;
         let site = Site::of(&self.execute.device, DTYPE);
-        let ablation = fit::extended(&ablation, &self.execute.store.open()?, &site)?;
+        let store = self.execute.store.open()?;
+        // Where nothing can follow from its runs, they can still be done again.
+        let ablation = fit::extended(&ablation, &store, &site).unwrap_or(ablation);
         let answers = Answers::new(&ablation, site);
         let summary = self.execute.run_all(Diverged::Retry, |store| answers.failed(store))?;
         output::print(&report(&summary))?;

@@ -132,7 +132,8 @@ impl Dataset {
     }
 
     /// The bits that it costs to guess, at the beginning of a document, that it is one of those that are measured:
-    /// `-log2` of their share of the rows of a mixture that open with a document, 0 where a marker tells it, or where there is nothing else.
+    /// `-log2` of their share of the rows of a mixture that open with a document; 0 where a marker tells it, or where
+    /// there is nothing else.
     pub fn source_bits(&self) -> f64 {
         match &self.source {
             Source::Mixture(mixture) => mixture.source_bits(),

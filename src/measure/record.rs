@@ -151,8 +151,9 @@ pub struct Capacity {
 
 /// Bits of knowledge when a reader is told that a document is of the source that is measured.
 ///
-/// In a mixture, whoever reads the beginning of a document has to guess its source before the name: `-log2` of its share
-/// of the rows that open with a document, bits a person that no model can save, unless a marker tells it. They are given back here.
+/// In a mixture, whoever reads the beginning of a document has to guess its source before the name. That costs `-log2`
+/// of the source's share of the rows that open with a document, in bits a person, which no model can save unless a
+/// marker tells it. They are given back here.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 pub struct GivenSource {
     /// What guessing the source costs, in bits a person.

@@ -128,7 +128,8 @@ impl Plan {
             let rows = most + (too_many - most) / 2;
             if fits(rows) { most = rows } else { too_many = rows }
         }
-        Ok((most > 0).then_some(most))
+        // The key is checked against the rows of the plan's own training, which a stage may exceed.
+        Ok((most > 0).then_some(most.min(self.training.batch)))
     }
 
     fn memory(&self) -> Result<Memory<'_>> {

@@ -14,7 +14,7 @@ use crate::data::ExternalFile;
 /// Raised by hand when the same plan would give other numbers, for instance when a default changes.
 pub const NUMERICS: u32 = 1;
 
-/// What opens every hash.
+/// Stands in every hash, also where a plan computes in bf16: `training.precision` is hashed with the plan.
 const HEADER: &str = "precision \"f32\"";
 
 /// The name of a run; prints as its first 16 hex digits.

@@ -8,8 +8,9 @@ use crate::measure::Capacity;
 
 /// Bits per parameter of names and of values, and without the cost of guessing the source of a document.
 ///
-/// A name is read before anything has told which source the document is of: `-log2` of its share of the rows that open
-/// with a document, bits a person, go into that guess, unless a marker says it, and no training can save them. Values are never touched by it.
+/// A name is read before anything has told which source the document is of. The guess costs `-log2` of the source's
+/// share of the rows that open with a document, in bits a person; no training can save them, unless a marker says it.
+/// Values are never touched by it.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct BitsApart {
     /// Bits of names per parameter.

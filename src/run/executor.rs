@@ -546,7 +546,7 @@ impl<'a> Schedule<'a> {
     fn ended_silently(&mut self, wanted: &WantedRun, run: &Run, worker: u32, cause: String) {
         let state = State::Failed { cause };
         let noted = Watchman::default().look(run.path()).and_then(|standing| match standing {
-            Standing::Held(holder) if holder.pid != worker => Ok(()),
+            Standing::Held(holder) if !holder.is_here(worker) => Ok(()),
             Standing::Held(_) | Standing::Free(_) => run.set_state(&state),
         });
         if let Err(error) = noted {

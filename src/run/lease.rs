@@ -253,6 +253,11 @@ impl Drop for Lease {
 }
 
 impl Holder {
+    /// Whether it is this process of this machine.
+    pub fn is_here(&self, pid: u32) -> bool {
+        self.pid == pid && self.host == host() && self.boot == boot()
+    }
+
     /// `pid 7 on host`.
     pub fn name(&self) -> String {
         format!("process {} on {}", self.pid, self.host)

@@ -129,8 +129,8 @@ pub struct Asking<'a> {
 }
 
 impl Asking<'_> {
-    /// FLOPs of a part of a step over `tokens` tokens in rows of `seq_len`: merged matrices cost what they cost in any training,
-    /// and `A B` comes on top.
+    /// FLOPs of a part of a step over `tokens` tokens in rows of `seq_len`: merged matrices cost what they cost in any
+    /// training, and `A B` comes on top.
     fn flops(&self, vocab_size: usize, seq_len: usize, tokens: usize) -> f64 {
         let Job { model, data, .. } = self.job;
         let per_token = model.flops_per_token(vocab_size, seq_len).exact;

@@ -19,7 +19,7 @@ pub struct TrainingConfig {
     /// all. It changes the numbers by rounding, and those of experts with a capacity, which is then of the part.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub micro_batch: Option<usize>,
-    /// In what matrix products compute; weights, sums and the loss are f32 in any.
+    /// What matrix products compute in; weights, sums and the loss are f32 in any case.
     #[serde(skip_serializing_if = "Precision::is_f32")]
     pub precision: Precision,
     /// What becomes of the activations that a backward pass needs; no number changes with it.
@@ -364,7 +364,8 @@ impl TrainingConfig {
                 floor(wsd.floor);
                 let cooldown = wsd.cooldown;
                 let possible = (1.0 / TAIL as f64..1.0).contains(&cooldown);
-                let expected = "a share from 0.05, of which the final loss is the mean, to below 1";
+                let expected =
+                    "a share from 0.05 (the final loss is the mean over the last twentieth) to below 1";
                 demand(possible, "schedule.cooldown", cooldown.to_string(), expected);
             }
             ScheduleConfig::Constant(_) => {}

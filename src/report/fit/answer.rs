@@ -52,7 +52,7 @@ impl Answer {
         let pairs = format!("{n} pair{}", if n == 1 { "" } else { "s" });
         let behind = match of(Outcome::Behind).count() {
             0 => String::new(),
-            behind => format!(", behind from the start in {behind}"),
+            behind => format!(", behind all along in {behind}"),
         };
         let text = match outcome {
             Outcome::Apart => "no two models were measured at the same places".to_string(),
@@ -208,11 +208,11 @@ mod tests {
         assert_eq!(raw.outcome, Outcome::Overtaken);
         assert_eq!(
             raw.text,
-            "no: overtaken in 1 of 2 pairs, never shown to come back, behind from the start in 1"
+            "no: overtaken in 1 of 2 pairs, never shown to come back, behind all along in 1"
         );
         let annealed = Answer::of_heat(&heat(Stage::Annealed, vec![behind]));
         assert_eq!(annealed.outcome, Outcome::Behind);
-        let says = "no: never overtaken, behind from the start in 1 of 1 pair (";
+        let says = "no: never overtaken, behind all along in 1 of 1 pair (";
         assert!(annealed.text.starts_with(says), "{}", annealed.text);
         assert!(annealed.text.ends_with("the noise between seeds is not in this)"), "{}", annealed.text);
     }
