@@ -629,7 +629,8 @@ mod tests {
             train(&setup, folder.path(), &mut Recorder { stop_after: Some(after), ..Recorder::default() });
         };
         let path = |step: u64| folder.path().join(format!("step-{step:012}"));
-        (stop(7), stop(9));
+        stop(7);
+        stop(9);
         for step in [7, 9] {
             std::fs::write(path(step).join("model.safetensors"), "rotten").unwrap();
         }
