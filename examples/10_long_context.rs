@@ -55,7 +55,8 @@ fn main() -> Result<()> {
 
     let mut optimizer = Optimizer::new(&training.optimizer, &training.clip);
     for step in 0..STEPS {
-        let loss = objective.loss(&model, &data, step, 0..training.batch, &device).loss;
+        let batch = objective.batch(&data, step);
+        let loss = objective.loss(&model, &batch, step, 0..training.batch, &device).loss;
         if step % 20 == 0 {
             println!("  step {step:>3}: {:.3} nats per token", loss.clone().into_scalar::<f32>());
         }

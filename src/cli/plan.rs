@@ -97,7 +97,8 @@ fn too_large(ablation: &Ablation) -> Result<Option<String>> {
     let Some(memory) = usable_memory() else { return Ok(None) };
     let mut largest = Largest::default();
     for arm in &ablation.arms {
-        largest.meets(&arm.resolved.plan, memory)?;
+        let plan = &arm.resolved.plan;
+        largest.meets(plan, plan.cost(&Calibration::default())?.peak_bytes, memory)?;
     }
     Ok((largest.bytes > memory).then(|| {
         let (need, have) = (output::bytes(largest.bytes), output::bytes(memory));
@@ -117,10 +118,10 @@ struct Largest {
 }
 
 impl Largest {
-    fn meets(&mut self, plan: &Plan, memory: u64) -> Result<()> {
-        let bytes = plan.cost(&Calibration::default())?.peak_bytes;
-        if bytes > self.bytes {
-            *self = Largest { bytes, rows: plan.rows_that_fit(memory)? };
+    /// A run of this plan and peak meets so much memory.
+    fn meets(&mut self, plan: &Plan, peak_bytes: u64, memory: u64) -> Result<()> {
+        if peak_bytes > self.bytes {
+            *self = Largest { bytes: peak_bytes, rows: plan.rows_that_fit(memory)? };
         }
         Ok(())
     }
@@ -294,7 +295,7 @@ impl Elsewhere {
             };
             let precision = plan.training.precision;
             all.seconds += hardware.seconds(cost.flops, precision);
-            all.largest.meets(plan, hardware.memory_bytes)?;
+            all.largest.meets(plan, cost.peak_bytes, hardware.memory_bytes)?;
             if !all.peaks.contains(&precision) {
                 all.peaks.push(precision);
             }

@@ -31,22 +31,25 @@ impl Batch {
     ///
     /// # Panics
     /// If there are not so many rows.
-    pub fn part(mut self, rows: Range<usize>) -> (Self, f64) {
+    pub fn part(&self, rows: Range<usize>) -> (Self, f64) {
         if rows == (0..self.rows) {
-            return (self, 1.0);
+            return (self.clone(), 1.0);
         }
         let weight = |weights: &[f32]| weights.iter().copied().map(f64::from).sum::<f64>();
         let all = weight(&self.weights);
         let places = rows.start * self.seq_len..rows.end * self.seq_len;
-        self.rows = rows.len();
-        self.tokens = self.tokens[places.clone()].to_vec();
-        self.targets = self.targets[places.clone()].to_vec();
-        self.weights = self.weights[places].to_vec();
-        let own = weight(&self.weights);
+        let mut part = Batch {
+            tokens: self.tokens[places.clone()].to_vec(),
+            targets: self.targets[places.clone()].to_vec(),
+            weights: self.weights[places].to_vec(),
+            rows: rows.len(),
+            seq_len: self.seq_len,
+        };
+        let own = weight(&part.weights);
         if own == 0.0 {
-            self.weights.fill(1.0);
+            part.weights.fill(1.0);
         }
-        (self, own / all)
+        (part, own / all)
     }
 
     /// No rows yet, and room for `rows` of them.
@@ -113,12 +116,14 @@ impl ChunkBatch {
     ///
     /// # Panics
     /// If there are not so many rows.
-    pub fn part(mut self, rows: Range<usize>) -> Self {
+    pub fn part(&self, rows: Range<usize>) -> Self {
         let row = self.n_chunks * self.chunk_len;
         let places = rows.start * row..rows.end * row;
-        self.tokens = self.tokens[places.clone()].to_vec();
-        self.hidden = self.hidden[places].to_vec();
-        self
+        ChunkBatch {
+            tokens: self.tokens[places.clone()].to_vec(),
+            hidden: self.hidden[places].to_vec(),
+            ..*self
+        }
     }
 
     /// The tokens of `batch` itself, cut into chunks: whoever reads them can copy.
@@ -142,12 +147,12 @@ mod tests {
     fn parts_have_the_rows_and_the_share_of_what_counts_in_them() {
         let mut batch = Batch::from_run(&[1, 2, 3, 4, 5, 6, 7], 3, 2);
         batch.weights = vec![1.0, 0.0, 1.0, 1.0, 0.0, 0.0];
-        let (part, share) = batch.clone().part(1..2);
+        let (part, share) = batch.part(1..2);
         assert_eq!((part.tokens, part.targets, part.rows), (vec![3, 4], vec![4, 5], 1));
         assert_eq!((part.weights, share), (vec![1.0, 1.0], 2.0 / 3.0));
-        let (part, share) = batch.clone().part(2..3);
+        let (part, share) = batch.part(2..3);
         assert_eq!((part.weights, share), (vec![1.0, 1.0], 0.0));
-        assert_eq!(batch.clone().part(0..3), (batch.clone(), 1.0));
+        assert_eq!(batch.part(0..3), (batch.clone(), 1.0));
         let copy = ChunkBatch::copy_of(&batch, 1).part(1..3);
         assert_eq!((copy.tokens, copy.n_chunks), (vec![3, 4, 5, 6], 2));
     }

@@ -137,20 +137,6 @@ impl Asking<'_> {
         let merging = self.questions.lora.flops_per_step(model, vocab_size, data.seq_len());
         tokens as f64 * per_token as f64 + merging as f64
     }
-
-    fn batch(&self, data: &Dataset, step: u64) -> Batch {
-        let people = data.information().map_or(0, |information| information.people);
-        let config = QuestionsConfig {
-            people: 0..self.questions.n_asked(people),
-            chunks: 0,
-            gold: Gold::Present,
-            form: Form::Turned,
-        };
-        let questions =
-            data.questions(self.job.seed, config).expect("the plan was checked to have people to ask about");
-        let rows = self.training.batch as u64;
-        answers(&(step * rows..(step + 1) * rows).map(|index| questions.get(index)).collect::<Vec<_>>())
-    }
 }
 
 /// Questions as rows, padded behind; only tokens of answers count in the loss.
@@ -179,6 +165,7 @@ pub fn answers(questions: &[Question]) -> Batch {
 impl Objective for Asking<'_> {
     type Model = Adapted;
     type Data = Dataset;
+    type Batch = Batch;
 
     fn training(&self) -> &TrainingConfig {
         &self.training
@@ -202,15 +189,29 @@ impl Objective for Asking<'_> {
         Ok(Adapted::new(base, self.questions.lora.places(model, vocab_size, seq_len), seed, device))
     }
 
+    fn batch(&self, data: &Dataset, step: u64) -> Batch {
+        let people = data.information().map_or(0, |information| information.people);
+        let config = QuestionsConfig {
+            people: 0..self.questions.n_asked(people),
+            chunks: 0,
+            gold: Gold::Present,
+            form: Form::Turned,
+        };
+        let questions =
+            data.questions(self.job.seed, config).expect("the plan was checked to have people to ask about");
+        let rows = self.training.batch as u64;
+        answers(&(step * rows..(step + 1) * rows).map(|index| questions.get(index)).collect::<Vec<_>>())
+    }
+
     fn loss(
         &self,
         model: &Adapted,
-        data: &Dataset,
-        step: u64,
+        batch: &Batch,
+        _step: u64,
         part: Range<usize>,
         device: &Device,
     ) -> StepLoss {
-        let (batch, share) = self.batch(data, step).part(part);
+        let (batch, share) = batch.part(part);
         let (tokens, targets, weights) = tensors(&batch, device);
         let merged = model.merged();
         let mut pass = Pass::training();

@@ -95,26 +95,12 @@ impl Job<'_> {
     pub(super) fn open_data_with(&self, masks: usize) -> Result<Dataset> {
         self.data.open(self.seed, self.training.exposures(&self.yardstick(masks)?))
     }
-
-    /// What the rows `part` of a batch add to its loss.
-    pub(super) fn loss_of(
-        &self,
-        model: &Decoder,
-        batch: Batch,
-        part: Range<usize>,
-        device: &Device,
-    ) -> StepLoss {
-        let (batch, share) = batch.part(part);
-        let tokens = (batch.rows * batch.seq_len) as u64;
-        let per_token = self.model.flops_per_token(model.vocab_size(), batch.seq_len).exact;
-        let loss = shared(loss(model, &batch, device), share);
-        StepLoss { loss, tokens, flops: tokens as f64 * per_token as f64 }
-    }
 }
 
 impl Objective for Job<'_> {
     type Model = Decoder;
     type Data = Dataset;
+    type Batch = Batch;
 
     fn training(&self) -> &TrainingConfig {
         self.training
@@ -137,15 +123,23 @@ impl Objective for Job<'_> {
         Optimizer::new(optimizer, clip).with_rates(self.model.init.scheme(self.model))
     }
 
+    fn batch(&self, data: &Dataset, step: u64) -> Batch {
+        data.batch(step, self.training.batch)
+    }
+
     fn loss(
         &self,
         model: &Decoder,
-        data: &Dataset,
-        step: u64,
+        batch: &Batch,
+        _step: u64,
         part: Range<usize>,
         device: &Device,
     ) -> StepLoss {
-        self.loss_of(model, data.batch(step, self.training.batch), part, device)
+        let (batch, share) = batch.part(part);
+        let tokens = (batch.rows * batch.seq_len) as u64;
+        let per_token = self.model.flops_per_token(model.vocab_size(), batch.seq_len).exact;
+        let loss = shared(loss(model, &batch, device), share);
+        StepLoss { loss, tokens, flops: tokens as f64 * per_token as f64 }
     }
 }
 
@@ -347,7 +341,8 @@ impl<'a, O: Objective> Run<'a, O> {
         let lr = self.objective.training().peak_lr * self.objective.share(self.step, self.steps);
         let model = self.model.take().expect("a run under way has a model");
         let Self { objective, data, step, device, .. } = &*self;
-        let of_part = |part| objective.loss(&model, data, *step, part, device);
+        let batch = objective.batch(data, *step);
+        let of_part = |part| objective.loss(&model, &batch, *step, part, device);
         let Descent { loss, gradients, tokens, flops } = descend(&model, objective.training(), of_part);
         let stepped = match loss.is_finite() {
             true => self.optimizer.step(model, gradients, lr),

@@ -15,7 +15,7 @@ use super::meters::Meters;
 use super::objective::{Objective, StepLoss};
 use super::optimizer::Optimizer;
 use super::weights::{self, Weights};
-use crate::data::Dataset;
+use crate::data::{Batch, Dataset};
 use crate::error::{Error, Kind, Problem, Result};
 use crate::model::Decoder;
 use crate::model::growth::learn::Seed;
@@ -118,6 +118,7 @@ impl<'a> Grown<'a> {
 impl Objective for Grown<'_> {
     type Model = Decoder;
     type Data = Dataset;
+    type Batch = Batch;
 
     fn training(&self) -> &TrainingConfig {
         self.job.training
@@ -150,10 +151,14 @@ impl Objective for Grown<'_> {
         }
     }
 
+    fn batch(&self, data: &Dataset, step: u64) -> Batch {
+        self.job.batch(data, step)
+    }
+
     fn loss(
         &self,
         model: &Decoder,
-        data: &Dataset,
+        batch: &Batch,
         step: u64,
         part: Range<usize>,
         device: &Device,
@@ -161,9 +166,9 @@ impl Objective for Grown<'_> {
         match &self.ramp {
             Some(ramp) => {
                 let ramped = ramp.apply(model, step - self.growing.timing.first());
-                self.job.loss(&ramped, data, step, part, device)
+                self.job.loss(&ramped, batch, step, part, device)
             }
-            None => self.job.loss(model, data, step, part, device),
+            None => self.job.loss(model, batch, step, part, device),
         }
     }
 }
@@ -214,9 +219,10 @@ pub fn learn(
     let mut optimizer = Optimizer::new(&without_decay(&job.training.optimizer), &job.training.clip);
     let (data, mut meters) = (job.open_data()?, small.meters);
     for step in 0..config.steps {
+        let batch = job.batch(&data, small.step + step);
         let of_part = |part| {
             let grown = ligo.grow(growth, &seed, empty.clone());
-            job.loss(&grown, &data, small.step + step, part, &device)
+            job.loss(&grown, &batch, small.step + step, part, &device)
         };
         let Descent { gradients, tokens, flops, .. } = descend(&ligo, job.training, of_part);
         ligo = optimizer.step(ligo, gradients, config.lr).map_err(|_| diverged(step))?.0;

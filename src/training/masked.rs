@@ -56,6 +56,7 @@ const MASKS: usize = 1;
 impl Objective for Masked<'_> {
     type Model = Decoder;
     type Data = Dataset;
+    type Batch = Batch;
 
     fn training(&self) -> &TrainingConfig {
         self.job.training
@@ -74,17 +75,21 @@ impl Objective for Masked<'_> {
         Ok(model.init_encoder(data.vocab_size()?, data.seq_len(), seed, device))
     }
 
+    fn batch(&self, data: &Dataset, step: u64) -> Batch {
+        let mut batch = self.job.batch(data, step);
+        self.hide(&mut batch, encoder::mask(data.vocab_size() + MASKS), step);
+        batch
+    }
+
     fn loss(
         &self,
         model: &Decoder,
-        data: &Dataset,
+        batch: &Batch,
         step: u64,
         part: Range<usize>,
         device: &Device,
     ) -> StepLoss {
-        let mut batch = data.batch(step, self.job.training.batch);
-        self.hide(&mut batch, encoder::mask(model.vocab_size()), step);
-        self.job.loss_of(model, batch, part, device)
+        self.job.loss(model, batch, step, part, device)
     }
 }
 

@@ -15,6 +15,8 @@ pub trait Objective {
     type Model: Module;
     /// What it is trained on.
     type Data;
+    /// What a step reads.
+    type Batch;
 
     /// How it is trained.
     fn training(&self) -> &TrainingConfig;
@@ -53,11 +55,14 @@ pub trait Objective {
         step
     }
 
-    /// What the rows `part` of step number `step` add to its loss.
+    /// What step number `step` reads.
+    fn batch(&self, data: &Self::Data, step: u64) -> Self::Batch;
+
+    /// What the rows `part` of the batch of step number `step` add to its loss.
     fn loss(
         &self,
         model: &Self::Model,
-        data: &Self::Data,
+        batch: &Self::Batch,
         step: u64,
         part: Range<usize>,
         device: &Device,

@@ -106,20 +106,6 @@ pub fn chunk_tensors(chunks: &ChunkBatch, rows: usize, device: &Device) -> Chunk
 }
 
 impl Reading<'_> {
-    fn batch(&self, data: &Dataset, step: u64) -> (Batch, ChunkBatch) {
-        let rows = self.training.batch;
-        match (self.context.stage, data.reading()) {
-            (Stage::Read, Some(reading)) => {
-                reading.with_chunks(step, rows, self.context.chunks, self.context.chunk_dropout)
-            }
-            (Stage::Read, None) | (Stage::Copy, _) => {
-                let batch = data.batch(step, rows);
-                let chunks = ChunkBatch::copy_of(&batch, self.chunk_len());
-                (batch, chunks)
-            }
-        }
-    }
-
     fn chunk_len(&self) -> usize {
         chunk_len(self.job.data).expect("a plan with a context was checked to have chunks")
     }
@@ -128,6 +114,7 @@ impl Reading<'_> {
 impl Objective for Reading<'_> {
     type Model = ContextModel;
     type Data = Dataset;
+    type Batch = (Batch, ChunkBatch);
 
     fn training(&self) -> &TrainingConfig {
         &self.training
@@ -156,15 +143,28 @@ impl Objective for Reading<'_> {
         ContextModel::join(model, decoder, encoder, self.context.output, self.context.encoder_training, seed)
     }
 
+    fn batch(&self, data: &Dataset, step: u64) -> (Batch, ChunkBatch) {
+        let rows = self.training.batch;
+        match (self.context.stage, data.reading()) {
+            (Stage::Read, Some(reading)) => {
+                reading.with_chunks(step, rows, self.context.chunks, self.context.chunk_dropout)
+            }
+            (Stage::Read, None) | (Stage::Copy, _) => {
+                let batch = data.batch(step, rows);
+                let chunks = ChunkBatch::copy_of(&batch, self.chunk_len());
+                (batch, chunks)
+            }
+        }
+    }
+
     fn loss(
         &self,
         model: &ContextModel,
-        data: &Dataset,
-        step: u64,
+        (batch, chunks): &(Batch, ChunkBatch),
+        _step: u64,
         part: Range<usize>,
         device: &Device,
     ) -> StepLoss {
-        let (batch, chunks) = self.batch(data, step);
         let ((batch, share), chunks) = (batch.part(part.clone()), chunks.part(part));
         let (tokens, targets, weights) = tensors(&batch, device);
         let sizes = [batch.seq_len, chunks.n_chunks, chunks.chunk_len];

@@ -1,6 +1,7 @@
 //! One model in a race: its losses along every axis that is known, raw and annealed points apart.
 
 use super::super::evidence::CurvePoint;
+use super::super::number;
 use super::super::statistics::median;
 use super::known::Size;
 use super::measured::Measured;
@@ -87,8 +88,7 @@ impl Entrant {
         let tokens = |run: &Measured, point: &CurvePoint| run.place(point, Axis::Tokens, pace);
         let ends = groups.iter().filter(|seeds| mean_end(seeds, tokens).is_some()).count();
         if (1..MIN_POINTS).contains(&ends) {
-            let ends =
-                if ends == 1 { "one annealed end".to_string() } else { format!("{ends} annealed ends") };
+            let ends = number::plural(ends, "annealed end");
             entrant
                 .notes
                 .push(format!("{name} has {ends} under {schedule}, too few for a curve of {MIN_POINTS}."));
@@ -243,7 +243,7 @@ mod tests {
         curve.last_mut().unwrap().lr = 0.0;
         let run = Measured { label: "gpt2".to_string(), record, curve };
         let entrant = Entrant::of_runs("gpt2", "wsd-linear", &[&run]);
-        assert_eq!(entrant.notes, ["gpt2 has one annealed end under wsd-linear, too few for a curve of 4."]);
+        assert_eq!(entrant.notes, ["gpt2 has 1 annealed end under wsd-linear, too few for a curve of 4."]);
     }
 
     #[test]
