@@ -66,7 +66,7 @@ pub fn measure(
             let mut group: Vec<(usize, Document)> = Vec::new();
             let mut longest = 0;
             while let Some(&(index, &person)) = rest.peek() {
-                let document = data.measurement_document(person, rendering);
+                let document = data.measurement_document(person, rendering, config.texts);
                 longest = longest.max(document.tokens.len());
                 if !group.is_empty() && longest * (group.len() + 1) > TOKENS_PER_PASS {
                     break;
