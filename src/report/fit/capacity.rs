@@ -85,7 +85,8 @@ pub struct Judgement {
     pub sharpness: Interval,
     /// Root mean square of `ln R`, measured less fitted.
     pub log_error: f64,
-    /// `a` where bits that can be held grow as `P^a`, from a fit of its own; null with one size.
+    /// `a` where bits that can be held grow as `P^a`, from a fit of its own; null unless two sizes have more to learn
+    /// than they hold.
     pub exponent: Option<Interval>,
     /// Root mean square of `ln R` of that fit.
     pub log_error_of_growth: Option<f64>,
@@ -93,6 +94,9 @@ pub struct Judgement {
     #[serde(skip)]
     pub law: CapacityLaw,
 }
+
+/// A model that knows less than this share of what there is to know is full.
+const BEYOND_THE_BEND: f64 = 0.9;
 
 impl CapacityData {
     /// From a table with `params`, `bits` and `max_bits`, and `exposures` if known.
@@ -180,7 +184,8 @@ fn of_group(group: &[Model], bootstrap: &Bootstrap) -> CapacityGroup {
 
 fn judge(models: &[Known], bootstrap: &Bootstrap) -> Result<Judgement> {
     let alike = fit(models, Growth::Linear, bootstrap)?;
-    let growing = fit(models, Growth::Fitted, bootstrap).ok();
+    let growing = (sizes_beyond_the_bend(models) >= 2).then(|| fit(models, Growth::Fitted, bootstrap).ok());
+    let growing = growing.flatten();
     let sizes = models.iter().map(|known| known.params);
     Ok(Judgement {
         models: models.len(),
@@ -192,6 +197,15 @@ fn judge(models: &[Known], bootstrap: &Bootstrap) -> Result<Judgement> {
         log_error_of_growth: growing.as_ref().map(|fitted| log_error(&fitted.law, models)),
         law: alike.law,
     })
+}
+
+/// Sizes of which some model has more to learn than it holds; the others do not say how much they could.
+fn sizes_beyond_the_bend(models: &[Known]) -> usize {
+    let beyond = models.iter().filter(|known| known.bits < BEYOND_THE_BEND * known.max_bits);
+    let mut sizes: Vec<f64> = beyond.map(|known| known.params).collect();
+    sizes.sort_by(f64::total_cmp);
+    sizes.dedup();
+    sizes.len()
 }
 
 /// Sizes and loads, seeds averaged: seeds of one load differ in its bits by what their names happen to be.
