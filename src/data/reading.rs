@@ -5,6 +5,9 @@
 //! or in the chunks beside it. A biography is end-of-text and one sentence of four symbols for each attribute, in any
 //! order: both parts of the name, the attribute, the value. A question is a mark and such a sentence; what comes after
 //! its attribute is the answer. A quarter of all names is kept for [`Exam`]s and never seen in training.
+//!
+//! So questions are answered in text. [`AnswerForm::Sentence`] is another way, which no text shows: rows for tuning a
+//! decoder to it hold questions whose answer is the whole sentence and end-of-text.
 
 use serde::{Deserialize, Serialize};
 
@@ -21,6 +24,8 @@ const QUESTION: u32 = 1;
 const SENTENCE: usize = 4;
 /// Symbols in a question with its answer.
 const QUESTION_LEN: usize = 1 + SENTENCE;
+/// Symbols in a question that is answered in a sentence: the question without a value, the sentence, end-of-text.
+const ANSWERED_LEN: usize = QUESTION_LEN - 1 + SENTENCE + 1;
 /// One name in so many is kept for exams.
 const KEPT: u64 = 4;
 
@@ -46,15 +51,37 @@ impl Default for ReadingConfig {
     }
 }
 
-/// One question on which a model is measured.
+/// How a question is answered.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum AnswerForm {
+    /// By the value, as in text.
+    Value,
+    /// By the sentence that says it, and end-of-text.
+    Sentence,
+}
+
+/// Something on which a model is measured: a question, or the end of a document.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Exam {
-    /// One biography each; the question is about one of them.
+    /// One biography each; a question is about one of them.
     pub chunks: Vec<Vec<u32>>,
-    /// The question up to the place of the answer.
+    /// What stands before the answer, for instance a question without its value.
     pub question: Vec<u32>,
-    /// The value that was asked for.
-    pub answer: u32,
+    /// The right answer, for instance the value that was asked for.
+    pub answer: Vec<u32>,
+}
+
+impl Exam {
+    /// The same question, which text answers by a value, with its answer in this form.
+    pub fn answered(self, form: AnswerForm) -> Self {
+        match form {
+            AnswerForm::Value => self,
+            AnswerForm::Sentence => {
+                let answer = [&self.question[1..], &self.answer, &[END_OF_TEXT]].concat();
+                Exam { answer, ..self }
+            }
+        }
+    }
 }
 
 /// Who is drawn from.
@@ -145,6 +172,21 @@ impl ReadingConfig {
         (self.seq_len().saturating_sub(QUESTION_LEN) / self.chunk_len()) as u64
     }
 
+    /// Questions with their answers in sentences that fit behind the biographies of a row; none if it has no room.
+    pub fn answered_questions(&self) -> usize {
+        self.questions as usize * QUESTION_LEN / ANSWERED_LEN
+    }
+
+    /// Tokens of a row whose questions are answered in sentences; its last answer ends it.
+    ///
+    /// # Panics
+    /// If not one of them fits.
+    pub fn answered_len(&self) -> usize {
+        let questions = self.answered_questions();
+        assert!(questions > 0, "{} tokens for a question of {ANSWERED_LEN}", self.seq_len());
+        self.biographies as usize * self.chunk_len() + questions * ANSWERED_LEN - 1
+    }
+
     /// Tokens as words: `n1.17` is word 17 of the first part of a name, `a3` an attribute, `v5` a value.
     pub fn decode(&self, tokens: &[u32]) -> String {
         tokens.iter().map(|&token| self.word(token)).collect::<Vec<_>>().join(" ")
@@ -190,6 +232,8 @@ impl ReadingConfig {
             rows: Streams::new(seed, "reading rows"),
             chunks: Streams::new(seed, "reading chunks"),
             exams: Streams::new(seed, "reading exams"),
+            answered: Streams::new(seed, "reading answers in sentences"),
+            documents: Streams::new(seed, "reading documents"),
         }
     }
 }
@@ -202,6 +246,8 @@ pub struct Reading {
     rows: Streams,
     chunks: Streams,
     exams: Streams,
+    answered: Streams,
+    documents: Streams,
 }
 
 impl Reading {
@@ -212,6 +258,11 @@ impl Reading {
     /// Tokens of a chunk.
     pub fn chunk_len(&self) -> usize {
         self.config.chunk_len()
+    }
+
+    /// Questions in a row.
+    pub fn questions(&self) -> u64 {
+        self.config.questions
     }
 
     /// Whether a token can be an answer at all.
@@ -256,6 +307,33 @@ impl Reading {
         (batch, chunks)
     }
 
+    /// Rows of biographies with questions about them behind, which are answered in sentences: only answers count.
+    ///
+    /// # Panics
+    /// If a row has no room for one of them.
+    pub fn answered(&self, step: u64, rows: usize) -> Batch {
+        let told = self.config.biographies as usize * self.config.chunk_len();
+        let mut batch = Batch::with_capacity(rows, self.config.answered_len());
+        for row in 0..rows as u64 {
+            let mut draws = self.answered.at(step * rows as u64 + row);
+            let people = self.strangers(self.config.biographies, Names::Training, &mut draws);
+            let mut run = Vec::with_capacity(self.config.answered_len() + 1);
+            people.iter().for_each(|person| self.write_biography(person, &mut draws, &mut run));
+            for _ in 0..self.config.answered_questions() {
+                let person = anybody(&people, &mut draws);
+                let asked = self.asked(Vec::new(), person, draws.below(self.config.attributes));
+                let asked = asked.answered(AnswerForm::Sentence);
+                run.extend([asked.question, asked.answer].concat());
+            }
+            batch.push_row(&run, 0);
+        }
+        let is_answer = |place: usize| place >= told && (place - told) % ANSWERED_LEN >= QUESTION_LEN - 1;
+        for (place, weight) in batch.weights.iter_mut().enumerate() {
+            *weight = if is_answer(place % batch.seq_len + 1) { 1.0 } else { 0.0 };
+        }
+        batch
+    }
+
     /// Question number `index` about somebody whose biography is chunk number `gold` of `n_chunks`; all names were kept
     /// out of training. The same question is asked whatever `gold` is.
     ///
@@ -264,7 +342,7 @@ impl Reading {
     pub fn exam(&self, index: u64, n_chunks: u64, gold: u64) -> Exam {
         assert!(gold < n_chunks, "chunk {gold} of {n_chunks}");
         let mut draws = self.exams.at(index);
-        let mut people = self.strangers(n_chunks, Names::Kept, &mut draws);
+        let people = self.strangers(n_chunks, Names::Kept, &mut draws);
         let attribute = draws.below(self.config.attributes);
         let mut chunks: Vec<Vec<u32>> = Vec::new();
         for person in &people {
@@ -273,10 +351,7 @@ impl Reading {
             chunks.push(chunk);
         }
         chunks.swap(0, gold as usize);
-        let mut question = Vec::new();
-        self.write_question(&people.swap_remove(0), attribute, &mut question);
-        let answer = question.pop().expect("a question ends with its answer");
-        Exam { chunks, question, answer }
+        self.asked(chunks, &people[0], attribute)
     }
 
     /// Question number `index` about somebody whose biography is `relevant` of `n_chunks` chunks, its sentences in another
@@ -298,9 +373,42 @@ impl Reading {
         let same = std::iter::repeat_n(&people[0], relevant as usize);
         let mut chunks: Vec<Vec<u32>> = same.chain(&people[1..]).map(&mut chunk).collect();
         draws.shuffle(&mut chunks);
+        self.asked(chunks, &people[0], attribute)
+    }
+
+    /// The end of document number `index`, behind the last `n_chunks` of its `length` biographies: as many questions
+    /// with their answers as a row has, all of which but the first mark is what a model is measured on. How far back
+    /// the biography of somebody who is asked for stands at most is a power of two, all that fit alike, so that each
+    /// doubling of what is read holds some more of them. All names were kept out of training; the end is the same
+    /// whatever `n_chunks` is.
+    ///
+    /// # Panics
+    /// If there are more biographies than kept names, `n_chunks` is 0 or above `length`, or a row has no questions.
+    pub fn document(&self, index: u64, length: u64, n_chunks: u64) -> Exam {
+        assert!((1..=length).contains(&n_chunks), "{n_chunks} of {length} biographies");
+        let mut draws = self.documents.at(index);
+        let people = self.strangers(length, Names::Kept, &mut draws);
+        let mut chunks = Vec::new();
+        for person in &people {
+            let mut chunk = Vec::new();
+            self.write_biography(person, &mut draws, &mut chunk);
+            chunks.push(chunk);
+        }
         let mut question = Vec::new();
-        self.write_question(&people[0], attribute, &mut question);
-        let answer = question.pop().expect("a question ends with its answer");
+        for _ in 0..self.config.questions {
+            let farthest = 1 << draws.below(1 + u64::from(length.ilog2()));
+            let person = &people[(length - 1 - draws.below(farthest)) as usize];
+            self.write_question(person, draws.below(self.config.attributes), &mut question);
+        }
+        let answer = question.split_off(1);
+        Exam { chunks: chunks.split_off((length - n_chunks) as usize), question, answer }
+    }
+
+    /// The question for an attribute of somebody.
+    fn asked(&self, chunks: Vec<Vec<u32>>, person: &Stranger, attribute: u64) -> Exam {
+        let mut question = Vec::new();
+        self.write_question(person, attribute, &mut question);
+        let answer = question.split_off(QUESTION_LEN - 1);
         Exam { chunks, question, answer }
     }
 
@@ -327,7 +435,7 @@ impl Reading {
     /// As many questions as a row has, each about anybody.
     fn write_questions(&self, people: &[Stranger], draws: &mut Draws, out: &mut Vec<u32>) {
         for _ in 0..self.config.questions {
-            let person = &people[draws.below(people.len() as u64) as usize];
+            let person = anybody(people, draws);
             self.write_question(person, draws.below(self.config.attributes), out);
         }
     }
@@ -346,6 +454,10 @@ impl Reading {
             (config.first_value() + person.values[attribute as usize]) as u32,
         ]);
     }
+}
+
+fn anybody<'a>(people: &'a [Stranger], draws: &mut Draws) -> &'a Stranger {
+    &people[draws.below(people.len() as u64) as usize]
 }
 
 /// How many of `n` tokens a chunk keeps.
@@ -441,8 +553,7 @@ mod tests {
             let names: HashSet<_> = exam.chunks.iter().map(|chunk| name(&chunk[1..])).collect();
             assert_eq!(names.len(), 9);
             assert!(names.is_disjoint(&trained));
-            let mut told = exam.question[1..].to_vec();
-            told.push(exam.answer);
+            let told = [&exam.question[1..], &exam.answer].concat();
             assert!(sentences(&exam.chunks[index as usize % 9]).contains(&told));
             assert_eq!(data.exam(index, 9, 0).answer, exam.answer);
         }
@@ -453,14 +564,62 @@ mod tests {
         let data = config().open(3);
         for (index, relevant) in (0..20).zip((1..=5).cycle()) {
             let exam = data.repeated_exam(index, 5, relevant);
-            let mut told = exam.question[1..].to_vec();
-            told.push(exam.answer);
+            let told = [&exam.question[1..], &exam.answer].concat();
             let holds = |chunk: &&Vec<u32>| sentences(chunk).contains(&told);
             assert_eq!((exam.chunks.len(), exam.chunks.iter().filter(holds).count()), (5, relevant as usize));
             let names: HashSet<_> = exam.chunks.iter().map(|chunk| name(&chunk[1..])).collect();
             assert_eq!(names.len() as u64, 6 - relevant);
             assert_eq!(data.repeated_exam(index, 5, 1).question, exam.question);
         }
+    }
+
+    #[test]
+    fn rows_for_tuning_answer_in_sentences_and_only_those_count() {
+        let (config, data) = (config(), config().open(3));
+        assert_eq!((config.answered_questions(), config.answered_len()), (2, 2 * 13 + 2 * 9 - 1));
+        let batch = data.answered(7, 20);
+        assert_eq!((batch.rows, batch.seq_len), (20, 43));
+        let rows = batch.tokens.chunks(43).zip(batch.targets.chunks(43)).zip(batch.weights.chunks(43));
+        for ((row, targets), weights) in rows {
+            let row: Vec<u32> = row.iter().chain(targets.last()).map(|&token| token as u32).collect();
+            let (biographies, questions) = row.split_at(2 * 13);
+            let told: HashSet<_> = biographies.chunks(13).flat_map(sentences).collect();
+            for question in questions.chunks(9) {
+                assert_eq!((question[0], question[8]), (QUESTION, END_OF_TEXT));
+                assert_eq!(question[1..4], question[4..7]);
+                assert!(told.contains(&question[4..8]));
+            }
+            let questions = [[0.0, 0.0, 0.0, 0.0, 1.0, 1.0, 1.0, 1.0, 1.0]; 2].concat();
+            assert_eq!(weights, [vec![0.0; 2 * 13 - 1], questions].concat());
+        }
+        assert_eq!(batch, data.answered(7, 20));
+        assert_ne!(batch, data.answered(8, 20));
+        let exam = data.exam(0, 2, 1);
+        let answered = exam.clone().answered(AnswerForm::Sentence);
+        assert_eq!(answered.answer, [&exam.question[1..], &exam.answer, &[END_OF_TEXT]].concat());
+        assert_eq!(exam.clone().answered(AnswerForm::Value), exam);
+    }
+
+    #[test]
+    fn each_doubling_of_what_is_read_holds_more_of_what_the_end_of_a_document_asks() {
+        let data = config().open(3);
+        let mut found = [0u64; 4];
+        for index in 0..200 {
+            let whole = data.document(index, 8, 8);
+            for (found, n) in found.iter_mut().zip([1, 2, 4, 8]) {
+                let end = data.document(index, 8, n);
+                assert_eq!((&end.question, &end.answer), (&whole.question, &whole.answer));
+                assert_eq!(end.chunks, whole.chunks[8 - n as usize..]);
+                let told: HashSet<_> = end.chunks.iter().flat_map(|chunk| sentences(chunk)).collect();
+                let asked = [end.question, end.answer].concat();
+                assert_eq!(asked.len(), 4 * QUESTION_LEN);
+                *found += asked.chunks(5).filter(|asked| told.contains(&asked[1..])).count() as u64;
+            }
+        }
+        // Of 800: a quarter for each power of two that is read, and of each beyond it what lies within.
+        let expected = [375.0, 550.0, 700.0, 800.0];
+        let near = |(found, expected): (&u64, f64)| (*found as f64 - expected).abs() < 60.0;
+        assert!(found.iter().zip(expected).all(near), "{found:?}, four standard errors are below 60");
     }
 
     #[test]

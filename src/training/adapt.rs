@@ -14,8 +14,10 @@ use super::config::{
 };
 use super::fit::{Job, descent, shared, tensors};
 use super::objective::{Objective, StepLoss};
+use super::sentences::SentencesAdapt;
 use super::weights::{self, Weights};
 use crate::data::questions::{Form, Gold, Question, QuestionsConfig};
+use crate::data::reading::AnswerForm;
 use crate::data::{Batch, Dataset};
 use crate::error::{Problem, Result};
 use crate::layers::{Pass, within};
@@ -30,6 +32,18 @@ pub enum AdaptConfig {
     None,
     /// It is taught to answer questions about some people, and asked about the others.
     Questions(QuestionsAdapt),
+    /// It is taught to answer in sentences what it reads, and asked for sentences.
+    Sentences(SentencesAdapt),
+}
+
+impl AdaptConfig {
+    /// How questions about what is read are answered.
+    pub fn form(&self) -> AnswerForm {
+        match self {
+            AdaptConfig::None | AdaptConfig::Questions(_) => AnswerForm::Value,
+            AdaptConfig::Sentences(_) => AnswerForm::Sentence,
+        }
+    }
 }
 
 /// Settings of learning to answer.

@@ -15,6 +15,7 @@ pub mod observer;
 pub mod optimizer;
 pub mod reading;
 pub mod schedule;
+pub mod sentences;
 
 pub use adapt::{AdaptConfig, Asking, QuestionsAdapt};
 pub use config::{
@@ -29,5 +30,6 @@ pub use objective::{Objective, StepLoss};
 pub use observer::{Control, Observer, Progress, Silent};
 pub use optimizer::Optimizer;
 pub use reading::Reading;
+pub use sentences::{Sentences, SentencesAdapt};
 
 pub(crate) use crate::model::weights;

@@ -22,9 +22,10 @@ struct Quantity {
 enum Across {
     Chunks,
     Relevant,
+    Document,
 }
 
-const QUANTITIES: [Quantity; 6] = [
+const QUANTITIES: [Quantity; 7] = [
     Quantity {
         name: "answers-by-chunks",
         label: "right answers (share)",
@@ -48,8 +49,8 @@ const QUANTITIES: [Quantity; 6] = [
     },
     Quantity {
         name: "format-by-chunks",
-        label: "answers that are a value (%)",
-        caption: "Answers that are a value at all, right or wrong, in percent",
+        label: "answers in their form (%)",
+        caption: "Answers in the form of right ones, with any value, in percent",
         across: Across::Chunks,
         of: |answers| by_chunks(answers, |point| Some(100.0 * point.format)),
     },
@@ -59,6 +60,15 @@ const QUANTITIES: [Quantity; 6] = [
         caption: "Mean divergence from the answer of the same decoder with the chunks in its own window",
         across: Across::Chunks,
         of: |answers| by_chunks(answers, |point| point.teacher_nats),
+    },
+    Quantity {
+        name: "perplexity-by-chunks",
+        label: "perplexity of the last tokens",
+        caption: "Perplexity of the last questions and answers of long documents",
+        across: Across::Document,
+        of: |answers| {
+            answers.documents.iter().map(|point| (point.chunks as f64, point.perplexity())).collect()
+        },
     },
     Quantity {
         name: "reading-speed-by-chunks",
@@ -78,6 +88,7 @@ impl Across {
         match self {
             Across::Chunks => "chunks, one of them with the answer",
             Across::Relevant => "chunks with the answer",
+            Across::Document => "chunks of the document before its end",
         }
     }
 
@@ -86,6 +97,10 @@ impl Across {
             Across::Chunks => "against the number of chunks that there are to read",
             Across::Relevant => {
                 "against the number of chunks that hold the answer, among as many as the arms are compared at"
+            }
+            Across::Document => {
+                "against the number of chunks before them that there are to read; each doubling holds more of those who \
+                 are asked for"
             }
         }
     }
