@@ -163,7 +163,7 @@ fn a_decoder_that_was_tuned_to_sentences_is_asked_for_them_however_it_reads() {
     let value = |path: PathBuf| -> Value { serde_json::from_slice(&fs::read(path).unwrap()).unwrap() };
     for run in [control(&folder), reported(&folder, "readers-window"), run(&folder, "decoder-warm-up")] {
         let kept = value(run.join("measurements.json"));
-        assert_eq!(kept["plan"]["adapt"]["kind"], "sentences");
+        assert!(kept["plan"]["adapt"]["sentences"].is_object(), "{kept}");
         let asked = folder.json(&["measure", &run.display().to_string(), "--json"]);
         let found = |of: &Value, point: &str, number: &str| of["answers"][point][1][number].clone();
         for (point, number) in [("points", "nats"), ("points", "format"), ("documents", "nats_per_token")] {

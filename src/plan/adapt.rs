@@ -110,6 +110,7 @@ mod tests {
     use crate::data::{BioDConfig, CorpusConfig, DataConfig, ReadingConfig};
     use crate::plan::Fingerprint;
     use crate::plan::check::check;
+    use crate::training::{Count, Length};
 
     fn asking() -> Plan {
         let adapt = AdaptConfig::Questions(QuestionsAdapt { steps: 7, ..QuestionsAdapt::default() });
@@ -166,7 +167,8 @@ mod tests {
             let (mut data, mut sentences) = (ReadingConfig::default(), SentencesAdapt::default());
             change(&mut data, &mut sentences);
             let adapt = AdaptConfig::Sentences(sentences);
-            let plan = Plan { data: DataConfig::Reading(data), adapt, ..asking() };
+            let mut plan = Plan { data: DataConfig::Reading(data), adapt, ..asking() };
+            plan.training.length = Length::Steps(Count { count: 10_000 });
             check(&plan).into_iter().map(|problem| problem.key.unwrap_or_default()).collect()
         };
         assert_eq!(keys(&|_, _| {}), [""; 0]);
