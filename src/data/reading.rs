@@ -6,8 +6,8 @@
 //! order: both parts of the name, the attribute, the value. A question is a mark and such a sentence; what comes after
 //! its attribute is the answer. A quarter of all names is kept for [`Exam`]s and never seen in training.
 //!
-//! So questions are answered in text. [`AnswerForm::Sentence`] is another way, which no text shows: rows for tuning a
-//! decoder to it hold questions whose answer is the whole sentence and end-of-text.
+//! So questions are answered in text. A decoder can be tuned to another [`AnswerForm`], which no text shows, on rows whose
+//! questions are answered so.
 
 use serde::{Deserialize, Serialize};
 
@@ -24,8 +24,6 @@ const QUESTION: u32 = 1;
 const SENTENCE: usize = 4;
 /// Symbols in a question with its answer.
 const QUESTION_LEN: usize = 1 + SENTENCE;
-/// Symbols in a question that is answered in a sentence: the question without a value, the sentence, end-of-text.
-const ANSWERED_LEN: usize = QUESTION_LEN - 1 + SENTENCE + 1;
 /// One name in so many is kept for exams.
 const KEPT: u64 = 4;
 
@@ -52,12 +50,27 @@ impl Default for ReadingConfig {
 }
 
 /// How a question is answered.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
 pub enum AnswerForm {
     /// By the value, as in text.
     Value,
-    /// By the sentence that says it, and end-of-text.
+    /// By the value and end-of-text, where text goes on.
+    #[default]
+    Ended,
+    /// By the sentence that says the value, and end-of-text.
     Sentence,
+}
+
+impl AnswerForm {
+    /// Symbols in a question with its answer.
+    fn question_len(self) -> usize {
+        match self {
+            AnswerForm::Value => QUESTION_LEN,
+            AnswerForm::Ended => QUESTION_LEN + 1,
+            AnswerForm::Sentence => QUESTION_LEN - 1 + SENTENCE + 1,
+        }
+    }
 }
 
 /// Something on which a model is measured: a question, or the end of a document.
@@ -74,13 +87,12 @@ pub struct Exam {
 impl Exam {
     /// The same question, which text answers by a value, with its answer in this form.
     pub fn answered(self, form: AnswerForm) -> Self {
-        match form {
-            AnswerForm::Value => self,
-            AnswerForm::Sentence => {
-                let answer = [&self.question[1..], &self.answer, &[END_OF_TEXT]].concat();
-                Exam { answer, ..self }
-            }
-        }
+        let answer = match form {
+            AnswerForm::Value => return self,
+            AnswerForm::Ended => [&self.answer[..], &[END_OF_TEXT]].concat(),
+            AnswerForm::Sentence => [&self.question[1..], &self.answer, &[END_OF_TEXT]].concat(),
+        };
+        Exam { answer, ..self }
     }
 }
 
@@ -172,19 +184,19 @@ impl ReadingConfig {
         (self.seq_len().saturating_sub(QUESTION_LEN) / self.chunk_len()) as u64
     }
 
-    /// Questions with their answers in sentences that fit behind the biographies of a row; none if it has no room.
-    pub fn answered_questions(&self) -> usize {
-        self.questions as usize * QUESTION_LEN / ANSWERED_LEN
+    /// Questions with answers in this form that fit behind the biographies of a row; none if it has no room.
+    pub fn answered_questions(&self, form: AnswerForm) -> usize {
+        self.questions as usize * QUESTION_LEN / form.question_len()
     }
 
-    /// Tokens of a row whose questions are answered in sentences; its last answer ends it.
+    /// Tokens of a row whose questions are answered in this form; its last answer ends it.
     ///
     /// # Panics
     /// If not one of them fits.
-    pub fn answered_len(&self) -> usize {
-        let questions = self.answered_questions();
-        assert!(questions > 0, "{} tokens for a question of {ANSWERED_LEN}", self.seq_len());
-        self.biographies as usize * self.chunk_len() + questions * ANSWERED_LEN - 1
+    pub fn answered_len(&self, form: AnswerForm) -> usize {
+        let questions = self.answered_questions(form);
+        assert!(questions > 0, "{} questions in a row for one in form {form:?}", self.questions);
+        self.biographies as usize * self.chunk_len() + questions * form.question_len() - 1
     }
 
     /// Tokens as words: `n1.17` is word 17 of the first part of a name, `a3` an attribute, `v5` a value.
@@ -232,7 +244,7 @@ impl ReadingConfig {
             rows: Streams::new(seed, "reading rows"),
             chunks: Streams::new(seed, "reading chunks"),
             exams: Streams::new(seed, "reading exams"),
-            answered: Streams::new(seed, "reading answers in sentences"),
+            answered: Streams::new(seed, "reading answers"),
             documents: Streams::new(seed, "reading documents"),
         }
     }
@@ -307,29 +319,25 @@ impl Reading {
         (batch, chunks)
     }
 
-    /// Rows of biographies with questions about them behind, which are answered in sentences: only answers count.
+    /// Rows of biographies with questions about them behind that are answered in this form.
     ///
     /// # Panics
     /// If a row has no room for one of them.
-    pub fn answered(&self, step: u64, rows: usize) -> Batch {
-        let told = self.config.biographies as usize * self.config.chunk_len();
-        let mut batch = Batch::with_capacity(rows, self.config.answered_len());
+    pub fn answered(&self, form: AnswerForm, step: u64, rows: usize) -> Batch {
+        let seq_len = self.config.answered_len(form);
+        let mut batch = Batch::with_capacity(rows, seq_len);
         for row in 0..rows as u64 {
             let mut draws = self.answered.at(step * rows as u64 + row);
             let people = self.strangers(self.config.biographies, Names::Training, &mut draws);
-            let mut run = Vec::with_capacity(self.config.answered_len() + 1);
+            let mut run = Vec::with_capacity(seq_len + 1);
             people.iter().for_each(|person| self.write_biography(person, &mut draws, &mut run));
-            for _ in 0..self.config.answered_questions() {
+            for _ in 0..self.config.answered_questions(form) {
                 let person = anybody(&people, &mut draws);
                 let asked = self.asked(Vec::new(), person, draws.below(self.config.attributes));
-                let asked = asked.answered(AnswerForm::Sentence);
+                let asked = asked.answered(form);
                 run.extend([asked.question, asked.answer].concat());
             }
             batch.push_row(&run, 0);
-        }
-        let is_answer = |place: usize| place >= told && (place - told) % ANSWERED_LEN >= QUESTION_LEN - 1;
-        for (place, weight) in batch.weights.iter_mut().enumerate() {
-            *weight = if is_answer(place % batch.seq_len + 1) { 1.0 } else { 0.0 };
         }
         batch
     }
@@ -574,29 +582,39 @@ mod tests {
     }
 
     #[test]
-    fn rows_for_tuning_answer_in_sentences_and_only_those_count() {
+    fn rows_for_tuning_answer_in_their_form() {
         let (config, data) = (config(), config().open(3));
-        assert_eq!((config.answered_questions(), config.answered_len()), (2, 2 * 13 + 2 * 9 - 1));
-        let batch = data.answered(7, 20);
-        assert_eq!((batch.rows, batch.seq_len), (20, 43));
-        let rows = batch.tokens.chunks(43).zip(batch.targets.chunks(43)).zip(batch.weights.chunks(43));
-        for ((row, targets), weights) in rows {
-            let row: Vec<u32> = row.iter().chain(targets.last()).map(|&token| token as u32).collect();
-            let (biographies, questions) = row.split_at(2 * 13);
-            let told: HashSet<_> = biographies.chunks(13).flat_map(sentences).collect();
-            for question in questions.chunks(9) {
-                assert_eq!((question[0], question[8]), (QUESTION, END_OF_TEXT));
-                assert_eq!(question[1..4], question[4..7]);
-                assert!(told.contains(&question[4..8]));
+        for (form, questions, len) in
+            [(AnswerForm::Value, 4, 5), (AnswerForm::Ended, 3, 6), (AnswerForm::Sentence, 2, 9)]
+        {
+            let seq_len = 2 * 13 + questions * len - 1;
+            assert_eq!((config.answered_questions(form), config.answered_len(form)), (questions, seq_len));
+            let batch = data.answered(form, 7, 20);
+            assert_eq!((batch.rows, batch.seq_len), (20, seq_len));
+            assert!(batch.weights.iter().all(|&weight| weight == 1.0));
+            for (row, targets) in batch.tokens.chunks(seq_len).zip(batch.targets.chunks(seq_len)) {
+                let row: Vec<u32> = row.iter().chain(targets.last()).map(|&token| token as u32).collect();
+                let (biographies, questions) = row.split_at(2 * 13);
+                let told: HashSet<_> = biographies.chunks(13).flat_map(sentences).collect();
+                for question in questions.chunks(len) {
+                    assert_eq!(question[0], QUESTION);
+                    let (said, end) = match form {
+                        AnswerForm::Value => (&question[1..], None),
+                        AnswerForm::Ended => (&question[1..5], Some(question[5])),
+                        AnswerForm::Sentence => (&question[4..8], Some(question[8])),
+                    };
+                    assert!(told.contains(said) && question[1..4] == said[..3]);
+                    assert!(end.is_none_or(|end| end == END_OF_TEXT));
+                }
             }
-            let questions = [[0.0, 0.0, 0.0, 0.0, 1.0, 1.0, 1.0, 1.0, 1.0]; 2].concat();
-            assert_eq!(weights, [vec![0.0; 2 * 13 - 1], questions].concat());
+            assert_eq!(batch, data.answered(form, 7, 20));
+            assert_ne!(batch, data.answered(form, 8, 20));
         }
-        assert_eq!(batch, data.answered(7, 20));
-        assert_ne!(batch, data.answered(8, 20));
         let exam = data.exam(0, 2, 1);
-        let answered = exam.clone().answered(AnswerForm::Sentence);
-        assert_eq!(answered.answer, [&exam.question[1..], &exam.answer, &[END_OF_TEXT]].concat());
+        let ended = exam.clone().answered(AnswerForm::Ended).answer;
+        assert_eq!(ended, [exam.answer[0], END_OF_TEXT]);
+        let sentence = exam.clone().answered(AnswerForm::Sentence).answer;
+        assert_eq!(sentence, [&exam.question[1..], &ended].concat());
         assert_eq!(exam.clone().answered(AnswerForm::Value), exam);
     }
 

@@ -7,7 +7,7 @@ use super::stages::{Parent, Part};
 use crate::Result;
 use crate::error::{Error, Problem};
 use crate::model::FlopCount;
-use crate::training::{AdaptConfig, ContextConfig, Prediction, QuestionsAdapt, SentencesAdapt, sentences};
+use crate::training::{AdaptConfig, AnsweringAdapt, ContextConfig, Prediction, QuestionsAdapt, answering};
 
 impl Plan {
     /// The run whose model is taught to answer.
@@ -44,7 +44,7 @@ pub(super) fn check(plan: &Plan) -> Vec<Problem> {
     let mut problems = match &plan.adapt {
         AdaptConfig::None => return Vec::new(),
         AdaptConfig::Questions(questions) => within("adapt", questions.check(&plan.model)),
-        AdaptConfig::Sentences(sentences) => check_sentences(plan, sentences),
+        AdaptConfig::Answering(answering) => check_answering(plan, answering),
     };
     let mut refuse = |refused: bool, key: &str, got: &str, expected: &str| {
         if refused {
@@ -71,7 +71,7 @@ pub(super) fn check(plan: &Plan) -> Vec<Problem> {
         context,
         "adapt",
         "questions to a model with a context",
-        "context = \"none\", or adapt = \"sentences\" or \"none\"",
+        "context = \"none\", or adapt = \"answering\" or \"none\"",
     );
     if problems.is_empty() {
         match check_data(plan, questions) {
@@ -82,8 +82,8 @@ pub(super) fn check(plan: &Plan) -> Vec<Problem> {
     problems
 }
 
-fn check_sentences(plan: &Plan, config: &SentencesAdapt) -> Vec<Problem> {
-    match sentences::row_len(&plan.data) {
+fn check_answering(plan: &Plan, config: &AnsweringAdapt) -> Vec<Problem> {
+    match answering::row_len(&plan.data, config.form) {
         Ok(row) => within("adapt.training", check_stage(plan, &config.training, row)),
         Err(error) => error.problems,
     }
@@ -162,20 +162,20 @@ mod tests {
     }
 
     #[test]
-    fn impossible_sentences_are_refused_with_their_keys() {
-        let keys = |change: &dyn Fn(&mut ReadingConfig, &mut SentencesAdapt)| -> Vec<String> {
-            let (mut data, mut sentences) = (ReadingConfig::default(), SentencesAdapt::default());
-            change(&mut data, &mut sentences);
-            let adapt = AdaptConfig::Sentences(sentences);
+    fn impossible_tuning_is_refused_with_their_keys() {
+        let keys = |change: &dyn Fn(&mut ReadingConfig, &mut AnsweringAdapt)| -> Vec<String> {
+            let (mut data, mut answering) = (ReadingConfig::default(), AnsweringAdapt::default());
+            change(&mut data, &mut answering);
+            let adapt = AdaptConfig::Answering(answering);
             let mut plan = Plan { data: DataConfig::Reading(data), adapt, ..asking() };
             plan.training.length = Length::Steps(Count { count: 10_000 });
             check(&plan).into_iter().map(|problem| problem.key.unwrap_or_default()).collect()
         };
         assert_eq!(keys(&|_, _| {}), [""; 0]);
-        assert_eq!(keys(&|_, sentences| sentences.training.length = 0.0), ["adapt.training.length"]);
-        assert_eq!(keys(&|_, sentences| sentences.training.batch = 0), ["adapt.training.batch"]);
+        assert_eq!(keys(&|_, answering| answering.training.length = 0.0), ["adapt.training.length"]);
+        assert_eq!(keys(&|_, answering| answering.training.batch = 0), ["adapt.training.batch"]);
         assert_eq!(keys(&|data, _| data.questions = 1), ["data.questions"]);
-        let adapt = AdaptConfig::Sentences(SentencesAdapt::default());
+        let adapt = AdaptConfig::Answering(AnsweringAdapt::default());
         let other: Vec<_> =
             check(&Plan { adapt, ..asking() }).into_iter().map(|problem| problem.key).collect();
         assert_eq!(other, [Some("data.kind".to_string())]);

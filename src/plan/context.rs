@@ -14,7 +14,7 @@ use crate::training::context::{
     ContextConfig, DistillConfig, EncoderContext, Pretraining, Stage, StageTraining, StretchedConfig,
 };
 use crate::training::reading::{chunk_len, flops_per_row, row_len};
-use crate::training::{AdaptConfig, Prediction, TrainingConfig, Yardstick, sentences};
+use crate::training::{AdaptConfig, Prediction, TrainingConfig, Yardstick, answering};
 
 impl Plan {
     /// How this run is trained; `[training]` is the decoder's own where an encoder is trained beside it.
@@ -29,7 +29,7 @@ impl Plan {
             (ContextConfig::None, AdaptConfig::Questions(questions)) => {
                 Ok(questions.training(&self.training))
             }
-            (ContextConfig::None, AdaptConfig::Sentences(sentences)) => self.beside(&sentences.training),
+            (ContextConfig::None, AdaptConfig::Answering(answering)) => self.beside(&answering.training),
         }
     }
 
@@ -61,7 +61,9 @@ impl Plan {
             (ContextConfig::Window | ContextConfig::Stretched(_) | ContextConfig::Replug, _)
             | (ContextConfig::None, AdaptConfig::None) => Ok(self.data.seq_len()),
             (ContextConfig::None, AdaptConfig::Questions(_)) => self.question_len(),
-            (ContextConfig::None, AdaptConfig::Sentences(_)) => sentences::row_len(&self.data),
+            (ContextConfig::None, AdaptConfig::Answering(answering)) => {
+                answering::row_len(&self.data, answering.form)
+            }
         }
     }
 
@@ -98,7 +100,7 @@ impl Plan {
             (ContextConfig::None, AdaptConfig::Questions(questions)) => {
                 return self.flops_of_question_tokens(questions, vocab_size);
             }
-            (ContextConfig::None, AdaptConfig::Sentences(_)) => {
+            (ContextConfig::None, AdaptConfig::Answering(_)) => {
                 return Ok(self.model.flops_per_token(vocab_size, self.row_len()?));
             }
         };
@@ -125,7 +127,7 @@ impl Plan {
                 None => self.budget_steps(),
             },
             (ContextConfig::None, AdaptConfig::Questions(questions)) => Ok(questions.steps),
-            (ContextConfig::Encoder(_), _) | (ContextConfig::None, AdaptConfig::Sentences(_)) => {
+            (ContextConfig::Encoder(_), _) | (ContextConfig::None, AdaptConfig::Answering(_)) => {
                 Ok(self.own_training()?.steps(&self.yardstick()?))
             }
         }
@@ -364,9 +366,9 @@ mod tests {
     }
 
     #[test]
-    fn a_decoder_that_answers_in_sentences_is_tuned_before_it_reads_and_once_for_every_way_of_reading() {
-        let sentences = |plan: Plan| Plan { adapt: AdaptConfig::Sentences(Default::default()), ..plan };
-        let (plain, tuned) = (cepe("control"), sentences(cepe("control")));
+    fn a_decoder_that_answers_in_another_form_is_tuned_before_it_reads_and_once_for_every_way_of_reading() {
+        let answering = |plan: Plan| Plan { adapt: AdaptConfig::Answering(Default::default()), ..plan };
+        let (plain, tuned) = (cepe("control"), answering(cepe("control")));
         assert!(check(&tuned).is_empty(), "{:?}", check(&tuned));
         let stages = ancestors(&tuned);
         let parts: Vec<Part> = stages.iter().map(|stage| stage.part).collect();
@@ -376,9 +378,9 @@ mod tests {
         assert_eq!(stages[2].plan, old[2].plan, "and so is the encoder");
         let decoder = &stages[1].plan;
         assert_eq!((decoder.steps().unwrap(), decoder.first_step().unwrap()), (10, 0));
-        assert_eq!(decoder.row_len().unwrap(), 2 * 9 + 3 * 9 - 1);
+        assert_eq!(decoder.row_len().unwrap(), 2 * 9 + 5 * 6 - 1);
         assert!(stages.iter().all(|stage| check(&stage.plan).is_empty()), "every stage is a possible plan");
-        assert_eq!(sentences(cepe("window")).parents().unwrap()[0].plan, *decoder);
+        assert_eq!(answering(cepe("window")).parents().unwrap()[0].plan, *decoder);
         let fingerprint = |plan: &Plan| Fingerprint::of(plan).unwrap().full();
         assert_ne!(fingerprint(&tuned), fingerprint(&plain));
         assert_ne!(fingerprint(decoder), fingerprint(&old[1].plan));

@@ -1,4 +1,4 @@
-//! What a worker does with a run whose model learns to answer questions, or to answer in sentences.
+//! What a worker does with a run whose model learns to answer questions, or to answer in another form.
 
 use burn::tensor::Device;
 
@@ -10,7 +10,7 @@ use crate::measure::answers::Reader;
 use crate::measure::{Measurements, extraction};
 use crate::plan::Part;
 use crate::training::weights;
-use crate::training::{Asking, Beginning, Job, Objective, QuestionsAdapt, Sentences};
+use crate::training::{Answering, AnsweringAdapt, Asking, Beginning, Job, Objective, QuestionsAdapt};
 
 /// Teaches the trained model to answer about some people, and asks it about the others. What it has stored is what its
 /// own run has measured: its weights are the same. The weights that are kept have the adapters added.
@@ -43,11 +43,17 @@ pub(super) fn questions(
     finished(task, summary(&trained), Measurements { extraction, ..stored })
 }
 
-/// Teaches the trained decoder to answer in sentences.
-pub(super) fn sentences(task: &Task, watch: &mut Watch, device: &Device) -> Result<Outcome> {
+/// Teaches the trained decoder to answer in another form.
+pub(super) fn answering(
+    task: &Task,
+    config: &AnsweringAdapt,
+    watch: &mut Watch,
+    device: &Device,
+) -> Result<Outcome> {
     let training = task.plan.own_training()?;
     let job = Job { training: &training, ..job(&task.plan) };
-    let objective = Sentences { job, base: Some(part(task, Part::Base)?.ok_or_else(no_base)?) };
+    let objective =
+        Answering { job, form: config.form, base: Some(part(task, Part::Base)?.ok_or_else(no_base)?) };
     let begin = || {
         let model = weights::of(&objective.start(device)?);
         Ok(Some(Beginning { model, moments: None, step: 0, meters: paid(task)? }))

@@ -34,7 +34,7 @@ pub fn run(task: &Task, watch: &mut Watch) -> Result<Outcome> {
         (Prediction::NextToken, ContextConfig::None) => match &task.plan.adapt {
             AdaptConfig::None => next_token(task, watch, &device),
             AdaptConfig::Questions(questions) => adapt::questions(task, questions, watch, &device),
-            AdaptConfig::Sentences(_) => adapt::sentences(task, watch, &device),
+            AdaptConfig::Answering(answering) => adapt::answering(task, answering, watch, &device),
         },
         (Prediction::Masked(config), _) => context::masked(task, *config, watch, &device),
         (_, ContextConfig::Encoder(config)) => context::encoder(task, config, watch, &device),

@@ -9,12 +9,12 @@ use std::ops::Range;
 use burn::tensor::Device;
 use serde::{Deserialize, Serialize};
 
+use super::answering::AnsweringAdapt;
 use super::config::{
     AdamwConfig, Cooldown, Count, Length, OptimizerConfig, ScheduleConfig, TrainingConfig, WsdConfig,
 };
 use super::fit::{Job, descent, shared, tensors};
 use super::objective::{Objective, StepLoss};
-use super::sentences::SentencesAdapt;
 use super::weights::{self, Weights};
 use crate::data::questions::{Form, Gold, Question, QuestionsConfig};
 use crate::data::reading::AnswerForm;
@@ -32,8 +32,8 @@ pub enum AdaptConfig {
     None,
     /// It is taught to answer questions about some people, and asked about the others.
     Questions(QuestionsAdapt),
-    /// It is taught to answer in sentences what it reads, and asked for sentences.
-    Sentences(SentencesAdapt),
+    /// It is taught to answer in another form than text about what it reads, and asked for that form.
+    Answering(AnsweringAdapt),
 }
 
 impl AdaptConfig {
@@ -41,7 +41,7 @@ impl AdaptConfig {
     pub fn form(&self) -> AnswerForm {
         match self {
             AdaptConfig::None | AdaptConfig::Questions(_) => AnswerForm::Value,
-            AdaptConfig::Sentences(_) => AnswerForm::Sentence,
+            AdaptConfig::Answering(answering) => answering.form,
         }
     }
 }

@@ -1,6 +1,7 @@
 //! The loop, optimizer, schedule, checkpoints, meters and observers.
 
 pub mod adapt;
+pub mod answering;
 pub mod checkpoint;
 pub mod config;
 pub mod context;
@@ -15,9 +16,9 @@ pub mod observer;
 pub mod optimizer;
 pub mod reading;
 pub mod schedule;
-pub mod sentences;
 
 pub use adapt::{AdaptConfig, Asking, QuestionsAdapt};
+pub use answering::{Answering, AnsweringAdapt};
 pub use config::{
     Clip, Count, Decay, Length, OptimizerConfig, Order, ScheduleConfig, TrainingConfig, Yardstick,
 };
@@ -30,6 +31,5 @@ pub use objective::{Objective, StepLoss};
 pub use observer::{Control, Observer, Progress, Silent};
 pub use optimizer::Optimizer;
 pub use reading::Reading;
-pub use sentences::{Sentences, SentencesAdapt};
 
 pub(crate) use crate::model::weights;

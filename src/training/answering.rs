@@ -1,8 +1,7 @@
-//! A trained decoder learns to answer in sentences: the way of answering that a decoder has before it is given an encoder,
-//! and that no text shows.
+//! A trained decoder learns to answer in another form than text: how it answers before it is given an encoder.
 //!
 //! A small stand-in for the tuning to instructions behind the chat models of CEPED (Yen, Gao and Chen 2024, arXiv
-//! 2402.16617). Only the tokens of answers count in the loss, so that text is forgotten no more than that costs.
+//! 2402.16617).
 
 use std::ops::Range;
 
@@ -15,38 +14,42 @@ use super::fit::Job;
 use super::objective::{Objective, StepLoss};
 use super::optimizer::Optimizer;
 use super::weights::{self, Weights};
+use crate::data::reading::AnswerForm;
 use crate::data::{Batch, DataConfig, Dataset};
 use crate::error::{Error, Problem, Result};
 use crate::model::Decoder;
 
-/// Settings of learning to answer in sentences.
+/// Settings of learning to answer in another form.
 #[derive(Debug, Clone, Copy, PartialEq, Default, Serialize, Deserialize)]
 #[serde(default)]
-pub struct SentencesAdapt {
+pub struct AnsweringAdapt {
+    /// The form.
+    pub form: AnswerForm,
     /// How it is trained; all parameters learn.
     pub training: StageTraining,
 }
 
-/// Learning to answer in sentences.
+/// Learning to answer in another form.
 #[derive(Debug)]
-pub struct Sentences<'a> {
+pub struct Answering<'a> {
     /// The decoder, its data and seed, and how it learns this.
     pub job: Job<'a>,
+    /// The form.
+    pub form: AnswerForm,
     /// The trained decoder; absent: as it starts.
     pub base: Option<Weights>,
 }
 
-/// Tokens of the rows of `data` whose questions are answered in sentences.
+/// Tokens of the rows of `data` whose questions are answered in this form.
 ///
 /// # Errors
 /// The data asks no questions about what stands before them, or has no room for such an answer.
-pub fn row_len(data: &DataConfig) -> Result<usize> {
+pub fn row_len(data: &DataConfig, form: AnswerForm) -> Result<usize> {
     match data {
-        DataConfig::Reading(config) if config.answered_questions() > 0 => Ok(config.answered_len()),
+        DataConfig::Reading(config) if config.answered_questions(form) > 0 => Ok(config.answered_len(form)),
         DataConfig::Reading(config) => {
             let problem = Problem::new(format!("{} questions in a row", config.questions));
-            let problem =
-                problem.key("data.questions").expected("room for one with its answer in a sentence");
+            let problem = problem.key("data.questions").expected("room for one with its answer in this form");
             Err(Error::config(problem.remedy("at least 2, or adapt = \"none\"")))
         }
         DataConfig::BioS(_)
@@ -56,12 +59,12 @@ pub fn row_len(data: &DataConfig) -> Result<usize> {
         | DataConfig::Corpus(_)
         | DataConfig::Mixture(_) => {
             let problem = Problem::new(format!("\"{}\" asks nothing that is read", data.kind()));
-            Err(Error::config(problem.key("data.kind").expected("\"reading\", for adapt = \"sentences\"")))
+            Err(Error::config(problem.key("data.kind").expected("\"reading\", for adapt = \"answering\"")))
         }
     }
 }
 
-impl Objective for Sentences<'_> {
+impl Objective for Answering<'_> {
     type Model = Decoder;
     type Data = Dataset;
     type Batch = Batch;
@@ -92,7 +95,7 @@ impl Objective for Sentences<'_> {
 
     fn batch(&self, data: &Dataset, step: u64) -> Batch {
         let reading = data.reading().expect("the plan was checked to ask questions");
-        reading.answered(step, self.job.training.batch)
+        reading.answered(self.form, step, self.job.training.batch)
     }
 
     fn loss(
@@ -138,7 +141,7 @@ mod tests {
             let Setup { model, data, training } = self;
             let job = Job { model, data, training, seed: 5 };
             let device = crate::device::open("cpu").unwrap();
-            fit(&Sentences { job, base }, &device, folder, observer).unwrap()
+            fit(&Answering { job, form: AnswerForm::Sentence, base }, &device, folder, observer).unwrap()
         }
     }
 
@@ -172,11 +175,11 @@ mod tests {
     }
 
     #[test]
-    fn data_without_room_for_a_sentence_is_refused() {
-        let message = |data: DataConfig| row_len(&data).unwrap_err().to_string();
+    fn data_without_room_for_an_answer_is_refused() {
+        let message = |data: DataConfig| row_len(&data, AnswerForm::Ended).unwrap_err().to_string();
         assert!(message(DataConfig::default()).starts_with("data.kind: \"bio-d\" asks nothing"));
         let few = DataConfig::Reading(ReadingConfig { questions: 1, ..ReadingConfig::default() });
         assert!(message(few).starts_with("data.questions: 1 questions in a row"));
-        assert_eq!(row_len(&setup().data).unwrap(), 4 * 17 + 4 * 9 - 1);
+        assert_eq!(row_len(&setup().data, AnswerForm::Sentence).unwrap(), 4 * 17 + 4 * 9 - 1);
     }
 }
