@@ -95,8 +95,8 @@ pub struct AnswerPoint {
     pub nats: f64,
     /// Accuracy by the quarter of the context in which the answer stands; empty for fewer than four chunks.
     pub by_quarter: Vec<f64>,
-    /// Mean of `KL(teacher || reader)` summed over the places of the right answer, in nats: the teacher is the decoder of an encoder's
-    /// reader with the chunks in its own window. Only where they fit.
+    /// Mean of `KL(teacher || reader)` summed over the places of the right answer, in nats: the teacher is the decoder of
+    /// an encoder's reader with the chunks in its own window. Only where they fit.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub teacher_nats: Option<f64>,
     /// Tokens of context read per second, in batches.

@@ -242,10 +242,10 @@ pub fn markdown(comparison: &Comparison) -> String {
 }
 
 /// What [`exam`] shows.
-pub const EXAM: &str = "Format kept: answers in the form of right ones (a value, or the sentence with it where a decoder was \
-    taught to answer in sentences), with any value, at the number of chunks that the arms are compared at. Divergence: \
-    from the answer of the same decoder with the chunks in its own window, at the largest number of chunks that it \
-    holds. Means over seeds with 95 % intervals.";
+pub const EXAM: &str = "Format kept: answers in the form that was asked for, with any value, at the number of chunks that \
+    the arms are compared at; the form is a value alone, or what the decoder was tuned to. Divergence: from the answer of \
+    the same decoder with the chunks in its own window, at the largest number of chunks that it holds. Means over seeds \
+    with 95 % intervals.";
 
 /// Heads of the columns of [`exam`].
 pub const EXAM_COLUMNS: [&str; 4] =

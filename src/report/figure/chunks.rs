@@ -50,7 +50,7 @@ const QUANTITIES: [Quantity; 7] = [
     Quantity {
         name: "format-by-chunks",
         label: "answers in their form (%)",
-        caption: "Answers in the form of right ones, with any value, in percent",
+        caption: "Answers in the form that was asked for, with any value, in percent",
         across: Across::Chunks,
         of: |answers| by_chunks(answers, |point| Some(100.0 * point.format)),
     },
