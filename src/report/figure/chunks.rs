@@ -6,7 +6,7 @@ use super::super::statistics::median;
 use super::axis::Spacing;
 use super::curves::{Axis, Line, draw};
 use super::{Figure, ink};
-use crate::measure::{AnswerPoint, Answers};
+use crate::measure::{AnswerPoint, Answers, DocumentPoint};
 
 /// What is drawn.
 struct Quantity {
@@ -62,12 +62,13 @@ const QUANTITIES: [Quantity; 7] = [
         of: |answers| by_chunks(answers, |point| point.teacher_nats),
     },
     Quantity {
-        name: "perplexity-by-chunks",
-        label: "perplexity of the last tokens",
-        caption: "Perplexity of the last questions and answers of long documents",
+        name: "document-loss-by-chunks",
+        label: "loss of the last tokens (nats per token)",
+        caption: "Mean loss of the last questions and answers of long documents, the logarithm of their perplexity,",
         across: Across::Document,
         of: |answers| {
-            answers.documents.iter().map(|point| (point.chunks as f64, point.perplexity())).collect()
+            let loss = |point: &DocumentPoint| (point.chunks as f64, point.nats_per_token);
+            answers.documents.iter().map(loss).collect()
         },
     },
     Quantity {
