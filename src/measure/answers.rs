@@ -154,22 +154,22 @@ pub fn measure(
     device: &Device,
 ) -> Option<Answers> {
     let reading = data.reading()?;
-    let asking = Asking { reader, reading, config, form, device };
-    let points: Vec<AnswerPoint> = config.sizes().into_iter().map(|chunks| asking.point(chunks)).collect();
+    let examiner = Examiner { reader, reading, config, form, device };
+    let points: Vec<AnswerPoint> = config.sizes().into_iter().map(|chunks| examiner.point(chunks)).collect();
     let judged = points.iter().find(|point| point.chunks == config.judged_by);
     let accuracy = judged.expect("the sizes hold the one that is judged by").accuracy;
     let relevant = match reader {
         Reader::Alone(_) => Vec::new(),
         Reader::Window(_) | Reader::Replug(_) | Reader::Encoder(_) => {
-            config.relevant().into_iter().map(|relevant| asking.repeated(relevant)).collect()
+            config.relevant().into_iter().map(|relevant| examiner.repeated(relevant)).collect()
         }
     };
-    let documents = config.sizes().into_iter().filter_map(|chunks| asking.document(chunks)).collect();
+    let documents = config.sizes().into_iter().filter_map(|chunks| examiner.document(chunks)).collect();
     Some(Answers { accuracy, judged_by: config.judged_by, points, relevant, documents })
 }
 
 /// Who is asked, about what and how.
-struct Asking<'a> {
+struct Examiner<'a> {
     reader: Reader<'a>,
     reading: &'a Reading,
     config: &'a ExamConfig,
@@ -177,7 +177,7 @@ struct Asking<'a> {
     device: &'a Device,
 }
 
-impl Asking<'_> {
+impl Examiner<'_> {
     fn exams(&self, exam: impl Fn(u64) -> Exam) -> Vec<Exam> {
         (0..self.config.questions).map(|index| exam(index).answered(self.form)).collect()
     }
@@ -187,7 +187,7 @@ impl Asking<'_> {
     }
 
     fn point(&self, chunks: u64) -> AnswerPoint {
-        let Asking { reader, config: ExamConfig { questions, .. }, device, .. } = self;
+        let Examiner { reader, config: ExamConfig { questions, .. }, device, .. } = self;
         let exams = self.exams(|index| self.reading.exam(index, chunks, index % chunks));
         let start = Instant::now();
         let told = reader.answers(&exams, device);
@@ -639,9 +639,9 @@ mod tests {
         let (reader, reading) = (Reader::Window(&decoder), dataset.reading().unwrap());
         let (config, form) =
             (ExamConfig { questions: 3, most_chunks: 1, judged_by: 1 }, AnswerForm::Sentence);
-        let asking = Asking { reader, reading, config: &config, form, device: &device };
-        let exams = asking.exams(|index| reading.exam(index, 1, 0));
-        let said = asking.said(&exams, &reader.answers(&exams, &device));
+        let examiner = Examiner { reader, reading, config: &config, form, device: &device };
+        let exams = examiner.exams(|index| reading.exam(index, 1, 0));
+        let said = examiner.said(&exams, &reader.answers(&exams, &device));
         for (said, exam) in said.iter().zip(&exams) {
             assert_ne!(said.answer, exam.answer, "an untrained decoder knows no answer");
             let mut question = exam.question.clone();
@@ -660,13 +660,14 @@ mod tests {
         let (_, decoder) = model(&data, &device);
         let (reader, reading) = (Reader::Window(&decoder), dataset.reading().unwrap());
         let config = ExamConfig { questions: 1, most_chunks: 1, judged_by: 1 };
-        let asking = Asking { reader, reading, config: &config, form: AnswerForm::Sentence, device: &device };
+        let examiner =
+            Examiner { reader, reading, config: &config, form: AnswerForm::Sentence, device: &device };
         let exam = reading.exam(0, 1, 0).answered(AnswerForm::Sentence);
         let (right, v) = (exam.answer.clone(), dataset.vocab_size());
         let other = if right[3] as usize == v - 1 { right[3] - 1 } else { right[3] + 1 };
         let judged = |said: [u32; 5]| {
             let said = Exam { answer: said.to_vec(), ..exam.clone() };
-            (asking.is_right(&said, &exam), asking.is_in_form(&said, &exam))
+            (examiner.is_right(&said, &exam), examiner.is_in_form(&said, &exam))
         };
         let [n1, n2, a, value, end] = right[..] else { panic!("a sentence and end-of-text") };
         assert_eq!(judged([n1, n2, a, value, end]), (true, true));
