@@ -216,7 +216,10 @@ fn arm() -> Json {
     ]);
     let attribute = object(&[("name", text()), ("bits", estimate()), ("max_bits", number())]);
     let teacher = object(&[("chunks", count()), ("nats", estimate())]);
-    let exam = object(&[("format_percent", estimate()), ("teacher?", teacher)]);
+    let document = object(&[("chunks", count()), ("perplexity", estimate())]);
+    let documents =
+        about(list(document), "ends of long documents, by how many of the chunks before them are read");
+    let exam = object(&[("format_percent", estimate()), ("teacher?", teacher), ("documents?", documents)]);
     let extraction =
         object(&[("name", text()), ("accuracy", estimate()), ("asked", estimate()), ("recited", estimate())]);
     let apart = object(&[
