@@ -7,15 +7,13 @@
 
 use burn::tensor::{Device, Int, Tensor, TensorData};
 
+use super::TOKENS_PER_PASS;
 use super::record::{AttributeBits, Capacity, GivenSource, MeasureConfig, People};
 use crate::data::{Dataset, Document, Fact, Information};
 use crate::error::Result;
 use crate::kernels;
 use crate::layers::Pass;
 use crate::model::Decoder;
-
-/// Rows of a forward pass hold about this many tokens together.
-const TOKENS_PER_PASS: usize = 8192;
 
 /// Losses of one rendering of everybody's biography, in nats, summed over people.
 #[derive(Debug, Clone, PartialEq, Default)]

@@ -9,6 +9,7 @@ use std::ops::Range;
 use burn::tensor::{Device, Int, Tensor, TensorData};
 use serde::{Deserialize, Serialize};
 
+use super::TOKENS_PER_PASS;
 use super::capacity::chosen;
 use super::record::MeasureConfig;
 use crate::data::questions::Form;
@@ -16,9 +17,6 @@ use crate::data::{Dataset, Fact, Texts};
 use crate::layers::Pass;
 use crate::model::{Adapted, Decoder};
 use crate::training::QuestionsAdapt;
-
-/// Tokens of a forward pass, about.
-const TOKENS_PER_PASS: usize = 8192;
 
 /// Shares of right answers.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]

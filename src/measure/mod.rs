@@ -16,3 +16,7 @@ pub use quantize::QuantizeConfig;
 pub use record::{
     AttributeBits, Capacity, DomainLoss, GivenSource, Loss, MeasureConfig, Measurements, People,
 };
+
+/// Rows of a forward pass of a measurement hold about so many tokens together: as many as keep a core busy. More would
+/// make measuring, not training, decide how much memory a small model needs.
+pub const TOKENS_PER_PASS: usize = 2048;
