@@ -83,8 +83,18 @@ fn strangers_and_questions_are_pinned_for_ever() {
         of(chunks.tokens.iter().copied().chain(hidden).collect()),
         exam(reading.exam(7, 6, 2)),
         exam(reading.repeated_exam(7, 6, 2)),
+        exam(reading.document(7, 6, 2)),
+        of(reading.answered(crate::data::reading::AnswerForm::Sentence, 3, 2).tokens),
     ];
-    let golden = ["ce3155eaad1d", "dd5aa59bca4e", "832fab66809c", "ffad97718081", "420dd207cd1e"];
+    let golden = [
+        "ce3155eaad1d",
+        "dd5aa59bca4e",
+        "832fab66809c",
+        "ffad97718081",
+        "420dd207cd1e",
+        "42d9216db7bf",
+        "b4714a3beba5",
+    ];
     assert_eq!(pinned, golden);
 }
 
