@@ -15,7 +15,9 @@ use std::time::{Duration, Instant};
 use serde::{Deserialize, Serialize};
 
 use super::environment::{forget_peak, peak_bytes};
-use super::folder::{LOG, METRICS, Run, State};
+#[cfg(unix)]
+use super::folder::LOG;
+use super::folder::{METRICS, Run, State};
 use super::lease::{BEAT, Claim, Lease};
 use super::metrics::Writer;
 use super::record::{Environment, RunRecord, TrainingSummary};
@@ -283,10 +285,16 @@ fn log(error: &Error) {
     let _ = writeln!(io::stderr(), "{error}");
 }
 
-/// Turns the error stream to the log of `run`; elsewhere than on Unix it stays with that of the first run.
+/// Turns the error stream to the log of `run`.
+#[cfg(unix)]
 fn log_to(run: &Run) -> Result<()> {
-    #[cfg(unix)]
-    rustix::stdio::dup2_stderr(run.open_log()?).map_err(|e| Error::io("open", run.file(LOG), e.into()))?;
+    let failed = |e: rustix::io::Errno| Error::io("write to", run.file(LOG), e.into());
+    rustix::stdio::dup2_stderr(run.open_log()?).map_err(failed)
+}
+
+/// The error stream is what it was at the start: the log of the one run of this process.
+#[cfg(not(unix))]
+fn log_to(_run: &Run) -> Result<()> {
     Ok(())
 }
 
