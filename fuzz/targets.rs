@@ -9,22 +9,20 @@ use ablation_zoo::report::fit::Columns;
 use ablation_zoo::run::metrics;
 use ablation_zoo::training::manifest;
 
-/// A target: what it reads, and a few files to begin from.
+/// A target: what it reads. Files to begin from are in `seeds/` beside this one, in a folder of its name.
 pub struct Target {
     /// Its name.
     pub name: &'static str,
     /// Reads the bytes.
     pub read: fn(&[u8]),
-    /// Where mutations begin.
-    pub seeds: fn() -> Vec<Vec<u8>>,
 }
 
 /// All of them.
 pub const ALL: [Target; 4] = [
-    Target { name: "config", read: config, seeds: of_config },
-    Target { name: "weights", read: weights_and_manifest, seeds: of_weights },
-    Target { name: "metrics", read: metrics_lines, seeds: of_metrics },
-    Target { name: "curves", read: curves, seeds: of_curves },
+    Target { name: "config", read: config },
+    Target { name: "weights", read: weights_and_manifest },
+    Target { name: "metrics", read: metrics_lines },
+    Target { name: "curves", read: curves },
 ];
 
 /// Plans and ablations in TOML.
@@ -66,29 +64,4 @@ fn scratch(name: &str, bytes: &[u8]) -> PathBuf {
     let path = folder.join(name);
     std::fs::write(&path, bytes).expect("the temporary folder can be written");
     path
-}
-
-fn of_config() -> Vec<Vec<u8>> {
-    let small = "[control]\nmodel = \"gpt2\"\ndataset = \"biod\"\nsize = \"micro\"\n[arms.a]\nholds = \"nothing\"\n\
-        model.norm = \"rms\"\n[tune]\n\"training.peak_lr\" = [1e-3, 2e-3]\n[repeat]\nseeds = 2\n";
-    vec![Plan::default().to_toml().into_bytes(), small.as_bytes().to_vec()]
-}
-
-fn of_weights() -> Vec<Vec<u8>> {
-    let header = r#"{"__metadata__":{"format":"pt"},"a":{"dtype":"F32","shape":[2,1],"data_offsets":[0,8]},"b":{"dtype":"F32","shape":[1],"data_offsets":[8,12]}}"#;
-    let mut file = (header.len() as u64).to_le_bytes().to_vec();
-    file.extend(header.as_bytes());
-    file.extend([0; 12]);
-    let manifest = r#"{"format":1,"files":[{"name":"fuzz.safetensors","bytes":3,"blake3":"00"}]}"#;
-    vec![file, manifest.as_bytes().to_vec()]
-}
-
-fn of_metrics() -> Vec<Vec<u8>> {
-    let line = r#"{"step":1,"tokens":7,"flops":1.5,"seconds":0.25,"lr":0.001,"loss":2.5,"grad_norm":1.0}"#;
-    vec![format!("{{\"format\":1}}\n{line}\n{line}\n").into_bytes()]
-}
-
-fn of_curves() -> Vec<Vec<u8>> {
-    let curve = "tokens\tloss\tstage\n1e6\t3.5\traw\n2e6\t3.1\traw\n4e6\t2.9\tannealed\n8e6\t2.7\traw\n";
-    vec![curve.as_bytes().to_vec(), b"share_a,share_b,loss_a,loss_b\n0.5,0.5,1.0,2.0\n1,0,0.9,3\n".to_vec()]
 }

@@ -87,6 +87,18 @@ fn contexts_that_cannot_be_are_refused_before_anything_runs() {
             vec!["context={kind=\"encoder\", pretraining={kind=\"masked\", data=\"bios\"}}"],
             "expected one of masked, training",
         ),
+        ("biod", vec!["adapt=\"answering\""], "data.kind: \"bio-d\" asks nothing that is read"),
+        ("reading", vec!["adapt=\"answering\"", "data.questions=1"], "data.questions: 1 questions in a row"),
+        (
+            "reading",
+            vec!["adapt={kind=\"answering\", form=\"song\"}"],
+            "expected one of value, ended, sentence",
+        ),
+        (
+            "reading",
+            vec!["adapt={kind=\"answering\", training={length=0.0}}", "context=\"window\""],
+            "adapt.training.length: 0",
+        ),
         ("reading", vec![encoder, "data.attributes=2000"], "expected 1 to 1024"),
         ("reading", vec!["context=\"stretched\"", "model.block.mixer.position=\"none\""], "context.scaling"),
         (
@@ -141,6 +153,34 @@ fn a_stage_with_other_weights_than_it_ended_with_is_not_begun_from() {
         assert_eq!(said.code, 1, "{}", said.err);
         let name = damaged.file_name().unwrap().to_string_lossy().into_owned();
         assert!(said.err.contains(&name) && said.err.contains("model.safetensors"), "{}", said.err);
+    }
+}
+
+#[test]
+fn a_decoder_that_was_tuned_to_a_form_is_asked_for_it_however_it_reads() {
+    let folder = Folder::new();
+    folder.write(
+        "readers.toml",
+        &READERS.replace(
+            "[common.context]",
+            "[common.adapt]\nkind = \"answering\"\nform = \"sentence\"\n[common.context]",
+        ),
+    );
+    folder.ask(&["run", "readers.toml"]);
+    assert!(run(&folder, "base-decoder-warm-up").is_dir(), "what was tuned");
+    let value = |path: PathBuf| -> Value { serde_json::from_slice(&fs::read(path).unwrap()).unwrap() };
+    for run in [control(&folder), reported(&folder, "readers-window"), run(&folder, "decoder-warm-up")] {
+        let kept = value(run.join("measurements.json"));
+        assert!(kept["plan"]["adapt"]["answering"]["form"] == "sentence", "{kept}");
+        let asked = folder.json(&["measure", &run.display().to_string(), "--json"]);
+        let found = |of: &Value, point: &str, number: &str| of["answers"][point][1][number].clone();
+        for (point, number) in [("points", "nats"), ("points", "format"), ("documents", "nats_per_token")] {
+            let again = found(&asked, point, number);
+            assert_eq!(again, found(&kept["measurements"], point, number), "{point} {number}");
+            assert!(again.is_number(), "{point} {number}");
+        }
+        // An untrained decoder hardly guesses a word of five, which a value by itself would be.
+        assert!(found(&asked, "points", "nats").as_f64().unwrap() > 9.0, "{asked}");
     }
 }
 

@@ -250,3 +250,43 @@ fn runs_race_by_every_axis_and_anneal_apart() {
     let said = folder.zoo(&["fit", "mixture", "race", "--profile", "smoke"]);
     assert!(said.code == 65 && said.err.contains("expected runs on a mixture of sources"), "{}", said.err);
 }
+
+#[test]
+fn the_capacity_of_models_is_fitted_and_drawn_beside_the_published_one() {
+    let folder = Folder::new();
+    let mut text = "params,bits,max_bits,exposures\n".to_string();
+    for params in [3e4, 1e5] {
+        for load in [0.8f64, 1.4, 2.0, 3.0, 4.0] {
+            let known = params * (load.powf(-4.0) + 1.6f64.powf(-4.0)).powf(-0.25);
+            text.push_str(&format!("{params},{known},{},1000\n", load * params));
+        }
+    }
+    folder.write("models.csv", &text);
+    let said = folder.ask(&["fit", "capacity", "models.csv", "--replicates", "40", "--out", "figures"]);
+    assert!(said.contains("can hold 1.600 ") && said.contains("Figure 1 of arXiv 2404.05405"), "{said}");
+    for file in ["capacity.json", "capacity-1000-exposures.svg", "capacity-1000-exposures.png"] {
+        assert!(folder.path().join("figures").join(file).is_file(), "{file}");
+    }
+    let json = folder.json(&["fit", "capacity", "models.csv", "--replicates", "40", "--json"]);
+    assert_fits(&folder, "fit-capacity", &json);
+    assert!((json["groups"][0]["law"]["capacity"]["estimate"].as_f64().unwrap() - 1.6).abs() < 1e-3);
+    folder.write("bad.csv", "params,bits,max_bits\n1e5,3e5,2e5\n");
+    let said = folder.zoo(&["fit", "capacity", "bad.csv"]);
+    assert!(said.code == 65 && said.err.contains("bad.csv row 1: 300000 of 200000 bits"), "{}", said.err);
+}
+
+#[test]
+fn runs_with_facts_are_fitted_and_those_without_are_refused() {
+    let folder = Folder::new();
+    // Long enough to know something.
+    let long = ["--profile", "smoke", "--set", "training.length.count=90", "--set", "repeat.seeds=1"];
+    folder.ask(&[&["run", "mlp", "--set", "arms=[]", "--quiet"], &long[..]].concat());
+    let json = folder.json(&[&["fit", "capacity", "mlp", "--set", "arms=[]", "--json"], &long[..]].concat());
+    assert_fits(&folder, "fit-capacity", &json);
+    let group = &json["groups"][0];
+    assert_eq!((&group["exposures"], &group["loads"][0]["runs"]), (&90.into(), &1.into()), "{group}");
+    assert!(group["refused"].as_str().unwrap().starts_with("1 of the 3 models"), "{group}");
+    folder.ask(&["run", "race", "--profile", "smoke", "--quiet"]);
+    let said = folder.zoo(&["fit", "capacity", "race", "--profile", "smoke"]);
+    assert!(said.code == 65 && said.err.contains("expected finished runs on biographies"), "{}", said.err);
+}

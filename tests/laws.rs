@@ -57,4 +57,13 @@ fn a_plan_says_what_its_seeds_can_see_once_some_have_run() {
     assert!(plan["power"]["detectable"].as_f64().unwrap() > 1.0);
     let two = folder.ask(&[&["plan"], &long[..], &["--set", "repeat.seeds=2"]].concat());
     assert!(two.contains("power: none"), "{two}");
+
+    // As after an interruption: arms that have runs, and a control that has none yet.
+    for run in std::fs::read_dir(folder.path().join("runs")).unwrap().map(|run| run.unwrap().path()) {
+        if run.file_name().unwrap().to_string_lossy().starts_with("mlp-control-") {
+            std::fs::remove_dir_all(run).unwrap();
+        }
+    }
+    assert!(folder.ask(&[&["plan"], &long[..]].concat()).contains("power: unknown"));
+    assert_eq!(folder.ask(&["laws"]), Folder::new().ask(&["laws"]));
 }

@@ -1,5 +1,10 @@
 //! What is known of this machine: its health, its speed, what failed on it.
 
+use std::path::Path;
+
+use ablation_zoo::plan::Calibration;
+use ablation_zoo::run::store::Store;
+
 use crate::program::Folder;
 
 /// Two seeds of one arm, in a second.
@@ -210,4 +215,54 @@ fn manual_pages_are_written_for_every_command() {
     let page = std::fs::read_to_string(folder.path().join("pages/zoo-run.1")).unwrap();
     assert!(page.contains(".TH zoo-run") && page.contains("profile"), "{page}");
     assert!(folder.path().join("pages/zoo.1").exists() && !folder.path().join("pages/zoo-help.1").exists());
+}
+
+/// Runs that need memory in different ways: wide, deep and gated, scores that are not fused, English, many rows.
+const SMALL_RUNS: [&[&str]; 6] = [
+    &["gpt2:micro", "biod"],
+    &["llama:tiny", "biod", "--set", "training.batch=128"],
+    &["gpt2:tiny", "biod", "--set", "training.batch=64", "--set", "model.n_layers=8"],
+    &["gpt2:micro", "biod", "--set", "model.block.mixer.position=\"alibi\""],
+    &["gpt2:micro", "bios", "--set", "data.seq_len=128"],
+    &["gpt2:2-2", "biod", "--set", "training.batch=128"],
+];
+/// How far a prediction may be off here. Pages of 2 MiB, which the system gives when it has them, are a tenth of a small
+/// run.
+const NEAR: f64 = 0.3;
+
+/// The memory that the plans of all finished CPU runs of a store say, over what was measured, by name of the run.
+fn memory_ratios(store: &Path) -> Vec<(String, f64)> {
+    let finished = Store::open(store).unwrap().finished().unwrap().records;
+    let on_cpu = finished.into_iter().filter(|(_, record)| record.environment.device == "cpu");
+    on_cpu
+        .map(|(run, record)| {
+            let predicted = record.plan.cost(&Calibration::default()).unwrap().peak_bytes;
+            (run.name().to_string(), predicted as f64 / record.training.peak_bytes as f64)
+        })
+        .collect()
+}
+
+/// With `ZOO_MEMORY_STORE`, the runs of that store are compared instead, and a table is printed.
+#[test]
+fn the_memory_of_a_run_is_near_what_its_plan_says() {
+    if let Ok(store) = std::env::var("ZOO_MEMORY_STORE") {
+        let mut ratios = memory_ratios(Path::new(&store));
+        ratios.sort_by(|a, b| a.1.total_cmp(&b.1));
+        ratios.iter().for_each(|(run, ratio)| println!("{ratio:.2} {run}"));
+        let within = |share: f64| ratios.iter().filter(|(_, ratio)| (ratio - 1.0).abs() < share).count();
+        let [n, near, far] = [ratios.len(), within(0.15), within(0.3)];
+        println!("{n} runs: median {:.2}, {near} within 15 %, {far} within 30 %", ratios[n / 2].1);
+        return;
+    }
+    let folder = Folder::new();
+    for run in SMALL_RUNS {
+        let few = ["--set", "data.people=600", "--set", "training.length={kind=\"steps\",count=4}"];
+        let quiet = ["--set", "training.schedule.warmup_steps=2", "--threads-per-run", "1"];
+        folder.ask(&[&["train"], run, &few, &quiet].concat());
+    }
+    let ratios = memory_ratios(&folder.path().join("runs"));
+    assert_eq!(ratios.len(), SMALL_RUNS.len());
+    for (run, ratio) in ratios {
+        assert!((ratio - 1.0).abs() < NEAR, "{run}: {ratio} of the memory that was measured is predicted");
+    }
 }

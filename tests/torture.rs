@@ -10,6 +10,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::time::Duration;
 
+use ablation_zoo::training::manifest;
 use serde_json::Value;
 
 use crate::program::Folder;
@@ -202,4 +203,38 @@ fn memory_does_not_grow_with_steps() {
     };
     let (short, long) = (peak(200), peak(if times() > 4 { 10_000 } else { 2_000 }));
     assert!(long < 1.1 * short + 4e6, "{short} bytes after 200 steps, {long} after many");
+}
+
+/// Bytes that are flipped in all files of a run together.
+const FLIPS: usize = 1000;
+
+#[test]
+fn every_torn_or_rotten_file_of_a_finished_run_is_named() {
+    let folder = Folder::new();
+    folder.write("long.toml", LONG);
+    let few = ["--set", "repeat.seeds=1", "--set", "training.length.count=10"];
+    folder.ask(&[&["run", "long.toml"], &few[..]].concat());
+    let runs = folder.json(&["runs", "--json"]);
+    let run = folder.path().join("runs").join(runs[0]["run"].as_str().unwrap());
+    let sealed = manifest::read(&run).unwrap().files;
+    let whole: Vec<_> =
+        sealed.iter().map(|file| (&file.name, std::fs::read(run.join(&file.name)).unwrap())).collect();
+    let is_named = |name: &str, bytes: &[u8]| {
+        std::fs::write(run.join(name), bytes).unwrap();
+        manifest::verify(&run).is_err_and(|error| error.to_string().contains(name))
+    };
+    let mut moments = Moments(3);
+    for (name, bytes) in &whole {
+        for length in (0..bytes.len()).step_by(1024) {
+            assert!(is_named(name, &bytes[..length]), "{name} of {length} bytes");
+        }
+        for _ in 0..FLIPS.div_ceil(whole.len()) {
+            let place = moments.next(bytes.len() as u64).as_millis() as usize;
+            let mut rotten = bytes.clone();
+            rotten[place] ^= 1 << (place % 8);
+            assert!(is_named(name, &rotten), "byte {place} of {name}");
+        }
+        std::fs::write(run.join(name), bytes).unwrap();
+    }
+    manifest::verify(&run).unwrap();
 }

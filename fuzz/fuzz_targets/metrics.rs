@@ -1,7 +1,7 @@
 #![no_main]
 
 #[path = "../targets.rs"]
-#[allow(dead_code)] // the seeds are for tests/fuzz.rs
+#[allow(dead_code)] // the other targets
 mod targets;
 
 libfuzzer_sys::fuzz_target!(|bytes: &[u8]| targets::metrics_lines(bytes));

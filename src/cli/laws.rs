@@ -88,7 +88,7 @@ pub fn finished_of(
     let mut found = Vec::new();
     for size in ablation.sizes() {
         let evidence = report::gather(ablation, size, store, site, command.to_string())?;
-        if evidence.arms.iter().any(|arm| !arm.runs.is_empty()) {
+        if evidence.arms.iter().any(|arm| arm.name == evidence.control && !arm.runs.is_empty()) {
             found.push(report::compare(&evidence)?);
         }
     }

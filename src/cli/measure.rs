@@ -1,9 +1,10 @@
 //! `zoo measure`: what a finished run knows, measured again from its weights.
 
+use ablation_zoo::data::Texts;
 use ablation_zoo::measure::{Measurements, QuantizeConfig};
 use ablation_zoo::run::{job, worker::Task};
 use ablation_zoo::{Result, device};
-use clap::Args;
+use clap::{Args, ValueEnum};
 use serde_json::Value as Json;
 
 use super::rounding::{self, Rounded, RoundingArgs};
@@ -27,10 +28,22 @@ pub struct MeasureCommand {
     /// Fresh renderings of each biography [default: those of the plan]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..=10_000))]
     renderings: Option<u64>,
+    /// In which texts [default: those of the plan]
+    #[arg(long, value_name = "TEXTS")]
+    texts: Option<MeasuredIn>,
     #[command(flatten)]
     rounding: RoundingArgs,
     #[command(flatten)]
     format: Format,
+}
+
+/// In which texts knowledge is measured.
+#[derive(Debug, Clone, Copy, ValueEnum)]
+enum MeasuredIn {
+    /// No fact stands after another that tells it
+    Unprompted,
+    /// As in training, where a working city may tell the employer
+    AsTrained,
 }
 
 impl MeasureCommand {
@@ -40,6 +53,11 @@ impl MeasureCommand {
         let run = self.store.run(&self.run)?;
         let mut plan = run.plan()?;
         plan.measure.renderings = self.renderings.unwrap_or(plan.measure.renderings);
+        match self.texts {
+            None => {}
+            Some(MeasuredIn::Unprompted) => plan.measure.texts = Texts::Unprompted,
+            Some(MeasuredIn::AsTrained) => plan.measure.texts = Texts::AsTrained,
+        }
         let device = device::open(&self.device)?;
         let mut task = Task { run, plan, device: self.device.clone(), stages: Vec::new() };
         if !configs.is_empty() {

@@ -3,7 +3,7 @@
 use super::held_out::HeldOut;
 use super::mixture::{self, Domain, Mixture};
 use super::questions::Form;
-use super::{Batch, Document, Information, biod, bior, bios, generated, reading, text};
+use super::{Batch, Document, Information, Texts, biod, bior, bios, generated, reading, text};
 use crate::error::Result;
 
 /// A dataset ready to be read: a pure function of its config, seed and number of exposures.
@@ -40,15 +40,15 @@ impl Dataset {
         self.source.document(person, exposure)
     }
 
-    /// A document of `person` in the training format, from a stream of draws that training never reads, in
-    /// which no fact stands after another that tells it (the employer after the working city). Where a person
-    /// has only one text, with `single` sentences in `fixed` order, it is that text.
+    /// A document of `person` in the training format, from a stream of draws that training never reads;
+    /// [`Texts`] says whether a fact may stand after another that tells it (the employer after the working
+    /// city). Where a person has only one text, with `single` sentences in `fixed` order, it is that text.
     ///
     /// # Panics
     /// As [`Dataset::document`].
-    pub fn measurement_document(&self, person: u64, rendering: u64) -> Document {
+    pub fn measurement_document(&self, person: u64, rendering: u64, texts: Texts) -> Document {
         self.assert_person(person);
-        self.source.measurement_document(person, rendering)
+        self.source.measurement_document(person, rendering, texts)
     }
 
     fn assert_person(&self, person: u64) {
@@ -208,13 +208,13 @@ impl Source {
         }
     }
 
-    pub fn measurement_document(&self, person: u64, rendering: u64) -> Document {
+    pub fn measurement_document(&self, person: u64, rendering: u64, texts: Texts) -> Document {
         match self {
-            Source::BioS(source) => source.measurement_document(person, rendering),
+            Source::BioS(source) => source.measurement_document(person, rendering, texts),
             Source::BioD(source) => source.measurement_document(person, rendering),
             Source::BioR(source) => source.measurement_document(person),
             Source::Mixture(mixture) => {
-                mixture.translated(studied(mixture).measurement_document(person, rendering))
+                mixture.translated(studied(mixture).measurement_document(person, rendering, texts))
             }
             Source::Reading(_) | Source::Text(_) | Source::Corpus(_) => panic!("nobody in it can be known"),
         }

@@ -2,6 +2,8 @@
 
 use std::ops::Range;
 
+use serde::{Deserialize, Serialize};
+
 /// One document and where its facts stand.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Document {
@@ -31,6 +33,17 @@ pub enum Fact {
     /// The value of an attribute, by its index in
     /// [`Information::attributes`](super::Information::attributes).
     Value(usize),
+}
+
+/// The texts in which knowledge is measured.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Texts {
+    /// In the format of training, but no fact stands after another that tells it.
+    #[default]
+    Unprompted,
+    /// As in training, where for instance a working city that stands first tells most of the employer.
+    AsTrained,
 }
 
 impl Span {

@@ -51,7 +51,7 @@ pub use bior::BioRConfig;
 pub use bios::BioSConfig;
 pub use dataset::Dataset;
 pub use describe::{Description, SourceDescription, describe};
-pub use document::{Document, Fact, Span};
+pub use document::{Document, Fact, Span, Texts};
 pub use generated::CorpusConfig;
 pub use information::Information;
 pub use language::Language;

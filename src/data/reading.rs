@@ -5,6 +5,9 @@
 //! or in the chunks beside it. A biography is end-of-text and one sentence of four symbols for each attribute, in any
 //! order: both parts of the name, the attribute, the value. A question is a mark and such a sentence; what comes after
 //! its attribute is the answer. A quarter of all names is kept for [`Exam`]s and never seen in training.
+//!
+//! So questions are answered in text. A decoder can be tuned to another [`AnswerForm`], which no text shows, on rows whose
+//! questions are answered so.
 
 use serde::{Deserialize, Serialize};
 
@@ -46,15 +49,51 @@ impl Default for ReadingConfig {
     }
 }
 
-/// One question on which a model is measured.
+/// How a question is answered.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum AnswerForm {
+    /// By the value, as in text.
+    Value,
+    /// By the value and end-of-text, where text goes on.
+    #[default]
+    Ended,
+    /// By the sentence that says the value, and end-of-text.
+    Sentence,
+}
+
+impl AnswerForm {
+    /// Symbols in a question with its answer.
+    fn question_len(self) -> usize {
+        match self {
+            AnswerForm::Value => QUESTION_LEN,
+            AnswerForm::Ended => QUESTION_LEN + 1,
+            AnswerForm::Sentence => QUESTION_LEN - 1 + SENTENCE + 1,
+        }
+    }
+}
+
+/// Something on which a model is measured: a question, or the end of a document.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Exam {
-    /// One biography each; the question is about one of them.
+    /// One biography each; a question is about one of them.
     pub chunks: Vec<Vec<u32>>,
-    /// The question up to the place of the answer.
+    /// What stands before the answer, for instance a question without its value.
     pub question: Vec<u32>,
-    /// The value that was asked for.
-    pub answer: u32,
+    /// The right answer, for instance the value that was asked for.
+    pub answer: Vec<u32>,
+}
+
+impl Exam {
+    /// The same question, which text answers by a value, with its answer in this form.
+    pub fn answered(self, form: AnswerForm) -> Self {
+        let answer = match form {
+            AnswerForm::Value => return self,
+            AnswerForm::Ended => [&self.answer[..], &[END_OF_TEXT]].concat(),
+            AnswerForm::Sentence => [&self.question[1..], &self.answer, &[END_OF_TEXT]].concat(),
+        };
+        Exam { answer, ..self }
+    }
 }
 
 /// Who is drawn from.
@@ -145,6 +184,21 @@ impl ReadingConfig {
         (self.seq_len().saturating_sub(QUESTION_LEN) / self.chunk_len()) as u64
     }
 
+    /// Questions with answers in this form that fit behind the biographies of a row; none if it has no room.
+    pub fn answered_questions(&self, form: AnswerForm) -> usize {
+        self.questions as usize * QUESTION_LEN / form.question_len()
+    }
+
+    /// Tokens of a row whose questions are answered in this form; its last answer ends it.
+    ///
+    /// # Panics
+    /// If not one of them fits.
+    pub fn answered_len(&self, form: AnswerForm) -> usize {
+        let questions = self.answered_questions(form);
+        assert!(questions > 0, "{} questions in a row for one in form {form:?}", self.questions);
+        self.biographies as usize * self.chunk_len() + questions * form.question_len() - 1
+    }
+
     /// Tokens as words: `n1.17` is word 17 of the first part of a name, `a3` an attribute, `v5` a value.
     pub fn decode(&self, tokens: &[u32]) -> String {
         tokens.iter().map(|&token| self.word(token)).collect::<Vec<_>>().join(" ")
@@ -190,6 +244,8 @@ impl ReadingConfig {
             rows: Streams::new(seed, "reading rows"),
             chunks: Streams::new(seed, "reading chunks"),
             exams: Streams::new(seed, "reading exams"),
+            answered: Streams::new(seed, "reading answers"),
+            documents: Streams::new(seed, "reading documents"),
         }
     }
 }
@@ -202,6 +258,8 @@ pub struct Reading {
     rows: Streams,
     chunks: Streams,
     exams: Streams,
+    answered: Streams,
+    documents: Streams,
 }
 
 impl Reading {
@@ -212,6 +270,11 @@ impl Reading {
     /// Tokens of a chunk.
     pub fn chunk_len(&self) -> usize {
         self.config.chunk_len()
+    }
+
+    /// Questions in a row.
+    pub fn questions(&self) -> u64 {
+        self.config.questions
     }
 
     /// Whether a token can be an answer at all.
@@ -256,6 +319,29 @@ impl Reading {
         (batch, chunks)
     }
 
+    /// Rows of biographies with questions about them behind that are answered in this form.
+    ///
+    /// # Panics
+    /// If a row has no room for one of them.
+    pub fn answered(&self, form: AnswerForm, step: u64, rows: usize) -> Batch {
+        let seq_len = self.config.answered_len(form);
+        let mut batch = Batch::with_capacity(rows, seq_len);
+        for row in 0..rows as u64 {
+            let mut draws = self.answered.at(step * rows as u64 + row);
+            let people = self.strangers(self.config.biographies, Names::Training, &mut draws);
+            let mut run = Vec::with_capacity(seq_len + 1);
+            people.iter().for_each(|person| self.write_biography(person, &mut draws, &mut run));
+            for _ in 0..self.config.answered_questions(form) {
+                let person = anybody(&people, &mut draws);
+                let asked = self.asked(Vec::new(), person, draws.below(self.config.attributes));
+                let asked = asked.answered(form);
+                run.extend([asked.question, asked.answer].concat());
+            }
+            batch.push_row(&run, 0);
+        }
+        batch
+    }
+
     /// Question number `index` about somebody whose biography is chunk number `gold` of `n_chunks`; all names were kept
     /// out of training. The same question is asked whatever `gold` is.
     ///
@@ -264,7 +350,7 @@ impl Reading {
     pub fn exam(&self, index: u64, n_chunks: u64, gold: u64) -> Exam {
         assert!(gold < n_chunks, "chunk {gold} of {n_chunks}");
         let mut draws = self.exams.at(index);
-        let mut people = self.strangers(n_chunks, Names::Kept, &mut draws);
+        let people = self.strangers(n_chunks, Names::Kept, &mut draws);
         let attribute = draws.below(self.config.attributes);
         let mut chunks: Vec<Vec<u32>> = Vec::new();
         for person in &people {
@@ -273,10 +359,7 @@ impl Reading {
             chunks.push(chunk);
         }
         chunks.swap(0, gold as usize);
-        let mut question = Vec::new();
-        self.write_question(&people.swap_remove(0), attribute, &mut question);
-        let answer = question.pop().expect("a question ends with its answer");
-        Exam { chunks, question, answer }
+        self.asked(chunks, &people[0], attribute)
     }
 
     /// Question number `index` about somebody whose biography is `relevant` of `n_chunks` chunks, its sentences in another
@@ -298,9 +381,42 @@ impl Reading {
         let same = std::iter::repeat_n(&people[0], relevant as usize);
         let mut chunks: Vec<Vec<u32>> = same.chain(&people[1..]).map(&mut chunk).collect();
         draws.shuffle(&mut chunks);
+        self.asked(chunks, &people[0], attribute)
+    }
+
+    /// The end of document number `index`, behind the last `n_chunks` of its `length` biographies: as many questions
+    /// with their answers as a row has, all of which but the first mark is what a model is measured on. How far back
+    /// the biography of somebody who is asked for stands at most is a power of two, all that fit alike, so that each
+    /// doubling of what is read holds some more of them. All names were kept out of training; the end is the same
+    /// whatever `n_chunks` is.
+    ///
+    /// # Panics
+    /// If there are more biographies than kept names, `n_chunks` is 0 or above `length`, or a row has no questions.
+    pub fn document(&self, index: u64, length: u64, n_chunks: u64) -> Exam {
+        assert!((1..=length).contains(&n_chunks), "{n_chunks} of {length} biographies");
+        let mut draws = self.documents.at(index);
+        let people = self.strangers(length, Names::Kept, &mut draws);
+        let mut chunks = Vec::new();
+        for person in &people {
+            let mut chunk = Vec::new();
+            self.write_biography(person, &mut draws, &mut chunk);
+            chunks.push(chunk);
+        }
         let mut question = Vec::new();
-        self.write_question(&people[0], attribute, &mut question);
-        let answer = question.pop().expect("a question ends with its answer");
+        for _ in 0..self.config.questions {
+            let farthest = 1 << draws.below(1 + u64::from(length.ilog2()));
+            let person = &people[(length - 1 - draws.below(farthest)) as usize];
+            self.write_question(person, draws.below(self.config.attributes), &mut question);
+        }
+        let answer = question.split_off(1);
+        Exam { chunks: chunks.split_off((length - n_chunks) as usize), question, answer }
+    }
+
+    /// The question for an attribute of somebody.
+    fn asked(&self, chunks: Vec<Vec<u32>>, person: &Stranger, attribute: u64) -> Exam {
+        let mut question = Vec::new();
+        self.write_question(person, attribute, &mut question);
+        let answer = question.split_off(QUESTION_LEN - 1);
         Exam { chunks, question, answer }
     }
 
@@ -327,7 +443,7 @@ impl Reading {
     /// As many questions as a row has, each about anybody.
     fn write_questions(&self, people: &[Stranger], draws: &mut Draws, out: &mut Vec<u32>) {
         for _ in 0..self.config.questions {
-            let person = &people[draws.below(people.len() as u64) as usize];
+            let person = anybody(people, draws);
             self.write_question(person, draws.below(self.config.attributes), out);
         }
     }
@@ -346,6 +462,10 @@ impl Reading {
             (config.first_value() + person.values[attribute as usize]) as u32,
         ]);
     }
+}
+
+fn anybody<'a>(people: &'a [Stranger], draws: &mut Draws) -> &'a Stranger {
+    &people[draws.below(people.len() as u64) as usize]
 }
 
 /// How many of `n` tokens a chunk keeps.
@@ -441,8 +561,7 @@ mod tests {
             let names: HashSet<_> = exam.chunks.iter().map(|chunk| name(&chunk[1..])).collect();
             assert_eq!(names.len(), 9);
             assert!(names.is_disjoint(&trained));
-            let mut told = exam.question[1..].to_vec();
-            told.push(exam.answer);
+            let told = [&exam.question[1..], &exam.answer].concat();
             assert!(sentences(&exam.chunks[index as usize % 9]).contains(&told));
             assert_eq!(data.exam(index, 9, 0).answer, exam.answer);
         }
@@ -453,14 +572,72 @@ mod tests {
         let data = config().open(3);
         for (index, relevant) in (0..20).zip((1..=5).cycle()) {
             let exam = data.repeated_exam(index, 5, relevant);
-            let mut told = exam.question[1..].to_vec();
-            told.push(exam.answer);
+            let told = [&exam.question[1..], &exam.answer].concat();
             let holds = |chunk: &&Vec<u32>| sentences(chunk).contains(&told);
             assert_eq!((exam.chunks.len(), exam.chunks.iter().filter(holds).count()), (5, relevant as usize));
             let names: HashSet<_> = exam.chunks.iter().map(|chunk| name(&chunk[1..])).collect();
             assert_eq!(names.len() as u64, 6 - relevant);
             assert_eq!(data.repeated_exam(index, 5, 1).question, exam.question);
         }
+    }
+
+    #[test]
+    fn rows_for_tuning_answer_in_their_form() {
+        let (config, data) = (config(), config().open(3));
+        for (form, questions, len) in
+            [(AnswerForm::Value, 4, 5), (AnswerForm::Ended, 3, 6), (AnswerForm::Sentence, 2, 9)]
+        {
+            let seq_len = 2 * 13 + questions * len - 1;
+            assert_eq!((config.answered_questions(form), config.answered_len(form)), (questions, seq_len));
+            let batch = data.answered(form, 7, 20);
+            assert_eq!((batch.rows, batch.seq_len), (20, seq_len));
+            assert!(batch.weights.iter().all(|&weight| weight == 1.0));
+            for (row, targets) in batch.tokens.chunks(seq_len).zip(batch.targets.chunks(seq_len)) {
+                let row: Vec<u32> = row.iter().chain(targets.last()).map(|&token| token as u32).collect();
+                let (biographies, questions) = row.split_at(2 * 13);
+                let told: HashSet<_> = biographies.chunks(13).flat_map(sentences).collect();
+                for question in questions.chunks(len) {
+                    assert_eq!(question[0], QUESTION);
+                    let (said, end) = match form {
+                        AnswerForm::Value => (&question[1..], None),
+                        AnswerForm::Ended => (&question[1..5], Some(question[5])),
+                        AnswerForm::Sentence => (&question[4..8], Some(question[8])),
+                    };
+                    assert!(told.contains(said) && question[1..4] == said[..3]);
+                    assert!(end.is_none_or(|end| end == END_OF_TEXT));
+                }
+            }
+            assert_eq!(batch, data.answered(form, 7, 20));
+            assert_ne!(batch, data.answered(form, 8, 20));
+        }
+        let exam = data.exam(0, 2, 1);
+        let ended = exam.clone().answered(AnswerForm::Ended).answer;
+        assert_eq!(ended, [exam.answer[0], END_OF_TEXT]);
+        let sentence = exam.clone().answered(AnswerForm::Sentence).answer;
+        assert_eq!(sentence, [&exam.question[1..], &ended].concat());
+        assert_eq!(exam.clone().answered(AnswerForm::Value), exam);
+    }
+
+    #[test]
+    fn each_doubling_of_what_is_read_holds_more_of_what_the_end_of_a_document_asks() {
+        let data = config().open(3);
+        let mut found = [0u64; 4];
+        for index in 0..200 {
+            let whole = data.document(index, 8, 8);
+            for (found, n) in found.iter_mut().zip([1, 2, 4, 8]) {
+                let end = data.document(index, 8, n);
+                assert_eq!((&end.question, &end.answer), (&whole.question, &whole.answer));
+                assert_eq!(end.chunks, whole.chunks[8 - n as usize..]);
+                let told: HashSet<_> = end.chunks.iter().flat_map(|chunk| sentences(chunk)).collect();
+                let asked = [end.question, end.answer].concat();
+                assert_eq!(asked.len(), 4 * QUESTION_LEN);
+                *found += asked.chunks(5).filter(|asked| told.contains(&asked[1..])).count() as u64;
+            }
+        }
+        // Of 800: a quarter for each power of two that is read, and of each beyond it what lies within.
+        let expected = [375.0, 550.0, 700.0, 800.0];
+        let near = |(found, expected): (&u64, f64)| (*found as f64 - expected).abs() < 60.0;
+        assert!(found.iter().zip(expected).all(near), "{found:?}, four standard errors are below 60");
     }
 
     #[test]

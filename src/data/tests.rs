@@ -73,7 +73,7 @@ fn strangers_and_questions_are_pinned_for_ever() {
         blake3::hash(&bytes).to_hex()[..12].to_string()
     };
     let exam = |exam: crate::data::reading::Exam| {
-        let ids = exam.chunks.concat().into_iter().chain(exam.question).chain([exam.answer]);
+        let ids = exam.chunks.concat().into_iter().chain(exam.question).chain(exam.answer);
         of(ids.map(|id| id as i32).collect())
     };
     let hidden = chunks.hidden.iter().map(|&hidden| i32::from(hidden));

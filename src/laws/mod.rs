@@ -5,6 +5,7 @@
 //! |---|---|
 //! | [`curves`] | loss curves, where two of them cross, the lower envelope, extrapolations |
 //! | [`power`] | `L = a C^b + E` |
+//! | [`capacity`] | `R = (R_max^-k + c^-k)^(-1/k)`: bits of knowledge by bits that there are to know |
 //! | [`speedup`] | FLOPs at equal loss, and when to grow a model |
 //! | [`scaling`] | `L = E + A / N^alpha + B / D^beta` and the compute-optimal size, three ways |
 //! | [`mixture`] | `L_i(r_i, s)`: loss of a domain by its share of the data, and the best shares |
@@ -13,6 +14,7 @@
 //! Every number comes with a [`bootstrap::Interval`] where the data can give one.
 
 pub mod bootstrap;
+pub mod capacity;
 pub mod curves;
 pub mod entropy;
 mod least_squares;

@@ -1,5 +1,6 @@
 //! Questions about strangers: how many answers are right, and how surprising the right ones are, by the number of chunks
-//! that there are to read, by the place of the one that matters, and by how many of them hold the answer.
+//! that there are to read, by the place of the one that matters, and by how many of them hold the answer; and how
+//! surprising the end of a long document is, by how much of what stands before it is read.
 
 use std::time::Instant;
 
@@ -7,7 +8,7 @@ use burn::tensor::activation::log_softmax;
 use burn::tensor::{Device, Int, Tensor, TensorData};
 use serde::{Deserialize, Serialize};
 
-use crate::data::reading::{Exam, Reading};
+use crate::data::reading::{AnswerForm, Exam, Reading};
 use crate::data::{ChunkBatch, Dataset};
 use crate::layers::Pass;
 use crate::model::{ContextModel, Decoder};
@@ -43,6 +44,27 @@ pub struct Answers {
     /// At that number, by how many of the chunks hold the answer, ascending.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub relevant: Vec<RelevantPoint>,
+    /// The ends of documents of as many chunks as there are at most, by how many of the last are read, ascending.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub documents: Vec<DocumentPoint>,
+}
+
+/// How surprising the ends of long documents are.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct DocumentPoint {
+    /// Chunks before the end that there are to read.
+    pub chunks: u64,
+    /// Tokens in them.
+    pub tokens: u64,
+    /// Mean loss of the tokens of the end, in nats.
+    pub nats_per_token: f64,
+}
+
+impl DocumentPoint {
+    /// `e` to the mean loss.
+    pub fn perplexity(&self) -> f64 {
+        self.nats_per_token.exp()
+    }
 }
 
 /// What came of questions with so many chunks that hold the answer among as many as the run is judged by.
@@ -67,14 +89,14 @@ pub struct AnswerPoint {
     pub questions: u64,
     /// Share of answers that are right.
     pub accuracy: f64,
-    /// Share of answers that are a value at all.
+    /// Share of answers in the form of right ones, with any value.
     pub format: f64,
     /// Mean of `-ln p` of the right answer.
     pub nats: f64,
     /// Accuracy by the quarter of the context in which the answer stands; empty for fewer than four chunks.
     pub by_quarter: Vec<f64>,
-    /// Mean of `KL(teacher || reader)` in the place of the answer, in nats: the teacher is the decoder of an encoder's
-    /// reader with the chunks in its own window. Only where they fit.
+    /// Mean of `KL(teacher || reader)` summed over the places of the right answer, in nats: the teacher is the decoder of
+    /// an encoder's reader with the chunks in its own window. Only where they fit.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub teacher_nats: Option<f64>,
     /// Tokens of context read per second, in batches.
@@ -123,84 +145,169 @@ fn ascending(numbers: impl Iterator<Item = u64>) -> Vec<u64> {
     sorted
 }
 
-/// Asks everything of `config`; `None` where the data asks no questions.
-pub fn measure(reader: Reader, data: &Dataset, config: &ExamConfig, device: &Device) -> Option<Answers> {
+/// Asks everything of `config`, to be answered in `form`; `None` where the data asks no questions.
+pub fn measure(
+    reader: Reader,
+    data: &Dataset,
+    config: &ExamConfig,
+    form: AnswerForm,
+    device: &Device,
+) -> Option<Answers> {
     let reading = data.reading()?;
-    let point = |chunks: u64| ask(reader, reading, chunks, config.questions, device);
-    let points: Vec<AnswerPoint> = config.sizes().into_iter().map(point).collect();
+    let examiner = Examiner { reader, reading, config, form, device };
+    let points: Vec<AnswerPoint> = config.sizes().into_iter().map(|chunks| examiner.point(chunks)).collect();
     let judged = points.iter().find(|point| point.chunks == config.judged_by);
     let accuracy = judged.expect("the sizes hold the one that is judged by").accuracy;
-    let relevant = |n| ask_repeated(reader, reading, config, n, device);
     let relevant = match reader {
         Reader::Alone(_) => Vec::new(),
         Reader::Window(_) | Reader::Replug(_) | Reader::Encoder(_) => {
-            config.relevant().into_iter().map(relevant).collect()
+            config.relevant().into_iter().map(|relevant| examiner.repeated(relevant)).collect()
         }
     };
-    Some(Answers { accuracy, judged_by: config.judged_by, points, relevant })
+    let documents = config.sizes().into_iter().filter_map(|chunks| examiner.document(chunks)).collect();
+    Some(Answers { accuracy, judged_by: config.judged_by, points, relevant, documents })
 }
 
-fn ask(reader: Reader, reading: &Reading, chunks: u64, questions: u64, device: &Device) -> AnswerPoint {
-    let exams: Vec<Exam> = (0..questions).map(|i| reading.exam(i, chunks, i % chunks)).collect();
-    let start = Instant::now();
-    let told = reader.answers(&exams, device);
-    let seconds = start.elapsed().as_secs_f64();
-    let marks = Marks::of(&exams, &told);
-    let tokens = chunks * reading.chunk_len() as u64;
-    let read = exams.first().map_or(0, |exam| reader.tokens_read(exam)) as u64;
-    let is_value = |best: &&u32| reading.is_value(**best);
-    AnswerPoint {
-        chunks,
-        tokens,
-        questions,
-        accuracy: marks.accuracy(),
-        format: marks.best.iter().filter(is_value).count() as f64 / questions as f64,
-        nats: marks.nats,
-        by_quarter: marks.by_quarter(chunks),
-        teacher_nats: reader.teacher(&exams).map(|teacher| mean_divergence(teacher, &exams, &told, device)),
-        tokens_per_second: (read * questions) as f64 / seconds,
+/// Who is asked, about what and how.
+struct Examiner<'a> {
+    reader: Reader<'a>,
+    reading: &'a Reading,
+    config: &'a ExamConfig,
+    form: AnswerForm,
+    device: &'a Device,
+}
+
+impl Examiner<'_> {
+    fn exams(&self, exam: impl Fn(u64) -> Exam) -> Vec<Exam> {
+        (0..self.config.questions).map(|index| exam(index).answered(self.form)).collect()
+    }
+
+    fn tokens(&self, chunks: u64) -> u64 {
+        chunks * self.reading.chunk_len() as u64
+    }
+
+    fn point(&self, chunks: u64) -> AnswerPoint {
+        let Examiner { reader, config: ExamConfig { questions, .. }, device, .. } = self;
+        let exams = self.exams(|index| self.reading.exam(index, chunks, index % chunks));
+        let start = Instant::now();
+        let told = reader.answers(&exams, device);
+        let seconds = start.elapsed().as_secs_f64();
+        let marks = self.marks(&exams, &told);
+        let read = exams.first().map_or(0, |exam| reader.tokens_read(exam)) as u64;
+        AnswerPoint {
+            chunks,
+            tokens: self.tokens(chunks),
+            questions: *questions,
+            accuracy: share(&marks.right),
+            format: share(&marks.in_form),
+            nats: marks.nats,
+            by_quarter: marks.by_quarter(chunks),
+            teacher_nats: reader
+                .teacher(&exams)
+                .map(|teacher| mean_divergence(teacher, &exams, &told, device)),
+            tokens_per_second: (read * questions) as f64 / seconds,
+        }
+    }
+
+    /// As many chunks as a run is judged by, `relevant` of them with the answer.
+    fn repeated(&self, relevant: u64) -> RelevantPoint {
+        let exams = self.exams(|index| self.reading.repeated_exam(index, self.config.judged_by, relevant));
+        let marks = self.marks(&exams, &self.reader.answers(&exams, self.device));
+        RelevantPoint { relevant, accuracy: share(&marks.right), nats: marks.nats }
+    }
+
+    /// The ends of documents of which `chunks` are read, with as many questions in all as an exam has; nothing where
+    /// documents end in none.
+    fn document(&self, chunks: u64) -> Option<DocumentPoint> {
+        let length = self.config.most_chunks.max(self.config.judged_by);
+        let documents = match self.reading.questions() {
+            0 => return None,
+            of_one => self.config.questions.div_ceil(of_one),
+        };
+        let end = |index| self.reading.document(index, length, chunks);
+        let ends: Vec<Exam> = (0..documents).map(end).collect();
+        let told = self.reader.answers(&ends, self.device);
+        let nats: f64 = ends.iter().zip(&told).map(|(end, logs)| nats(end, logs)).sum();
+        let tokens: usize = ends.iter().map(|end| end.answer.len()).sum();
+        Some(DocumentPoint { chunks, tokens: self.tokens(chunks), nats_per_token: nats / tokens as f64 })
+    }
+
+    /// What became of `exams`, whose right answers the reader gives the probabilities `told`.
+    fn marks(&self, exams: &[Exam], told: &[Vec<f32>]) -> Marks {
+        let said = self.said(exams, told);
+        let each = |judge: fn(&Self, &Exam, &Exam) -> bool| {
+            said.iter().zip(exams).map(|(said, exam)| judge(self, said, exam)).collect()
+        };
+        let nats: f64 = exams.iter().zip(told).map(|(exam, logs)| nats(exam, logs)).sum();
+        Marks {
+            right: each(Self::is_right),
+            in_form: each(Self::is_in_form),
+            nats: nats / exams.len() as f64,
+        }
+    }
+
+    /// Whether the first value that was said is that of the right answer.
+    fn is_right(&self, said: &Exam, exam: &Exam) -> bool {
+        let value = |exam: &Exam| exam.answer.iter().copied().find(|&token| self.reading.is_value(token));
+        value(said) == value(exam)
+    }
+
+    /// Whether the answer is the right one but for its value.
+    fn is_in_form(&self, said: &Exam, exam: &Exam) -> bool {
+        let is_value = |token: u32| self.reading.is_value(token);
+        let alike = |(&said, &right): (&u32, &u32)| said == right || (is_value(said) && is_value(right));
+        said.answer.iter().zip(&exam.answer).all(alike)
+    }
+
+    /// `exams` with what the reader says in the place of the right answers: the most probable token after what it has
+    /// said so far, as many as those have. What stands behind a place does not change what is said in it.
+    fn said(&self, exams: &[Exam], told: &[Vec<f32>]) -> Vec<Exam> {
+        let mut said = exams.to_vec();
+        for place in 0..exams.first().map_or(0, |exam| exam.answer.len()) {
+            let logs = match place {
+                0 => told,
+                _ => &self.reader.answers(&said, self.device),
+            };
+            for (exam, logs) in said.iter_mut().zip(logs) {
+                exam.answer[place] = most_probable(in_place(logs, place, exam.answer.len()));
+            }
+        }
+        said
     }
 }
 
-/// As many chunks as a run is judged by, `relevant` of them with the answer.
-fn ask_repeated(
-    reader: Reader,
-    reading: &Reading,
-    config: &ExamConfig,
-    relevant: u64,
-    device: &Device,
-) -> RelevantPoint {
-    let exam = |i| reading.repeated_exam(i, config.judged_by, relevant);
-    let exams: Vec<Exam> = (0..config.questions).map(exam).collect();
-    let marks = Marks::of(&exams, &reader.answers(&exams, device));
-    RelevantPoint { relevant, accuracy: marks.accuracy(), nats: marks.nats }
+/// Of the logarithms of the probabilities of all tokens in `places` places, those in one of them.
+fn in_place(logs: &[f32], place: usize, places: usize) -> &[f32] {
+    let v = logs.len() / places;
+    &logs[place * v..(place + 1) * v]
+}
+
+fn most_probable(logs: &[f32]) -> u32 {
+    logs.iter().enumerate().max_by(|a, b| a.1.total_cmp(b.1)).map_or(0, |(token, _)| token as u32)
+}
+
+/// `-ln p` of the right answer.
+fn nats(exam: &Exam, logs: &[f32]) -> f64 {
+    let of_place =
+        |(place, &token): (usize, &u32)| -f64::from(in_place(logs, place, exam.answer.len())[token as usize]);
+    exam.answer.iter().enumerate().map(of_place).sum()
+}
+
+fn share(of: &[bool]) -> f64 {
+    of.iter().filter(|yes| **yes).count() as f64 / of.len() as f64
 }
 
 /// What became of each question.
 struct Marks {
-    /// The most probable token.
-    best: Vec<u32>,
-    /// Whether it is the answer.
+    /// Whether the first value that was said is the one that was asked for.
     right: Vec<bool>,
-    /// Mean of `-ln p` of the answer.
+    /// Whether the answer has the form of the right one, with any value.
+    in_form: Vec<bool>,
+    /// Mean of `-ln p` of the right answer.
     nats: f64,
 }
 
 impl Marks {
-    fn of(exams: &[Exam], told: &[Vec<f32>]) -> Self {
-        let best = |logs: &Vec<f32>| {
-            logs.iter().enumerate().max_by(|a, b| a.1.total_cmp(b.1)).map_or(0, |(token, _)| token as u32)
-        };
-        let best: Vec<u32> = told.iter().map(best).collect();
-        let right = exams.iter().zip(&best).map(|(exam, best)| exam.answer == *best).collect();
-        let nats: f64 = exams.iter().zip(told).map(|(exam, logs)| -logs[exam.answer as usize] as f64).sum();
-        Marks { best, right, nats: nats / exams.len() as f64 }
-    }
-
-    fn accuracy(&self) -> f64 {
-        self.right.iter().filter(|right| **right).count() as f64 / self.right.len() as f64
-    }
-
     /// By the quarter in which the answer stands, if question number `i` has it in chunk `i` modulo `chunks`.
     fn by_quarter(&self, chunks: u64) -> Vec<f64> {
         if chunks < QUARTERS as u64 || (self.right.len() as u64) < chunks {
@@ -229,7 +336,7 @@ impl<'a> Reader<'a> {
     fn teacher(&self, exams: &[Exam]) -> Option<Reader<'a>> {
         let Reader::Encoder(model) = *self else { return None };
         let exam = exams.first()?;
-        let tokens = exam.chunks.iter().map(Vec::len).sum::<usize>() + exam.question.len();
+        let tokens = exam.chunks.iter().map(Vec::len).sum::<usize>() + end(exam).len();
         (tokens <= model.decoder.seq_len()).then_some(Reader::Window(&model.decoder))
     }
 
@@ -240,7 +347,7 @@ impl<'a> Reader<'a> {
             Reader::Alone(_) => 0,
             Reader::Window(decoder) => match windowed(exam, decoder.seq_len()) {
                 row if row == opened(exam) => 0,
-                row => row.len() - exam.question.len(),
+                row => row.len() - end(exam).len(),
             },
             Reader::Replug(_) | Reader::Encoder(_) => tokens,
         }
@@ -253,28 +360,27 @@ impl<'a> Reader<'a> {
         exams.chunks(per_pass).flat_map(|some| self.log_shares(some, device)).collect()
     }
 
-    /// The logarithms of the probabilities of all tokens in the place of the answer, for questions with as many chunks
-    /// each.
+    /// The logarithms of the probabilities of all tokens in the places of the right answer, each after what stands before
+    /// it, one place after the other; for questions with as many chunks each and answers as long.
     fn log_shares(&self, exams: &[Exam], device: &Device) -> Vec<Vec<f32>> {
+        let places = exams[0].answer.len();
         match self {
             Reader::Alone(decoder) => {
                 let rows = exams.iter().map(opened);
-                rows_of(last_logs(decoder, hidden(decoder, &rows.collect::<Vec<_>>(), device)))
+                rows_of(last_logs(decoder, hidden(decoder, &rows.collect::<Vec<_>>(), device), places))
             }
             Reader::Window(decoder) => {
                 let rows = exams.iter().map(|exam| windowed(exam, decoder.seq_len()));
-                rows_of(last_logs(decoder, hidden(decoder, &rows.collect::<Vec<_>>(), device)))
+                rows_of(last_logs(decoder, hidden(decoder, &rows.collect::<Vec<_>>(), device), places))
             }
             Reader::Replug(decoder) => {
                 let each = |exam: &Exam| {
-                    let rows: Vec<_> = exam
-                        .chunks
-                        .iter()
-                        .map(|chunk| [chunk.clone(), exam.question.clone()].concat())
-                        .collect();
+                    let rows: Vec<_> =
+                        exam.chunks.iter().map(|chunk| [chunk.clone(), end(exam)].concat()).collect();
                     let at_once = (TOKENS_PER_PASS / rows[0].len()).max(1);
-                    let shares = |rows: &[Vec<u32>]| last_logs(decoder, hidden(decoder, rows, device)).exp();
-                    let shares = Tensor::cat(rows.chunks(at_once).map(shares).collect(), 0); // [k, v]
+                    let shares =
+                        |rows: &[Vec<u32>]| last_logs(decoder, hidden(decoder, rows, device), places).exp();
+                    let shares = Tensor::cat(rows.chunks(at_once).map(shares).collect(), 0); // [k, n v]
                     rows_of(shares.mean_dim(0).log()).remove(0)
                 };
                 exams.iter().map(each).collect()
@@ -283,23 +389,29 @@ impl<'a> Reader<'a> {
                 let rows: Vec<Vec<u32>> = exams.iter().map(opened).collect();
                 let chunks = chunk_tensors(&chunks_of(exams), exams.len(), device);
                 let (hidden, _) = model.hidden(ids(&rows, device), Some(chunks), Pass::new());
-                rows_of(last_logs(&model.decoder, hidden))
+                rows_of(last_logs(&model.decoder, hidden, places))
             }
         }
     }
 }
 
+/// The question and its answer, but for the last token of it.
+fn end(exam: &Exam) -> Vec<u32> {
+    let (_, answer) = exam.answer.split_last().expect("an answer has a token");
+    [&exam.question, answer].concat()
+}
+
 /// The question by itself.
 fn opened(exam: &Exam) -> Vec<u32> {
-    [&exam.chunks[0][..1], &exam.question].concat()
+    [&exam.chunks[0][..1], &end(exam)].concat()
 }
 
 /// The last chunks that fit into a window together with the question.
 fn windowed(exam: &Exam, window: usize) -> Vec<u32> {
-    let room = window.saturating_sub(exam.question.len()) / exam.chunks[0].len();
+    let room = window.saturating_sub(end(exam).len()) / exam.chunks[0].len();
     match exam.chunks.len().min(room) {
         0 => opened(exam),
-        n => [exam.chunks[exam.chunks.len() - n..].concat(), exam.question.clone()].concat(),
+        n => [exam.chunks[exam.chunks.len() - n..].concat(), end(exam)].concat(),
     }
 }
 
@@ -320,11 +432,13 @@ fn hidden(decoder: &Decoder, rows: &[Vec<u32>], device: &Device) -> Tensor<3> {
     decoder.hidden(ids(rows, device), &mut Pass::new())
 }
 
-/// Logarithms of probabilities behind the last token of each row, `[b, t, d] -> [b, v]`.
-fn last_logs(decoder: &Decoder, hidden: Tensor<3>) -> Tensor<2> {
-    let t = hidden.dims()[1];
-    let last = hidden.narrow(1, t - 1, 1).squeeze_dim::<2>(1); // [b, d]
-    log_softmax(last.matmul(decoder.head_weight().transpose()), 1)
+/// Logarithms of probabilities behind each of the last `n` tokens of each row, `[b, t, d] -> [b, n v]`.
+fn last_logs(decoder: &Decoder, hidden: Tensor<3>, n: usize) -> Tensor<2> {
+    let [b, t, _] = hidden.dims();
+    let last = hidden.narrow(1, t - n, n).flatten::<2>(0, 1); // [b n, d]
+    let logs = log_softmax(last.matmul(decoder.head_weight().transpose()), 1); // [b n, v]
+    let [_, v] = logs.dims();
+    logs.reshape([b, n * v])
 }
 
 fn rows_of(x: Tensor<2>) -> Vec<Vec<f32>> {
@@ -432,7 +546,7 @@ mod tests {
             ContextModel::join(&config, decoder.clone(), encoder, output, EncoderTraining::Trained, 2)
                 .unwrap();
         let exam = ExamConfig { questions: 12, most_chunks: 4, judged_by: 4 };
-        let answers = |reader| measure(reader, &dataset, &exam, &device).unwrap();
+        let answers = |reader| measure(reader, &dataset, &exam, AnswerForm::Value, &device).unwrap();
         let read = answers(Reader::Encoder(&joined));
         let nats: Vec<_> = read.points.iter().map(|point| point.teacher_nats).collect();
         assert!(nats[0].unwrap() > 0.0 && nats[1].unwrap() > 0.0, "{nats:?}");
@@ -464,7 +578,8 @@ mod tests {
         let (data, dataset, _) = exams(1, 1);
         let (_, decoder) = model(&data, &device);
         let config = ExamConfig { questions: 64, most_chunks: 8, judged_by: 4 };
-        let answers = measure(Reader::Window(&decoder), &dataset, &config, &device).unwrap();
+        let answers =
+            measure(Reader::Window(&decoder), &dataset, &config, AnswerForm::Value, &device).unwrap();
         assert_eq!(answers.points.iter().map(|point| point.chunks).collect::<Vec<_>>(), [1, 2, 4, 8]);
         assert!(answers.accuracy < 0.2);
         assert_eq!(
@@ -473,8 +588,93 @@ mod tests {
         );
         assert_eq!(answers.points[3].tokens, 8 * 17);
         assert_eq!(answers.relevant.iter().map(|point| point.relevant).collect::<Vec<_>>(), [1, 2, 4]);
-        let asked =
-            |data: DataConfig| measure(Reader::Alone(&decoder), &data.open(0, 1).unwrap(), &config, &device);
+        assert_eq!(answers.documents.iter().map(|point| point.chunks).collect::<Vec<_>>(), [1, 2, 4, 8]);
+        let uniform = (dataset.vocab_size() as f64).ln();
+        assert!(answers.documents.iter().all(|point| (point.nats_per_token - uniform).abs() < 0.5));
+        let asked = |data: DataConfig| {
+            let data = data.open(0, 1).unwrap();
+            measure(Reader::Alone(&decoder), &data, &config, AnswerForm::Value, &device)
+        };
         assert_eq!(asked(DataConfig::default()), None);
+        let silent = ReadingConfig { questions: 0, ..ReadingConfig::default() };
+        assert!(asked(DataConfig::Reading(silent)).unwrap().documents.is_empty());
+    }
+
+    #[test]
+    fn an_answer_of_several_tokens_is_read_as_one_token_after_the_other() {
+        let device = crate::device::open("cpu").unwrap();
+        let (data, dataset, _) = exams(1, 1);
+        let (config, decoder) = model(&data, &device);
+        let encoder = EncoderConfig { width: 0.3, depth: 0.5 };
+        let encoder = encoder.model(&config).init_encoder(dataset.vocab_size(), 17, 2, &device);
+        let output = CrossAttentionInit::Copy;
+        let joined =
+            ContextModel::join(&config, decoder.clone(), encoder, output, EncoderTraining::Trained, 2)
+                .unwrap();
+        let whole = dataset.reading().unwrap().exam(4, 1, 0).answered(AnswerForm::Sentence);
+        let readers = [
+            Reader::Alone(&decoder),
+            Reader::Window(&decoder),
+            Reader::Replug(&decoder),
+            Reader::Encoder(&joined),
+        ];
+        for reader in readers {
+            let logs = reader.answers(std::slice::from_ref(&whole), &device).remove(0);
+            for place in 0..5 {
+                let (before, after) = whole.answer.split_at(place);
+                let question = [&whole.question, before].concat();
+                let one = Exam { question, answer: after[..1].to_vec(), ..whole.clone() };
+                let apart = reader.answers(&[one], &device).remove(0);
+                let together = in_place(&logs, place, 5);
+                assert!(together.iter().zip(&apart).all(|(a, b)| (a - b).abs() < ROUNDING), "{reader:?}");
+            }
+        }
+    }
+
+    #[test]
+    fn what_is_said_is_the_most_probable_token_after_what_was_said_before() {
+        let device = crate::device::open("cpu").unwrap();
+        let (data, dataset, _) = exams(1, 1);
+        let (_, decoder) = model(&data, &device);
+        let (reader, reading) = (Reader::Window(&decoder), dataset.reading().unwrap());
+        let (config, form) =
+            (ExamConfig { questions: 3, most_chunks: 1, judged_by: 1 }, AnswerForm::Sentence);
+        let examiner = Examiner { reader, reading, config: &config, form, device: &device };
+        let exams = examiner.exams(|index| reading.exam(index, 1, 0));
+        let said = examiner.said(&exams, &reader.answers(&exams, &device));
+        for (said, exam) in said.iter().zip(&exams) {
+            assert_ne!(said.answer, exam.answer, "an untrained decoder knows no answer");
+            let mut question = exam.question.clone();
+            for &token in &said.answer {
+                let one = Exam { question: question.clone(), answer: vec![0], ..exam.clone() };
+                assert_eq!(most_probable(&reader.answers(&[one], &device)[0]), token);
+                question.push(token);
+            }
+        }
+    }
+
+    #[test]
+    fn an_answer_can_be_right_without_its_form_and_in_form_without_being_right() {
+        let device = crate::device::open("cpu").unwrap();
+        let (data, dataset, _) = exams(1, 1);
+        let (_, decoder) = model(&data, &device);
+        let (reader, reading) = (Reader::Window(&decoder), dataset.reading().unwrap());
+        let config = ExamConfig { questions: 1, most_chunks: 1, judged_by: 1 };
+        let examiner =
+            Examiner { reader, reading, config: &config, form: AnswerForm::Sentence, device: &device };
+        let exam = reading.exam(0, 1, 0).answered(AnswerForm::Sentence);
+        let (right, v) = (exam.answer.clone(), dataset.vocab_size());
+        let other = if right[3] as usize == v - 1 { right[3] - 1 } else { right[3] + 1 };
+        let judged = |said: [u32; 5]| {
+            let said = Exam { answer: said.to_vec(), ..exam.clone() };
+            (examiner.is_right(&said, &exam), examiner.is_in_form(&said, &exam))
+        };
+        let [n1, n2, a, value, end] = right[..] else { panic!("a sentence and end-of-text") };
+        assert_eq!(judged([n1, n2, a, value, end]), (true, true));
+        assert_eq!(judged([n1, n2, a, other, end]), (false, true));
+        assert_eq!(judged([value, 1, n1, n2, a]), (true, false), "as text answers");
+        assert_eq!(judged([n1, n2, a, value, other]), (true, false));
+        assert_eq!(judged([n2, n2, a, value, end]), (true, false));
+        assert_eq!(judged([n1, n2, a, a, end]), (false, false));
     }
 }

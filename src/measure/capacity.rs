@@ -7,15 +7,13 @@
 
 use burn::tensor::{Device, Int, Tensor, TensorData};
 
+use super::TOKENS_PER_PASS;
 use super::record::{AttributeBits, Capacity, GivenSource, MeasureConfig, People};
 use crate::data::{Dataset, Document, Fact, Information};
 use crate::error::Result;
 use crate::kernels;
 use crate::layers::Pass;
 use crate::model::Decoder;
-
-/// Rows of a forward pass hold about this many tokens together.
-const TOKENS_PER_PASS: usize = 8192;
 
 /// Losses of one rendering of everybody's biography, in nats, summed over people.
 #[derive(Debug, Clone, PartialEq, Default)]
@@ -66,7 +64,7 @@ pub fn measure(
             let mut group: Vec<(usize, Document)> = Vec::new();
             let mut longest = 0;
             while let Some(&(index, &person)) = rest.peek() {
-                let document = data.measurement_document(person, rendering);
+                let document = data.measurement_document(person, rendering, config.texts);
                 longest = longest.max(document.tokens.len());
                 if !group.is_empty() && longest * (group.len() + 1) > TOKENS_PER_PASS {
                     break;

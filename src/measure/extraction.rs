@@ -9,16 +9,14 @@ use std::ops::Range;
 use burn::tensor::{Device, Int, Tensor, TensorData};
 use serde::{Deserialize, Serialize};
 
+use super::TOKENS_PER_PASS;
 use super::capacity::chosen;
 use super::record::MeasureConfig;
 use crate::data::questions::Form;
-use crate::data::{Dataset, Fact};
+use crate::data::{Dataset, Fact, Texts};
 use crate::layers::Pass;
 use crate::model::{Adapted, Decoder};
 use crate::training::QuestionsAdapt;
-
-/// Tokens of a forward pass, about.
-const TOKENS_PER_PASS: usize = 8192;
 
 /// Shares of right answers.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -105,7 +103,8 @@ fn right_answers(model: &Decoder, data: &Dataset, people: &[u64], n: usize, devi
 
 /// The share of values per attribute, of the first `n`, that the model goes on with in a text about the person.
 fn right_values(model: &Decoder, data: &Dataset, people: &[u64], n: usize, device: &Device) -> Vec<f64> {
-    let documents: Vec<_> = people.iter().map(|&person| data.measurement_document(person, 0)).collect();
+    let documents: Vec<_> =
+        people.iter().map(|&person| data.measurement_document(person, 0, Texts::default())).collect();
     let spans = |k: usize| {
         documents.iter().map(move |document| {
             let value = document.spans.iter().find(|span| span.fact == Fact::Value(k));

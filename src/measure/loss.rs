@@ -2,15 +2,13 @@
 
 use burn::tensor::Device;
 
+use super::TOKENS_PER_PASS;
 use super::record::{DomainLoss, Loss};
 use crate::data::{Batch, Dataset};
 use crate::kernels;
 use crate::layers::Pass;
 use crate::model::Decoder;
 use crate::training::fit::tensors;
-
-/// Rows of a forward pass hold about this many tokens together.
-const TOKENS_PER_PASS: usize = 8192;
 
 /// Reads the held-out part of `data`; `None` when there is none.
 pub fn measure(model: &Decoder, data: &Dataset, seq_len: usize, device: &Device) -> Option<Loss> {

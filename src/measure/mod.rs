@@ -10,9 +10,13 @@ pub mod reading_speed;
 pub mod record;
 pub mod speed;
 
-pub use answers::{AnswerPoint, Answers, ExamConfig, RelevantPoint};
+pub use answers::{AnswerPoint, Answers, DocumentPoint, ExamConfig, RelevantPoint};
 pub use extraction::{AttributeAnswers, Extraction};
 pub use quantize::QuantizeConfig;
 pub use record::{
     AttributeBits, Capacity, DomainLoss, GivenSource, Loss, MeasureConfig, Measurements, People,
 };
+
+/// Rows of a forward pass of a measurement hold about so many tokens together: as many as keep a core busy. More would
+/// make measuring, not training, decide how much memory a small model needs.
+pub const TOKENS_PER_PASS: usize = 2048;

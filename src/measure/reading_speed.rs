@@ -140,7 +140,7 @@ fn exam(context: usize) -> Exam {
     };
     let mut tokens = |n: usize| (0..n).map(|_| token()).collect::<Vec<u32>>();
     let chunks = (0..context / CHUNK).map(|_| tokens(CHUNK)).collect();
-    Exam { chunks, question: tokens(CHUNK), answer: 0 }
+    Exam { chunks, question: tokens(CHUNK), answer: vec![0] }
 }
 
 /// Reads a context of so many tokens in this process, once without a clock and then for about `budget`, at least once.

@@ -5,6 +5,7 @@ use serde::{Deserialize, Serialize};
 use super::answers::{Answers, ExamConfig};
 use super::extraction::Extraction;
 use super::quantize::{QuantizeConfig, Storage};
+use crate::data::Texts;
 
 /// How knowledge is measured after training.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
@@ -14,6 +15,9 @@ pub struct MeasureConfig {
     pub renderings: u64,
     /// Whose biographies.
     pub people: People,
+    /// In which texts.
+    #[serde(skip_serializing_if = "is_default")]
+    pub texts: Texts,
     /// Whether weights are rounded first.
     #[serde(skip_serializing_if = "QuantizeConfig::is_none")]
     pub quantize: QuantizeConfig,
@@ -56,6 +60,7 @@ impl Default for MeasureConfig {
         MeasureConfig {
             renderings: 4,
             people: People::All,
+            texts: Texts::default(),
             quantize: QuantizeConfig::None,
             exam: ExamConfig::default(),
         }

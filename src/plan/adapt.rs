@@ -2,14 +2,15 @@
 
 use super::Plan;
 use super::check::within;
+use super::context::check_stage;
 use super::stages::{Parent, Part};
 use crate::Result;
 use crate::error::{Error, Problem};
 use crate::model::FlopCount;
-use crate::training::{AdaptConfig, ContextConfig, Prediction, QuestionsAdapt};
+use crate::training::{AdaptConfig, AnsweringAdapt, ContextConfig, Prediction, QuestionsAdapt, answering};
 
 impl Plan {
-    /// The run whose model is asked.
+    /// The run whose model is taught to answer.
     pub(super) fn adapted_parent(&self) -> Parent {
         Parent { part: Part::Base, plan: Plan { adapt: AdaptConfig::None, ..self.clone() } }
     }
@@ -40,8 +41,11 @@ impl Plan {
 
 /// What is impossible about it; keys are those of the plan's TOML.
 pub(super) fn check(plan: &Plan) -> Vec<Problem> {
-    let AdaptConfig::Questions(questions) = &plan.adapt else { return Vec::new() };
-    let mut problems = within("adapt", questions.check(&plan.model));
+    let mut problems = match &plan.adapt {
+        AdaptConfig::None => return Vec::new(),
+        AdaptConfig::Questions(questions) => within("adapt", questions.check(&plan.model)),
+        AdaptConfig::Answering(answering) => check_answering(plan, answering),
+    };
     let mut refuse = |refused: bool, key: &str, got: &str, expected: &str| {
         if refused {
             problems.push(Problem::new(got).key(key).expected(expected));
@@ -54,19 +58,20 @@ pub(super) fn check(plan: &Plan) -> Vec<Problem> {
         "questions to a model that predicts what is hidden",
         "prediction = \"next-token\"",
     );
-    let context = plan.context != ContextConfig::None;
-    refuse(
-        context,
-        "adapt",
-        "questions to a model with a context",
-        "context = \"none\", or adapt = \"none\"",
-    );
     let rounded = !plan.measure.quantize.is_none();
     refuse(
         rounded,
         "measure.quantize",
         "a model that learns answers is not rounded",
         "\"none\", or adapt = \"none\"",
+    );
+    let AdaptConfig::Questions(questions) = &plan.adapt else { return problems };
+    let context = plan.context != ContextConfig::None;
+    refuse(
+        context,
+        "adapt",
+        "questions to a model with a context",
+        "context = \"none\", or adapt = \"answering\" or \"none\"",
     );
     if problems.is_empty() {
         match check_data(plan, questions) {
@@ -75,6 +80,13 @@ pub(super) fn check(plan: &Plan) -> Vec<Problem> {
         }
     }
     problems
+}
+
+fn check_answering(plan: &Plan, config: &AnsweringAdapt) -> Vec<Problem> {
+    match answering::row_len(&plan.data, config.form) {
+        Ok(row) => within("adapt.training", check_stage(plan, &config.training, row)),
+        Err(error) => error.problems,
+    }
 }
 
 fn check_data(plan: &Plan, questions: &QuestionsAdapt) -> Result<Option<Problem>> {
@@ -95,9 +107,10 @@ fn check_data(plan: &Plan, questions: &QuestionsAdapt) -> Result<Option<Problem>
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::data::{BioDConfig, CorpusConfig, DataConfig};
+    use crate::data::{BioDConfig, CorpusConfig, DataConfig, ReadingConfig};
     use crate::plan::Fingerprint;
     use crate::plan::check::check;
+    use crate::training::{Count, Length};
 
     fn asking() -> Plan {
         let adapt = AdaptConfig::Questions(QuestionsAdapt { steps: 7, ..QuestionsAdapt::default() });
@@ -144,5 +157,27 @@ mod tests {
         assert_eq!(keys(&|plan, _| plan.measure.quantize = rtn), ["measure.quantize"]);
         let masked = Plan { prediction: Prediction::Masked(Default::default()), ..asking() };
         assert!(super::check(&masked).iter().any(|problem| problem.key.as_deref() == Some("adapt")));
+        let read = Plan { context: ContextConfig::Window, ..asking() };
+        assert!(super::check(&read).iter().any(|problem| problem.key.as_deref() == Some("adapt")));
+    }
+
+    #[test]
+    fn impossible_tuning_is_refused_with_their_keys() {
+        let keys = |change: &dyn Fn(&mut ReadingConfig, &mut AnsweringAdapt)| -> Vec<String> {
+            let (mut data, mut answering) = (ReadingConfig::default(), AnsweringAdapt::default());
+            change(&mut data, &mut answering);
+            let adapt = AdaptConfig::Answering(answering);
+            let mut plan = Plan { data: DataConfig::Reading(data), adapt, ..asking() };
+            plan.training.length = Length::Steps(Count { count: 10_000 });
+            check(&plan).into_iter().map(|problem| problem.key.unwrap_or_default()).collect()
+        };
+        assert_eq!(keys(&|_, _| {}), [""; 0]);
+        assert_eq!(keys(&|_, answering| answering.training.length = 0.0), ["adapt.training.length"]);
+        assert_eq!(keys(&|_, answering| answering.training.batch = 0), ["adapt.training.batch"]);
+        assert_eq!(keys(&|data, _| data.questions = 1), ["data.questions"]);
+        let adapt = AdaptConfig::Answering(AnsweringAdapt::default());
+        let other: Vec<_> =
+            check(&Plan { adapt, ..asking() }).into_iter().map(|problem| problem.key).collect();
+        assert_eq!(other, [Some("data.kind".to_string())]);
     }
 }

@@ -14,7 +14,7 @@ use crate::training::context::{
     ContextConfig, DistillConfig, EncoderContext, Pretraining, Stage, StageTraining, StretchedConfig,
 };
 use crate::training::reading::{chunk_len, flops_per_row, row_len};
-use crate::training::{AdaptConfig, Prediction, TrainingConfig, Yardstick};
+use crate::training::{AdaptConfig, Prediction, TrainingConfig, Yardstick, answering};
 
 impl Plan {
     /// How this run is trained; `[training]` is the decoder's own where an encoder is trained beside it.
@@ -22,15 +22,14 @@ impl Plan {
     /// # Errors
     /// If the data is impossible or cannot be read.
     pub fn own_training(&self) -> Result<TrainingConfig> {
-        if let AdaptConfig::Questions(questions) = &self.adapt {
-            return Ok(questions.training(&self.training));
-        }
-        match &self.context {
-            ContextConfig::Encoder(context) => self.beside(&context.training),
-            ContextConfig::None
-            | ContextConfig::Window
-            | ContextConfig::Stretched(_)
-            | ContextConfig::Replug => Ok(self.training),
+        match (&self.context, &self.adapt) {
+            (ContextConfig::Encoder(context), _) => self.beside(&context.training),
+            (ContextConfig::Window | ContextConfig::Stretched(_) | ContextConfig::Replug, _)
+            | (ContextConfig::None, AdaptConfig::None) => Ok(self.training),
+            (ContextConfig::None, AdaptConfig::Questions(questions)) => {
+                Ok(questions.training(&self.training))
+            }
+            (ContextConfig::None, AdaptConfig::Answering(answering)) => self.beside(&answering.training),
         }
     }
 
@@ -57,15 +56,14 @@ impl Plan {
     /// # Errors
     /// The data has no chunks, which a context needs, or nobody to ask about.
     pub fn row_len(&self) -> Result<usize> {
-        if self.adapt != AdaptConfig::None {
-            return self.question_len();
-        }
-        match &self.context {
-            ContextConfig::Encoder(context) => row_len(&self.data, context.stage),
-            ContextConfig::None
-            | ContextConfig::Window
-            | ContextConfig::Stretched(_)
-            | ContextConfig::Replug => Ok(self.data.seq_len()),
+        match (&self.context, &self.adapt) {
+            (ContextConfig::Encoder(context), _) => row_len(&self.data, context.stage),
+            (ContextConfig::Window | ContextConfig::Stretched(_) | ContextConfig::Replug, _)
+            | (ContextConfig::None, AdaptConfig::None) => Ok(self.data.seq_len()),
+            (ContextConfig::None, AdaptConfig::Questions(_)) => self.question_len(),
+            (ContextConfig::None, AdaptConfig::Answering(answering)) => {
+                answering::row_len(&self.data, answering.form)
+            }
         }
     }
 
@@ -95,10 +93,17 @@ impl Plan {
     pub fn flops_per_token(&self) -> Result<FlopCount> {
         let vocab_size = self.vocab_size()?;
         let own = self.model.flops_per_token(vocab_size, self.data.seq_len());
-        if let AdaptConfig::Questions(questions) = &self.adapt {
-            return self.flops_of_question_tokens(questions, vocab_size);
-        }
-        let ContextConfig::Encoder(context) = &self.context else { return Ok(own) };
+        let context = match (&self.context, &self.adapt) {
+            (ContextConfig::Encoder(context), _) => context,
+            (ContextConfig::Window | ContextConfig::Stretched(_) | ContextConfig::Replug, _)
+            | (ContextConfig::None, AdaptConfig::None) => return Ok(own),
+            (ContextConfig::None, AdaptConfig::Questions(questions)) => {
+                return self.flops_of_question_tokens(questions, vocab_size);
+            }
+            (ContextConfig::None, AdaptConfig::Answering(_)) => {
+                return Ok(self.model.flops_per_token(vocab_size, self.row_len()?));
+            }
+        };
         let (t, c) = (self.row_len()?, chunk_len(&self.data)?);
         let chunks = match context.stage {
             Stage::Read => (1 + context.chunks as usize).div_ceil(2),
@@ -115,16 +120,16 @@ impl Plan {
     /// # Errors
     /// If the data is impossible or cannot be read.
     pub fn steps(&self) -> Result<u64> {
-        if let AdaptConfig::Questions(questions) = &self.adapt {
-            return Ok(questions.steps);
-        }
-        match self.context {
-            ContextConfig::Window | ContextConfig::Stretched(_) | ContextConfig::Replug => Ok(0),
-            ContextConfig::None => match self.grown_timing()? {
+        match (&self.context, &self.adapt) {
+            (ContextConfig::Window | ContextConfig::Stretched(_) | ContextConfig::Replug, _) => Ok(0),
+            (ContextConfig::None, AdaptConfig::None) => match self.grown_timing()? {
                 Some(timing) => Ok(timing.steps()),
                 None => self.budget_steps(),
             },
-            ContextConfig::Encoder(_) => Ok(self.own_training()?.steps(&self.yardstick()?)),
+            (ContextConfig::None, AdaptConfig::Questions(questions)) => Ok(questions.steps),
+            (ContextConfig::Encoder(_), _) | (ContextConfig::None, AdaptConfig::Answering(_)) => {
+                Ok(self.own_training()?.steps(&self.yardstick()?))
+            }
         }
     }
 
@@ -231,19 +236,20 @@ fn check_encoder(plan: &Plan, context: &EncoderContext) -> Vec<Problem> {
         stages.push(("pretraining.training", pretraining.training));
     }
     for (key, training) in stages {
-        let mut wrong = training.check();
-        if wrong.is_empty()
-            && let Ok(training) = plan.beside(&training)
-        {
-            wrong = training.check(&Yardstick {
-                seq_len: data.chunk_len(),
-                tokens_per_exposure: 1.0,
-                flops_per_token: 1.0,
-            });
-        }
-        problems.extend(super::check::within(key, wrong));
+        problems.extend(super::check::within(key, check_stage(plan, &training, data.chunk_len())));
     }
     problems
+}
+
+/// What is impossible about a stage with rows of so many tokens.
+pub(super) fn check_stage(plan: &Plan, stage: &StageTraining, seq_len: usize) -> Vec<Problem> {
+    let wrong = stage.check();
+    match plan.beside(stage) {
+        Ok(training) if wrong.is_empty() => {
+            training.check(&Yardstick { seq_len, tokens_per_exposure: 1.0, flops_per_token: 1.0 })
+        }
+        _ => wrong,
+    }
 }
 
 /// Whoever teaches has read all chunks and at least one question.
@@ -357,6 +363,27 @@ mod tests {
         assert_ne!(fingerprint(&plain), fingerprint(&taught));
         let flops = |plan: &Plan| plan.flops_per_token().unwrap().exact;
         assert!(flops(&taught) > flops(&plain));
+    }
+
+    #[test]
+    fn a_decoder_that_answers_in_another_form_is_tuned_before_it_reads_and_once_for_every_way_of_reading() {
+        let answering = |plan: Plan| Plan { adapt: AdaptConfig::Answering(Default::default()), ..plan };
+        let (plain, tuned) = (cepe("control"), answering(cepe("control")));
+        assert!(check(&tuned).is_empty(), "{:?}", check(&tuned));
+        let stages = ancestors(&tuned);
+        let parts: Vec<Part> = stages.iter().map(|stage| stage.part).collect();
+        assert_eq!(parts, [Part::WarmUp, Part::Decoder, Part::Encoder, Part::Base]);
+        let old = ancestors(&plain);
+        assert_eq!(stages[3].plan, old[1].plan, "the decoder is that of plans without tuning");
+        assert_eq!(stages[2].plan, old[2].plan, "and so is the encoder");
+        let decoder = &stages[1].plan;
+        assert_eq!((decoder.steps().unwrap(), decoder.first_step().unwrap()), (10, 0));
+        assert_eq!(decoder.row_len().unwrap(), 2 * 9 + 5 * 6 - 1);
+        assert!(stages.iter().all(|stage| check(&stage.plan).is_empty()), "every stage is a possible plan");
+        assert_eq!(answering(cepe("window")).parents().unwrap()[0].plan, *decoder);
+        let fingerprint = |plan: &Plan| Fingerprint::of(plan).unwrap().full();
+        assert_ne!(fingerprint(&tuned), fingerprint(&plain));
+        assert_ne!(fingerprint(decoder), fingerprint(&old[1].plan));
     }
 
     #[test]

@@ -3,9 +3,8 @@
 use serde::Serialize;
 
 use super::Plan;
-use super::data_size::DataSize;
 use crate::Result;
-use crate::model::{ModelConfig, ParamCount};
+use crate::model::ParamCount;
 
 /// How fast this machine trains: large steps run nearer to its peak than small ones.
 #[derive(Debug, Clone, PartialEq)]
@@ -74,18 +73,6 @@ pub struct Cost {
     pub seconds: f64,
 }
 
-/// Memory of a process that has not built anything yet, in bytes.
-const BASE_BYTES: f64 = 28.0 * 1024.0 * 1024.0;
-
-/// Activations that live beside the stored ones during the backward pass, as a factor; from measured peaks.
-const IN_FLIGHT: f64 = 1.2;
-
-/// Tokens that the measurements read in one pass, if there are so many (`measure/`).
-const READ_TOKENS: f64 = 8192.0;
-
-/// Rows of logits that exist at once.
-const LOGIT_ROWS: usize = 512;
-
 impl Plan {
     /// What the run itself costs, without the runs that it begins from; the plan must have passed its check.
     ///
@@ -118,7 +105,7 @@ impl Plan {
     /// As [`Plan::cost`].
     pub fn rows_that_fit(&self, bytes: u64) -> Result<Option<usize>> {
         let memory = self.memory()?;
-        let fits = |rows: usize| Memory { rows, ..memory }.peak_bytes() <= bytes;
+        let fits = |rows: usize| memory.with_rows(rows).peak_bytes() <= bytes;
         if fits(memory.batch) {
             return Ok(Some(memory.batch));
         }
@@ -131,54 +118,6 @@ impl Plan {
         // The key is checked against the rows of the plan's own training, which a stage may exceed.
         Ok((most > 0).then_some(most.min(self.training.batch)))
     }
-
-    fn memory(&self) -> Result<Memory<'_>> {
-        let (size, training) = (DataSize::of(&self.data)?, self.own_training()?);
-        Ok(Memory {
-            model: &self.model,
-            params: self.num_params()?,
-            vocab_size: size.vocab_size,
-            seq_len: self.row_len()?,
-            rows: training.rows_at_once(),
-            batch: training.batch,
-            read: size.tokens_per_exposure.min(READ_TOKENS),
-        })
-    }
-}
-
-/// What decides how much memory a run needs.
-#[derive(Debug, Clone, Copy)]
-struct Memory<'a> {
-    model: &'a ModelConfig,
-    params: ParamCount,
-    vocab_size: usize,
-    seq_len: usize,
-    /// Rows of a step that are in memory at once.
-    rows: usize,
-    batch: usize,
-    /// Tokens that the measurements read at once.
-    read: f64,
-}
-
-impl Memory<'_> {
-    /// An estimate. Weights, gradients and two moments: 16 bytes a parameter, and 4 more for the sum over the parts of a
-    /// step if there are several. Activations of the rows at once: a linear map keeps its wider side, which is about its
-    /// parameters over `d`; norms and the residual stream keep four vectors a block. The head keeps one chunk of logits
-    /// and their gradient. Afterwards the measurements read `read` tokens at once, block by block: two vectors and, with
-    /// what is in flight, one and a half times all that the linear maps of a block keep. Factors are from measured peaks
-    /// of runs on a CPU.
-    fn peak_bytes(&self) -> u64 {
-        let Memory { model, params, rows, .. } = self;
-        let (n, d) = ((rows * self.seq_len) as f64, model.d_model as f64);
-        let in_blocks = (params.active - params.embedding) as f64;
-        let activations = n * (in_blocks / d + (4.0 * model.n_layers as f64 + 2.0) * d);
-        let logits = 2.0 * n.min(LOGIT_ROWS as f64) * self.vocab_size as f64;
-        let of_a_block = in_blocks / d / (model.n_layers as f64).max(1.0);
-        let measuring = self.read * (2.0 * d + 1.5 * of_a_block);
-        let most = (IN_FLIGHT * activations).max(measuring);
-        let of_a_param = if *rows < self.batch { 20.0 } else { 16.0 };
-        (BASE_BYTES + of_a_param * params.total as f64 + 4.0 * (most + logits)) as u64
-    }
 }
 
 #[cfg(test)]
@@ -186,6 +125,7 @@ mod tests {
     use super::*;
     use crate::layers::Bias;
     use crate::layers::feed_forward::{FeedForwardConfig, MlpConfig};
+    use crate::model::ModelConfig;
 
     fn model(d_model: usize, n_layers: usize) -> ModelConfig {
         let mut model = ModelConfig { d_model, n_layers, n_heads: 4, ..ModelConfig::default() };
@@ -220,21 +160,5 @@ mod tests {
         assert!(parts < whole, "{parts} in parts, {whole} at once");
         assert_eq!(plan.rows_that_fit(parts).unwrap(), Some(1600));
         assert_eq!(plan.rows_that_fit(parts - 1).unwrap(), Some(1599));
-    }
-
-    /// Peaks of three models in MiB, measured as resident memory on a CPU: lowest and highest of several runs.
-    #[test]
-    fn the_estimate_of_memory_is_near_measured_peaks() {
-        let measured = [
-            (model(64, 2), 1024, 128, 16, 33.0, 70.0),
-            (model(128, 4), 2048, 256, 8, 100.0, 156.0),
-            (model(256, 6), 8192, 512, 8, 570.0, 690.0),
-        ];
-        for (model, vocab_size, seq_len, batch, low, high) in measured {
-            let params = model.num_params(vocab_size, seq_len);
-            let memory = Memory { model: &model, params, vocab_size, seq_len, rows: batch, batch, read: 0.0 };
-            let mib = memory.peak_bytes() as f64 / (1024.0 * 1024.0);
-            assert!((low..=high).contains(&mib), "{mib} MiB, measured {low} to {high}");
-        }
     }
 }

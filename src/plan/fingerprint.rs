@@ -168,6 +168,7 @@ mod tests {
         changed(|plan| plan.training.peak_lr = 1e-3);
         changed(|plan| plan.training.batch = 3);
         changed(|plan| plan.measure.renderings = 1);
+        changed(|plan| plan.measure.texts = crate::data::Texts::AsTrained);
         changed(|plan| plan.model.block.feed_forward = FeedForwardConfig::None);
     }
 

@@ -13,6 +13,7 @@ pub mod growth;
 pub mod hardware;
 mod keys;
 mod matching;
+mod memory;
 pub mod preset;
 mod question;
 pub mod reader;

@@ -1,6 +1,6 @@
 //! Runs that begin from other runs: which ones follows from the plan, nothing about them is written in it.
 //!
-//! A cooldown begins from its trunk, a model whose weights are rounded or that is asked questions from the model as
+//! A cooldown begins from its trunk, a model whose weights are rounded or that is taught to answer from the model as
 //! trained. So a plan stays the whole truth about its run, a run that two others begin from is done once, and where the
 //! other run is gone, a plan can still be done from the start.
 
@@ -31,7 +31,7 @@ pub enum Part {
     Encoder,
     /// Decoder and encoder after their warm-up.
     WarmUp,
-    /// Its model, to be asked.
+    /// Its model, to be taught to answer.
     Base,
 }
 
@@ -64,14 +64,14 @@ impl Plan {
     /// # Errors
     /// If the data is impossible or cannot be read.
     pub fn parents(&self) -> Result<Vec<Parent>> {
+        if self.context != ContextConfig::None {
+            return self.context_parents();
+        }
         if self.adapt != AdaptConfig::None {
             return Ok(vec![self.adapted_parent()]);
         }
         if !self.measure.quantize.is_none() {
             return Ok(vec![Parent { part: Part::Trunk, plan: self.in_float() }]);
-        }
-        if self.context != ContextConfig::None {
-            return self.context_parents();
         }
         if let Some(timing) = self.grown_timing()? {
             return Ok(match self.grown_trunk(&timing) {

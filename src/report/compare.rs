@@ -1,8 +1,8 @@
 //! From evidence to a comparison: intervals over seeds, effects paired by seed, verdicts on what was published.
 
 use super::comparison::{
-    ArmResult, AttributeResult, Comparison, ExamResult, ExtractionResult, FORMAT, Measure, RunResult,
-    TeacherResult, Verdict,
+    ArmResult, AttributeResult, Comparison, DocumentResult, ExamResult, ExtractionResult, FORMAT, Measure,
+    RunResult, TeacherResult, Verdict,
 };
 use super::evidence::{ArmEvidence, Basis, Claim, Evidence, MissingRun, Published, RunEvidence, TuningTrial};
 use super::number;
@@ -207,7 +207,7 @@ fn attributes(arm: &ArmEvidence) -> Vec<AttributeResult> {
         .collect()
 }
 
-/// Whether answers keep their form, and how far they are from a teacher's.
+/// Whether answers keep their form, how far they are from a teacher's, and how the ends of documents are read.
 fn exam(arm: &ArmEvidence) -> Option<ExamResult> {
     let point = |run: &RunEvidence, chunks: Option<u64>, number: fn(&AnswerPoint) -> Option<f64>| {
         let answers = run.record.measurements.answers.as_ref()?;
@@ -221,7 +221,17 @@ fn exam(arm: &ArmEvidence) -> Option<ExamResult> {
         let nats = over_runs(arm, |run| point(run, Some(chunks), |point| point.teacher_nats))?;
         Some(TeacherResult { chunks, nats })
     });
-    Some(ExamResult { format_percent, teacher })
+    let first = arm.runs.iter().find_map(|run| run.record.measurements.answers.as_ref());
+    let document = |chunks: u64| {
+        let perplexity = over_runs(arm, |run| {
+            let documents = &run.record.measurements.answers.as_ref()?.documents;
+            Some(documents.iter().find(|point| point.chunks == chunks)?.perplexity())
+        })?;
+        Some(DocumentResult { chunks, perplexity })
+    };
+    let documents = first.into_iter().flat_map(|answers| &answers.documents);
+    let documents = documents.filter_map(|point| document(point.chunks)).collect();
+    Some(ExamResult { format_percent, teacher, documents })
 }
 
 /// Right answers about all attributes, and about each.

@@ -182,11 +182,23 @@ pub struct ExtractionResult {
 /// What came of questions about strangers besides right answers.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct ExamResult {
-    /// Answers that are a value at all, in percent, at the number of chunks that the run is judged by.
+    /// Answers in the form of right ones, in percent, at the number of chunks that the run is judged by.
     pub format_percent: Estimate,
     /// How far an encoder's reader answers from its decoder with the chunks in its own window.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub teacher: Option<TeacherResult>,
+    /// Perplexity of the ends of long documents, by how many of the last chunks are read, ascending.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub documents: Vec<DocumentResult>,
+}
+
+/// Perplexity of the ends of long documents.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct DocumentResult {
+    /// Chunks before the end that there are to read.
+    pub chunks: u64,
+    /// `e` to the mean loss of a run's tokens, over runs.
+    pub perplexity: Estimate,
 }
 
 /// How far a reader answers from its teacher.
@@ -194,7 +206,7 @@ pub struct ExamResult {
 pub struct TeacherResult {
     /// Chunks, the most of those asked about that fit the teacher's window.
     pub chunks: u64,
-    /// `KL(teacher || reader)` in the place of the answer, in nats.
+    /// `KL(teacher || reader)` of the answer, in nats.
     pub nats: Estimate,
 }
 

@@ -4,7 +4,7 @@ use std::io::IsTerminal;
 
 use comfy_table::{Attribute, Cell, CellAlignment, ContentArrangement, LineStyle, Table, TableStyle};
 
-use super::comparison::{ArmResult, Comparison, Measure};
+use super::comparison::{ArmResult, Comparison, DocumentResult, Measure};
 use super::number;
 use super::statistics::Effect;
 
@@ -208,6 +208,14 @@ pub fn markdown(comparison: &Comparison) -> String {
         text +=
             &parts.iter().map(|row| line(row.iter().map(|cell| literal(cell)).collect())).collect::<String>();
     }
+    if let [heads, parts @ ..] = &documents(comparison)[..] {
+        text += &format!("\n{DOCUMENTS}\n\n");
+        text += &line(heads.iter().map(|head| literal(head)).collect());
+        text +=
+            &line(std::iter::once("---").chain(["---:"].repeat(heads.len() - 1)).map(String::from).collect());
+        text +=
+            &parts.iter().map(|row| line(row.iter().map(|cell| literal(cell)).collect())).collect::<String>();
+    }
     let parts = extraction(comparison);
     if !parts.is_empty() {
         text += &format!("\n{EXTRACTION}\n\n");
@@ -234,9 +242,10 @@ pub fn markdown(comparison: &Comparison) -> String {
 }
 
 /// What [`exam`] shows.
-pub const EXAM: &str = "Format kept: answers that are a value at all, right or wrong, at the number of chunks that the arms \
-    are compared at. Divergence: from the answer of the same decoder with the chunks in its own window, at the largest \
-    number of chunks that it holds. Means over seeds with 95 % intervals.";
+pub const EXAM: &str = "Format kept: answers in the form that was asked for, with any value, at the number of chunks that \
+    the arms are compared at; the form is a value alone, or what the decoder was tuned to. Divergence: from the answer of \
+    the same decoder with the chunks in its own window, at the largest number of chunks that it holds. Means over seeds \
+    with 95 % intervals.";
 
 /// Heads of the columns of [`exam`].
 pub const EXAM_COLUMNS: [&str; 4] =
@@ -254,6 +263,31 @@ pub fn exam(comparison: &Comparison) -> Vec<[String; 4]> {
             [arm.label(), number::estimate(&exam.format_percent), nats, chunks]
         })
         .collect()
+}
+
+/// What [`documents`] shows.
+pub const DOCUMENTS: &str = "Perplexity of the ends of long documents, all tokens of their last questions and answers, by how \
+    many of the chunks before them there are to read. Means over seeds; the figure shows their spread.";
+
+/// Perplexity of the ends of long documents: the heads of the columns, then a row for each arm; nothing where none were
+/// read.
+pub fn documents(comparison: &Comparison) -> Vec<Vec<String>> {
+    let exams = || comparison.primary_arms().filter_map(|arm| Some((arm, &arm.exam.as_ref()?.documents)));
+    let Some((_, longest)) = exams().max_by_key(|(_, documents)| documents.len()) else { return Vec::new() };
+    if longest.is_empty() {
+        return Vec::new();
+    }
+    let chunks: Vec<u64> = longest.iter().map(|document| document.chunks).collect();
+    let heads = std::iter::once("arm".to_string());
+    let heads = heads.chain(chunks.iter().map(|&n| number::plural(n as usize, "chunk")));
+    let row = |(arm, documents): (&ArmResult, &Vec<DocumentResult>)| {
+        let at = |n: &u64| {
+            let found = documents.iter().find(|document| document.chunks == *n);
+            found.map_or("—".to_string(), |document| number::three(document.perplexity.mean))
+        };
+        std::iter::once(arm.label()).chain(chunks.iter().map(at)).collect()
+    };
+    std::iter::once(heads.collect()).chain(exams().map(row)).collect()
 }
 
 /// What [`extraction`] shows.
@@ -330,7 +364,7 @@ mod tests {
     use super::super::compare::compare;
     use super::super::fake;
     use super::*;
-    use crate::measure::{AnswerPoint, Answers, AttributeAnswers, Extraction};
+    use crate::measure::{AnswerPoint, Answers, AttributeAnswers, DocumentPoint, Extraction};
 
     const PIPED: Look = Look { width: None, style: Style::Plain };
 
@@ -411,15 +445,26 @@ mod tests {
                 tokens_per_second: 1e3,
             };
             let points = vec![point(1, Some(0.25)), point(2, Some(0.5)), point(4, None)];
-            let answers = Answers { accuracy: 0.5, judged_by: 4, points, relevant: Vec::new() };
+            let documents = [1, 4].map(|chunks| DocumentPoint {
+                chunks,
+                tokens: 9 * chunks,
+                nats_per_token: (8.0 / chunks as f64).ln(),
+            });
+            let relevant = Vec::new();
+            let answers =
+                Answers { accuracy: 0.5, judged_by: 4, points, relevant, documents: documents.into() };
             run.record.measurements.answers = Some(answers);
         }
         let comparison = compare(&evidence).unwrap();
         let markdown = markdown(&comparison);
         let row = "| gpt2 | 75.0 (75.0 to 75.0) | 0.500 (0.500 to 0.500) | 2 |";
         assert!(markdown.contains(row), "{markdown}");
-        assert!(super::super::page::html(&comparison, &[]).contains("Format kept"));
-        assert!(exam(&compare(&fake::evidence()).unwrap()).is_empty());
+        let perplexities = "| arm | 1 chunk | 4 chunks |\n| --- | ---: | ---: |\n| gpt2 | 8.00 | 2.00 |\n";
+        assert!(markdown.contains(perplexities), "{markdown}");
+        let page = super::super::page::html(&comparison, &[]);
+        assert!(page.contains("Format kept") && page.contains("Perplexity of the ends"));
+        let other = compare(&fake::evidence()).unwrap();
+        assert!(exam(&other).is_empty() && documents(&other).is_empty());
     }
 
     #[test]

@@ -6,6 +6,7 @@ use super::folder::MODEL;
 use super::job::{job, keep, summary, train};
 use super::record::TrainingSummary;
 use super::worker::{Outcome, Results, Task, Watch};
+use crate::data::Dataset;
 use crate::error::{Error, Problem, Result};
 use crate::layers::mixer::MixerConfig;
 use crate::layers::position::PositionConfig;
@@ -64,15 +65,8 @@ pub(super) fn encoder(
         Err(outcome) => return Ok(outcome),
     };
     watch.measures()?;
-    let measurements = Measurements {
-        answers: answers::measure(
-            Reader::Encoder(&trained.model),
-            &trained.data,
-            &task.plan.measure.exam,
-            device,
-        ),
-        ..Measurements::default()
-    };
+    let answers = exam(&task.plan, Reader::Encoder(&trained.model), &trained.data, device);
+    let measurements = Measurements { answers, ..Measurements::default() };
     keep(task, watch, &trained.model)?;
     finished(task, summary(&trained), measurements)
 }
@@ -93,6 +87,8 @@ pub(super) fn untrained(task: &Task, watch: &mut Watch, device: &Device) -> Resu
 
 /// What `plan` wants measured on the weights of its run.
 pub(super) fn measure(plan: &Plan, trained: Weights, device: &Device) -> Result<Measurements> {
+    let data = job(plan).open_data()?;
+    let exam = |reader: Reader| exam(plan, reader, &data, device);
     let answers = match (&plan.prediction, &plan.context) {
         (Prediction::Masked(_), _) => None,
         (_, ContextConfig::Encoder(config)) => {
@@ -103,20 +99,20 @@ pub(super) fn measure(plan: &Plan, trained: Weights, device: &Device) -> Result<
                 decoder: None,
                 encoder: None,
             };
-            let model = weights::put(objective.start(device)?, trained, "the run")?;
-            exam(plan, Reader::Encoder(&model), device)?
+            exam(Reader::Encoder(&weights::put(objective.start(device)?, trained, "the run")?))
         }
-        (_, ContextConfig::None) => exam(plan, Reader::Alone(&rebuilt(plan, trained, device)?), device)?,
-        (_, ContextConfig::Replug) => exam(plan, Reader::Replug(&rebuilt(plan, trained, device)?), device)?,
+        (_, ContextConfig::None) => exam(Reader::Alone(&rebuilt(plan, trained, device)?)),
+        (_, ContextConfig::Replug) => exam(Reader::Replug(&rebuilt(plan, trained, device)?)),
         (_, ContextConfig::Window | ContextConfig::Stretched(_)) => {
-            exam(plan, Reader::Window(&rebuilt(plan, trained, device)?), device)?
+            exam(Reader::Window(&rebuilt(plan, trained, device)?))
         }
     };
     Ok(Measurements { answers, ..Measurements::default() })
 }
 
-fn exam(plan: &Plan, reader: Reader, device: &Device) -> Result<Option<Answers>> {
-    Ok(answers::measure(reader, &job(plan).open_data()?, &plan.measure.exam, device))
+/// What `reader` answers, in the form that it was taught.
+pub(super) fn exam(plan: &Plan, reader: Reader, data: &Dataset, device: &Device) -> Option<Answers> {
+    answers::measure(reader, data, &plan.measure.exam, plan.adapt.form(), device)
 }
 
 /// The decoder, with the positions and the window that it reads with.

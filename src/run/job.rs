@@ -37,11 +37,12 @@ pub fn run(task: &Task, watch: &mut Watch) -> Result<Outcome> {
 }
 
 fn run_on(device: &Device, task: &Task, watch: &mut Watch) -> Result<Outcome> {
-    if let AdaptConfig::Questions(questions) = &task.plan.adapt {
-        return adapt::questions(task, questions, watch, device);
-    }
     match (&task.plan.prediction, &task.plan.context) {
-        (Prediction::NextToken, ContextConfig::None) => next_token(task, watch, device),
+        (Prediction::NextToken, ContextConfig::None) => match &task.plan.adapt {
+            AdaptConfig::None => next_token(task, watch, device),
+            AdaptConfig::Questions(questions) => adapt::questions(task, questions, watch, device),
+            AdaptConfig::Answering(answering) => adapt::answering(task, answering, watch, device),
+        },
         (Prediction::Masked(config), _) => context::masked(task, *config, watch, device),
         (_, ContextConfig::Encoder(config)) => context::encoder(task, config, watch, device),
         (_, ContextConfig::Window | ContextConfig::Stretched(_) | ContextConfig::Replug) => {
@@ -179,7 +180,7 @@ pub fn measure(
         capacity: capacity::measure(model, data, &plan.measure, params, device)?,
         held_out: held_out.or_else(|| loss::over_domains(&domains)),
         domains,
-        answers: answers::measure(answers::Reader::Alone(model), data, &plan.measure.exam, device),
+        answers: context::exam(plan, answers::Reader::Alone(model), data, device),
         extraction: None,
         quantized: quantized.map(|quantized| quantized.storage),
     })
@@ -192,12 +193,15 @@ pub fn measure(
 pub fn measure_again(task: &Task, device: &Device) -> Result<Measurements> {
     task.run.verify()?;
     let plan = &task.plan;
-    if plan.adapt != AdaptConfig::None {
+    if let AdaptConfig::Questions(_) = plan.adapt {
         return Err(adapt::measured_with_its_run());
     }
     let path = task.run.file(MODEL);
     let trained = weights::read(&path)?.0;
-    if plan.prediction != Prediction::NextToken || plan.context != ContextConfig::None {
+    if plan.prediction != Prediction::NextToken
+        || plan.context != ContextConfig::None
+        || plan.adapt != AdaptConfig::None
+    {
         return context::measure(plan, trained, device);
     }
     let empty = plan.model.init(plan.data.vocab_size()?, plan.data.seq_len(), plan.seed, device);

@@ -9,6 +9,7 @@ use std::ops::Range;
 use burn::tensor::Device;
 use serde::{Deserialize, Serialize};
 
+use super::answering::AnsweringAdapt;
 use super::config::{
     AdamwConfig, Cooldown, Count, Length, OptimizerConfig, ScheduleConfig, TrainingConfig, WsdConfig,
 };
@@ -16,6 +17,7 @@ use super::fit::{Job, descent, shared, tensors};
 use super::objective::{Objective, StepLoss};
 use super::weights::{self, Weights};
 use crate::data::questions::{Form, Gold, Question, QuestionsConfig};
+use crate::data::reading::AnswerForm;
 use crate::data::{Batch, Dataset};
 use crate::error::{Problem, Result};
 use crate::layers::{Pass, within};
@@ -30,6 +32,18 @@ pub enum AdaptConfig {
     None,
     /// It is taught to answer questions about some people, and asked about the others.
     Questions(QuestionsAdapt),
+    /// It is taught to answer in another form than text about what it reads, and asked for that form.
+    Answering(AnsweringAdapt),
+}
+
+impl AdaptConfig {
+    /// How questions about what is read are answered.
+    pub fn form(&self) -> AnswerForm {
+        match self {
+            AdaptConfig::None | AdaptConfig::Questions(_) => AnswerForm::Value,
+            AdaptConfig::Answering(answering) => answering.form,
+        }
+    }
 }
 
 /// Settings of learning to answer.

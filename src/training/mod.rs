@@ -1,6 +1,7 @@
 //! The loop, optimizer, schedule, checkpoints, meters and observers.
 
 pub mod adapt;
+pub mod answering;
 pub mod checkpoint;
 pub mod config;
 pub mod context;
@@ -17,6 +18,7 @@ pub mod reading;
 pub mod schedule;
 
 pub use adapt::{AdaptConfig, Asking, QuestionsAdapt};
+pub use answering::{Answering, AnsweringAdapt};
 pub use config::{
     Clip, Count, Decay, Length, OptimizerConfig, Order, ScheduleConfig, TrainingConfig, Yardstick,
 };

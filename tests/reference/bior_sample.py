@@ -1,15 +1,17 @@
-"""Writes datasets/bior/sample.jsonl: 48 invented people, five texts each, from a grammar that is richer than the
-templates of bioS: values inside of clauses, several in one sentence, any order, pronouns and the last name in between.
+"""Invented people and prose about them, from a grammar that is richer than the templates of bioS: values inside of
+clauses, several in one sentence, any order, pronouns and the last name in between. 48 people of five texts each are
+datasets/bior/sample.jsonl; profile `prose` of bios-variants asks for more.
 
     python3 tests/reference/bior_sample.py > datasets/bior/sample.jsonl
+    python3 tests/reference/bior_sample.py --people 800 --texts 41 > people.jsonl
 """
 
+import argparse
 import json
 import random
 from pathlib import Path
 
 POOLS = Path(__file__).parents[2] / "datasets" / "pools"
-PEOPLE, TEXTS = 48, 5
 MONTHS = "January February March April May June July August September October November December".split()
 
 OPENINGS = [
@@ -42,7 +44,7 @@ def lines(name):
     return (POOLS / f"{name}.txt").read_text().split("\n")[:-1]
 
 
-def person(rng, number, pools):
+def person(rng, number, n_texts, pools):
     first, middle, last = (rng.choice(pools[part]) for part in ("first_names", "middle_names", "last_names"))
     employer = rng.choice(pools["employers"]).split(";")[0].strip()
     attributes = {
@@ -53,7 +55,7 @@ def person(rng, number, pools):
         "employer": employer,
     }
     she, texts = rng.random() < 0.5, []
-    while len(texts) < TEXTS:
+    while len(texts) < n_texts:
         new = text(rng, f"{first} {middle} {last}", last, attributes, she)
         if new not in texts:
             texts.append(new)
@@ -73,11 +75,15 @@ def text(rng, name, last, attributes, she):
 
 
 def main():
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--people", type=int, default=48)
+    parser.add_argument("--texts", type=int, default=5)
+    args = parser.parse_args()
     rng = random.Random(20240404)
     names = ["first_names", "middle_names", "last_names", "cities", "universities", "majors", "employers"]
     pools = {name: lines(name) for name in names}
-    for number in range(PEOPLE):
-        print(json.dumps(person(rng, number, pools)))
+    for number in range(args.people):
+        print(json.dumps(person(rng, number, args.texts, pools)))
 
 
 main()

@@ -1,5 +1,6 @@
 //! `zoo fit`: laws of files and of finished runs.
 
+mod capacity;
 pub mod mixture;
 mod race;
 mod scaling;
@@ -17,6 +18,8 @@ pub struct Fit {
 
 #[derive(Debug, Subcommand)]
 enum What {
+    /// Bits of knowledge by size and by how much there is to know: how many bits a parameter can hold
+    Capacity(capacity::CapacityCommand),
     /// Do small models overtake again? Crossings of loss curves on every axis, with intervals
     Race(race::RaceCommand),
     /// Loss by parameters and tokens: Chinchilla's three approaches, and what they advise for a budget
@@ -29,6 +32,7 @@ impl Fit {
     /// Fits and prints.
     pub fn run(&self) -> Result<()> {
         match &self.what {
+            What::Capacity(command) => command.run(),
             What::Race(command) => command.run(),
             What::Scaling(command) => command.run(),
             What::Mixture(command) => command.run(),

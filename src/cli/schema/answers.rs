@@ -7,7 +7,7 @@ use super::shape::*;
 use super::{Documented, documented};
 
 /// All of them.
-pub(super) const ALL: [Documented; 22] = [
+pub(super) const ALL: [Documented; 23] = [
     documented("list", "zoo list --json", listing),
     documented("show", "zoo show NAME --json", shown),
     documented("diff", "zoo diff A B --json, of models, datasets or arms", differing),
@@ -35,6 +35,7 @@ pub(super) const ALL: [Documented; 22] = [
         "zoo bench --json; with --shape one of its shapes, with --context the lengths and ways of reading",
         bench,
     ),
+    documented("fit-capacity", "zoo fit capacity --json", capacity),
     documented("fit-race", "zoo fit race --json", race),
     documented("fit-scaling", "zoo fit scaling --json", scaling),
     documented("fit-mixture", "zoo fit mixture --json", mixture),
@@ -215,7 +216,10 @@ fn arm() -> Json {
     ]);
     let attribute = object(&[("name", text()), ("bits", estimate()), ("max_bits", number())]);
     let teacher = object(&[("chunks", count()), ("nats", estimate())]);
-    let exam = object(&[("format_percent", estimate()), ("teacher?", teacher)]);
+    let document = object(&[("chunks", count()), ("perplexity", estimate())]);
+    let documents =
+        about(list(document), "ends of long documents, by how many of the chunks before them are read");
+    let exam = object(&[("format_percent", estimate()), ("teacher?", teacher), ("documents?", documents)]);
     let extraction =
         object(&[("name", text()), ("accuracy", estimate()), ("asked", estimate()), ("recited", estimate())]);
     let apart = object(&[
@@ -509,6 +513,30 @@ fn race() -> Json {
         ("extrapolations", list(drawn)),
         ("notes", list(text())),
     ])
+}
+
+fn capacity() -> Json {
+    let load = also(
+        numbers(["params", "max_bits", "max_bits_per_param", "bits_per_param"]),
+        &[("runs", count()), ("is_peak", flag())],
+    );
+    let judgement = object(&[
+        ("models", count()),
+        ("sizes", row(&[number(), number()])),
+        ("capacity", interval()),
+        ("sharpness", interval()),
+        ("log_error", number()),
+        ("exponent", or_null(interval())),
+        ("log_error_of_growth", or_null(number())),
+    ]);
+    let group = object(&[
+        ("exposures", or_null(count())),
+        ("loads", list(load)),
+        ("law", or_null(judgement.clone())),
+        ("refused", or_null(text())),
+        ("published", or_null(judgement)),
+    ]);
+    object(&[("groups", list(group)), ("notes", list(text()))])
 }
 
 fn scaling() -> Json {

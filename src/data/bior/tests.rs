@@ -3,7 +3,7 @@
 use std::collections::HashSet;
 
 use super::*;
-use crate::data::DataConfig;
+use crate::data::{DataConfig, Texts};
 
 fn file(lines: &[&str]) -> (tempfile::NamedTempFile, BioRConfig) {
     let file = tempfile::NamedTempFile::new().unwrap();
@@ -38,7 +38,7 @@ fn the_sample_states_every_fact_where_it_says() {
     );
     for (number, line) in SAMPLE.lines().enumerate() {
         let line: serde_json::Value = serde_json::from_str(line).unwrap();
-        let measured = data.measurement_document(number as u64, 0);
+        let measured = data.measurement_document(number as u64, 0, Texts::default());
         for exposure in 0..4 {
             let document = data.document(number as u64, exposure);
             assert_ne!(document.tokens, measured.tokens, "what is measured is not trained on");
@@ -97,7 +97,7 @@ fn what_some_texts_lack_is_reported_and_they_are_trained_on_all_the_same() {
         [" Ada Byron of Rome, NY read Logic.", " In Rome, NY lives Ada Byron."].map(String::from).into()
     );
     assert_eq!(
-        data.decode(&data.measurement_document(0, 0).tokens[1..]),
+        data.decode(&data.measurement_document(0, 0, Texts::default()).tokens[1..]),
         " Ada Byron (Logic) left Rome, NY!"
     );
 }

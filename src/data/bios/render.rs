@@ -8,7 +8,7 @@ use crate::data::questions::Form;
 use crate::data::random::Streams;
 use crate::data::stream::{Order, PackedIndex};
 use crate::data::tokenizer::Tokenizer;
-use crate::data::{Batch, Document, Fact, Span};
+use crate::data::{Batch, Document, Fact, Span, Texts};
 use crate::error::Result;
 
 /// Sentences by number: 0 birth date, 1 birth city, 2 university, 3 major and these two.
@@ -141,9 +141,11 @@ impl BioS {
         self.finished(self.draft(person, &self.wording.training, exposure))
     }
 
-    pub fn measurement_document(&self, person: u64, rendering: u64) -> Document {
+    pub fn measurement_document(&self, person: u64, rendering: u64, texts: Texts) -> Document {
         let mut draft = self.draft(person, &self.wording.measurement, rendering);
-        draft.put_employer_first();
+        if texts == Texts::Unprompted {
+            draft.put_employer_first();
+        }
         self.finished(draft)
     }
 

@@ -4,7 +4,7 @@ use std::collections::{HashMap, HashSet};
 
 use super::*;
 use crate::data::generated::{LanguageConfig, MarkovConfig};
-use crate::data::{BioDConfig, BioSConfig, CorpusConfig, Dataset, Fact, TextConfig};
+use crate::data::{BioDConfig, BioSConfig, CorpusConfig, Dataset, Fact, TextConfig, Texts};
 
 fn source(share: f64, marker: Marker, data: DataConfig) -> SourceConfig {
     SourceConfig { share, marker, data }
@@ -125,7 +125,7 @@ fn a_marker_stands_in_front_of_every_document_of_its_source_and_nowhere_else() {
     let data = open(&junk(Marker::Token, 2000), 2);
     let marker = data.vocab_size() as u32 - 1;
     assert_eq!(data.decode(&[marker]), "<|useful|>");
-    let document = data.measurement_document(7, 0);
+    let document = data.measurement_document(7, 0, Texts::default());
     assert_eq!((document.tokens[0], document.tokens[1]), (0, marker));
     assert_eq!(document.spans[0].fact, Fact::Name);
     assert_eq!(document.spans[0].range, 2..5);

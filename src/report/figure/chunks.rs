@@ -6,7 +6,7 @@ use super::super::statistics::median;
 use super::axis::Spacing;
 use super::curves::{Axis, Line, draw};
 use super::{Figure, ink};
-use crate::measure::{AnswerPoint, Answers};
+use crate::measure::{AnswerPoint, Answers, DocumentPoint};
 
 /// What is drawn.
 struct Quantity {
@@ -22,9 +22,10 @@ struct Quantity {
 enum Across {
     Chunks,
     Relevant,
+    Document,
 }
 
-const QUANTITIES: [Quantity; 6] = [
+const QUANTITIES: [Quantity; 7] = [
     Quantity {
         name: "answers-by-chunks",
         label: "right answers (share)",
@@ -48,8 +49,8 @@ const QUANTITIES: [Quantity; 6] = [
     },
     Quantity {
         name: "format-by-chunks",
-        label: "answers that are a value (%)",
-        caption: "Answers that are a value at all, right or wrong, in percent",
+        label: "answers in their form (%)",
+        caption: "Answers in the form that was asked for, with any value, in percent",
         across: Across::Chunks,
         of: |answers| by_chunks(answers, |point| Some(100.0 * point.format)),
     },
@@ -59,6 +60,16 @@ const QUANTITIES: [Quantity; 6] = [
         caption: "Mean divergence from the answer of the same decoder with the chunks in its own window",
         across: Across::Chunks,
         of: |answers| by_chunks(answers, |point| point.teacher_nats),
+    },
+    Quantity {
+        name: "document-loss-by-chunks",
+        label: "loss of the last tokens (nats per token)",
+        caption: "Mean loss of the last questions and answers of long documents, the logarithm of their perplexity,",
+        across: Across::Document,
+        of: |answers| {
+            let loss = |point: &DocumentPoint| (point.chunks as f64, point.nats_per_token);
+            answers.documents.iter().map(loss).collect()
+        },
     },
     Quantity {
         name: "reading-speed-by-chunks",
@@ -78,6 +89,7 @@ impl Across {
         match self {
             Across::Chunks => "chunks, one of them with the answer",
             Across::Relevant => "chunks with the answer",
+            Across::Document => "chunks of the document before its end",
         }
     }
 
@@ -86,6 +98,10 @@ impl Across {
             Across::Chunks => "against the number of chunks that there are to read",
             Across::Relevant => {
                 "against the number of chunks that hold the answer, among as many as the arms are compared at"
+            }
+            Across::Document => {
+                "against the number of chunks before them that there are to read; each doubling holds more of those who \
+                 are asked for"
             }
         }
     }

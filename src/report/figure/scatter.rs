@@ -1,11 +1,13 @@
-//! Points and lines of several series over two axes: iso-FLOP parabolas, predicted against measured losses.
+//! Points and lines of several series over two axes: iso-FLOP parabolas, predicted against measured losses, bits known
+//! against bits that there are to know.
 
 use super::axis::{Scale, Spacing, log_ticks};
 use super::frame::{self, Mark};
 use super::svg::{Canvas, Ink, SMALL, Stroke};
 use super::{Figure, NARROW};
+use crate::laws::capacity::Known;
 use crate::laws::scaling::Profile;
-use crate::report::fit::{Judged, MixtureFit, Scaling};
+use crate::report::fit::{CapacityGroup, Judged, MixtureFit, Scaling};
 use crate::report::number;
 
 /// Points that belong together, and a line through or beside them.
@@ -13,6 +15,23 @@ struct Series {
     name: String,
     points: Vec<(f64, f64)>,
     line: Vec<(f64, f64)>,
+    stroke: Stroke,
+}
+
+impl Series {
+    /// A line that is no measurement: what would be, were both sides equal.
+    fn reference(name: &str, line: Vec<(f64, f64)>) -> Self {
+        Series { name: name.to_string(), points: Vec::new(), line, stroke: Stroke::Dashed(1.5) }
+    }
+
+    /// By its place among the others; lines without points are no series of their own.
+    fn ink(&self, index: usize) -> Ink {
+        match (self.points.is_empty(), self.stroke) {
+            (false, _) => Ink::Series(index),
+            (true, Stroke::Dashed(_)) => Ink::Muted,
+            (true, Stroke::Solid(_)) => Ink::Text,
+        }
+    }
 }
 
 /// What the axes are called and how the horizontal one is laid out.
@@ -36,7 +55,8 @@ fn of_profile(profile: &Profile) -> Series {
     let (low, high) = points.iter().fold((f64::INFINITY, 0.0f64), |(l, h), p| (l.min(p.0), h.max(p.0)));
     let places = (0..=60).map(|k| low * (high / low).powf(f64::from(k) / 60.0));
     let line = profile.parabola().map_or(Vec::new(), |at| places.map(|size| (size, at(size))).collect());
-    Series { name: format!("{} FLOPs", number::scientific(profile.flops)), points, line }
+    let name = format!("{} FLOPs", number::scientific(profile.flops));
+    Series { name, points, line, stroke: Stroke::Solid(1.5) }
 }
 
 /// Losses of mixtures that a law has not seen, predicted against measured, one figure per law.
@@ -46,12 +66,12 @@ pub fn predictions(fit: &MixtureFit) -> Vec<Figure> {
             name: name.clone(),
             points: pairs.iter().copied().filter(|pair| pair.1.is_finite()).collect(),
             line: Vec::new(),
+            stroke: Stroke::Solid(1.5),
         };
         let mut all: Vec<Series> = judged.predictions.iter().zip(&judged.domains).map(series).collect();
         let losses = || all.iter().flat_map(|series| &series.points).flat_map(|point| [point.0, point.1]);
         let (low, high) = (losses().fold(f64::INFINITY, f64::min), losses().fold(0.0, f64::max));
-        let diagonal =
-            Series { name: "equal".into(), points: Vec::new(), line: vec![(low, low), (high, high)] };
+        let diagonal = Series::reference("equal", vec![(low, low), (high, high)]);
         let empty = all.iter().all(|series| series.points.is_empty());
         all.push(diagonal);
         let caption = format!(
@@ -66,10 +86,52 @@ pub fn predictions(fit: &MixtureFit) -> Vec<Figure> {
     fit.laws.iter().filter_map(of).collect()
 }
 
+/// Bits per parameter that models know against those that there are to know, with the law through them.
+pub fn capacity(group: &CapacityGroup) -> Figure {
+    let place = |known: &Known| (known.max_bits_per_param(), known.bits_per_param());
+    let mut sizes: Vec<f64> = group.loads.iter().map(|load| load.params).collect();
+    sizes.dedup();
+    let of_size = |&params: &f64| Series {
+        name: format!("{} parameters", number::count(params)),
+        points: group.models.iter().filter(|known| known.params == params).map(place).collect(),
+        line: Vec::new(),
+        stroke: Stroke::Solid(1.5),
+    };
+    let mut all: Vec<Series> = Vec::new();
+    if !group.published_models.is_empty() {
+        let points = group.published_models.iter().map(place).collect();
+        let name = "published".to_string();
+        all.push(Series { name, points, line: Vec::new(), stroke: Stroke::Solid(1.5) });
+    }
+    all.extend(sizes.iter().map(of_size));
+    let loads = all.iter().flat_map(|series| &series.points).map(|point| point.0);
+    let (low, high) = (loads.clone().fold(f64::INFINITY, f64::min), loads.fold(0.0, f64::max));
+    let most = all.iter().flat_map(|series| &series.points).map(|point| point.1).fold(0.0, f64::max);
+    let line = |end: f64, of: &dyn Fn(f64) -> f64| -> Vec<(f64, f64)> {
+        (0..=80).map(|k| low * (end / low).powf(f64::from(k) / 80.0)).map(|at| (at, of(at))).collect()
+    };
+    if let Some(found) = &group.law {
+        let law = line(high, &|at| found.law.bits_per_param(found.law.reference, at));
+        let name = format!("law, at most {}", number::three(found.capacity.estimate));
+        all.push(Series { name, points: Vec::new(), line: law, stroke: Stroke::Solid(1.5) });
+    }
+    all.push(Series::reference("everything known", line(most.clamp(low, high), &|at| at)));
+    let exposures = group.exposures.map_or("others".to_string(), |count| format!("{count} exposures"));
+    let caption = format!(
+        "Bits per parameter that each model knows, against those that there were to know (R_max), {exposures}; published \
+         points are of Figure 1 of arXiv 2404.05405."
+    );
+    let axes =
+        Axes { x: "R_max (bits per parameter)", y: "bits per parameter", spacing: Spacing::Logarithmic };
+    Figure::new(format!("capacity-{}", exposures.replace(' ', "-")), caption, |width| {
+        draw(&all, &axes, width)
+    })
+}
+
 fn draw(series: &[Series], axes: &Axes, width: f64) -> String {
-    let ink = |index: usize| Ink::Series(index);
     let entry = |(index, series): (usize, &Series)| {
-        let mark = if series.points.is_empty() { Mark::Bar(Ink::Muted) } else { Mark::Dot(ink(index)) };
+        let ink = series.ink(index);
+        let mark = if series.points.is_empty() { Mark::Bar(ink) } else { Mark::Dot(ink) };
         (mark, frame::fit(&series.name, SMALL))
     };
     let entries: Vec<(Mark, String)> = series.iter().enumerate().map(entry).collect();
@@ -101,15 +163,16 @@ fn draw(series: &[Series], axes: &Axes, width: f64) -> String {
         }
         Spacing::Logarithmic => {
             let values = log_ticks(x_low, x_high, 3);
-            let labels: Vec<String> = values.iter().map(|&value| number::count(value)).collect();
+            let short = |value: f64| if value < 10.0 { value.to_string() } else { number::count(value) };
+            let labels: Vec<String> = values.iter().map(|&value| short(value)).collect();
             frame::labelled_x_axis(&mut canvas, &x, (top, bottom), &values, &labels, axes.x);
         }
     }
     let place = |&(at, value): &(f64, f64)| (x.at(at), y.at(value));
     for (index, series) in series.iter().enumerate() {
-        let colour = if series.points.is_empty() { Ink::Muted } else { ink(index) };
+        let colour = series.ink(index);
         if !series.line.is_empty() {
-            canvas.path(colour, Stroke::Solid(1.5), &series.line.iter().map(place).collect::<Vec<_>>());
+            canvas.path(colour, series.stroke, &series.line.iter().map(place).collect::<Vec<_>>());
         }
         let opacity = if series.points.len() > 60 { 0.35 } else { 1.0 };
         series.points.iter().for_each(|point| canvas.dot(colour, opacity, place(point), 3.5));

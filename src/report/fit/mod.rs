@@ -1,9 +1,10 @@
-//! Laws fitted to files and to finished runs: races of sizes, scaling laws, laws of mixtures.
+//! Laws fitted to files and to finished runs: races of sizes, scaling laws, laws of mixtures and of capacity.
 //!
 //! The caller names files and runs; an [`Entrant`] is what both become for a race. Each fit is a value to print, to
 //! write as JSON, or to draw into a folder.
 
 mod answer;
+mod capacity;
 mod columns;
 mod entrant;
 mod known;
@@ -15,6 +16,7 @@ mod then;
 mod unit;
 
 pub use answer::{Answer, Outcome};
+pub use capacity::{Capacities, CapacityData, CapacityGroup, Judgement, Load, capacity};
 pub use columns::Columns;
 pub use entrant::{Entrant, labels};
 pub use known::Size;

@@ -43,7 +43,7 @@ pub fn results(comparison: &Comparison, figures: &[Figure]) -> String {
         "Results",
         &format!(
             "{table}\n{}{}",
-            exam(comparison) + &extraction(comparison) + &apart(comparison),
+            exam(comparison) + &documents(comparison) + &extraction(comparison) + &apart(comparison),
             figures.join("\n")
         ),
     )
@@ -72,6 +72,17 @@ fn exam(comparison: &Comparison) -> String {
     let row = |cells: [String; 4]| (cells[0] == comparison.control, cells.to_vec());
     let table = rows(&table::EXAM_COLUMNS.map(str::to_string), &sides, parts.into_iter().map(row));
     format!("<p>{}</p>\n{table}\n", escape(table::EXAM))
+}
+
+/// Perplexity of the ends of long documents.
+fn documents(comparison: &Comparison) -> String {
+    let parts = table::documents(comparison);
+    let Some((heads, parts)) = parts.split_first() else { return String::new() };
+    let mut sides = vec![Side::Right; heads.len()];
+    sides[0] = Side::Left;
+    let row = |cells: &Vec<String>| (cells[0] == comparison.control, cells.clone());
+    let table = rows(heads, &sides, parts.iter().map(row));
+    format!("<p>{}</p>\n{table}\n", escape(table::DOCUMENTS))
 }
 
 /// Right answers of models that were taught to answer, by attribute.
