@@ -14,8 +14,8 @@ use ablation_zoo::Result;
 use ablation_zoo::measure::Measurements;
 use ablation_zoo::model::ParamCount;
 use ablation_zoo::plan::{Plan, Presets, Request, resolve_single};
-use ablation_zoo::run::executor::{Diverged, OnFailure, Share, Summary};
-use ablation_zoo::run::folder::{CHECKPOINTS, MEASUREMENTS, MODEL};
+use ablation_zoo::run::executor::{Diverged, OnFailure, Processes, Share, Summary};
+use ablation_zoo::run::folder::{CHECKPOINTS, LOG, MEASUREMENTS, MODEL};
 use ablation_zoo::run::gc;
 use ablation_zoo::run::progress::Show;
 use ablation_zoo::run::worker::{Order, Outcome, Results, Supervision, Task, Watch};
@@ -39,10 +39,13 @@ const KINDS: [&str; 9] =
 const LINGER: Duration = Duration::from_secs(2);
 /// What a run leaves that lingers while it is measured.
 const MEASURING: &str = "measuring";
+/// What a run says on its error stream, with the number of its process.
+const PROCESS: &str = "worked in process ";
 
 /// Sums up `steps` hashed numbers, with a checkpoint every seven steps and whenever it is asked for.
 fn job(task: &Task, watch: &mut Watch) -> Result<Outcome> {
     let kind = task.run.header()?.arm;
+    eprintln!("{PROCESS}{}", std::process::id());
     let checkpoints = task.run.file(CHECKPOINTS);
     fs::create_dir_all(&checkpoints).unwrap();
     let (mut step, mut sum) = newest(&checkpoints).unwrap_or((0, task.plan.seed));
@@ -164,7 +167,9 @@ fn executor_entry() {
     let args: Vec<String> = std::env::args().collect();
     let Some(at) = args.iter().position(|arg| arg == "--executor") else { return };
     let store = Store::create(&args[at + 1]).unwrap();
-    let summary = executor().run_all(
+    let processes =
+        if args.iter().any(|arg| arg == "--shared") { Processes::Shared } else { Processes::PerRun };
+    let summary = Executor { processes, ..executor() }.run_all(
         &store,
         &Stop::on_signals().unwrap(),
         all((0..10).map(|seed| planned("slow", seed)).collect()),
@@ -447,6 +452,92 @@ fn two_executors_share_a_store_and_both_wait_for_everything() {
     runs.iter().for_each(|planned| assert_done_once(&store, planned));
 }
 
+// ---- many runs in one process -------------------------------------------------------------------------------------
+
+/// One run at a time, in a worker that stays.
+fn sharing() -> Executor {
+    let share = Share { jobs: Some(1), threads: Some(1) };
+    Executor { processes: Processes::Shared, share, ..executor() }
+}
+
+/// The one process that worked on a run, as its log tells.
+fn process(store: &Store, planned: &WantedRun) -> String {
+    let run = store.find(&planned.fingerprint, &cpu()).unwrap().unwrap();
+    let log = fs::read_to_string(run.file(LOG)).unwrap();
+    let mut said = log.lines().filter_map(|line| line.strip_prefix(PROCESS));
+    let process = said.next().unwrap().to_string();
+    assert_eq!(said.next(), None, "{log}");
+    process
+}
+
+#[test]
+fn a_worker_that_stays_does_all_runs_and_writes_to_the_log_of_each() {
+    for (executor, processes) in [(sharing(), 1), (Executor { processes: Processes::PerRun, ..sharing() }, 4)]
+    {
+        let (_folder, store) = store();
+        let runs: Vec<_> = (0..4).map(|seed| planned("plain", seed)).collect();
+        let summary = executor.run_all(&store, &Stop::default(), all(runs.clone())).unwrap();
+        assert_eq!((summary.finished, summary.failures.len()), (4, 0));
+        runs.iter().for_each(|planned| assert_done_once(&store, planned));
+        let found: HashSet<_> = runs.iter().map(|planned| process(&store, planned)).collect();
+        assert_eq!(found.len(), processes);
+    }
+}
+
+#[test]
+fn a_run_that_does_not_finish_ends_its_worker_and_no_other_run() {
+    let (_folder, store) = store();
+    let bad = ["panics", "diverges", "aborts", "fails"];
+    let runs: Vec<_> = (0..4)
+        .flat_map(|i| [planned("plain", i), planned(bad[i as usize], i)])
+        .chain([planned("plain", 4)])
+        .collect();
+    let summary = sharing().run_all(&store, &Stop::default(), all(runs.clone())).unwrap();
+    assert_eq!((summary.finished, summary.failures.len()), (5, 4));
+    let text = summary.check().unwrap_err().to_string();
+    assert!(text.contains("aborts seed 2 failed: killed (signal 6)"), "{text}");
+    runs.iter().step_by(2).for_each(|planned| assert_done_once(&store, planned));
+    let processes: Vec<_> = runs.iter().map(|planned| process(&store, planned)).collect();
+    for (i, pair) in processes.windows(2).enumerate() {
+        assert_eq!(pair[0] == pair[1], i % 2 == 0, "{i}: {processes:?}");
+    }
+}
+
+#[test]
+fn a_run_that_takes_too_long_takes_no_run_of_its_worker_with_it() {
+    let (_folder, store) = store();
+    let impatient = Executor { timeout: Some(Duration::from_secs(3)), ..sharing() };
+    let runs = [planned("plain", 0), planned("hangs", 0), planned("plain", 1)];
+    let summary = impatient.run_all(&store, &Stop::default(), all(runs.to_vec())).unwrap();
+    assert_eq!((summary.finished, summary.failures.len()), (2, 1));
+    let cause = summary.failures[0].state.cause().unwrap();
+    assert!(cause.starts_with("took longer than 3s"), "{cause}");
+    let [before, late, after] = runs.map(|planned| process(&store, &planned));
+    assert!(before == late && late != after);
+}
+
+#[test]
+fn a_request_to_stop_between_two_runs_of_a_worker_stops_the_second_with_a_checkpoint() {
+    let (_folder, store) = store();
+    let runs: Vec<_> = (0..4).map(|seed| planned("slow", seed)).collect();
+    let stop = Stop::default();
+    // Asked whenever a run has ended, just before the worker is told of the next.
+    let next = |store: &Store| {
+        if !store.finished()?.records.is_empty() {
+            stop.request();
+        }
+        Ok(runs.clone())
+    };
+    let summary = sharing().run_all(&store, &stop, next).unwrap();
+    assert_eq!((summary.finished, summary.failures.len(), summary.stopped), (1, 0, 3));
+    let second = store.find(&runs[1].fingerprint, &cpu()).unwrap().unwrap();
+    assert_eq!(second.state().unwrap(), State::Stopped);
+    assert!(newest(&second.file(CHECKPOINTS)).is_some_and(|(step, _)| step < STEPS));
+    let summary = sharing().run_all(&store, &Stop::default(), all(runs.clone())).unwrap();
+    assert_eq!((summary.finished, summary.skipped), (3, 1));
+    runs.iter().for_each(|planned| assert_done_once(&store, planned));
+}
+
 // ---- kills and signals --------------------------------------------------------------------------------------------
 
 #[test]
@@ -500,11 +591,20 @@ fn the_first_signal_saves_and_the_second_ends_at_once() {
 
 #[test]
 fn an_executor_hands_a_signal_on_and_the_next_call_continues() {
+    stopped_and_killed_and_continued(&[]);
+}
+
+#[test]
+fn an_executor_of_shared_workers_hands_a_signal_on_and_the_next_call_continues() {
+    stopped_and_killed_and_continued(&["--shared"]);
+}
+
+fn stopped_and_killed_and_continued(options: &[&str]) {
     let (_folder, store) = store();
     let entry = entry("run::executor_entry");
     let start = || {
         let mut command = Command::new(&entry[0]);
-        command.args(&entry[1..]).arg("--executor").arg(store.path());
+        command.args(&entry[1..]).arg("--executor").arg(store.path()).args(options);
         command.stdin(Stdio::null()).stdout(Stdio::null()).spawn().unwrap()
     };
     let stepping = || {

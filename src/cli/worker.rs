@@ -1,4 +1,4 @@
-//! `zoo worker`: one run in this process; what `zoo run` starts for each run, and what a cluster's job starts.
+//! `zoo worker`: a run in this process; what `zoo run` starts, and what a cluster's job starts.
 
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -20,7 +20,7 @@ pub struct Worker {
     /// Where to compute
     #[arg(long, value_name = "DEVICE", default_value = "cpu")]
     device: String,
-    /// Heed "stop" on standard input, and stop when it ends
+    /// Heed "stop" on standard input, and stop when it ends; after a finished run, do the one that is named there
     #[arg(long)]
     supervised: bool,
 }

@@ -49,7 +49,13 @@ pub fn threads() -> usize {
     set.filter(|&threads| threads > 0).unwrap_or_else(cores)
 }
 
-/// Largest resident memory of this process so far in bytes, where the system tells (Linux).
+/// Forgets the largest resident memory so far, where the system can (Linux): what a process did before is not the run's.
+pub fn forget_peak() {
+    // Where it cannot be forgotten, the peak is that of the process.
+    let _ = std::fs::write("/proc/self/clear_refs", "5");
+}
+
+/// Largest resident memory of this process in bytes, since [`forget_peak`], where the system tells (Linux).
 pub fn peak_bytes() -> Option<u64> {
     let status = std::fs::read_to_string("/proc/self/status").ok()?;
     let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"))?;

@@ -1,25 +1,22 @@
-//! Does wanted runs on this machine: each in a process of its own, so many at a time, asking for more when one ends.
+//! Does wanted runs on this machine: in worker processes, so many at a time, asking for more when one ends.
 //!
 //! The executor keeps no state of its own: what is finished is finished in the store, what somebody else works on is
 //! waited for, and after any interruption the same call goes on. It restarts nothing by itself.
 
 use std::collections::{HashMap, HashSet, VecDeque};
 use std::ffi::OsString;
-use std::fs::OpenOptions;
-use std::io::{BufRead, BufReader, Read, Seek, SeekFrom, Write};
-use std::path::Path;
-use std::process::{Child, ChildStdin, Command, ExitStatus, Stdio};
-use std::sync::mpsc::{Receiver, Sender, channel};
 use std::time::{Duration, Instant};
 
-use super::environment::{THREADS, cores, free_disk, usable_memory};
+use super::children::{Children, describe};
+use super::environment::{cores, free_disk, usable_memory};
 use super::folder::{LOG, Run, Site, State};
 use super::lease::{Standing, Watchman};
 use super::progress::{Display, Show, duration};
 use super::stages::{self, Trunks};
 use super::stop::Stop;
 use super::store::{Store, WantedRun, check_name};
-use super::worker::{Event, STOP};
+use super::worker::Event;
+use crate::device;
 use crate::error::{Error, Kind, Problem, Result};
 use crate::plan::Role;
 
@@ -31,8 +28,6 @@ const LOOK: Duration = Duration::from_secs(1);
 const LITTLE_ROOM: u64 = 1 << 30;
 /// A run that is asked to stop because it takes too long has at most so long for its checkpoint.
 const GRACE: Duration = Duration::from_secs(30);
-/// So much of the end of a log is searched for its last line.
-const LOG_TAIL: i64 = 4096;
 
 /// How wanted runs are done.
 #[derive(Debug, Clone)]
@@ -43,6 +38,8 @@ pub struct Executor {
     pub site: Site,
     /// How many at a time, and with how many threads each.
     pub share: Share,
+    /// Which of them share a process.
+    pub processes: Processes,
     /// What the failure of one means for the others.
     pub on_failure: OnFailure,
     /// Whether runs that diverged before are done again.
@@ -64,6 +61,16 @@ pub struct Share {
     pub jobs: Option<usize>,
     /// Threads of each; by default one, or all cores for a run that is alone.
     pub threads: Option<usize>,
+}
+
+/// Which runs share a process.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Processes {
+    /// None, so that the memory of each can be told.
+    PerRun,
+    /// Those that a worker does one after the other while all goes well: it compiles and tunes its kernels once. A run
+    /// that does not finish ends its worker, and the next has a new one.
+    Shared,
 }
 
 /// What the failure of one run means for the others.
@@ -124,6 +131,14 @@ impl Share {
     }
 }
 
+impl Processes {
+    /// What suits a device: only on the CPU are there no kernels to compile.
+    pub fn on(device: &str) -> Self {
+        // Elsewhere than on Unix a process cannot turn its error stream to the log of its next run.
+        if cfg!(unix) && device::kind(device) != "cpu" { Processes::Shared } else { Processes::PerRun }
+    }
+}
+
 impl Summary {
     /// The error that this summary amounts to, if any: a tuning run that diverged is an answer, not a failure.
     ///
@@ -158,7 +173,7 @@ impl Failure {
 }
 
 impl Executor {
-    /// One run per core of this machine, each in a process of this program.
+    /// One run per core of this machine, in processes of this program.
     ///
     /// # Errors
     /// The path of this program is unknown.
@@ -168,6 +183,7 @@ impl Executor {
             device: device.to_string(),
             site: Site::of(device, dtype),
             share: Share::default(),
+            processes: Processes::on(device),
             on_failure: OnFailure::default(),
             diverged: Diverged::default(),
             timeout: None,
@@ -194,8 +210,8 @@ impl Executor {
         let done = schedule.run(next);
         if done.is_err() {
             schedule.halt();
-            schedule.drain();
         }
+        schedule.drain();
         schedule.display.end();
         done.map(|()| schedule.summary)
     }
@@ -217,14 +233,14 @@ struct Schedule<'a> {
     finished: HashSet<String>,
     trunks: Trunks,
     queue: VecDeque<Queued>,
+    children: Children<'a>,
+    /// What runs, by the number of its worker.
     active: HashMap<usize, Active>,
     elsewhere: Vec<Elsewhere>,
     looked: Instant,
     halted: bool,
     /// A run has ended since `next` was asked.
     ask: bool,
-    started: usize,
-    words: (Sender<Word>, Receiver<Word>),
     display: Display,
     summary: Summary,
 }
@@ -240,8 +256,6 @@ struct Queued {
 struct Active {
     wanted: WantedRun,
     run: Run,
-    child: Child,
-    input: Option<ChildStdin>,
     last: Option<Event>,
     since: Instant,
     /// When it was asked to stop because it takes too long.
@@ -254,9 +268,6 @@ struct Elsewhere {
     run: Run,
     watchman: Watchman,
 }
-
-/// What a child says; nothing more when its output has ended.
-type Word = (usize, Option<Event>);
 
 impl<'a> Schedule<'a> {
     fn new(executor: &'a Executor, store: &'a Store, stop: &'a Stop) -> Result<Self> {
@@ -273,13 +284,12 @@ impl<'a> Schedule<'a> {
             finished: HashSet::new(),
             trunks: Trunks::default(),
             queue: VecDeque::new(),
+            children: Children::new(executor, store.path()),
             active: HashMap::new(),
             elsewhere: Vec::new(),
             looked: Instant::now(),
             halted: false,
             ask: true,
-            started: 0,
-            words: channel(),
             display: Display::new(executor.show, jobs),
             summary: Summary::default(),
         })
@@ -303,6 +313,9 @@ impl<'a> Schedule<'a> {
             while !self.halted && self.active.len() < self.jobs && self.start_next() {}
             // What is still queued with nothing under way begins from a run that was stopped.
             let waiting = !self.elsewhere.is_empty() || self.ask;
+            if self.halted || self.active.is_empty() {
+                self.children.dismiss_idle();
+            }
             if self.active.is_empty() && (self.halted || !waiting) {
                 self.summary.stopped += self.queue.len() + self.elsewhere.len();
                 return Ok(());
@@ -431,88 +444,59 @@ impl<'a> Schedule<'a> {
         }
         let own_threads =
             if alone && self.executor.share == Share::default() { cores() } else { self.threads };
-        let mut child =
-            self.command(&run, own_threads)?.spawn().map_err(|e| Error::io("start", "a worker", e))?;
-        let (input, output) = (child.stdin.take(), child.stdout.take());
-        let (id, words) = (self.started, self.words.0.clone());
-        self.started += 1;
-        std::thread::spawn(move || {
-            for line in
-                output.map(BufReader::new).into_iter().flat_map(BufRead::lines).map_while(|line| line.ok())
-            {
-                // What is not an event was printed by something below us.
-                if let Ok(event) = serde_json::from_str(&line) {
-                    let _ = words.send((id, Some(event)));
-                }
-            }
-            let _ = words.send((id, None));
-        });
+        let id = self.children.begin(&run, own_threads)?;
         self.display.starts(id, wanted);
-        self.active.insert(
-            id,
-            Active {
-                wanted: wanted.clone(),
-                run,
-                child,
-                input,
-                last: None,
-                since: Instant::now(),
-                overdue: None,
-            },
-        );
+        let (wanted, since) = (wanted.clone(), Instant::now());
+        self.active.insert(id, Active { wanted, run, last: None, since, overdue: None });
         Ok(())
-    }
-
-    fn command(&self, run: &Run, threads: usize) -> Result<Command> {
-        let log = run.file(LOG);
-        let log = OpenOptions::new()
-            .create(true)
-            .append(true)
-            .open(&log)
-            .map_err(|e| Error::io("open", &log, e))?;
-        let mut command = Command::new(&self.executor.worker[0]);
-        command.args(&self.executor.worker[1..]);
-        command.arg("--store").arg(self.store.path()).args(["--run", run.folder(), "--supervised"]);
-        command.args(["--device", &self.executor.device]).env(THREADS, threads.to_string());
-        command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(log);
-        Ok(command)
     }
 
     /// Waits a little for words of children.
     fn listen(&mut self) {
-        let mut word = self.words.1.recv_timeout(TICK).ok();
+        let mut word = self.children.hear(TICK);
         while let Some((id, event)) = word {
             match event {
                 Some(event) => self.hear(id, event),
                 None => self.conclude(id),
             }
-            word = self.words.1.try_recv().ok();
+            word = self.children.hear(Duration::ZERO);
         }
     }
 
     fn hear(&mut self, id: usize, event: Event) {
-        if let Some(active) = self.active.get_mut(&id) {
-            self.display.hears(id, &event);
-            active.last = Some(event);
+        let Some(active) = self.active.get_mut(&id) else { return };
+        self.display.hears(id, &event);
+        if event == Event::Finished {
+            let asked_to_stop = self.halted || active.overdue.is_some();
+            let is_shared = self.executor.processes == Processes::Shared;
+            if is_shared && !asked_to_stop && active.run.is_finished() {
+                self.children.rest(id);
+                return self.finish(id);
+            }
+            self.children.dismiss(id);
+        }
+        active.last = Some(event);
+    }
+
+    fn finish(&mut self, id: usize) {
+        if let Some(Active { wanted, .. }) = self.active.remove(&id) {
+            self.display.leaves(id);
+            self.ask = true;
+            self.summary.finished += 1;
+            self.display.ends(&wanted, "finished", None);
+            self.finished.insert(wanted.fingerprint);
         }
     }
 
     /// A child has closed its output: what has become of its run?
     fn conclude(&mut self, id: usize) {
-        let Some(Active { wanted, run, mut child, input, last, overdue, .. }) = self.active.remove(&id)
-        else {
-            return;
-        };
-        drop(input);
-        let status = child.wait();
+        let (process, status) = self.children.bury(id);
+        if self.active.get(&id).is_some_and(|active| active.run.is_finished()) {
+            return self.finish(id);
+        }
+        let Some(Active { wanted, run, last, overdue, .. }) = self.active.remove(&id) else { return };
         self.display.leaves(id);
         self.ask = true;
-        if run.is_finished() {
-            self.summary.finished += 1;
-            self.display.ends(&wanted, "finished", None);
-            self.finished.insert(wanted.fingerprint);
-            return;
-        }
         match last {
             Some(Event::Held { by }) => {
                 self.display.says(&format!("{}: {by} works on it", wanted.label));
@@ -528,7 +512,7 @@ impl<'a> Schedule<'a> {
                 let limit = duration(self.executor.timeout.unwrap_or_default().as_secs_f64());
                 let cause =
                     format!("took longer than {limit} in one call; it goes on from its last checkpoint");
-                self.ended_silently(&wanted, &run, child.id(), cause);
+                self.ended_silently(&wanted, &run, process, cause);
             }
             // The terminal's interrupt ends a worker that does not listen yet.
             None if self.halted || self.stop.is_requested() => {
@@ -536,8 +520,8 @@ impl<'a> Schedule<'a> {
                 self.display.ends(&wanted, "stopped", None);
             }
             _ => {
-                let cause = describe(status.as_ref().ok(), &run.file(LOG));
-                self.ended_silently(&wanted, &run, child.id(), cause);
+                let cause = describe(status.as_ref(), &run.file(LOG));
+                self.ended_silently(&wanted, &run, process, cause);
             }
         }
     }
@@ -601,18 +585,13 @@ impl<'a> Schedule<'a> {
     /// Asks runs that take too long for a checkpoint and their end, and ends those that do not answer.
     fn end_overdue(&mut self) {
         let Some(limit) = self.executor.timeout else { return };
-        for active in self.active.values_mut() {
+        for (&id, active) in &mut self.active {
             match active.overdue {
                 None if active.since.elapsed() >= limit => {
                     active.overdue = Some(Instant::now());
-                    if let Some(input) = &mut active.input {
-                        // A child that hears no more has ended.
-                        let _ = writeln!(input, "{STOP}").and_then(|()| input.flush());
-                    }
+                    self.children.stop(id);
                 }
-                Some(asked) if asked.elapsed() >= limit.min(GRACE) => {
-                    let _ = active.child.kill();
-                }
+                Some(asked) if asked.elapsed() >= limit.min(GRACE) => self.children.kill(id),
                 _ => {}
             }
         }
@@ -626,54 +605,16 @@ impl<'a> Schedule<'a> {
         if !self.active.is_empty() {
             self.display.says("stopping: waiting for checkpoints (once more to end at once)");
         }
-        for active in self.active.values_mut() {
-            if let Some(input) = &mut active.input {
-                // A child that hears no more has ended.
-                let _ = writeln!(input, "{STOP}").and_then(|()| input.flush());
-            }
-        }
+        self.active.keys().for_each(|&id| self.children.stop(id));
     }
 
-    /// Waits for all children.
+    /// Waits for the end of all children.
     fn drain(&mut self) {
-        while !self.active.is_empty() {
+        self.children.dismiss_idle();
+        while !self.children.is_empty() {
             self.listen();
         }
     }
-}
-
-/// Why a child ended without a word.
-fn describe(status: Option<&ExitStatus>, log: &Path) -> String {
-    let how = status.map_or_else(|| "its end is unknown".to_string(), ended);
-    match last_line(log) {
-        Some(line) => format!("{how}; its log ends with: {line}"),
-        None => how,
-    }
-}
-
-#[cfg(unix)]
-fn ended(status: &ExitStatus) -> String {
-    use std::os::unix::process::ExitStatusExt;
-    match status.signal() {
-        Some(9) => "killed (signal 9; out of memory?)".to_string(),
-        Some(signal) => format!("killed (signal {signal})"),
-        None => status.to_string(),
-    }
-}
-
-#[cfg(not(unix))]
-fn ended(status: &ExitStatus) -> String {
-    status.to_string()
-}
-
-fn last_line(log: &Path) -> Option<String> {
-    let mut file = std::fs::File::open(log).ok()?;
-    let length = i64::try_from(file.metadata().ok()?.len()).ok()?;
-    file.seek(SeekFrom::End(-length.min(LOG_TAIL))).ok()?;
-    let mut tail = Vec::new();
-    file.read_to_end(&mut tail).ok()?;
-    let tail = String::from_utf8_lossy(&tail).into_owned();
-    tail.lines().rev().find(|line| !line.trim().is_empty()).map(|line| line.trim().to_string())
 }
 
 #[cfg(test)]

@@ -1,7 +1,7 @@
 //! One run folder: what is in it, and in which state it is.
 
 use std::fmt;
-use std::fs;
+use std::fs::{self, File, OpenOptions};
 use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
@@ -345,6 +345,16 @@ impl Run {
     pub fn record(&self) -> Result<RunRecord> {
         manifest::verify_file(&self.path, MEASUREMENTS)?;
         manifest::read_json(&self.file(MEASUREMENTS), FORMAT)
+    }
+
+    /// Its log, to add to.
+    ///
+    /// # Errors
+    /// The file cannot be opened.
+    pub(super) fn open_log(&self) -> Result<File> {
+        let path = self.file(LOG);
+        let log = OpenOptions::new().create(true).append(true).open(&path);
+        log.map_err(|e| Error::io("open", &path, e))
     }
 
     /// Its metrics so far.

@@ -30,16 +30,23 @@ const PROBED: u64 = 256;
 /// Whatever data, device and files cause; a loss that is not finite is an outcome.
 pub fn run(task: &Task, watch: &mut Watch) -> Result<Outcome> {
     let device = device::open(&task.device)?;
+    let outcome = run_on(&device, task, watch);
+    // What the device keeps at hand for tensors of these sizes is in the way of the next run of this process.
+    device.memory_cleanup();
+    outcome
+}
+
+fn run_on(device: &Device, task: &Task, watch: &mut Watch) -> Result<Outcome> {
     match (&task.plan.prediction, &task.plan.context) {
         (Prediction::NextToken, ContextConfig::None) => match &task.plan.adapt {
-            AdaptConfig::None => next_token(task, watch, &device),
-            AdaptConfig::Questions(questions) => adapt::questions(task, questions, watch, &device),
-            AdaptConfig::Answering(answering) => adapt::answering(task, answering, watch, &device),
+            AdaptConfig::None => next_token(task, watch, device),
+            AdaptConfig::Questions(questions) => adapt::questions(task, questions, watch, device),
+            AdaptConfig::Answering(answering) => adapt::answering(task, answering, watch, device),
         },
-        (Prediction::Masked(config), _) => context::masked(task, *config, watch, &device),
-        (_, ContextConfig::Encoder(config)) => context::encoder(task, config, watch, &device),
+        (Prediction::Masked(config), _) => context::masked(task, *config, watch, device),
+        (_, ContextConfig::Encoder(config)) => context::encoder(task, config, watch, device),
         (_, ContextConfig::Window | ContextConfig::Stretched(_) | ContextConfig::Replug) => {
-            context::untrained(task, watch, &device)
+            context::untrained(task, watch, device)
         }
     }
 }

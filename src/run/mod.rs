@@ -3,6 +3,7 @@
 pub mod ablation;
 mod adapt;
 pub mod calibration;
+mod children;
 mod context;
 pub mod difference;
 pub mod environment;

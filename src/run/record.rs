@@ -59,6 +59,6 @@ pub struct TrainingSummary {
     pub seconds: f64,
     /// Mean training loss of the last 5 % of steps, in nats per token.
     pub final_loss: f64,
-    /// Largest resident memory of the process, in bytes.
+    /// Largest resident memory of the process while it did this run, in bytes.
     pub peak_bytes: u64,
 }

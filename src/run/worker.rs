@@ -1,18 +1,22 @@
-//! One run in one process: claim it, do it, say how it goes on standard output, leave it in a state that is true.
+//! A run in this process: claim it, do it, say how it goes on standard output, leave it in a state that is true.
 //!
 //! What is said is one JSON object per line, an [`Event`]. What is heard, when somebody supervises, comes on standard
 //! input: `stop` asks for a checkpoint and an end; the end of the input means that the supervisor is gone, which asks
-//! for the same, or, after `stop`, for an end at once.
+//! for the same, or, after `stop`, for an end at once. After a run that is finished, and after no other, another name is
+//! waited for and that run done, so that kernels are compiled and tuned once for many runs.
 
 use std::any::Any;
 use std::io::{self, Write};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::PathBuf;
+use std::sync::mpsc::{Receiver, channel};
 use std::time::{Duration, Instant};
 
 use serde::{Deserialize, Serialize};
 
-use super::environment::peak_bytes;
+use super::environment::{forget_peak, peak_bytes};
+#[cfg(unix)]
+use super::folder::LOG;
 use super::folder::{METRICS, Run, State};
 use super::lease::{BEAT, Claim, Lease};
 use super::metrics::Writer;
@@ -44,7 +48,7 @@ const FORMAT: u32 = 1;
 pub struct Order {
     /// The store.
     pub store: PathBuf,
-    /// Name of the run's folder in it.
+    /// Name of the folder in it of the run that is done first.
     pub run: String,
     /// `cpu`, `cuda:0`, ...
     pub device: String,
@@ -159,15 +163,27 @@ pub enum Event {
     },
 }
 
-/// Does the run that `order` names with `job`, and returns the exit code of the process.
+/// Does the run that `order` names with `job`, and those that the supervisor names then; returns the exit code of the
+/// process.
 ///
-/// The code is 0 for a run that is finished, 75 for one that can be resumed, and else the code of what went wrong.
-pub fn work(order: &Order, stop: &Stop, job: impl FnOnce(&Task, &mut Watch) -> Result<Outcome>) -> u8 {
+/// The code is 0 for runs that are finished, 75 for one that can be resumed, and else the code of what went wrong.
+pub fn work(order: &Order, stop: &Stop, job: impl Fn(&Task, &mut Watch) -> Result<Outcome>) -> u8 {
     let voice = Voice { stop: stop.clone() };
-    if order.supervision == Supervision::Pipe {
-        listen(stop.clone());
+    let names = match order.supervision {
+        Supervision::Alone => None,
+        Supervision::Pipe => Some(listen(stop.clone())),
+    };
+    let mut order = order.clone();
+    loop {
+        let code = work_once(&order, &voice, &job);
+        let next = names.as_ref().filter(|_| code == 0).and_then(|names| names.recv().ok());
+        let Some(run) = next else { return code };
+        order.run = run;
     }
-    match claimed(order, &voice, job) {
+}
+
+fn work_once(order: &Order, voice: &Voice, job: impl Fn(&Task, &mut Watch) -> Result<Outcome>) -> u8 {
+    match claimed(order, voice, job) {
         Ok((event, code)) => {
             voice.say(&event);
             code
@@ -187,10 +203,14 @@ pub fn work(order: &Order, stop: &Stop, job: impl FnOnce(&Task, &mut Watch) -> R
 fn claimed(
     order: &Order,
     voice: &Voice,
-    job: impl FnOnce(&Task, &mut Watch) -> Result<Outcome>,
+    job: impl Fn(&Task, &mut Watch) -> Result<Outcome>,
 ) -> Result<(Event, u8)> {
     let store = Store::open(&order.store)?;
     let run = store.run(&order.run)?;
+    if order.supervision == Supervision::Pipe {
+        log_to(&run)?;
+        forget_peak();
+    }
     if run.is_finished() {
         return Ok((Event::Finished, 0));
     }
@@ -265,21 +285,39 @@ fn log(error: &Error) {
     let _ = writeln!(io::stderr(), "{error}");
 }
 
-/// Heeds the supervisor.
-fn listen(stop: Stop) {
+/// Turns the error stream to the log of `run`.
+#[cfg(unix)]
+fn log_to(run: &Run) -> Result<()> {
+    let failed = |e: rustix::io::Errno| Error::io("write to", run.file(LOG), e.into());
+    rustix::stdio::dup2_stderr(run.open_log()?).map_err(failed)
+}
+
+/// The error stream is what it was at the start: the log of the one run of this process.
+#[cfg(not(unix))]
+fn log_to(_run: &Run) -> Result<()> {
+    Ok(())
+}
+
+/// Heeds the supervisor. What it names comes out here, and no more after a request to stop.
+fn listen(stop: Stop) -> Receiver<String> {
+    let (names, named) = channel();
     std::thread::spawn(move || {
-        let mut asked = false;
-        for line in io::stdin().lines() {
-            if line.is_ok_and(|line| line == STOP) {
-                asked = true;
+        let mut names = Some(names);
+        for line in io::stdin().lines().map_while(|line| line.ok()) {
+            if line == STOP {
+                names = None;
                 stop.request();
+            } else if let Some(names) = &names {
+                // Nobody waits for a name in a process that ends.
+                let _ = names.send(line);
             }
         }
-        if asked {
+        if names.is_none() {
             std::process::exit(INTERRUPTED.into());
         }
         stop.request();
     });
+    named
 }
 
 /// Says events.
