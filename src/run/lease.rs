@@ -482,9 +482,9 @@ mod tests {
     }
 
     #[test]
-    fn sixteen_workers_do_a_hundred_runs_once_each() {
+    fn sixteen_workers_do_five_hundred_runs_once_each() {
         let store = tempfile::tempdir().unwrap();
-        let folders: Vec<_> = (0..100).map(|i| store.path().join(format!("run-{i}"))).collect();
+        let folders: Vec<_> = (0..500).map(|i| store.path().join(format!("run-{i}"))).collect();
         folders.iter().for_each(|folder| fs::create_dir(folder).unwrap());
         let (working, done) = (AtomicUsize::new(0), AtomicUsize::new(0));
         let work = |folder: &PathBuf| {
@@ -502,9 +502,9 @@ mod tests {
         std::thread::scope(|scope| {
             for start in 0..16 {
                 let (folders, work) = (&folders, &work);
-                scope.spawn(move || (0..100).for_each(|i| work(&folders[(start * 6 + i) % 100])));
+                scope.spawn(move || (0..500).for_each(|i| work(&folders[(start * 31 + i) % 500])));
             }
         });
-        assert_eq!((working.into_inner(), done.into_inner()), (100, 100));
+        assert_eq!((working.into_inner(), done.into_inner()), (500, 500));
     }
 }
