@@ -523,3 +523,14 @@ fn a_name_of_two_kinds_says_which_is_shown() {
     assert_eq!(folder.json(&["show", "ablation/mixture", "--json"])["kind"], "ablation");
     assert!(!folder.ask(&["show", "llama"]).contains("this is the"));
 }
+
+#[test]
+fn an_unknown_profile_is_the_only_thing_that_is_said() {
+    let folder = Folder::new();
+    for command in ["plan", "run", "report"] {
+        let said = folder.zoo(&[command, "capacity-1000", "--profile", "quik"]);
+        assert_eq!(said.code, 2, "{}", said.err);
+        assert!(said.err.starts_with("error: unknown profile \"quik\""), "{}", said.err);
+        assert_eq!(said.err.matches("error: ").count(), 1, "{}", said.err);
+    }
+}

@@ -85,7 +85,7 @@ enum Command {
     Train(train::Train),
     /// Answer: compare the arms, with intervals, figures and a page
     Report(report::ReportCommand),
-    /// Fit laws to files or finished runs: races of sizes, scaling, mixtures of data
+    /// Fit laws to files or finished runs: capacity, races of sizes, scaling, mixtures of data
     Fit(fit::Fit),
     /// Show the published results on knowledge, and what was found here about each
     Laws(laws::Laws),

@@ -147,7 +147,8 @@ impl Question {
             problems.push(no_table(&entry.key, &entry.node));
         }
         let sets = parse_sets(sets, &mut problems);
-        let (profile, overlay) = choose_profile(&file, profile, &mut problems);
+        // Without its profile nothing else of the file means what it should.
+        let (profile, overlay) = choose_profile(&file, profile, &mut problems).map_err(Error::config)?;
         sets.iter().for_each(|set| check_overlay(set, &[], &mut problems));
         let mut settings = Node::table();
         for key in ["control", WALK, "repeat", "tune", "compare", "then"] {
@@ -414,21 +415,23 @@ impl Draft {
 }
 
 /// The profile that is asked for, or `quick`, with its table.
-fn choose_profile(file: &Node, asked: Option<&str>, problems: &mut Vec<Problem>) -> (Option<String>, Node) {
+fn choose_profile(
+    file: &Node,
+    asked: Option<&str>,
+    problems: &mut Vec<Problem>,
+) -> Result<(Option<String>, Node), Problem> {
     let profiles: Vec<_> =
         file.get(&["profiles"]).and_then(Node::as_table).into_iter().flat_map(Table::iter).collect();
     for profile in &profiles {
         check_overlay(&profile.node, &["profiles", &profile.key], problems);
     }
     let name = asked.unwrap_or(DEFAULT_PROFILE);
-    match profiles.iter().find(|profile| profile.key == name) {
-        Some(profile) => (Some(name.to_string()), profile.node.clone()),
-        None => {
-            if asked.is_some() {
-                let names: Vec<&str> = profiles.iter().map(|profile| profile.key.as_str()).collect();
-                problems.push(reader::unknown("profile", name, &names));
-            }
-            (None, Node::table())
+    match (profiles.iter().find(|profile| profile.key == name), asked) {
+        (Some(profile), _) => Ok((Some(name.to_string()), profile.node.clone())),
+        (None, None) => Ok((None, Node::table())),
+        (None, Some(_)) => {
+            let names: Vec<&str> = profiles.iter().map(|profile| profile.key.as_str()).collect();
+            Err(reader::unknown("profile", name, &names))
         }
     }
 }

@@ -13,7 +13,7 @@ use super::subject::FitArgs;
 /// Arguments of `zoo fit capacity`.
 #[derive(Debug, Args)]
 #[command(
-    after_help = "A file: a header, then rows, tabs or commas between: params, bits (known), max_bits (to know), and exposures if\nknown. Models of one architecture, at several sizes and with several numbers of people.\n\nExamples:\n  zoo fit capacity capacity-1000 --profile curve --out figures\n  zoo fit capacity models.csv"
+    after_help = "A file: a header, then rows, tabs or commas between: params, bits (known), max_bits (to know),\nexposures if known. Models of one architecture, several sizes, several numbers of people.\n\nExamples:\n  zoo fit capacity capacity-1000 --profile curve --out figures\n  zoo fit capacity models.csv"
 )]
 pub struct CapacityCommand {
     #[command(flatten)]
