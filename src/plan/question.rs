@@ -148,7 +148,7 @@ impl Question {
         }
         let sets = parse_sets(sets, &mut problems);
         // Without its profile nothing else of the file means what it should.
-        let (profile, overlay) = choose_profile(&file, profile, &mut problems).map_err(Error::config)?;
+        let (profile, overlay) = choose_profile(&file, profile, &mut problems)?;
         sets.iter().for_each(|set| check_overlay(set, &[], &mut problems));
         let mut settings = Node::table();
         for key in ["control", WALK, "repeat", "tune", "compare", "then"] {
@@ -419,7 +419,7 @@ fn choose_profile(
     file: &Node,
     asked: Option<&str>,
     problems: &mut Vec<Problem>,
-) -> Result<(Option<String>, Node), Problem> {
+) -> Result<(Option<String>, Node)> {
     let profiles: Vec<_> =
         file.get(&["profiles"]).and_then(Node::as_table).into_iter().flat_map(Table::iter).collect();
     for profile in &profiles {
@@ -431,7 +431,7 @@ fn choose_profile(
         (None, None) => Ok((None, Node::table())),
         (None, Some(_)) => {
             let names: Vec<&str> = profiles.iter().map(|profile| profile.key.as_str()).collect();
-            Err(reader::unknown("profile", name, &names))
+            Err(Error::config(reader::unknown("profile", name, &names)))
         }
     }
 }
