@@ -4,8 +4,8 @@
 //! bend between them is. The capacity may change with the size, `c(P) = c (P / P_0)^(a - 1)` where `P_0` is the geometric
 //! mean of the sizes, so that `a = 1` where bits grow like parameters.
 //!
-//! The form is ours: Allen-Zhu and Li 2024 (arXiv 2404.05405) give the points of their Figure 1, [`FIGURE_1A`] and
-//! [`FIGURE_1B`], and the envelope above them, "2 bits per parameter". Intervals come from the residuals of `ln R`, their
+//! The form is ours: Allen-Zhu and Li 2024 (arXiv 2404.05405) give the points of their Figure 1, which
+//! [`published`] has, and the envelope above them, "2 bits per parameter". Intervals come from the residuals of `ln R`, their
 //! signs drawn anew, as in [`super::power`].
 
 use serde::{Deserialize, Serialize};
