@@ -13,9 +13,7 @@ use super::{answer, caution, parts};
 use crate::data::DataConfig;
 use crate::error::Result;
 use crate::measure::{AnswerPoint, AttributeAnswers, Capacity, Extraction, Measurements};
-use crate::plan::Plan;
 use crate::run::Environment;
-use crate::training::config::Length;
 
 /// Published ratios are given with two digits or read from plots: so far from one still agrees with it.
 const PUBLISHED_ROUNDING: f64 = 1.05;
@@ -118,7 +116,7 @@ fn result(arm: &ArmEvidence, control: Option<&ArmEvidence>, measure: Measure) ->
     };
     let ratio = ratio.and_then(Result::ok);
     let bits = over_capacity(arm, |capacity| capacity.bits_per_param);
-    let exposures = arm.runs.first().and_then(|run| exposures(&run.record.plan));
+    let exposures = arm.runs.first().and_then(|run| run.record.plan.training.length.exposures());
     ArmResult {
         arm: arm.name.clone(),
         basis: arm.basis,
@@ -157,14 +155,6 @@ fn result(arm: &ArmEvidence, control: Option<&ArmEvidence>, measure: Measure) ->
         tokens: over_runs(arm, |run| Some(run.record.training.tokens as f64)).map(|tokens| tokens.mean),
         flops: over_runs(arm, |run| Some(run.record.training.flops)).map(|flops| flops.mean),
         measurement_error: measurement_error(arm),
-    }
-}
-
-/// How often each document is seen, if that is what the length says.
-fn exposures(plan: &Plan) -> Option<u64> {
-    match plan.training.length {
-        Length::Exposures(length) => Some(length.count),
-        Length::Steps(_) | Length::Tokens(_) | Length::Flops(_) => None,
     }
 }
 

@@ -51,6 +51,16 @@ pub enum Length {
     Flops(FlopsConfig),
 }
 
+impl Length {
+    /// How often each document is seen, if that is what the length says.
+    pub fn exposures(&self) -> Option<u64> {
+        match self {
+            Length::Exposures(length) => Some(length.count),
+            Length::Steps(_) | Length::Tokens(_) | Length::Flops(_) => None,
+        }
+    }
+}
+
 /// A number of exposures, steps or tokens.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 #[serde(default)]

@@ -1,10 +1,9 @@
 //! `zoo fit capacity`: how many bits a parameter can hold, from models of many sizes that had much or little to learn.
 
 use ablation_zoo::Result;
-use ablation_zoo::error::{Error, Problem};
 use ablation_zoo::laws::bootstrap::Bootstrap;
 use ablation_zoo::report::figure::scatter::capacity as figure;
-use ablation_zoo::report::fit::{self, Capacities, CapacityData, CapacityGroup, Columns, Judgement, Load};
+use ablation_zoo::report::fit::{self, Capacities, CapacityData, CapacityGroup, Judgement, Load};
 use clap::Args;
 
 use super::super::output;
@@ -24,13 +23,9 @@ impl CapacityCommand {
     /// Fits and prints.
     pub fn run(&self) -> Result<()> {
         let subjects = self.fit.read()?;
-        let data = match (subjects.files.as_slice(), subjects.runs.as_slice()) {
-            ([file], []) => CapacityData::of_table(&Columns::parse(&file.path, &file.text)?)?,
-            ([], runs) => CapacityData::of_runs(runs),
-            (files, runs) => {
-                let got = format!("{} files and {} runs", files.len(), runs.len());
-                return Err(Error::config(Problem::new(got).expected("one file, or runs")));
-            }
+        let data = match subjects.one_table()? {
+            Some(table) => CapacityData::of_table(&table)?,
+            None => CapacityData::of_runs(&subjects.runs),
         };
         let bootstrap = Bootstrap { replicates: self.fit.replicates, ..Bootstrap::default() };
         let found = fit::capacity(&data, &bootstrap)?;

@@ -1,13 +1,10 @@
 //! `zoo fit scaling`: loss by parameters and tokens, three ways, and how to spend a budget.
 
 use ablation_zoo::Result;
-use ablation_zoo::error::{Error, Problem};
 use ablation_zoo::laws::bootstrap::{Bootstrap, Interval};
 use ablation_zoo::laws::scaling::Annealing;
 use ablation_zoo::report::figure::scatter::isoflop;
-use ablation_zoo::report::fit::{
-    self, Approach, Columns, Recrossing, Scaling, ScalingConfig, ScalingData, Unseen,
-};
+use ablation_zoo::report::fit::{self, Approach, Recrossing, Scaling, ScalingConfig, ScalingData, Unseen};
 use clap::Args;
 
 use super::super::output;
@@ -37,13 +34,9 @@ impl ScalingCommand {
     pub fn run(&self) -> Result<()> {
         let annealing = if self.annealing { Annealing::Fitted } else { Annealing::Alike };
         let subjects = self.fit.read()?;
-        let data = match (subjects.files.as_slice(), subjects.runs.as_slice()) {
-            ([file], []) => ScalingData::of_table(&Columns::parse(&file.path, &file.text)?)?,
-            ([], runs) => ScalingData::of_runs(runs, annealing),
-            (files, runs) => {
-                let got = format!("{} files and {} runs", files.len(), runs.len());
-                return Err(Error::config(Problem::new(got).expected("one file, or runs")));
-            }
+        let data = match subjects.one_table()? {
+            Some(table) => ScalingData::of_table(&table)?,
+            None => ScalingData::of_runs(&subjects.runs, annealing),
         };
         let bootstrap = Bootstrap { replicates: self.fit.replicates, ..Bootstrap::default() };
         let config = ScalingConfig { annealing, bootstrap, budget: self.budget, held_out: self.held_out };

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use ablation_zoo::Result;
 use ablation_zoo::error::{Error, Kind, Problem};
 use ablation_zoo::plan::{Ablation, Presets, Shelf};
-use ablation_zoo::report::fit::Measured;
+use ablation_zoo::report::fit::{Columns, Measured};
 use ablation_zoo::run::Site;
 use clap::Args;
 
@@ -99,6 +99,23 @@ fn is_file(subject: &str) -> bool {
         .extension()
         .is_some_and(|ending| ["tsv", "csv", "txt"].iter().any(|known| ending.eq_ignore_ascii_case(known)));
     table || (path.is_file() && path.extension().is_none_or(|ending| ending != "toml"))
+}
+
+impl Subjects {
+    /// The table of the one file that was named; none where runs were.
+    ///
+    /// # Errors
+    /// Several files, files beside runs, or a file that is no table.
+    pub fn one_table(&self) -> Result<Option<Columns>> {
+        match (self.files.as_slice(), self.runs.as_slice()) {
+            ([file], []) => Columns::parse(&file.path, &file.text).map(Some),
+            ([], _) => Ok(None),
+            (files, runs) => {
+                let got = format!("{} files and {} runs", files.len(), runs.len());
+                Err(Error::config(Problem::new(got).expected("one file, or runs")))
+            }
+        }
+    }
 }
 
 impl File {

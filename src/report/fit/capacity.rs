@@ -8,7 +8,6 @@ use crate::error::{Error, Problem, Result};
 use crate::laws::bootstrap::{Bootstrap, Interval};
 use crate::laws::capacity::{CapacityLaw, Growth, Known, fit, log_error, published};
 use crate::report::number;
-use crate::training::Length;
 
 /// What a law of capacity is fitted to.
 #[derive(Debug, Clone, PartialEq)]
@@ -130,10 +129,7 @@ impl CapacityData {
     pub fn of_runs(runs: &[Measured]) -> Self {
         let model = |run: &Measured| {
             let capacity = run.record.measurements.capacity.as_ref()?;
-            let exposures = match run.record.plan.training.length {
-                Length::Exposures(length) => Some(length.count),
-                Length::Steps(_) | Length::Tokens(_) | Length::Flops(_) => None,
-            };
+            let exposures = run.record.plan.training.length.exposures();
             let known =
                 Known { params: capacity.params as f64, bits: capacity.bits, max_bits: capacity.max_bits };
             Some(Model { known, exposures })
