@@ -193,7 +193,7 @@ fn a_plan_is_priced_by_what_this_machine_has_done() {
     let folder = Folder::new();
     folder.write("small.toml", SMALL);
     let guessed = folder.ask(&["plan", "small.toml"]);
-    assert!(guessed.contains("guessed (nothing has run on this machine yet)"), "{guessed}");
+    assert!(guessed.contains("guessed (nothing has run on this machine yet;"), "{guessed}");
     folder.ask(&[
         "run",
         "small.toml",
@@ -205,7 +205,45 @@ fn a_plan_is_priced_by_what_this_machine_has_done() {
         "training.length.count=2000",
     ]);
     let priced = folder.ask(&["plan", "small.toml"]);
-    assert!(priced.contains("by runs of this machine"), "{priced}");
+    assert!(priced.contains("as measured on this machine"), "{priced}");
+}
+
+#[test]
+fn arms_are_timed_kept_and_compared() {
+    let folder = Folder::new();
+    folder.write("small.toml", SMALL);
+    let first = folder.json(&["bench", "small.toml", "--seconds", "0.05", "--json"]);
+    for row in first["arms"].as_array().unwrap() {
+        assert!(row["tokens_per_second"].as_f64().unwrap() > 0.0, "{row}");
+        assert!(row["tokens_per_second_all_cores"].as_f64() >= row["tokens_per_second"].as_f64(), "{row}");
+    }
+    assert!(folder.ask(&["plan", "small.toml"]).contains("as measured on this machine"));
+    folder.write("before.json", &first.to_string());
+    let again = folder.ask(&["bench", "small.toml", "--seconds", "0.05", "--baseline", "before.json"]);
+    assert!(again.contains("to baseline") && !again.contains("—"), "{again}");
+    // The steps of an encoder need a trained decoder.
+    let cepe = folder.ask(&["bench", "cepe", "--seconds", "0.05"]);
+    assert!(cepe.lines().any(|line| line.contains("control") && line.contains("—")), "{cepe}");
+    assert!(cepe.contains("not timed"), "{cepe}");
+}
+
+#[test]
+fn what_cannot_be_timed_or_compared_is_named() {
+    let folder = Folder::new();
+    folder.write("small.toml", SMALL).write("other.json", "{\"x\": 1}");
+    for (code, args, word) in [
+        (2, &["bench", "nothing"][..], "unknown ablation"),
+        (2, &["bench", "gpt2:micro", "nothing"], "nothing"),
+        (2, &["bench", "gpt2:micro", "biod", "--profile", "smoke"], "--profile"),
+        (2, &["bench", "--set", "training.batch=2"], "shapes are fixed"),
+        (2, &["bench", "small.toml", "--shape", "Q"], "--shape"),
+        (65, &["bench", "small.toml", "--baseline", "other.json"], "other.json"),
+        (74, &["bench", "small.toml", "--baseline", "gone.json"], "gone.json"),
+        (69, &["bench", "small.toml", "--device", "cuda:7"], "cuda"),
+    ] {
+        let said = folder.zoo(args);
+        assert!(said.code == code && said.err.contains(word), "{args:?}: {} {}", said.code, said.err);
+    }
 }
 
 #[test]

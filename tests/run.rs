@@ -105,6 +105,7 @@ fn job(task: &Task, watch: &mut Watch) -> Result<Outcome> {
         flops: 1.0,
         seconds: 1.0,
         final_loss: 0.1,
+        elapsed: None,
         peak_bytes: 0,
     };
     Ok(Outcome::Finished(Box::new(Results {
@@ -885,6 +886,7 @@ fn a_store_of_ten_thousand_finished_runs_is_listed_completely() {
             flops: 1.0,
             seconds: 1.0,
             final_loss: 1.0,
+            elapsed: None,
             peak_bytes: 1,
         },
         measurements: Measurements::default(),

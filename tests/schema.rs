@@ -122,6 +122,7 @@ fn every_command_prints_what_its_schema_says() {
         ("devices", &["devices"]),
         ("doctor", &["doctor"]),
         ("bench", &["bench", "--shape", "Q", "--seconds", "0.05"]),
+        ("bench", &["bench", "mlp", "--profile", "smoke", "--seconds", "0.02"]),
         ("bench", &["bench", "--context", "1024", "--seconds", "0.01"]),
     ];
     for (name, args) in commands {
@@ -143,6 +144,9 @@ fn every_file_of_a_run_is_what_its_schema_says() {
     let store = folder.path().join("runs");
     let read = |path: &Path| std::fs::read_to_string(path).unwrap();
     assert_fits(&folder, "store.json", &serde_json::from_str(&read(&store.join("store.json"))).unwrap());
+    folder.ask(&["bench", "gpt2:micro", "biod", "--seconds", "0.02"]);
+    let timed = serde_json::from_str(&read(&store.join("calibration.json"))).unwrap();
+    assert_fits(&folder, "calibration.json", &timed);
     for file in ["status.json", "measurements.json", "config.json", "manifest.json"] {
         assert_fits(&folder, file, &serde_json::from_str(&read(&store.join(&name).join(file))).unwrap());
     }

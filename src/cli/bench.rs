@@ -1,26 +1,43 @@
-//! `zoo bench`: tokens per second of a training step, on one core, on all, and as one run per core; or of reading.
+//! `zoo bench`: tokens per second of a training step, of fixed shapes on one core, on all, and as one run per core, or of
+//! the arms of an ablation; or of reading.
 
+use std::io::Write;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
 use std::time::Duration;
 
 use ablation_zoo::error::{Error, Problem};
 use ablation_zoo::measure::speed::{self, SHAPES, Shape, Speed};
-use ablation_zoo::run::environment::peak_bytes;
+use ablation_zoo::run::environment::{THREADS, cores, peak_bytes};
 use ablation_zoo::{Result, device, kernels};
 use clap::Args;
+use serde::{Deserialize, Serialize};
 use serde_json::{Value as Json, json};
 
 use super::reading::ReadingBench;
-use super::{Format, child, output};
+use super::store::StoreArgs;
+use super::timing::{self, ArmsBench};
+use super::{Format, Overrides, child, complete, output};
 
 /// Arguments of `zoo bench`.
 #[derive(Debug, Args)]
 #[command(
-    after_help = "Examples:\n  zoo bench\n  zoo bench --shape P --json\n  zoo bench --context 16384\n\nbenches/README.md compares with PyTorch."
+    after_help = "Examples:\n  zoo bench\n  zoo bench --shape P --json\n  zoo bench mlp\n  zoo bench gpt2:micro --baseline before.json\n  zoo bench --context 16384\n\nWithout a subject: five fixed shapes, which benches/README.md compares with PyTorch. Of an ablation the arms are timed,\nas many runs beside each other as `zoo run` would do, and kept in the store, where `zoo plan` finds them."
 )]
 pub struct Bench {
+    /// An ablation, or a model and a dataset, by name or path
+    #[arg(value_name = "SUBJECT", num_args = 0..=2, add = complete::ablations())]
+    subject: Vec<String>,
+    #[command(flatten)]
+    overrides: Overrides,
+    #[command(flatten)]
+    store: StoreArgs,
     /// Only this shape: Q, S, P, M or L
-    #[arg(long)]
+    #[arg(long, conflicts_with = "subject")]
     shape: Option<String>,
+    /// What an earlier call printed with --json, to compare with
+    #[arg(long, value_name = "FILE")]
+    baseline: Option<PathBuf>,
     /// Seconds of each measurement
     #[arg(long, default_value_t = 3.0)]
     seconds: f64,
@@ -29,12 +46,12 @@ pub struct Bench {
     device: String,
     /// Read instead of training: contexts of up to so many tokens, in a decoder's window, through an encoder, and chunk
     /// by chunk
-    #[arg(long, value_name = "TOKENS", conflicts_with = "shape")]
+    #[arg(long, value_name = "TOKENS", conflicts_with_all = ["shape", "subject", "baseline"])]
     context: Option<usize>,
     /// Read in this way alone, in this process
     #[arg(long, hide = true, requires = "context")]
     way: Option<String>,
-    /// Measure in this process alone
+    /// Measure in this process alone, without a shape the plan on standard input
     #[arg(long, hide = true)]
     single: bool,
     #[command(flatten)]
@@ -53,48 +70,70 @@ impl Bench {
             let (way, device) = (self.way.as_deref(), &self.device);
             return ReadingBench { context, way, seconds: self.seconds, device }.run(self.format.json);
         }
-        let shapes = match &self.shape {
-            Some(name) => vec![Shape::named(name)?],
-            None => SHAPES.to_vec(),
-        };
         if self.single {
-            return output::print_json(&self.here(&shapes[0])?);
+            return output::print_json(&json!(self.here()?));
         }
         device::find(&self.device)?;
-        let mut rows = Vec::new();
-        for shape in &shapes {
-            rows.push(self.shape(shape)?);
+        let baseline = self.baseline.as_deref().map(Baseline::read).transpose()?;
+        let mut rows = match self.subject.is_empty() {
+            true => self.shapes()?,
+            false => self.arms()?,
+        };
+        if let Some(baseline) = &baseline {
+            rows.iter_mut().for_each(|row| baseline.compare(row));
         }
-        match (self.format.json, &self.shape) {
-            (true, Some(_)) => output::print_json(&rows[0]),
-            (true, None) => output::print_json(&json!({ "shapes": rows })),
-            (false, _) => output::print(&as_text(&rows)),
+        match (self.format.json, self.subject.is_empty(), &self.shape) {
+            (true, true, Some(_)) => output::print_json(&rows[0]),
+            (true, true, None) => output::print_json(&json!({ "shapes": rows })),
+            (true, false, _) => output::print_json(&json!({ "arms": rows })),
+            (false, true, _) => output::print(&shapes_as_text(&rows)),
+            (false, false, _) => output::print(&timing::as_text(&rows)),
         }
     }
 
     /// One measurement in this process.
-    fn here(&self, shape: &Shape) -> Result<Json> {
-        let device = device::open(&self.device)?;
-        let speed = speed::measure(shape, &device, Duration::from_secs_f64(self.seconds));
-        let mut json = serde_json::to_value(speed).expect("a measurement is numbers and a name");
-        json["peak_bytes"] = peak_bytes().into();
-        Ok(json)
+    fn here(&self) -> Result<Timed> {
+        let seconds = Duration::from_secs_f64(self.seconds);
+        let speed = match &self.shape {
+            Some(name) => speed::measure(&Shape::named(name)?, &device::open(&self.device)?, seconds),
+            None => timing::here(&self.device, seconds)?,
+        };
+        Ok(Timed { speed, peak_bytes: peak_bytes() })
+    }
+
+    fn shapes(&self) -> Result<Vec<Json>> {
+        if self.overrides.profile.is_some() || !self.overrides.sets.all().is_empty() {
+            let problem = Problem::new("shapes are fixed").key("--profile, --set, --dtype");
+            return Err(Error::config(problem.expected("an ablation, or a model and a dataset, to time")));
+        }
+        let shapes = match &self.shape {
+            Some(name) => vec![Shape::named(name)?],
+            None => SHAPES.to_vec(),
+        };
+        shapes.iter().map(|shape| self.of_shape(shape)).collect()
+    }
+
+    fn arms(&self) -> Result<Vec<Json>> {
+        let Bench { subject, overrides, store, seconds, device, .. } = self;
+        ArmsBench { subject, overrides, store, seconds: *seconds, device }.rows()
     }
 
     /// One core alone, then all cores as one run and as one run per core. Other devices do a run at a time.
-    fn shape(&self, shape: &Shape) -> Result<Json> {
+    fn of_shape(&self, shape: &Shape) -> Result<Json> {
         let cores = match device::kind(&self.device) {
-            "cpu" => std::thread::available_parallelism().map_or(1, |n| n.get()),
+            "cpu" => cores(),
             _ => 1,
         };
-        let one = self.children(shape, 1, 1)?;
+        let children = |threads, processes| {
+            let mut command = single(&self.device, self.seconds, threads)?;
+            children(command.args(["--shape", shape.name]), processes, "")
+        };
+        let one = children(1, 1)?;
         let (all, each) = match cores {
             1 => (one.clone(), one.clone()),
-            _ => (self.children(shape, cores, 1)?, self.children(shape, 1, cores)?),
+            _ => (children(cores, 1)?, children(1, cores)?),
         };
-        let tokens =
-            |speeds: &[(Speed, Json)]| speeds.iter().map(|(speed, _)| speed.tokens_per_second).sum::<f64>();
-        let (speed, json) = &one[0];
+        let Timed { speed, peak_bytes } = &one[0];
         Ok(json!({
             "shape": shape,
             "device": self.device,
@@ -104,34 +143,52 @@ impl Bench {
             "gflops": speed.gflops,
             "peak_gflops": speed.peak_gflops,
             "share_of_peak": speed.gflops / speed.peak_gflops,
-            "peak_bytes": json["peak_bytes"],
+            "peak_bytes": peak_bytes,
             "cores": cores,
             "tokens_per_second_one_run_on_all_cores": tokens(&all),
             "tokens_per_second_one_run_per_core": tokens(&each),
             "tokens_per_second_all_cores": tokens(&all).max(tokens(&each)),
         }))
     }
-
-    /// So many processes at once, of so many threads each.
-    fn children(&self, shape: &Shape, threads: usize, processes: usize) -> Result<Vec<(Speed, Json)>> {
-        let mut command = child::zoo()?;
-        command
-            .args(["bench", "--single", "--shape", shape.name, "--device", &self.device])
-            .args(["--seconds", &self.seconds.to_string()])
-            .env("RAYON_NUM_THREADS", threads.to_string());
-        let children: Vec<_> = (0..processes).map(|_| child::start(&mut command)).collect::<Result<_>>()?;
-        let mut speeds = Vec::new();
-        for child in children {
-            let json: Json = child::answer(child)?;
-            let speed = serde_json::from_value(json.clone());
-            speeds.push((speed.map_err(|e| Error::io("read", "a child's answer", e.into()))?, json));
-        }
-        Ok(speeds)
-    }
 }
 
-fn as_text(rows: &[Json]) -> String {
-    let number = |row: &Json, key: &str| row[key].as_f64().unwrap_or(0.0);
+/// What a process has measured.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct Timed {
+    /// How fast it was.
+    #[serde(flatten)]
+    pub speed: Speed,
+    /// Its largest resident memory, where the system tells.
+    pub peak_bytes: Option<u64>,
+}
+
+/// Of all together.
+pub fn tokens(timed: &[Timed]) -> f64 {
+    timed.iter().map(|timed| timed.speed.tokens_per_second).sum()
+}
+
+/// A process that measures once.
+pub fn single(device: &str, seconds: f64, threads: usize) -> Result<Command> {
+    let mut command = child::zoo()?;
+    command.args(["bench", "--single", "--device", device, "--seconds", &seconds.to_string()]);
+    command.env(THREADS, threads.to_string());
+    Ok(command)
+}
+
+/// So many of them at once, each of which reads `input`.
+pub fn children(command: &mut Command, processes: usize, input: &str) -> Result<Vec<Timed>> {
+    let start = |_| {
+        let mut child = child::start(command.stdin(Stdio::piped()))?;
+        let mut pipe = child.stdin.take().expect("its input is a pipe");
+        // One that ends without reading says why itself.
+        let _ = pipe.write_all(input.as_bytes());
+        Ok(child)
+    };
+    let children: Vec<_> = (0..processes).map(start).collect::<Result<_>>()?;
+    children.into_iter().map(child::answer).collect()
+}
+
+fn shapes_as_text(rows: &[Json]) -> String {
     let cells = |row: &Json| {
         [
             row["shape"]["name"].as_str().unwrap_or("").to_string(),
@@ -141,9 +198,69 @@ fn as_text(rows: &[Json]) -> String {
             output::short(number(row, "tokens_per_second_one_run_on_all_cores"), ""),
             output::short(number(row, "tokens_per_second_one_run_per_core"), ""),
             output::bytes(number(row, "peak_bytes") as u64),
+            Baseline::cell(row),
         ]
     };
-    let header =
-        ["shape", "tokens/s, 1 core", "GFLOP/s", "of peak", "1 run, all cores", "1 run per core", "memory"];
+    let header = [
+        "shape",
+        "tokens/s, 1 core",
+        "GFLOP/s",
+        "of peak",
+        "1 run, all cores",
+        "1 run per core",
+        "memory",
+        Baseline::header(rows),
+    ];
     output::table(header, 1, rows.iter().map(cells))
+}
+
+/// A number of a row, or nothing.
+pub fn number(row: &Json, key: &str) -> f64 {
+    row[key].as_f64().unwrap_or(0.0)
+}
+
+/// What an earlier call found.
+pub struct Baseline {
+    rows: Vec<Json>,
+}
+
+impl Baseline {
+    const SPEED: &str = "tokens_per_second_all_cores";
+    const RATIO: &str = "ratio_to_baseline";
+
+    fn read(path: &Path) -> Result<Self> {
+        let text = std::fs::read(path).map_err(|e| Error::io("read", path, e))?;
+        let found: Json = serde_json::from_slice(&text).unwrap_or_default();
+        let rows = [&found["shapes"], &found["arms"]].into_iter().find_map(Json::as_array);
+        let rows = rows.cloned().unwrap_or_else(|| vec![found]);
+        match rows.iter().any(|row| row[Self::SPEED].is_number()) {
+            true => Ok(Baseline { rows }),
+            false => {
+                let problem = Problem::new(path.display().to_string()).key("--baseline");
+                Err(Error::data(problem.expected("what `zoo bench --json` printed")))
+            }
+        }
+    }
+
+    /// Adds how many times as fast a row is now.
+    fn compare(&self, row: &mut Json) {
+        let same = |key: &str, old: &Json, new: &Json| old[key] == new[key];
+        let alike = |old: &&Json| ["shape", "arm", "size", "device"].iter().all(|key| same(key, old, row));
+        let before = self.rows.iter().find(alike).map(|old| number(old, Self::SPEED));
+        let ratio = before.filter(|before| *before > 0.0).map(|before| number(row, Self::SPEED) / before);
+        row[Self::RATIO] = json!(ratio);
+    }
+
+    /// The heading of a column that is empty without a baseline.
+    pub fn header(rows: &[Json]) -> &'static str {
+        if rows.iter().any(|row| row.get(Self::RATIO).is_some()) { "to baseline" } else { "" }
+    }
+
+    /// Its cell.
+    pub fn cell(row: &Json) -> String {
+        match row.get(Self::RATIO) {
+            None => String::new(),
+            Some(ratio) => ratio.as_f64().map_or_else(|| "—".to_string(), |ratio| format!("{ratio:.2}")),
+        }
+    }
 }

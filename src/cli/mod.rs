@@ -34,6 +34,7 @@ mod status;
 mod store;
 mod subject;
 mod submit;
+mod timing;
 mod train;
 mod worker;
 

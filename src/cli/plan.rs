@@ -162,7 +162,7 @@ fn as_text(
             "  first: {runs} that others begin from ({parts}), {flops}, each done once\n"
         ));
     }
-    text.push_str(&totals(outlook, &shared, speed)?);
+    text.push_str(&totals(&ablation.name, outlook, &shared, speed)?);
     Ok(text)
 }
 
@@ -241,7 +241,7 @@ fn tuning(ablation: &Ablation) -> String {
 }
 
 /// Runs, FLOPs and time of everything, and of everything that may be.
-fn totals(outlook: &Outlook, shared: &Total, speed: &Calibration) -> Result<String> {
+fn totals(name: &str, outlook: &Outlook, shared: &Total, speed: &Calibration) -> Result<String> {
     let certain = Total::of(&outlook.certain, speed)?.and(shared);
     let all = certain.and(&Total::of(&outlook.likely, speed)?);
     let range = |low: String, high: String| if low == high { low } else { format!("{low} to {high}") };
@@ -254,8 +254,8 @@ fn totals(outlook: &Outlook, shared: &Total, speed: &Calibration) -> Result<Stri
         beside => format!("{beside} runs at a time"),
     };
     let pace = match speed.measured.is_empty() {
-        true => format!("{pace}, guessed (nothing has run on this machine yet)"),
-        false => format!("{pace}, by runs of this machine"),
+        true => format!("{pace}, guessed (nothing has run on this machine yet; `zoo bench {name}` times it)"),
+        false => format!("{pace}, as measured on this machine"),
     };
     Ok(format!(
         "  in all: {runs}, {}, {}, {}\n",

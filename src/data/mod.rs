@@ -330,6 +330,14 @@ impl DataConfig {
         }
     }
 
+    /// The data about whose people facts are counted: this, or a source of a mixture; none where there are no facts.
+    pub fn studied(&self) -> Option<&DataConfig> {
+        match self {
+            DataConfig::Mixture(config) => config.studied().map(|(_, source)| &source.data),
+            _ => self.has_facts().then_some(self),
+        }
+    }
+
     /// How many people there are, if they are made and not read.
     fn people(&self) -> Option<u64> {
         match self {

@@ -127,6 +127,12 @@ impl ExamConfig {
         ascending(powers(self.most_chunks).chain([self.most_chunks, self.judged_by]))
     }
 
+    /// The chunks that are read for one question of each kind; those at the ends of documents are not counted.
+    pub fn chunks_read(&self) -> impl Iterator<Item = u64> {
+        let relevant = self.relevant().into_iter().map(|_| self.judged_by);
+        self.sizes().into_iter().chain(relevant)
+    }
+
     /// How many of the chunks that a run is judged by hold the answer, ascending.
     fn relevant(&self) -> Vec<u64> {
         ascending(powers(self.judged_by).chain([self.judged_by]))

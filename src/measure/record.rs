@@ -41,6 +41,16 @@ pub enum People {
     Sample(Sample),
 }
 
+impl People {
+    /// How many those are of so many.
+    pub fn of(self, people: u64) -> u64 {
+        match self {
+            People::All => people,
+            People::Sample(sample) => sample.count.min(people),
+        }
+    }
+}
+
 /// A sample of people.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]

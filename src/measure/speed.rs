@@ -3,20 +3,21 @@
 //! Five shapes of the `gpt2` preset: `S`, `M` and `L` are small language models, `Q` is near the quick profile of the main
 //! ablation and `P` its smallest published size. `benches/pytorch/` has the same shapes in PyTorch.
 
+use std::path::Path;
 use std::time::{Duration, Instant};
 
 use burn::tensor::{Device, Tensor};
 use serde::{Deserialize, Serialize};
 
 use crate::data::Batch;
-use crate::error::{Error, Problem, Result};
+use crate::error::{Error, Kind, Problem, Result};
 use crate::kernels;
 use crate::layers::Bias;
 use crate::layers::feed_forward::{FeedForwardConfig, MlpConfig};
 use crate::layers::mixer::{AttentionConfig, MixerConfig};
 use crate::layers::position::{PositionConfig, RopeConfig};
 use crate::model::{Decoder, ModelConfig};
-use crate::training::{Optimizer, TrainingConfig, loss};
+use crate::training::{Control, Job, Observer, Optimizer, Progress, TrainingConfig, fit, loss};
 
 /// A shape that is timed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
@@ -51,10 +52,13 @@ pub const SHAPES: [Shape; 5] = [
     shape("L", [256, 6, 8, 8192, 512, 8]),
 ];
 
+/// Steps before the time begins.
+const WARM_UP: u64 = 4;
+
 /// What was measured in one process.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Speed {
-    /// The shape.
+    /// What was trained.
     pub shape: String,
     /// Tokens per second of training.
     pub tokens_per_second: f64,
@@ -117,7 +121,7 @@ pub fn measure(shape: &Shape, device: &Device, budget: Duration) -> Speed {
     let device = device.clone().autodiff();
     let config = shape.model();
     let mut training = Training::new(shape, device);
-    (0..4).for_each(|_| _ = training.step());
+    (0..WARM_UP).for_each(|_| _ = training.step());
     let (start, warm) = (Instant::now(), training.steps);
     while start.elapsed() < budget {
         training.step();
@@ -131,6 +135,56 @@ pub fn measure(shape: &Shape, device: &Device, budget: Duration) -> Speed {
         gflops: flops / seconds / 1e9,
         peak_gflops: matrix_peak(&training.device.inner()),
         threads: rayon::current_num_threads(),
+    }
+}
+
+/// Takes steps of `job` from fresh weights for about `budget`, after a few of warm-up: its own data, its own loop.
+///
+/// # Errors
+/// Whatever data and device cause.
+pub fn of_job(job: &Job, device: &Device, budget: Duration) -> Result<Speed> {
+    let mut watch = Stopwatch { budget, warm: None, last: None };
+    // The watch ends training before anything would be saved.
+    match fit(job, device, Path::new(""), &mut watch) {
+        Err(error) if error.kind != Kind::Stopped => return Err(error),
+        Err(_) | Ok(_) => {}
+    }
+    let (Some(warm), Some(last)) = (watch.warm, watch.last) else {
+        return Err(Error::config(Problem::new("a run of no steps").key("training.length")));
+    };
+    let seconds = last.seconds - warm.seconds;
+    let tokens = (last.tokens - warm.tokens) as f64;
+    let flops_per_token = job.model.flops_per_token(job.data.vocab_size()?, job.data.seq_len()).exact;
+    Ok(Speed {
+        shape: String::new(),
+        tokens_per_second: tokens / seconds,
+        gflops: tokens * flops_per_token as f64 / seconds / 1e9,
+        peak_gflops: matrix_peak(device),
+        threads: rayon::current_num_threads(),
+    })
+}
+
+/// Ends training when its time is up.
+struct Stopwatch {
+    budget: Duration,
+    /// Where the time begins.
+    warm: Option<Progress>,
+    last: Option<Progress>,
+}
+
+impl Observer for Stopwatch {
+    fn stepped(&mut self, progress: &Progress) -> Result<Control> {
+        match self.warm {
+            None if progress.step < WARM_UP.min(progress.steps / 2) => {}
+            None => self.warm = Some(*progress),
+            Some(_) => self.last = Some(*progress),
+        }
+        let is_over =
+            self.warm.is_some_and(|warm| progress.seconds - warm.seconds >= self.budget.as_secs_f64());
+        match is_over || progress.step == progress.steps {
+            true => Err(Error::new(Kind::Stopped, Problem::new("timed"))),
+            false => Ok(Control::Continue),
+        }
     }
 }
 
@@ -195,6 +249,8 @@ pub fn matrix_peak(device: &Device) -> f64 {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::data::DataConfig;
+    use crate::training::config::{ConstantConfig, Count, Length, ScheduleConfig};
 
     #[test]
     fn a_device_that_computes_wrong_is_told_by_its_losses() {
@@ -208,6 +264,24 @@ mod tests {
     fn a_shape_is_found_by_its_letter_and_a_wrong_letter_names_all() {
         assert_eq!(Shape::named("p").unwrap().vocab_size, 3275);
         assert!(Shape::named("X").unwrap_err().to_string().contains("one of Q, S, P, M, L"));
+    }
+
+    #[test]
+    fn a_job_is_timed_over_its_own_steps_and_leaves_nothing() {
+        let device = crate::device::open("cpu").unwrap();
+        let model = ModelConfig { d_model: 12, n_layers: 1, n_heads: 2, ..ModelConfig::default() };
+        let (data, mut training) =
+            (DataConfig::default(), TrainingConfig { batch: 2, ..TrainingConfig::default() });
+        training.length = Length::Steps(Count { count: 6 });
+        training.schedule = ScheduleConfig::Constant(ConstantConfig { warmup_steps: 1 });
+        let time = |training: &TrainingConfig| {
+            let job = Job { model: &model, data: &data, training, seed: 1 };
+            of_job(&job, &device, Duration::from_secs(1000))
+        };
+        let speed = time(&training).unwrap();
+        assert!(speed.tokens_per_second > 0.0 && speed.gflops > 0.0, "{speed:?}");
+        training.length = Length::Steps(Count { count: 1 });
+        assert!(time(&training).unwrap_err().to_string().contains("training.length"));
     }
 
     #[test]

@@ -45,7 +45,7 @@ impl Plan {
 
     /// What lengths of the decoder's own training are measured with.
     fn yardstick(&self) -> Result<Yardstick> {
-        let DataSize { vocab_size, tokens_per_exposure } = DataSize::of(&self.data)?;
+        let DataSize { vocab_size, tokens_per_exposure, .. } = DataSize::of(&self.data)?;
         let seq_len = self.data.seq_len();
         let flops = self.model.flops_per_token(vocab_size + self.n_masks(), seq_len).exact;
         Ok(Yardstick { seq_len, tokens_per_exposure, flops_per_token: flops as f64 })
@@ -131,6 +131,19 @@ impl Plan {
                 Ok(self.own_training()?.steps(&self.yardstick()?))
             }
         }
+    }
+
+    /// Tokens of chunks that are read to answer questions.
+    pub(super) fn exam_tokens(&self) -> Result<f64> {
+        let window = match &self.context {
+            ContextConfig::None => return Ok(0.0),
+            ContextConfig::Window => self.data.seq_len() as f64,
+            ContextConfig::Stretched(config) => self.data.seq_len() as f64 * config.factor(),
+            ContextConfig::Replug | ContextConfig::Encoder(_) => f64::INFINITY,
+        };
+        let (exam, chunk) = (&self.measure.exam, chunk_len(&self.data)? as f64);
+        let of_each: f64 = exam.chunks_read().map(|chunks| (chunks as f64 * chunk).min(window)).sum();
+        Ok(of_each * exam.questions as f64)
     }
 
     /// Tokens that the model knows: those of the data, and the mask of an encoder.

@@ -3,14 +3,18 @@
 use serde::Serialize;
 
 use super::Plan;
+use super::data_size::DataSize;
 use crate::Result;
 use crate::model::ParamCount;
+use crate::training::TrainingConfig;
 
 /// How fast this machine trains: large steps run nearer to its peak than small ones.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Calibration {
     /// What finished runs have reached, by growing step; empty when nothing was measured.
     pub measured: Vec<Pace>,
+    /// What runs of a kind took.
+    pub known: Vec<Known>,
     /// Runs that run beside each other at that speed.
     pub parallel_runs: usize,
 }
@@ -24,17 +28,43 @@ pub struct Pace {
     pub flops_per_second: f64,
 }
 
+/// What runs of one kind took.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Known {
+    /// Their [`Plan::kind`].
+    pub kind: Plan,
+    /// Training FLOPs per second of one run.
+    pub flops_per_second: f64,
+    /// Seconds of a run beside its steps, where runs were whole.
+    pub other_seconds: Option<f64>,
+}
+
 /// An ordinary core, on the safe side, for a machine on which nothing was measured.
 const UNMEASURED: f64 = 3e10;
+
+/// Seconds of a run that neither trains nor measures: its process, its data, its files.
+const START: f64 = 0.1;
+
+/// FLOPs of a step's token over those of reading one.
+const FORWARD_SHARE: f64 = 3.0;
+
+/// FLOPs per second of measuring over those of training: documents of unequal length leave a part of each pass unused.
+const MEASURING: f64 = 0.8;
 
 impl Default for Calibration {
     /// Two ordinary cores with one run on each.
     fn default() -> Self {
-        Calibration { measured: Vec::new(), parallel_runs: 2 }
+        Calibration { measured: Vec::new(), known: Vec::new(), parallel_runs: 2 }
     }
 }
 
 impl Calibration {
+    /// What runs of the kind of `plan` took.
+    fn known(&self, plan: &Plan) -> Option<&Known> {
+        let kind = plan.kind();
+        self.known.iter().find(|known| known.kind == kind)
+    }
+
     /// Training FLOPs per second of a run with such steps: between two measured paces on a line in logarithms, beyond
     /// them that of the nearest.
     pub fn flops_per_second(&self, flops_per_step: f64) -> f64 {
@@ -94,9 +124,32 @@ impl Plan {
         let tokens = steps.saturating_mul(rows).saturating_mul(seq_len as u64);
         let flops_per_token = self.flops_per_token()?.exact as f64;
         let flops = tokens as f64 * flops_per_token;
-        let pace = calibration.flops_per_second((batch * seq_len) as f64 * flops_per_token);
+        let known = calibration.known(self);
+        let by_size = || calibration.flops_per_second((batch * seq_len) as f64 * flops_per_token);
+        let pace = known.map_or_else(by_size, |known| known.flops_per_second);
+        let other = match known.and_then(|known| known.other_seconds) {
+            Some(seconds) => seconds,
+            None => START + self.measured_tokens()? * flops_per_token / FORWARD_SHARE / (MEASURING * pace),
+        };
         let peak_bytes = self.memory()?.peak_bytes();
-        Ok(Cost { params, steps, tokens, flops, peak_bytes, seconds: flops / pace })
+        Ok(Cost { params, steps, tokens, flops, peak_bytes, seconds: flops / pace + other })
+    }
+
+    /// The plan without what changes neither how long a step takes nor what is read after the last: runs of one kind take
+    /// as long a step.
+    pub fn kind(&self) -> Plan {
+        let TrainingConfig { length, peak_lr, schedule, order, .. } = TrainingConfig::default();
+        let training = TrainingConfig { length, peak_lr, schedule, order, ..self.training };
+        Plan { training, growth: None, seed: 0, ..self.clone() }
+    }
+
+    /// Tokens that are read to count the bits of knowledge and to ask questions, padding not counted.
+    fn measured_tokens(&self) -> Result<f64> {
+        let facts = DataSize::of(&self.data)?.facts.map_or(0.0, |facts| {
+            let people = self.measure.people.of(facts.people) as f64;
+            people * facts.tokens_per_document * self.measure.renderings as f64
+        });
+        Ok(facts + self.exam_tokens()?)
     }
 
     /// The most rows at once with which a step fits into so many bytes; nothing when not one does.
@@ -137,12 +190,13 @@ mod tests {
     #[test]
     fn a_pace_lies_between_its_neighbours_and_never_beyond_the_last() {
         let pace = |flops_per_step, flops_per_second| Pace { flops_per_step, flops_per_second };
-        let calibration = Calibration { measured: vec![pace(1e6, 1e10), pace(1e8, 4e10)], parallel_runs: 2 };
+        let calibration =
+            Calibration { measured: vec![pace(1e6, 1e10), pace(1e8, 4e10)], ..Calibration::default() };
         assert!((calibration.flops_per_second(1e7) - 2e10).abs() < 1.0);
         assert_eq!(calibration.flops_per_second(1.0), 1e10);
         assert_eq!(calibration.flops_per_second(1e8), 4e10);
         assert_eq!(calibration.flops_per_second(1e12), 4e10);
-        let small = Calibration { measured: vec![pace(1e6, 1e9)], parallel_runs: 2 };
+        let small = Calibration { measured: vec![pace(1e6, 1e9)], ..Calibration::default() };
         assert_eq!((small.flops_per_second(5e6), small.flops_per_second(1e8)), (1e9, UNMEASURED));
         assert_eq!(Calibration::default().flops_per_second(1e7), UNMEASURED);
     }

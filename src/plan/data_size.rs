@@ -15,6 +15,17 @@ pub(super) struct DataSize {
     pub vocab_size: usize,
     /// Expected tokens in which each document appears once.
     pub tokens_per_exposure: f64,
+    /// What is read of the people about whom facts are counted, if there are any.
+    pub facts: Option<Facts>,
+}
+
+/// The people about whom facts are counted.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(super) struct Facts {
+    /// How many.
+    pub people: u64,
+    /// Expected tokens of the biography of one.
+    pub tokens_per_document: f64,
 }
 
 impl DataSize {
@@ -38,8 +49,13 @@ impl DataSize {
         }
         data.verify()?;
         data.verify_rows()?;
-        let size =
-            DataSize { vocab_size: data.vocab_size()?, tokens_per_exposure: data.tokens_per_exposure()? };
+        let facts = data.studied().map(|studied| {
+            let (people, tokens_per_document) =
+                (studied.documents_per_exposure()?, studied.tokens_per_document()?);
+            Ok(Facts { people, tokens_per_document })
+        });
+        let (vocab_size, tokens_per_exposure) = (data.vocab_size()?, data.tokens_per_exposure()?);
+        let size = DataSize { vocab_size, tokens_per_exposure, facts: facts.transpose()? };
         known(Some(size));
         Ok(size)
     }

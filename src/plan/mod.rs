@@ -30,7 +30,7 @@ pub mod writer;
 pub use ablation::{Ablation, About, Bound, Claim, Published, Tune};
 pub use arm::{Arm, Holds, Match};
 pub use check::check;
-pub use cost::{Calibration, Cost, Pace};
+pub use cost::{Calibration, Cost, Known, Pace};
 pub use fingerprint::{Fingerprint, NUMERICS};
 pub use growth::{GrowthConfig, GrowthTime};
 pub use hardware::Hardware;

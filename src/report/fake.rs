@@ -150,6 +150,7 @@ fn run(seed: u64, params: u64, bits_per_param: f64) -> RunEvidence {
             flops: last.flops,
             seconds: last.seconds,
             final_loss: last.loss,
+            elapsed: None,
             peak_bytes: 64 << 20,
         },
         measurements: Measurements {

@@ -1,13 +1,27 @@
-//! How fast this machine trains, from the finished runs of a store: nothing has to be timed, and what was run like this
-//! before is priced best.
+//! How fast this machine trains, from the finished runs of a store and from what `zoo bench` has timed: what was run
+//! like this before is priced best.
+
+use std::fs;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
 
 use super::environment::cores;
 use super::folder::{Run, Site};
+use super::job::job;
 use super::record::{Environment, RunRecord};
 use super::store::Store;
+use crate::device;
 use crate::error::Result;
-use crate::plan::{Calibration, Pace};
+use crate::measure::speed::{self, Speed};
+use crate::plan::{Calibration, Known, Pace, Plan};
+use crate::training::{AdaptConfig, ContextConfig, Prediction, manifest};
 
+/// File of a store in which is kept what was timed; without it, plans are priced by finished runs alone.
+pub const FILE: &str = "calibration.json";
+/// Version of the format of that file.
+const FORMAT: u32 = 1;
 /// Runs that are read at most, evenly spread over the store.
 const READ: usize = 200;
 /// Steps whose FLOPs differ by less than this factor count as the same.
@@ -15,19 +29,45 @@ const SAME: f64 = 1.25;
 /// Shorter runs say more of starting than of training, in seconds.
 const SHORT: f64 = 1.0;
 
-/// The paces of finished runs of `store` at `site` that this machine did, with the kernels and the processor of now.
+/// Steps of a plan that were timed, as many runs beside each other as this machine does at a time.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Timing {
+    /// Where.
+    pub environment: Environment,
+    /// The plan's [`Plan::kind`].
+    pub kind: Plan,
+    /// FLOPs of a step, exact counting.
+    pub flops_per_step: f64,
+    /// Training FLOPs per second of one run.
+    pub flops_per_second: f64,
+}
+
+#[derive(Debug, Serialize, Deserialize)]
+struct Kept {
+    format: u32,
+    timings: Vec<Timing>,
+}
+
+/// What the finished runs of `store` at `site` and its timings say of this machine, with the kernels and the processor of
+/// now.
 ///
 /// # Errors
-/// The folder cannot be listed; a damaged run says nothing.
+/// The folder cannot be listed; a damaged run or file says nothing.
 pub fn measured(store: &Store, site: &Site) -> Result<Calibration> {
     let mut runs = store.runs()?;
     runs.retain(|run| run.site() == site && run.is_finished());
     let here = Environment::here(&site.device);
     let sparse = runs.len().div_ceil(READ).max(1);
     let records = runs.iter().step_by(sparse).filter_map(|run| Run::record(run).ok());
-    Ok(calibrate(
-        records.filter(|record| is_here(record, &here)).filter_map(|record| pace(&record)).collect(),
-    ))
+    let of_runs =
+        records.filter(|record| is_here(&record.environment, &here)).filter_map(|record| seen(&record));
+    let timings = kept(store).into_iter().filter(|timing| is_here(&timing.environment, &here));
+    let timed = timings.map(|Timing { kind, flops_per_step, flops_per_second, .. }| Seen {
+        kind,
+        pace: Pace { flops_per_step, flops_per_second },
+        other_seconds: None,
+    });
+    Ok(calibrate(of_runs.chain(timed).collect()))
 }
 
 /// What is known before anything has run: ordinary cores.
@@ -35,32 +75,102 @@ pub fn unmeasured() -> Calibration {
     calibrate(Vec::new())
 }
 
-fn is_here(record: &RunRecord, here: &Environment) -> bool {
-    let there = &record.environment;
-    // A run on all cores at once says little about runs beside each other.
-    (there.processor == here.processor) && (there.kernels == here.kernels) && there.threads == 1
+/// Whether the steps of a plan can be timed by themselves: those of an encoder or an adapter need a trained model.
+pub fn can_be_timed(plan: &Plan) -> bool {
+    plan.prediction == Prediction::NextToken
+        && plan.context == ContextConfig::None
+        && plan.adapt == AdaptConfig::None
 }
 
-fn pace(record: &RunRecord) -> Option<Pace> {
+/// Takes steps of a plan that [`can_be_timed`], from fresh weights, for about `budget`.
+///
+/// # Errors
+/// Whatever data and device cause.
+pub fn time(plan: &Plan, device: &str, budget: Duration) -> Result<Speed> {
+    speed::of_job(&job(plan), &device::open(device)?, budget)
+}
+
+/// Keeps `timings` in `store`, in the place of older ones of the same kind and place.
+///
+/// # Errors
+/// The file cannot be written.
+pub fn keep(store: &Store, timings: Vec<Timing>) -> Result<()> {
+    let mut all = kept(store);
+    all.retain(|old| {
+        let again = |new: &Timing| new.kind == old.kind && is_here(&old.environment, &new.environment);
+        !timings.iter().any(again)
+    });
+    all.extend(timings);
+    manifest::write_json(&path(store), &Kept { format: FORMAT, timings: all })
+}
+
+fn path(store: &Store) -> PathBuf {
+    store.path().join(FILE)
+}
+
+/// A file that cannot be read is as good as none: it can be made again.
+fn kept(store: &Store) -> Vec<Timing> {
+    let text = fs::read(path(store));
+    let kept: Option<Kept> = text.ok().and_then(|text| serde_json::from_slice(&text).ok());
+    kept.filter(|kept| kept.format == FORMAT).map_or_else(Vec::new, |kept| kept.timings)
+}
+
+fn is_here(there: &Environment, here: &Environment) -> bool {
+    // A run on all cores at once says little about runs beside each other.
+    (there.device == here.device)
+        && (there.processor == here.processor)
+        && (there.kernels == here.kernels)
+        && there.threads == 1
+}
+
+/// What one run or timing says.
+struct Seen {
+    kind: Plan,
+    pace: Pace,
+    other_seconds: Option<f64>,
+}
+
+fn seen(record: &RunRecord) -> Option<Seen> {
     let training = &record.training;
     let long = training.seconds >= SHORT && training.steps > 0;
-    long.then(|| Pace {
-        flops_per_step: training.flops / training.steps as f64,
-        flops_per_second: training.flops / training.seconds,
+    long.then(|| Seen {
+        kind: record.plan.kind(),
+        pace: Pace {
+            flops_per_step: training.flops / training.steps as f64,
+            flops_per_second: training.flops / training.seconds,
+        },
+        other_seconds: training.elapsed.map(|elapsed| (elapsed - training.seconds).max(0.0)),
     })
 }
 
-/// One pace for steps of about the same size: the median.
-fn calibrate(mut paces: Vec<Pace>) -> Calibration {
+/// One pace for steps of about the same size, and what is known of each kind: medians.
+fn calibrate(seen: Vec<Seen>) -> Calibration {
+    let mut paces: Vec<Pace> = seen.iter().map(|seen| seen.pace).collect();
     paces.sort_by(|a, b| a.flops_per_step.total_cmp(&b.flops_per_step));
     let alike = paces.chunk_by(|a, b| b.flops_per_step < a.flops_per_step * SAME);
-    let measured = alike.map(|alike| {
-        let mut speeds: Vec<f64> = alike.iter().map(|pace| pace.flops_per_second).collect();
-        speeds.sort_by(f64::total_cmp);
-        let middle = alike[alike.len() / 2];
-        Pace { flops_per_second: speeds[speeds.len() / 2], ..middle }
+    let measured = alike.filter_map(|alike| {
+        let flops_per_second = median(alike.iter().map(|pace| pace.flops_per_second))?;
+        Some(Pace { flops_per_second, ..alike[alike.len() / 2] })
     });
-    Calibration { measured: measured.collect(), parallel_runs: cores() }
+    let mut kinds: Vec<(Plan, Vec<&Seen>)> = Vec::new();
+    for seen in &seen {
+        match kinds.iter_mut().find(|(kind, _)| *kind == seen.kind) {
+            Some((_, alike)) => alike.push(seen),
+            None => kinds.push((seen.kind.clone(), vec![seen])),
+        }
+    }
+    let known = kinds.into_iter().filter_map(|(kind, alike)| {
+        let flops_per_second = median(alike.iter().map(|seen| seen.pace.flops_per_second))?;
+        let other_seconds = median(alike.iter().filter_map(|seen| seen.other_seconds));
+        Some(Known { kind, flops_per_second, other_seconds })
+    });
+    Calibration { measured: measured.collect(), known: known.collect(), parallel_runs: cores() }
+}
+
+fn median(values: impl Iterator<Item = f64>) -> Option<f64> {
+    let mut sorted: Vec<f64> = values.collect();
+    sorted.sort_by(f64::total_cmp);
+    sorted.get(sorted.len() / 2).copied()
 }
 
 #[cfg(test)]
@@ -70,11 +180,57 @@ mod tests {
     #[test]
     fn steps_of_about_one_size_have_the_median_pace() {
         let pace = |flops_per_step, flops_per_second| Pace { flops_per_step, flops_per_second };
-        let slow_once = vec![pace(1.0e7, 3e10), pace(1e9, 5e10), pace(1.1e7, 2e10), pace(1.05e7, 2.9e10)];
-        let calibration = calibrate(slow_once);
+        let of = |pace| Seen { kind: Plan::default(), pace, other_seconds: None };
+        let slow_once = [pace(1.0e7, 3e10), pace(1e9, 5e10), pace(1.1e7, 2e10), pace(1.05e7, 2.9e10)];
+        let calibration = calibrate(slow_once.into_iter().map(of).collect());
         assert_eq!(calibration.measured.len(), 2);
         assert_eq!(calibration.measured[0].flops_per_second, 2.9e10);
         assert_eq!(calibration.measured[1], pace(1e9, 5e10));
         assert_eq!(calibration.parallel_runs, cores());
+    }
+
+    #[test]
+    fn a_kind_that_was_seen_is_priced_by_itself_whatever_its_rate_seed_and_length() {
+        let mut seen = Plan::default();
+        seen.training.peak_lr = 0.5;
+        let mut wanted = seen.clone();
+        (wanted.seed, wanted.training.peak_lr) = (7, 0.25);
+        let mut other = wanted.clone();
+        other.training.batch *= 2;
+        let of = |flops_per_second, other_seconds| Seen {
+            kind: seen.kind(),
+            pace: Pace { flops_per_step: 1e7, flops_per_second },
+            other_seconds,
+        };
+        let calibration =
+            calibrate(vec![of(1e9, Some(70.0)), of(3e9, None), of(2e9, Some(50.0)), of(2e9, Some(60.0))]);
+        let seconds = |plan: &Plan| {
+            let cost = plan.cost(&calibration).unwrap();
+            (cost.seconds - cost.flops / 2e9).round()
+        };
+        assert_eq!(seconds(&wanted), 60.0);
+        assert!(seconds(&other) < 60.0);
+    }
+
+    #[test]
+    fn timings_are_kept_by_place_and_kind_and_a_damaged_file_is_no_loss() {
+        let folder = tempfile::tempdir().unwrap();
+        let store = Store::create(folder.path()).unwrap();
+        let environment = Environment { threads: 1, ..Environment::here("cpu") };
+        let there = Environment { processor: "another".to_string(), ..environment.clone() };
+        let timing = |environment: &Environment, flops_per_second| Timing {
+            environment: environment.clone(),
+            kind: Plan::default().kind(),
+            flops_per_step: 1e7,
+            flops_per_second,
+        };
+        keep(&store, vec![timing(&environment, 1e9), timing(&there, 5e9)]).unwrap();
+        keep(&store, vec![timing(&environment, 2e9)]).unwrap();
+        assert_eq!(kept(&store), [timing(&there, 5e9), timing(&environment, 2e9)]);
+        let site = Site::of("cpu", "f32");
+        assert_eq!(measured(&store, &site).unwrap().flops_per_second(1e7), 2e9);
+        fs::write(path(&store), "{").unwrap();
+        assert!(measured(&store, &site).unwrap().measured.is_empty());
+        assert!(store.runs().unwrap().is_empty());
     }
 }

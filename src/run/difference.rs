@@ -97,7 +97,8 @@ fn measured(run: &Run) -> Result<BTreeMap<String, Json>> {
 }
 
 fn is_of_the_machine(key: &str) -> bool {
-    matches!(key, "training.seconds" | "training.peak_bytes") || key.ends_with(".tokens_per_second")
+    matches!(key, "training.seconds" | "training.elapsed" | "training.peak_bytes")
+        || key.ends_with(".tokens_per_second")
 }
 
 fn flatten(key: String, value: &Json, leaves: &mut BTreeMap<String, Json>) {

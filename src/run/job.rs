@@ -107,6 +107,7 @@ pub(super) fn summary<M, D>(trained: &Trained<M, D>) -> TrainingSummary {
         flops: trained.meters.flops,
         seconds: trained.meters.seconds,
         final_loss: trained.meters.tail.value(),
+        elapsed: None,
         peak_bytes: 0,
     }
 }

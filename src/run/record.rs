@@ -59,6 +59,9 @@ pub struct TrainingSummary {
     pub seconds: f64,
     /// Mean training loss of the last 5 % of steps, in nats per token.
     pub final_loss: f64,
+    /// Seconds of everything, from the claim of the run to its results, where one process did all of it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub elapsed: Option<f64>,
     /// Largest resident memory of the process while it did this run, in bytes.
     pub peak_bytes: u64,
 }

@@ -97,7 +97,7 @@ pub enum Outcome {
 pub struct Results {
     /// Counts of the model.
     pub params: ParamCount,
-    /// What training cost; `peak_bytes` may be left 0, the worker looks it up.
+    /// What training cost; the worker knows `elapsed` and `peak_bytes` better.
     pub training: TrainingSummary,
     /// What was measured.
     pub measurements: Measurements,
@@ -205,6 +205,7 @@ fn claimed(
     voice: &Voice,
     job: impl Fn(&Task, &mut Watch) -> Result<Outcome>,
 ) -> Result<(Event, u8)> {
+    let since = Instant::now();
     let store = Store::open(&order.store)?;
     let run = store.run(&order.run)?;
     if order.supervision == Supervision::Pipe {
@@ -230,7 +231,8 @@ fn claimed(
     let outcome = catch_unwind(AssertUnwindSafe(|| job(&task, &mut watch)));
     // Whoever lost the run says nothing about it any more.
     watch.lease.check()?;
-    let (state, event, code) = conclude(&task, outcome);
+    let elapsed = watch.is_whole().then(|| since.elapsed());
+    let (state, event, code) = conclude(&task, outcome, elapsed);
     // On a full disk the state cannot be noted, but what went wrong can still be said.
     if state != State::Finished
         && let Err(error) = task.run.set_state(&state)
@@ -243,11 +245,15 @@ fn claimed(
 const RESUMABLE: u8 = 75;
 
 /// What is said and noted of a job that ended in this way.
-fn conclude(task: &Task, outcome: std::thread::Result<Result<Outcome>>) -> (State, Event, u8) {
+fn conclude(
+    task: &Task,
+    outcome: std::thread::Result<Result<Outcome>>,
+    elapsed: Option<Duration>,
+) -> (State, Event, u8) {
     let failed =
         |cause: String, code| (State::Failed { cause: cause.clone() }, Event::Failed { cause }, code);
     match outcome {
-        Ok(Ok(Outcome::Finished(results))) => match finish(task, *results) {
+        Ok(Ok(Outcome::Finished(results))) => match finish(task, *results, elapsed) {
             Ok(()) => (State::Finished, Event::Finished, 0),
             Err(error) => failed(error.to_string(), error.exit_code()),
         },
@@ -261,8 +267,9 @@ fn conclude(task: &Task, outcome: std::thread::Result<Result<Outcome>>) -> (Stat
     }
 }
 
-fn finish(task: &Task, results: Results) -> Result<()> {
+fn finish(task: &Task, results: Results, elapsed: Option<Duration>) -> Result<()> {
     let mut training = results.training;
+    training.elapsed = elapsed.map(|elapsed| elapsed.as_secs_f64());
     training.peak_bytes = training.peak_bytes.max(peak_bytes().unwrap_or(0));
     task.run.finish(&RunRecord {
         format: FORMAT,
@@ -347,6 +354,8 @@ pub struct Watch {
     told: Option<Instant>,
     /// Bits per parameter at the last look.
     probed: Option<f64>,
+    /// Steps that others had done before.
+    inherited: u64,
     pace: Pace,
 }
 
@@ -360,6 +369,7 @@ impl Watch {
             writer: None,
             told: None,
             probed: None,
+            inherited: 0,
             pace: Pace::new(Instant::now()),
         }
     }
@@ -377,6 +387,11 @@ impl Watch {
         Ok(())
     }
 
+    /// Whether all steps were done here.
+    fn is_whole(&self) -> bool {
+        self.inherited == 0
+    }
+
     /// The run must still be ours: asked before results are kept.
     ///
     /// # Errors
@@ -391,6 +406,7 @@ impl Observer for Watch {
         self.lease.check()?;
         self.writer = Some(Writer::resume(&self.metrics, step)?);
         self.pace = Pace::new(Instant::now());
+        self.inherited = step;
         self.voice.say(&Event::Started { step, steps });
         Ok(())
     }

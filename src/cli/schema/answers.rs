@@ -32,7 +32,7 @@ pub(super) const ALL: [Documented; 23] = [
     documented("doctor", "zoo doctor --json", findings),
     documented(
         "bench",
-        "zoo bench --json; with --shape one of its shapes, with --context the lengths and ways of reading",
+        "zoo bench --json; of a subject its arms, with --shape one shape, with --context the lengths and ways of reading",
         bench,
     ),
     documented("fit-capacity", "zoo fit capacity --json", capacity),
@@ -451,8 +451,23 @@ fn bench() -> Json {
             ("threads", count()),
             ("peak_bytes", or_null(count())),
             ("cores", count()),
+            ("ratio_to_baseline?", or_null(number())),
         ],
     );
+    let arm = object(&[
+        ("arm", text()),
+        ("size", text()),
+        ("device", text()),
+        ("runs", count()),
+        ("threads?", count()),
+        ("tokens_per_second?", number()),
+        ("tokens_per_second_all_cores?", number()),
+        ("gflops?", number()),
+        ("peak_gflops?", number()),
+        ("share_of_peak?", number()),
+        ("peak_bytes?", or_null(count())),
+        ("ratio_to_baseline?", or_null(number())),
+    ]);
     let reading = also(
         numbers(["tokens_per_second"]),
         &[
@@ -463,7 +478,8 @@ fn bench() -> Json {
         ],
     );
     let reading = object(&[("device", text()), ("reading", list(reading))]);
-    either(&[object(&[("shapes", list(shape.clone()))]), shape, reading])
+    let (shapes, arms) = (object(&[("shapes", list(shape.clone()))]), object(&[("arms", list(arm))]));
+    either(&[shapes, shape, arms, reading])
 }
 
 /// What is known of a number, with an end that the data do not set being null.

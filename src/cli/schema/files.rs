@@ -6,8 +6,13 @@ use super::shape::*;
 use super::{Documented, documented};
 
 /// All of them; a TOML file is described as the JSON of the same tables.
-pub(super) const ALL: [Documented; 11] = [
+pub(super) const ALL: [Documented; 12] = [
     documented("store.json", "What makes a folder a store of runs", layout),
+    documented(
+        "calibration.json",
+        "How fast steps are on the machines of a store; may be deleted",
+        calibration,
+    ),
     documented("run.toml", "The names of a run", names),
     documented("plan.toml", "The resolved plan of a run; docs/zoo.md lists the choices", plan),
     documented("environment.toml", "Where and with what a run ran", environment_file),
@@ -22,6 +27,16 @@ pub(super) const ALL: [Documented; 11] = [
 
 fn layout() -> Json {
     object(&[("format", count())])
+}
+
+fn calibration() -> Json {
+    let timing = object(&[
+        ("environment", environment()),
+        ("kind", about(plan(), "the plan without its length, rate, schedule and seed")),
+        ("flops_per_step", number()),
+        ("flops_per_second", about(number(), "of one run, with as many beside it as run at a time")),
+    ]);
+    object(&[("format", count()), ("timings", list(timing))])
 }
 
 fn role() -> Json {
@@ -152,6 +167,7 @@ fn record() -> Json {
         ("flops", number()),
         ("seconds", number()),
         ("final_loss", about(number(), "nats per token, mean of the last 5 % of steps")),
+        ("elapsed?", about(number(), "seconds of the whole run, where one process did all of it")),
         ("peak_bytes", about(count(), "largest resident memory")),
     ]);
     object(&[

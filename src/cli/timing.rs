@@ -1,0 +1,151 @@
+//! `zoo bench SUBJECT`: tokens per second of the arms of an ablation, or of a model on a dataset, as many runs beside each
+//! other as `zoo run` does; kept in the store, so that `zoo plan` knows how fast this machine is.
+
+use std::time::Duration;
+
+use ablation_zoo::error::{Error, Problem};
+use ablation_zoo::measure::speed::Speed;
+use ablation_zoo::plan::{self, Ablation, Plan, Presets, Request, resolve_single};
+use ablation_zoo::run::calibration::{self, Timing};
+use ablation_zoo::run::environment::cores;
+use ablation_zoo::run::executor::Share;
+use ablation_zoo::run::{Environment, Site};
+use ablation_zoo::{Result, device};
+use serde_json::{Value as Json, json};
+
+use super::bench::{Baseline, Timed, children, number, single, tokens};
+use super::execute::DTYPE;
+use super::store::StoreArgs;
+use super::{Overrides, output};
+
+/// What is timed.
+pub struct ArmsBench<'a> {
+    /// An ablation, or a model and a dataset.
+    pub subject: &'a [String],
+    /// What is set over its files.
+    pub overrides: &'a Overrides,
+    /// Where timings are kept.
+    pub store: &'a StoreArgs,
+    /// Seconds of each arm.
+    pub seconds: f64,
+    /// Where it runs.
+    pub device: &'a str,
+}
+
+struct Arm {
+    name: String,
+    size: String,
+    plan: Plan,
+}
+
+impl ArmsBench<'_> {
+    /// Times all arms and keeps that; a row for each.
+    pub fn rows(&self) -> Result<Vec<Json>> {
+        let (runs, threads) = Share::default().resolve(&Site::of(self.device, DTYPE), cores());
+        let (mut rows, mut timings) = (Vec::new(), Vec::new());
+        for Arm { name, size, plan } in self.arms()? {
+            let mut row = json!({ "arm": name, "size": size, "device": self.device, "runs": runs });
+            if calibration::can_be_timed(&plan) {
+                let mut command = single(self.device, self.seconds, threads)?;
+                let timed = children(&mut command, runs, &plan.to_toml())?;
+                timings.push(self.timing(&timed, &plan)?);
+                describe(&mut row, &timed);
+            }
+            rows.push(row);
+        }
+        calibration::keep(&self.store.create()?, timings)?;
+        Ok(rows)
+    }
+
+    fn arms(&self) -> Result<Vec<Arm>> {
+        let (presets, sets) = (Presets::here(), self.overrides.sets.all());
+        let profile = self.overrides.profile.as_deref();
+        let Some((first, [dataset])) = self.subject.split_first() else {
+            let ablation = Ablation::load(&presets, &self.subject[0], profile, &sets)?;
+            let arm = |arm: &plan::Arm| Arm {
+                name: arm.name.clone(),
+                size: arm.size.clone(),
+                plan: arm.resolved.plan.clone(),
+            };
+            return Ok(ablation.arms.iter().map(arm).collect());
+        };
+        if profile.is_some() {
+            let problem = Problem::new(format!("{first} is a model")).key("--profile");
+            return Err(Error::config(problem.expected("an ablation")));
+        }
+        let (model, size) = match first.split_once(':') {
+            Some((model, size)) if !size.contains(['/', '\\']) => (model, Some(size)),
+            _ => (first.as_str(), None),
+        };
+        let request =
+            Request { model: Some(model), size, dataset: Some(dataset), sets: &sets, ..Request::default() };
+        let plan = resolve_single(&presets, &request)?.plan;
+        Ok(vec![Arm { name: model.to_string(), size: size.unwrap_or_default().to_string(), plan }])
+    }
+
+    fn timing(&self, timed: &[Timed], plan: &Plan) -> Result<Timing> {
+        let step_tokens = plan.training.batch as f64 * plan.row_len()? as f64;
+        Ok(Timing {
+            environment: Environment { threads: timed[0].speed.threads, ..Environment::here(self.device) },
+            kind: plan.kind(),
+            flops_per_step: step_tokens * plan.flops_per_token()?.exact as f64,
+            flops_per_second: mean(timed, |speed| speed.gflops) * 1e9,
+        })
+    }
+}
+
+/// One measurement in this process, of the plan on standard input.
+pub fn here(device: &str, seconds: Duration) -> Result<Speed> {
+    let text = std::io::read_to_string(std::io::stdin()).map_err(|e| Error::io("read", "a plan", e))?;
+    let plan = Plan::from_toml("standard input", &text)?;
+    device::find(device)?;
+    calibration::time(&plan, device, seconds)
+}
+
+fn mean(timed: &[Timed], of: impl Fn(&Speed) -> f64) -> f64 {
+    timed.iter().map(|timed| of(&timed.speed)).sum::<f64>() / timed.len() as f64
+}
+
+fn describe(row: &mut Json, timed: &[Timed]) {
+    let (gflops, peak_gflops) = (mean(timed, |speed| speed.gflops), mean(timed, |speed| speed.peak_gflops));
+    row["threads"] = json!(timed[0].speed.threads);
+    row["tokens_per_second"] = json!(tokens(timed) / timed.len() as f64);
+    row["tokens_per_second_all_cores"] = json!(tokens(timed));
+    row["gflops"] = json!(gflops);
+    row["peak_gflops"] = json!(peak_gflops);
+    row["share_of_peak"] = json!(gflops / peak_gflops);
+    row["peak_bytes"] = json!(timed.iter().filter_map(|timed| timed.peak_bytes).max());
+}
+
+/// A line per arm.
+pub fn as_text(rows: &[Json]) -> String {
+    let header = [
+        "arm",
+        "size",
+        "tokens/s, 1 run",
+        "GFLOP/s",
+        "of peak",
+        "all runs at a time",
+        "memory",
+        Baseline::header(rows),
+    ];
+    let cells = |row: &Json| {
+        let text = |key: &str| row[key].as_str().unwrap_or_default().to_string();
+        let known = |cell: String| if row["gflops"].is_number() { cell } else { "—".to_string() };
+        [
+            text("arm"),
+            text("size"),
+            known(output::short(number(row, "tokens_per_second"), "")),
+            known(format!("{:.0}", number(row, "gflops"))),
+            known(format!("{:.0} %", 100.0 * number(row, "share_of_peak"))),
+            known(output::short(number(row, "tokens_per_second_all_cores"), "")),
+            known(output::bytes(number(row, "peak_bytes") as u64)),
+            Baseline::cell(row),
+        ]
+    };
+    let note = match rows.iter().all(|row| row["gflops"].is_number()) {
+        true => "",
+        false => "\n  —: not timed, its steps need a trained model\n",
+    };
+    output::table(header, 2, rows.iter().map(cells)) + note
+}
