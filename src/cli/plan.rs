@@ -5,7 +5,7 @@ use ablation_zoo::error::Error;
 use ablation_zoo::kernels::Precision;
 use ablation_zoo::plan::{
     Ablation, Arm, Calibration, Cost, Hardware, Holds, Outlook, Plan, PlannedRun, PlannedStage, Presets,
-    hardware, reader, stages,
+    forecast, hardware, reader, stages,
 };
 use ablation_zoo::report::statistics::MIN_SEEDS;
 use ablation_zoo::report::{self, Power, number};
@@ -154,7 +154,7 @@ fn as_text(
     let mut text = heading(ablation);
     text.push_str(&arms(ablation, outlook, speed)?);
     text.push_str(&tuning(ablation));
-    let shared = Total::of_stages(stages, speed)?;
+    let shared = Total::of_stages(stages)?;
     if shared.runs > 0 {
         let (runs, flops) = (output::count(shared.runs, "run"), output::short(shared.flops, "FLOPs"));
         let parts = parts(stages);
@@ -162,7 +162,7 @@ fn as_text(
             "  first: {runs} that others begin from ({parts}), {flops}, each done once\n"
         ));
     }
-    text.push_str(&totals(&ablation.name, outlook, &shared, speed)?);
+    text.push_str(&totals(&ablation.name, outlook, stages, shared, speed)?);
     Ok(text)
 }
 
@@ -241,9 +241,16 @@ fn tuning(ablation: &Ablation) -> String {
 }
 
 /// Runs, FLOPs and time of everything, and of everything that may be.
-fn totals(name: &str, outlook: &Outlook, shared: &Total, speed: &Calibration) -> Result<String> {
-    let certain = Total::of(&outlook.certain, speed)?.and(shared);
-    let all = certain.and(&Total::of(&outlook.likely, speed)?);
+fn totals(
+    name: &str,
+    outlook: &Outlook,
+    stages: &[PlannedStage],
+    shared: Total,
+    speed: &Calibration,
+) -> Result<String> {
+    let certain = Total::of(&outlook.certain)?.and(shared);
+    let all = certain.and(Total::of(&outlook.likely)?);
+    let [least, most] = seconds(outlook, stages, speed)?;
     let range = |low: String, high: String| if low == high { low } else { format!("{low} to {high}") };
     let runs = match certain.runs == all.runs {
         true => output::count(all.runs, "run"),
@@ -260,7 +267,7 @@ fn totals(name: &str, outlook: &Outlook, shared: &Total, speed: &Calibration) ->
     Ok(format!(
         "  in all: {runs}, {}, {}, {}\n",
         range(output::short(certain.flops, "FLOPs"), output::short(all.flops, "FLOPs")),
-        range(output::duration(certain.seconds(speed)), output::duration(all.seconds(speed))),
+        range(output::duration(least), output::duration(most)),
         pace,
     ))
 }
@@ -355,50 +362,35 @@ impl Elsewhere {
 }
 
 /// What several runs cost together.
+#[derive(Clone, Copy)]
 struct Total {
     runs: usize,
     flops: f64,
-    /// Seconds of all of them one after the other.
-    seconds: f64,
-    longest: f64,
 }
 
 impl Total {
-    fn of(runs: &[PlannedRun], speed: &Calibration) -> Result<Self> {
-        let mut total = Total { runs: runs.len(), flops: 0.0, seconds: 0.0, longest: 0.0 };
-        for run in runs {
-            let cost = run.plan.cost(speed)?;
-            total.flops += cost.flops;
-            total.seconds += cost.seconds;
-            total.longest = total.longest.max(cost.seconds);
-        }
-        Ok(total)
+    fn of(runs: &[PlannedRun]) -> Result<Self> {
+        let costs = runs.iter().map(|run| run.plan.cost(&Calibration::default()));
+        let flops = costs.map(|cost| Ok(cost?.flops)).sum::<Result<f64>>()?;
+        Ok(Total { runs: runs.len(), flops })
     }
 
-    fn of_stages(stages: &[PlannedStage], speed: &Calibration) -> Result<Self> {
-        let mut total = Total { runs: stages.len(), flops: 0.0, seconds: 0.0, longest: 0.0 };
-        for stage in stages {
-            let cost = stage.run.plan.cost_after(stage.first_step, speed)?;
-            total.flops += cost.flops;
-            total.seconds += cost.seconds;
-            total.longest = total.longest.max(cost.seconds);
-        }
-        Ok(total)
+    fn of_stages(stages: &[PlannedStage]) -> Result<Self> {
+        let cost =
+            |stage: &PlannedStage| stage.run.plan.cost_after(stage.first_step, &Calibration::default());
+        let flops = stages.iter().map(|stage| Ok(cost(stage)?.flops)).sum::<Result<f64>>()?;
+        Ok(Total { runs: stages.len(), flops })
     }
 
-    fn and(&self, other: &Total) -> Self {
-        Total {
-            runs: self.runs + other.runs,
-            flops: self.flops + other.flops,
-            seconds: self.seconds + other.seconds,
-            longest: self.longest.max(other.longest),
-        }
+    fn and(self, other: Total) -> Self {
+        Total { runs: self.runs + other.runs, flops: self.flops + other.flops }
     }
+}
 
-    /// The time of all of them side by side, but no less than that of the longest.
-    fn seconds(&self, speed: &Calibration) -> f64 {
-        (self.seconds / speed.parallel_runs as f64).max(self.longest)
-    }
+/// Seconds of everything that is certain, and of everything that may be.
+fn seconds(outlook: &Outlook, stages: &[PlannedStage], speed: &Calibration) -> Result<[f64; 2]> {
+    let all = [&outlook.certain[..], &outlook.likely[..]].concat();
+    Ok([forecast::seconds(stages, &outlook.certain, speed)?, forecast::seconds(stages, &all, speed)?])
 }
 
 fn as_json(
@@ -438,6 +430,7 @@ fn as_json(
         "seeds": ablation.seeds,
         "tune": ablation.tune.as_ref().map(|t| json!({"key": t.key, "grid": t.grid, "seeds": t.seeds})),
         "arms": arms.collect::<Vec<_>>(),
+        "seconds": seconds(outlook, stages, speed)?,
         "runs": runs,
     }))
 }

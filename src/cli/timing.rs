@@ -39,21 +39,26 @@ struct Arm {
 }
 
 impl ArmsBench<'_> {
-    /// Times all arms and keeps that; a row for each.
+    /// Times all arms and what they begin from, steps of one kind once, and keeps that; a row for each.
     pub fn rows(&self) -> Result<Vec<Json>> {
         let (runs, threads) = Share::default().resolve(&Site::of(self.device, DTYPE), cores());
-        let (mut rows, mut timings) = (Vec::new(), Vec::new());
+        let mut rows = Vec::new();
+        let mut known: Vec<(Plan, Vec<Timed>)> = Vec::new();
         for Arm { name, size, plan } in self.arms()? {
             let mut row = json!({ "arm": name, "size": size, "device": self.device, "runs": runs });
-            if calibration::can_be_timed(&plan) {
-                let mut command = single(self.device, self.seconds, threads)?;
-                let timed = children(&mut command, runs, &plan.to_toml())?;
-                timings.push(self.timing(&timed, &plan)?);
-                describe(&mut row, &timed);
+            if plan.steps()? > plan.first_step()? {
+                let kind = plan.kind();
+                if known.iter().all(|(other, _)| *other != kind) {
+                    let mut command = single(self.device, self.seconds, threads)?;
+                    known.push((kind.clone(), children(&mut command, runs, &plan.to_toml())?));
+                }
+                let timed = known.iter().find(|(other, _)| *other == kind);
+                describe(&mut row, timed.map_or(&[], |(_, timed)| timed));
             }
             rows.push(row);
         }
-        calibration::keep(&self.store.create()?, timings)?;
+        let timings = known.into_iter().map(|(kind, timed)| self.timing(kind, &timed));
+        calibration::keep(&self.store.create()?, timings.collect::<Result<_>>()?)?;
         Ok(rows)
     }
 
@@ -67,7 +72,18 @@ impl ArmsBench<'_> {
                 size: arm.size.clone(),
                 plan: arm.resolved.plan.clone(),
             };
-            return Ok(ablation.arms.iter().map(arm).collect());
+            let stages = plan::stages(&ablation.outlook().certain)?.into_iter().map(|stage| Arm {
+                name: format!("{} of {}", stage.part.name(), stage.run.arm),
+                size: stage.run.size,
+                plan: stage.run.plan,
+            });
+            let mut arms: Vec<Arm> = ablation.arms.iter().map(arm).collect();
+            for stage in stages {
+                if arms.iter().all(|arm| arm.plan.kind() != stage.plan.kind()) {
+                    arms.push(stage);
+                }
+            }
+            return Ok(arms);
         };
         if profile.is_some() {
             let problem = Problem::new(format!("{first} is a model")).key("--profile");
@@ -83,13 +99,12 @@ impl ArmsBench<'_> {
         Ok(vec![Arm { name: model.to_string(), size: size.unwrap_or_default().to_string(), plan }])
     }
 
-    fn timing(&self, timed: &[Timed], plan: &Plan) -> Result<Timing> {
-        let step_tokens = plan.training.batch as f64 * plan.row_len()? as f64;
+    fn timing(&self, kind: Plan, timed: &[Timed]) -> Result<Timing> {
         Ok(Timing {
             environment: Environment { threads: timed[0].speed.threads, ..Environment::here(self.device) },
-            kind: plan.kind(),
-            flops_per_step: step_tokens * plan.flops_per_token()?.exact as f64,
+            flops_per_step: kind.flops_per_step()?,
             flops_per_second: mean(timed, |speed| speed.gflops) * 1e9,
+            kind,
         })
     }
 }
@@ -145,7 +160,7 @@ pub fn as_text(rows: &[Json]) -> String {
     };
     let note = match rows.iter().all(|row| row["gflops"].is_number()) {
         true => "",
-        false => "\n  —: not timed, its steps need a trained model\n",
+        false => "\n  —: takes no steps of its own\n",
     };
     output::table(header, 2, rows.iter().map(cells)) + note
 }

@@ -17,7 +17,7 @@ use crate::layers::feed_forward::{FeedForwardConfig, MlpConfig};
 use crate::layers::mixer::{AttentionConfig, MixerConfig};
 use crate::layers::position::{PositionConfig, RopeConfig};
 use crate::model::{Decoder, ModelConfig};
-use crate::training::{Control, Job, Observer, Optimizer, Progress, TrainingConfig, fit, loss};
+use crate::training::{Control, Objective, Observer, Optimizer, Progress, TrainingConfig, fit, loss};
 
 /// A shape that is timed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
@@ -138,27 +138,33 @@ pub fn measure(shape: &Shape, device: &Device, budget: Duration) -> Speed {
     }
 }
 
-/// Takes steps of `job` from fresh weights for about `budget`, after a few of warm-up: its own data, its own loop.
+/// Takes steps of `objective` from fresh weights for about `budget`, after a few of warm-up: its own data, its own loop.
 ///
 /// # Errors
-/// Whatever data and device cause.
-pub fn of_job(job: &Job, device: &Device, budget: Duration) -> Result<Speed> {
+/// Whatever data and device cause, and a run of fewer than two steps.
+pub fn of_steps<O: Objective>(
+    objective: &O,
+    flops_per_step: f64,
+    device: &Device,
+    budget: Duration,
+) -> Result<Speed> {
     let mut watch = Stopwatch { budget, warm: None, last: None };
     // The watch ends training before anything would be saved.
-    match fit(job, device, Path::new(""), &mut watch) {
+    match fit(objective, device, Path::new(""), &mut watch) {
         Err(error) if error.kind != Kind::Stopped => return Err(error),
         Err(_) | Ok(_) => {}
     }
     let (Some(warm), Some(last)) = (watch.warm, watch.last) else {
-        return Err(Error::config(Problem::new("a run of no steps").key("training.length")));
+        let problem = Problem::new("too few steps to time").key("training.length");
+        return Err(Error::config(problem.expected("two steps at least")));
     };
     let seconds = last.seconds - warm.seconds;
-    let tokens = (last.tokens - warm.tokens) as f64;
-    let flops_per_token = job.model.flops_per_token(job.data.vocab_size()?, job.data.seq_len()).exact;
+    // An encoder's chunks are tokens too, FLOPs are those of the step.
+    let (steps, tokens) = ((last.step - warm.step) as f64, (last.tokens - warm.tokens) as f64);
     Ok(Speed {
         shape: String::new(),
         tokens_per_second: tokens / seconds,
-        gflops: tokens * flops_per_token as f64 / seconds / 1e9,
+        gflops: steps * flops_per_step / seconds / 1e9,
         peak_gflops: matrix_peak(device),
         threads: rayon::current_num_threads(),
     })
@@ -172,7 +178,7 @@ struct Stopwatch {
     last: Option<Progress>,
 }
 
-impl Observer for Stopwatch {
+impl<M, D> Observer<M, D> for Stopwatch {
     fn stepped(&mut self, progress: &Progress) -> Result<Control> {
         match self.warm {
             None if progress.step < WARM_UP.min(progress.steps / 2) => {}
@@ -250,6 +256,7 @@ pub fn matrix_peak(device: &Device) -> f64 {
 mod tests {
     use super::*;
     use crate::data::DataConfig;
+    use crate::training::Job;
     use crate::training::config::{ConstantConfig, Count, Length, ScheduleConfig};
 
     #[test]
@@ -276,7 +283,7 @@ mod tests {
         training.schedule = ScheduleConfig::Constant(ConstantConfig { warmup_steps: 1 });
         let time = |training: &TrainingConfig| {
             let job = Job { model: &model, data: &data, training, seed: 1 };
-            of_job(&job, &device, Duration::from_secs(1000))
+            of_steps(&job, 1e6, &device, Duration::from_secs(1000))
         };
         let speed = time(&training).unwrap();
         assert!(speed.tokens_per_second > 0.0 && speed.gflops > 0.0, "{speed:?}");

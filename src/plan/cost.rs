@@ -5,6 +5,7 @@ use serde::Serialize;
 use super::Plan;
 use super::data_size::DataSize;
 use crate::Result;
+use crate::measure::MeasureConfig;
 use crate::model::ParamCount;
 use crate::training::TrainingConfig;
 
@@ -33,8 +34,10 @@ pub struct Pace {
 pub struct Known {
     /// Their [`Plan::kind`].
     pub kind: Plan,
-    /// Training FLOPs per second of one run.
-    pub flops_per_second: f64,
+    /// What was measured on them.
+    pub measure: MeasureConfig,
+    /// Training FLOPs per second of one run; nothing where they took no steps.
+    pub flops_per_second: Option<f64>,
     /// Seconds of a run beside its steps, where runs were whole.
     pub other_seconds: Option<f64>,
 }
@@ -59,10 +62,17 @@ impl Default for Calibration {
 }
 
 impl Calibration {
-    /// What runs of the kind of `plan` took.
-    fn known(&self, plan: &Plan) -> Option<&Known> {
-        let kind = plan.kind();
-        self.known.iter().find(|known| known.kind == kind)
+    /// The pace of a run of this plan, by runs of its kind or by the size of its steps.
+    fn pace(&self, kind: &Plan, flops_per_step: f64) -> f64 {
+        let alike = self.known.iter().filter(|known| known.kind == *kind);
+        let pace = alike.filter_map(|known| known.flops_per_second).next();
+        pace.unwrap_or_else(|| self.flops_per_second(flops_per_step))
+    }
+
+    /// Seconds beside the steps of runs of this kind on which that was measured.
+    fn other_seconds(&self, kind: &Plan, measure: &MeasureConfig) -> Option<f64> {
+        let alike = self.known.iter().filter(|known| known.kind == *kind && known.measure == *measure);
+        alike.filter_map(|known| known.other_seconds).next()
     }
 
     /// Training FLOPs per second of a run with such steps: between two measured paces on a line in logarithms, beyond
@@ -117,30 +127,36 @@ impl Plan {
     /// # Errors
     /// As [`Plan::cost`].
     pub fn cost_after(&self, first_step: u64, calibration: &Calibration) -> Result<Cost> {
-        let (params, seq_len) = (self.num_params()?, self.row_len()?);
-        let batch = self.own_training()?.batch;
         let steps = self.steps()? - first_step;
-        let rows = batch as u64;
-        let tokens = steps.saturating_mul(rows).saturating_mul(seq_len as u64);
+        let rows = self.own_training()?.batch as u64;
+        let tokens = steps.saturating_mul(rows).saturating_mul(self.row_len()? as u64);
         let flops_per_token = self.flops_per_token()?.exact as f64;
         let flops = tokens as f64 * flops_per_token;
-        let known = calibration.known(self);
-        let by_size = || calibration.flops_per_second((batch * seq_len) as f64 * flops_per_token);
-        let pace = known.map_or_else(by_size, |known| known.flops_per_second);
-        let other = match known.and_then(|known| known.other_seconds) {
+        let kind = self.kind();
+        let pace = calibration.pace(&kind, self.flops_per_step()?);
+        let other = match calibration.other_seconds(&kind, &self.measure) {
             Some(seconds) => seconds,
             None => START + self.measured_tokens()? * flops_per_token / FORWARD_SHARE / (MEASURING * pace),
         };
         let peak_bytes = self.memory()?.peak_bytes();
+        let params = self.num_params()?;
         Ok(Cost { params, steps, tokens, flops, peak_bytes, seconds: flops / pace + other })
     }
 
-    /// The plan without what changes neither how long a step takes nor what is read after the last: runs of one kind take
-    /// as long a step.
+    /// FLOPs of a training step, exact counting.
+    ///
+    /// # Errors
+    /// As [`Plan::cost`].
+    pub fn flops_per_step(&self) -> Result<f64> {
+        let tokens = self.own_training()?.batch as f64 * self.row_len()? as f64;
+        Ok(tokens * self.flops_per_token()?.exact as f64)
+    }
+
+    /// The plan without what does not change how long a step takes: steps of one kind take as long.
     pub fn kind(&self) -> Plan {
         let TrainingConfig { length, peak_lr, schedule, order, .. } = TrainingConfig::default();
         let training = TrainingConfig { length, peak_lr, schedule, order, ..self.training };
-        Plan { training, growth: None, seed: 0, ..self.clone() }
+        Plan { training, growth: None, measure: MeasureConfig::default(), seed: 0, ..self.clone() }
     }
 
     /// Tokens that are read to count the bits of knowledge and to ask questions, padding not counted.

@@ -9,6 +9,7 @@ pub mod cost;
 mod data_size;
 pub mod difference;
 pub mod fingerprint;
+pub mod forecast;
 pub mod growth;
 pub mod hardware;
 mod keys;

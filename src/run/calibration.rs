@@ -14,9 +14,12 @@ use super::record::{Environment, RunRecord};
 use super::store::Store;
 use crate::device;
 use crate::error::Result;
+use crate::measure::MeasureConfig;
 use crate::measure::speed::{self, Speed};
 use crate::plan::{Calibration, Known, Pace, Plan};
-use crate::training::{AdaptConfig, ContextConfig, Prediction, manifest};
+use crate::training::{
+    AdaptConfig, Answering, Asking, ContextConfig, Job, Masked, Prediction, Reading, manifest,
+};
 
 /// File of a store in which is kept what was timed; without it, plans are priced by finished runs alone.
 pub const FILE: &str = "calibration.json";
@@ -59,15 +62,14 @@ pub fn measured(store: &Store, site: &Site) -> Result<Calibration> {
     let here = Environment::here(&site.device);
     let sparse = runs.len().div_ceil(READ).max(1);
     let records = runs.iter().step_by(sparse).filter_map(|run| Run::record(run).ok());
-    let of_runs =
-        records.filter(|record| is_here(&record.environment, &here)).filter_map(|record| seen(&record));
+    let of_runs = records.filter(|record| is_here(&record.environment, &here));
     let timings = kept(store).into_iter().filter(|timing| is_here(&timing.environment, &here));
-    let timed = timings.map(|Timing { kind, flops_per_step, flops_per_second, .. }| Seen {
-        kind,
-        pace: Pace { flops_per_step, flops_per_second },
-        other_seconds: None,
-    });
-    Ok(calibrate(of_runs.chain(timed).collect()))
+    let mut all: Vec<Seen> = of_runs.filter_map(|record| seen(&record)).chain(timings.map(timed)).collect();
+    // A run on all cores at once says little about runs beside each other, and more than nothing.
+    if all.iter().any(|seen| seen.threads == 1) {
+        all.retain(|seen| seen.threads == 1);
+    }
+    Ok(calibrate(all))
 }
 
 /// What is known before anything has run: ordinary cores.
@@ -75,19 +77,33 @@ pub fn unmeasured() -> Calibration {
     calibrate(Vec::new())
 }
 
-/// Whether the steps of a plan can be timed by themselves: those of an encoder or an adapter need a trained model.
-pub fn can_be_timed(plan: &Plan) -> bool {
-    plan.prediction == Prediction::NextToken
-        && plan.context == ContextConfig::None
-        && plan.adapt == AdaptConfig::None
-}
-
-/// Takes steps of a plan that [`can_be_timed`], from fresh weights, for about `budget`.
+/// Takes steps of a plan that takes any, from fresh weights, for about `budget`.
 ///
 /// # Errors
-/// Whatever data and device cause.
+/// Whatever data and device cause, and a plan of no steps.
 pub fn time(plan: &Plan, device: &str, budget: Duration) -> Result<Speed> {
-    speed::of_job(&job(plan), &device::open(device)?, budget)
+    let device = &device::open(device)?;
+    let (job, training) = (job(plan), plan.own_training()?);
+    let flops = plan.flops_per_step()?;
+    match (&plan.prediction, &plan.context, &plan.adapt) {
+        (Prediction::Masked(config), _, _) => {
+            speed::of_steps(&Masked { job, config: *config }, flops, device, budget)
+        }
+        (Prediction::NextToken, ContextConfig::Encoder(context), _) => {
+            let reading = Reading { job, context, training, decoder: None, encoder: None };
+            speed::of_steps(&reading, flops, device, budget)
+        }
+        (Prediction::NextToken, _, AdaptConfig::None) => speed::of_steps(&job, flops, device, budget),
+        (Prediction::NextToken, _, AdaptConfig::Questions(questions)) => {
+            let asking = Asking { job, questions, training, base: None };
+            speed::of_steps(&asking, flops, device, budget)
+        }
+        (Prediction::NextToken, _, AdaptConfig::Answering(answering)) => {
+            let job = Job { training: &training, ..job };
+            let answering = Answering { job, form: answering.form, base: None };
+            speed::of_steps(&answering, flops, device, budget)
+        }
+    }
 }
 
 /// Keeps `timings` in `store`, in the place of older ones of the same kind and place.
@@ -116,53 +132,69 @@ fn kept(store: &Store) -> Vec<Timing> {
 }
 
 fn is_here(there: &Environment, here: &Environment) -> bool {
-    // A run on all cores at once says little about runs beside each other.
-    (there.device == here.device)
-        && (there.processor == here.processor)
-        && (there.kernels == here.kernels)
-        && there.threads == 1
+    (there.device == here.device) && (there.processor == here.processor) && (there.kernels == here.kernels)
 }
 
 /// What one run or timing says.
 struct Seen {
     kind: Plan,
-    pace: Pace,
+    measure: MeasureConfig,
+    /// Absent where a run took no steps, or too few to tell.
+    pace: Option<Pace>,
     other_seconds: Option<f64>,
+    threads: usize,
+}
+
+fn timed(timing: Timing) -> Seen {
+    let Timing { environment, kind, flops_per_step, flops_per_second } = timing;
+    let pace = Some(Pace { flops_per_step, flops_per_second });
+    let measure = MeasureConfig::default();
+    Seen { kind, measure, pace, other_seconds: None, threads: environment.threads }
 }
 
 fn seen(record: &RunRecord) -> Option<Seen> {
-    let training = &record.training;
-    let long = training.seconds >= SHORT && training.steps > 0;
-    long.then(|| Seen {
-        kind: record.plan.kind(),
-        pace: Pace {
-            flops_per_step: training.flops / training.steps as f64,
-            flops_per_second: training.flops / training.seconds,
-        },
-        other_seconds: training.elapsed.map(|elapsed| (elapsed - training.seconds).max(0.0)),
+    let (plan, training) = (&record.plan, &record.training);
+    // What a run was given by others is in its sums; its pace is taken to be theirs.
+    let is_long = training.seconds >= SHORT && training.steps > 0;
+    let own = plan.cost(&Calibration::default()).ok()?;
+    let pace = is_long.then(|| Pace {
+        flops_per_step: training.flops / training.steps as f64,
+        flops_per_second: training.flops / training.seconds,
+    });
+    let in_steps = own.flops * training.seconds / training.flops;
+    let other_seconds = training.elapsed.map(|elapsed| elapsed - if own.steps > 0 { in_steps } else { 0.0 });
+    let other_seconds = other_seconds.filter(|seconds| *seconds >= 0.0 && (is_long || own.steps == 0));
+    (pace.is_some() || other_seconds.is_some()).then(|| Seen {
+        kind: plan.kind(),
+        measure: plan.measure,
+        pace: pace.filter(|_| own.steps > 0),
+        other_seconds,
+        threads: record.environment.threads,
     })
 }
 
 /// One pace for steps of about the same size, and what is known of each kind: medians.
 fn calibrate(seen: Vec<Seen>) -> Calibration {
-    let mut paces: Vec<Pace> = seen.iter().map(|seen| seen.pace).collect();
+    let mut paces: Vec<Pace> = seen.iter().filter_map(|seen| seen.pace).collect();
     paces.sort_by(|a, b| a.flops_per_step.total_cmp(&b.flops_per_step));
     let alike = paces.chunk_by(|a, b| b.flops_per_step < a.flops_per_step * SAME);
     let measured = alike.filter_map(|alike| {
         let flops_per_second = median(alike.iter().map(|pace| pace.flops_per_second))?;
         Some(Pace { flops_per_second, ..alike[alike.len() / 2] })
     });
-    let mut kinds: Vec<(Plan, Vec<&Seen>)> = Vec::new();
+    let mut kinds: Vec<Vec<&Seen>> = Vec::new();
     for seen in &seen {
-        match kinds.iter_mut().find(|(kind, _)| *kind == seen.kind) {
-            Some((_, alike)) => alike.push(seen),
-            None => kinds.push((seen.kind.clone(), vec![seen])),
+        let is_alike = |kind: &&mut Vec<&Seen>| kind[0].kind == seen.kind && kind[0].measure == seen.measure;
+        match kinds.iter_mut().find(is_alike) {
+            Some(alike) => alike.push(seen),
+            None => kinds.push(vec![seen]),
         }
     }
-    let known = kinds.into_iter().filter_map(|(kind, alike)| {
-        let flops_per_second = median(alike.iter().map(|seen| seen.pace.flops_per_second))?;
-        let other_seconds = median(alike.iter().filter_map(|seen| seen.other_seconds));
-        Some(Known { kind, flops_per_second, other_seconds })
+    let known = kinds.into_iter().map(|alike| Known {
+        kind: alike[0].kind.clone(),
+        measure: alike[0].measure,
+        flops_per_second: median(alike.iter().filter_map(|seen| Some(seen.pace?.flops_per_second))),
+        other_seconds: median(alike.iter().filter_map(|seen| seen.other_seconds)),
     });
     Calibration { measured: measured.collect(), known: known.collect(), parallel_runs: cores() }
 }
@@ -180,7 +212,13 @@ mod tests {
     #[test]
     fn steps_of_about_one_size_have_the_median_pace() {
         let pace = |flops_per_step, flops_per_second| Pace { flops_per_step, flops_per_second };
-        let of = |pace| Seen { kind: Plan::default(), pace, other_seconds: None };
+        let of = |pace| Seen {
+            kind: Plan::default(),
+            measure: MeasureConfig::default(),
+            pace: Some(pace),
+            other_seconds: None,
+            threads: 1,
+        };
         let slow_once = [pace(1.0e7, 3e10), pace(1e9, 5e10), pace(1.1e7, 2e10), pace(1.05e7, 2.9e10)];
         let calibration = calibrate(slow_once.into_iter().map(of).collect());
         assert_eq!(calibration.measured.len(), 2);
@@ -199,8 +237,10 @@ mod tests {
         other.training.batch *= 2;
         let of = |flops_per_second, other_seconds| Seen {
             kind: seen.kind(),
-            pace: Pace { flops_per_step: 1e7, flops_per_second },
+            measure: MeasureConfig::default(),
+            pace: Some(Pace { flops_per_step: 1e7, flops_per_second }),
             other_seconds,
+            threads: 1,
         };
         let calibration =
             calibrate(vec![of(1e9, Some(70.0)), of(3e9, None), of(2e9, Some(50.0)), of(2e9, Some(60.0))]);

@@ -146,6 +146,7 @@ fn planned() -> Json {
         ("model", text()),
         ("dataset", text()),
         ("expect", or_null(text())),
+        ("seconds", about(list(number()), "until all that is certain is done, and all that may be")),
         ("seeds", count()),
         ("tune", or_null(tune)),
         ("arms", list(arm)),
