@@ -22,7 +22,7 @@ use super::{Format, Overrides, child, complete, output};
 /// Arguments of `zoo bench`.
 #[derive(Debug, Args)]
 #[command(
-    after_help = "Examples:\n  zoo bench\n  zoo bench --shape P --json\n  zoo bench mlp\n  zoo bench gpt2:micro --baseline before.json\n  zoo bench --context 16384\n\nWithout a subject: five fixed shapes, which benches/README.md compares with PyTorch. Of an ablation the arms are timed,\nas many runs beside each other as `zoo run` would do, and kept in the store, where `zoo plan` finds them."
+    after_help = "Examples:\n  zoo bench\n  zoo bench --shape P --json\n  zoo bench mlp --json > before.json\n  zoo bench mlp --baseline before.json\n  zoo bench gpt2:micro biod\n  zoo bench --context 16384\n\nWithout a subject: five fixed shapes, which benches/README.md compares with PyTorch. Of an ablation the arms are timed, as many runs beside each other as `zoo run` would do, and kept in the store, where `zoo plan` finds them."
 )]
 pub struct Bench {
     /// An ablation, or a model and a dataset, by name or path
