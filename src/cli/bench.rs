@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use ablation_zoo::error::{Error, Problem};
 use ablation_zoo::measure::speed::{self, SHAPES, Shape, Speed};
-use ablation_zoo::run::environment::peak_bytes;
+use ablation_zoo::run::environment::{peak_bytes, settle};
 use ablation_zoo::{Result, device, kernels};
 use clap::Args;
 use serde_json::{Value as Json, json};
@@ -117,8 +117,8 @@ impl Bench {
         let mut command = child::zoo()?;
         command
             .args(["bench", "--single", "--shape", shape.name, "--device", &self.device])
-            .args(["--seconds", &self.seconds.to_string()])
-            .env("RAYON_NUM_THREADS", threads.to_string());
+            .args(["--seconds", &self.seconds.to_string()]);
+        settle(&mut command, &self.device, threads);
         let children: Vec<_> = (0..processes).map(|_| child::start(&mut command)).collect::<Result<_>>()?;
         let mut speeds = Vec::new();
         for child in children {
