@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use ablation_zoo::error::{Error, Problem};
 use ablation_zoo::measure::speed::{self, SHAPES, Shape, Speed};
-use ablation_zoo::run::environment::{THREADS, cores, peak_bytes};
+use ablation_zoo::run::environment::{cores, peak_bytes, settle};
 use ablation_zoo::{Result, device, kernels};
 use clap::Args;
 use serde::{Deserialize, Serialize};
@@ -171,7 +171,7 @@ pub fn tokens(timed: &[Timed]) -> f64 {
 pub fn single(device: &str, seconds: f64, threads: usize) -> Result<Command> {
     let mut command = child::zoo()?;
     command.args(["bench", "--single", "--device", device, "--seconds", &seconds.to_string()]);
-    command.env(THREADS, threads.to_string());
+    settle(&mut command, device, threads);
     Ok(command)
 }
 

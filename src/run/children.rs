@@ -10,7 +10,7 @@ use std::process::{Child, ChildStdin, Command, ExitStatus, Stdio};
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::time::Duration;
 
-use super::environment::THREADS;
+use super::environment::settle;
 use super::executor::Executor;
 use super::folder::Run;
 use super::worker::{Event, STOP};
@@ -87,7 +87,8 @@ impl<'a> Children<'a> {
         let mut command = Command::new(&self.executor.worker[0]);
         command.args(&self.executor.worker[1..]);
         command.arg("--store").arg(self.store).args(["--run", run.folder(), "--supervised"]);
-        command.args(["--device", &self.executor.device]).env(THREADS, threads.to_string());
+        command.args(["--device", &self.executor.device]);
+        settle(&mut command, &self.executor.device, threads);
         command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(run.open_log()?);
         Ok(command)
     }

@@ -1,6 +1,7 @@
 //! Where a run runs, and what it takes of the machine.
 
 use std::path::Path;
+use std::process::Command;
 
 use sysinfo::{CpuRefreshKind, Disks, MemoryRefreshKind, RefreshKind, System};
 
@@ -9,7 +10,19 @@ use crate::device;
 use crate::kernels::{self, Level};
 
 /// Variable that says how many threads the kernels of a process use.
-pub const THREADS: &str = "RAYON_NUM_THREADS";
+const THREADS: &str = "RAYON_NUM_THREADS";
+/// Settings of the allocator, which make the peak of a run on a CPU the same each time: with pages of 2 MiB it is up to
+/// twice as large, and a matter of chance; with pages of 4 KiB it costs time to give back what was freed and to ask for
+/// it again.
+const ALLOCATOR: [(&str, &str); 2] = [("MIMALLOC_ALLOW_THP", "0"), ("MIMALLOC_PURGE_DELAY", "-1")];
+
+/// Gives a process that trains on `device` its threads and, on a CPU, those settings of its allocator that the environment
+/// does not have.
+pub fn settle(command: &mut Command, device: &str, threads: usize) {
+    let is_missing = |name: &str| device::kind(device) == "cpu" && std::env::var_os(name).is_none();
+    command.env(THREADS, threads.to_string());
+    command.envs(ALLOCATOR.into_iter().filter(|(name, _)| is_missing(name)));
+}
 
 impl Environment {
     /// This process on `device` (`cpu`, `cuda:0`, ...), now.
@@ -103,6 +116,17 @@ mod tests {
         assert_eq!((here.device.as_str(), here.version.as_str()), ("cuda", env!("CARGO_PKG_VERSION")));
         assert!(here.finished.ends_with('Z') && here.finished.len() == 20, "{}", here.finished);
         assert!(here.threads >= 1);
+    }
+
+    #[test]
+    fn only_a_process_on_a_cpu_gets_settings_of_the_allocator() {
+        let set = |device| {
+            let mut command = Command::new("zoo");
+            settle(&mut command, device, 3);
+            command.get_envs().map(|(name, _)| name.to_string_lossy().into_owned()).collect::<Vec<_>>()
+        };
+        let missing = ALLOCATOR.iter().filter(|(name, _)| std::env::var_os(name).is_none()).count();
+        assert_eq!((set("cpu").len(), set("cuda:0")), (1 + missing, vec![THREADS.to_string()]));
     }
 
     #[test]

@@ -10,7 +10,7 @@
 //! The same plan on another kind of device or in another dtype is a sibling folder, never mixed with this one.
 
 use std::collections::HashMap;
-use std::fs::{self, OpenOptions};
+use std::fs::{self, DirEntry, OpenOptions};
 use std::io;
 use std::path::{Path, PathBuf};
 
@@ -141,9 +141,11 @@ impl Store {
     /// # Errors
     /// The folder cannot be listed.
     pub fn runs(&self) -> Result<Vec<Run>> {
-        let mut names = entries(&self.root)?;
+        // What the listing says of its kind spares a question for each of many runs.
+        let is_folder = |entry: &DirEntry| entry.file_type().is_ok_and(|kind| kind.is_dir());
+        let mut names = names(&self.root, is_folder)?;
         names.sort_unstable();
-        Ok(names.iter().filter_map(|name| Run::at(&self.root, name)).filter(Run::is_real).collect())
+        Ok(names.iter().filter_map(|name| Run::at(&self.root, name)).collect())
     }
 
     /// The run in the folder of this name.
@@ -324,11 +326,15 @@ fn short(fingerprint: &str) -> Result<&str> {
 }
 
 pub(super) fn entries(folder: &Path) -> Result<Vec<String>> {
+    names(folder, |_| true)
+}
+
+/// Names of the entries that are wanted.
+fn names(folder: &Path, is_wanted: impl Fn(&DirEntry) -> bool) -> Result<Vec<String>> {
     let cannot_list = |e| Error::io("list", folder, e);
-    let entries = fs::read_dir(folder).map_err(cannot_list)?;
-    let name =
-        |entry: io::Result<fs::DirEntry>| entry.map(|entry| entry.file_name().to_string_lossy().into_owned());
-    entries.map(name).collect::<io::Result<_>>().map_err(cannot_list)
+    let entries = fs::read_dir(folder).map_err(cannot_list)?.collect::<io::Result<Vec<_>>>();
+    let wanted = entries.map_err(cannot_list)?.into_iter().filter(is_wanted);
+    Ok(wanted.map(|entry| entry.file_name().to_string_lossy().into_owned()).collect())
 }
 
 #[cfg(test)]
