@@ -646,6 +646,21 @@ fn a_worker_that_was_frozen_past_its_lease_writes_no_more() {
 }
 
 #[test]
+fn an_executor_takes_over_from_a_machine_that_fell_silent_and_from_a_lease_that_was_never_written() {
+    let (_folder, store) = store();
+    let gone = r#"{"format":1,"host":"gone","boot":"another","pid":7,"beat":3,"beat_ms":100,"grip":"beats"}"#;
+    let wanted = [gone, ""].map(|lease| {
+        let planned = planned("plain", lease.len() as u64);
+        let run = store.prepare(&planned, &cpu()).unwrap();
+        fs::write(run.path().join("lease.4"), lease).unwrap();
+        planned
+    });
+    let summary = executor().run_all(&store, &Stop::default(), all(wanted.to_vec())).unwrap();
+    assert_eq!(summary.finished, 2, "{summary:?}");
+    wanted.iter().for_each(|planned| assert_done_once(&store, planned));
+}
+
+#[test]
 fn a_worker_that_was_frozen_while_it_measured_keeps_nothing() {
     let (_folder, store) = store();
     let planned = planned("lingers", 2);

@@ -238,3 +238,81 @@ fn every_torn_or_rotten_file_of_a_finished_run_is_named() {
     }
     manifest::verify(&run).unwrap();
 }
+
+/// Calls by which a run is kept.
+const KEEPING: [&str; 11] = [
+    "write",
+    "pwrite64",
+    "writev",
+    "fsync",
+    "fdatasync",
+    "rename",
+    "renameat",
+    "renameat2",
+    "unlink",
+    "unlinkat",
+    "ftruncate",
+];
+/// Few steps of one run.
+const SHORT: [&str; 4] = ["--set", "repeat.seeds=1", "--set", "training.length.count=12"];
+
+/// A worker with a checkpoint after every step, which meets `fault` at its `nth` call of this name; its exit code, 137 for a
+/// kill, or nothing where processes cannot be traced.
+fn worker_with(fault: &str, call: &str, nth: u64, folder: &Folder, run: &str) -> Option<i32> {
+    let output = Command::new("strace")
+        .args(["-f", "-qq", "-o", "calls", "-e", &format!("trace={call}")])
+        .args(["-e", &format!("inject={call}:{fault}:when={nth}")])
+        .arg(assert_cmd::cargo::cargo_bin("zoo"))
+        .args(["worker", "--store", "runs", "--run", run])
+        .current_dir(folder.path())
+        .env("ZOO_CHECKPOINT_SECONDS", "0.000001")
+        .env("RAYON_NUM_THREADS", "1")
+        .output()
+        .ok()?;
+    let traced = !String::from_utf8_lossy(&output.stderr).contains("strace:");
+    traced.then(|| output.status.code().unwrap_or(137))
+}
+
+/// Every call of a run that keeps something meets `fault`, one call a run (a few of them, unless it is to be long); after each
+/// the store is read, and the same command ends with the bits of a run that nothing befell.
+fn every_call_meets(fault: &str, is_possible: impl Fn(i32) -> bool) {
+    let whole = Folder::new();
+    whole.write("long.toml", LONG);
+    whole.ask(&[&["run", "long.toml"], &SHORT[..]].concat());
+    let expected = weights(&whole);
+    let run = whole.json(&["runs", "--json"])[0]["run"].as_str().unwrap().to_string();
+    let prepared = ["store.json".to_string(), format!("{run}/plan.toml"), format!("{run}/run.toml")];
+    let mut hit = 0;
+    for call in KEEPING {
+        for nth in (1..).step_by(if times() > 4 { 1 } else { 61 }) {
+            let folder = Folder::new();
+            folder.write("long.toml", LONG);
+            for file in &prepared {
+                let file = format!("runs/{file}");
+                folder.write(&file, &std::fs::read_to_string(whole.path().join(&file)).unwrap());
+            }
+            let Some(code) = worker_with(fault, call, nth, &folder, &run) else { return };
+            let calls = std::fs::read_to_string(folder.path().join("calls")).unwrap();
+            if !calls.contains("INJECTED") && code != 137 {
+                break;
+            }
+            hit += 1;
+            assert!(is_possible(code), "{call} {nth}: exit {code}");
+            folder.json(&["runs", "--json"]);
+            folder.ask(&[&["run", "long.toml"], &SHORT[..]].concat());
+            assert_eq!(weights(&folder), expected, "{call} {nth}");
+        }
+    }
+    assert!(hit >= 4, "{hit} calls only");
+    println!("{fault}: {hit} calls");
+}
+
+#[test]
+fn a_kill_at_any_call_that_keeps_something_loses_nothing() {
+    every_call_meets("signal=KILL", |code| code == 137);
+}
+
+#[test]
+fn an_io_error_at_any_call_that_keeps_something_loses_nothing() {
+    every_call_meets("error=EIO", |code| matches!(code, 0 | 1 | 74 | 75));
+}

@@ -250,6 +250,8 @@ struct Queued {
     wanted: WantedRun,
     /// What it begins from, by fingerprint.
     after: Vec<String>,
+    /// What was seen of those who work on it.
+    watchman: Watchman,
 }
 
 /// A run in a child of this process.
@@ -362,7 +364,7 @@ impl<'a> Schedule<'a> {
                 parents.into_iter().try_for_each(|parent| self.enqueue(parent))?;
                 self.refuse_too_large(&wanted)?;
                 self.display.plans(wanted.flops);
-                self.queue.push_back(Queued { wanted, after });
+                self.queue.push_back(Queued { wanted, after, watchman: Watchman::default() });
             }
         }
         Ok(())
@@ -408,13 +410,13 @@ impl<'a> Schedule<'a> {
         else {
             return false;
         };
-        let Some(Queued { wanted, after }) = self.queue.remove(place) else { return false };
+        let Some(Queued { wanted, after, watchman }) = self.queue.remove(place) else { return false };
         if let Some(state) = after.iter().find_map(|parent| self.lost.get(parent)).cloned() {
             self.lose(&wanted, &state);
             return true;
         }
         let alone = self.active.is_empty() && !self.queue.iter().any(|queued| self.is_ready(queued));
-        if let Err(error) = self.start(&wanted, alone) {
+        if let Err(error) = self.start(&wanted, watchman, alone) {
             self.display.ends(&wanted, "failed", Some(&error.to_string()));
             self.fail(&wanted, None, State::Failed { cause: error.to_string() });
         }
@@ -434,9 +436,8 @@ impl<'a> Schedule<'a> {
         self.fail(wanted, noted.ok().map(|run| run.path().display().to_string()), state);
     }
 
-    fn start(&mut self, wanted: &WantedRun, alone: bool) -> Result<()> {
+    fn start(&mut self, wanted: &WantedRun, mut watchman: Watchman, alone: bool) -> Result<()> {
         let run = self.store.prepare(wanted, &self.executor.site)?;
-        let mut watchman = Watchman::default();
         if let Standing::Held(holder) = watchman.look(run.path())? {
             self.display.says(&format!("{}: {} works on it", wanted.label, holder.name()));
             self.elsewhere.push(Elsewhere { wanted: wanted.clone(), run, watchman });
@@ -574,7 +575,9 @@ impl<'a> Schedule<'a> {
                         self.ended_badly(&other.wanted, &other.run, state);
                     }
                     Ok(State::Waiting | State::Running | State::Stopped | State::Finished) | Err(_) => {
-                        self.queue.push_back(Queued { wanted: other.wanted, after: Vec::new() });
+                        // The one that saw its owner fall silent: another would have to wait as long again.
+                        let Elsewhere { wanted, watchman, .. } = other;
+                        self.queue.push_back(Queued { wanted, after: Vec::new(), watchman });
                     }
                 }
             }

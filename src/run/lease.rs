@@ -227,7 +227,11 @@ impl Lease {
             Mutex::new(Beats { file, count: 0, grip, last: Instant::now(), lost: false, over: false });
         let owned =
             Arc::new(Owned { folder: folder.to_path_buf(), number, beat, beats, wake: Condvar::new() });
-        owned.write(&mut owned.lock()).map_err(|e| Error::io("write", &path, e))?;
+        if let Err(error) = owned.write(&mut owned.lock()) {
+            // An empty lease keeps others away for three beats.
+            let _ = fs::remove_file(&path);
+            return Err(Error::io("write", &path, error));
+        }
         (1..number).rev().map_while(|old| fs::remove_file(file_of(folder, old)).ok()).for_each(drop);
         let heart = std::thread::spawn({
             let owned = owned.clone();
