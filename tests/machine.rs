@@ -236,6 +236,11 @@ fn what_cannot_be_timed_or_compared_is_named() {
         (2, &["bench", "nothing"][..], "unknown ablation"),
         (2, &["bench", "gpt2:micro", "nothing"], "nothing"),
         (2, &["bench", "gpt2:micro", "biod", "--profile", "smoke"], "--profile"),
+        (
+            2,
+            &["bench", "small.toml", "--set", "training.batch=1000000", "--set", "model.n_layers=100"],
+            "of memory",
+        ),
         (2, &["bench", "--set", "training.batch=2"], "shapes are fixed"),
         (2, &["bench", "small.toml", "--shape", "Q"], "--shape"),
         (65, &["bench", "small.toml", "--baseline", "other.json"], "other.json"),

@@ -5,9 +5,9 @@ use std::time::Duration;
 
 use ablation_zoo::error::{Error, Problem};
 use ablation_zoo::measure::speed::Speed;
-use ablation_zoo::plan::{self, Ablation, Plan, Presets, Request, resolve_single};
+use ablation_zoo::plan::{self, Ablation, Calibration, Plan, Presets, Request, resolve_single};
 use ablation_zoo::run::calibration::{self, Timing};
-use ablation_zoo::run::environment::cores;
+use ablation_zoo::run::environment::{cores, usable_memory};
 use ablation_zoo::run::executor::Share;
 use ablation_zoo::run::{Environment, Site};
 use ablation_zoo::{Result, device};
@@ -44,7 +44,9 @@ impl ArmsBench<'_> {
         let (runs, threads) = Share::default().resolve(&Site::of(self.device, DTYPE), cores());
         let mut rows = Vec::new();
         let mut known: Vec<(Plan, Vec<Timed>)> = Vec::new();
-        for Arm { name, size, plan } in self.arms()? {
+        let arms = self.arms()?;
+        arms.iter().try_for_each(|arm| self.check_memory(arm, runs))?;
+        for Arm { name, size, plan } in arms {
             let mut row = json!({ "arm": name, "size": size, "device": self.device, "runs": runs });
             if plan.steps()? > plan.first_step()? {
                 let kind = plan.kind();
@@ -60,6 +62,20 @@ impl ArmsBench<'_> {
         let timings = known.into_iter().map(|(kind, timed)| self.timing(kind, &timed));
         calibration::keep(&self.store.create()?, timings.collect::<Result<_>>()?)?;
         Ok(rows)
+    }
+
+    /// Refuses what would not fit here so many times at once.
+    fn check_memory(&self, arm: &Arm, runs: usize) -> Result<()> {
+        let Some(memory) = usable_memory().filter(|_| device::kind(self.device) == "cpu") else {
+            return Ok(());
+        };
+        let needed = arm.plan.cost(&Calibration::default())?.peak_bytes.saturating_mul(runs as u64);
+        if needed <= memory {
+            return Ok(());
+        }
+        let got = format!("{runs} runs of {} need about {} of memory", arm.name, output::bytes(needed));
+        let problem = Problem::new(got).expected(format!("at most {}", output::bytes(memory)));
+        Err(Error::config(problem.remedy("time it on the machine that is to run it")))
     }
 
     fn arms(&self) -> Result<Vec<Arm>> {
