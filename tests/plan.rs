@@ -97,6 +97,7 @@ fn plan_lists_every_run_with_its_cost() {
         assert!((0.8..1.6).contains(&ratio), "{ratio} of 6 N D");
     }
     let text = Folder::new().ask(&["plan", "mlp"]);
+    assert!(text.contains("a grid grows where its best value is at an edge"), "{text}");
     assert!(text.contains("30 to 39 runs"), "{text}");
 }
 

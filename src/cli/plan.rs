@@ -233,7 +233,10 @@ fn tuning(ablation: &Ablation) -> String {
             let values: Vec<String> = tune.grid.iter().map(|value| format!("{value:e}")).collect();
             let (key, values, seeds) = (&tune.key, values.join(", "), tune.seeds);
             let seeds = if seeds == 1 { "one seed".to_string() } else { format!("{seeds} seeds") };
-            format!("  tuned per arm: {key} over {values}, on {seeds} that is not reported\n{reports}")
+            let grows = "a grid grows where its best value is at an edge, which nothing here counts";
+            format!(
+                "  tuned per arm: {key} over {values}, on {seeds} that is not reported;\n    {grows}\n{reports}"
+            )
         }
         Some(tune) => format!("  {} = {:e}, not tuned\n{reports}", tune.key, tune.grid[0]),
         None => reports,
