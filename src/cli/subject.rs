@@ -23,13 +23,18 @@ pub struct Subject {
     pub resolved: Resolved,
 }
 
+/// `NAME[:PART]`; the colon of a path is none.
+pub fn split(name: &str) -> (&str, Option<&str>) {
+    match name.split_once(':') {
+        Some((name, part)) if !part.contains(['/', '\\']) => (name, Some(part)),
+        _ => (name, None),
+    }
+}
+
 impl Subject {
     /// Finds and resolves `NAME[:PART]`.
     pub fn find(presets: &Presets, name: &str, overrides: &Overrides) -> Result<Self> {
-        let (name, part) = match name.split_once(':') {
-            Some((name, part)) if !part.contains(['/', '\\']) => (name, Some(part)),
-            _ => (name, None),
-        };
+        let (name, part) = split(name);
         let (shelf, source) = presets.find(name)?;
         refuse_without_effect(shelf, name, part, overrides)?;
         let resolved = match shelf {

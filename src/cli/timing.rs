@@ -16,7 +16,7 @@ use serde_json::{Value as Json, json};
 use super::bench::{Baseline, Timed, children, number, single, tokens};
 use super::execute::DTYPE;
 use super::store::StoreArgs;
-use super::{Overrides, output};
+use super::{Overrides, output, subject};
 
 /// What is timed.
 pub struct ArmsBench<'a> {
@@ -94,8 +94,11 @@ impl ArmsBench<'_> {
                 plan: stage.run.plan,
             });
             let mut arms: Vec<Arm> = ablation.arms.iter().map(arm).collect();
+            let mut kinds: Vec<Plan> = arms.iter().map(|arm| arm.plan.kind()).collect();
             for stage in stages {
-                if arms.iter().all(|arm| arm.plan.kind() != stage.plan.kind()) {
+                let kind = stage.plan.kind();
+                if !kinds.contains(&kind) {
+                    kinds.push(kind);
                     arms.push(stage);
                 }
             }
@@ -105,10 +108,7 @@ impl ArmsBench<'_> {
             let problem = Problem::new(format!("{first} is a model")).key("--profile");
             return Err(Error::config(problem.expected("an ablation")));
         }
-        let (model, size) = match first.split_once(':') {
-            Some((model, size)) if !size.contains(['/', '\\']) => (model, Some(size)),
-            _ => (first.as_str(), None),
-        };
+        let (model, size) = subject::split(first);
         let request =
             Request { model: Some(model), size, dataset: Some(dataset), sets: &sets, ..Request::default() };
         let plan = resolve_single(&presets, &request)?.plan;

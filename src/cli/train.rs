@@ -8,7 +8,7 @@ use ablation_zoo::run::{Role, RunRecord, Site, WantedRun};
 use clap::Args;
 
 use super::execute::{DTYPE, ExecuteArgs};
-use super::{Format, Sets, complete, measure, output};
+use super::{Format, Sets, complete, measure, output, subject};
 
 /// Arguments of `zoo train`.
 #[derive(Debug, Args)]
@@ -52,10 +52,7 @@ impl Train {
     }
 
     fn wanted(&self) -> Result<WantedRun> {
-        let (model, size) = match self.model.split_once(':') {
-            Some((model, size)) if !size.contains(['/', '\\']) => (model, Some(size)),
-            _ => (self.model.as_str(), None),
-        };
+        let (model, size) = subject::split(&self.model);
         let dataset = Some(self.dataset.as_str());
         let (sets, seed) = (&self.sets.all(), self.seed);
         let request = Request { model: Some(model), size, dataset, sets, seed, ..Request::default() };

@@ -2,6 +2,7 @@
 //! like this before is priced best.
 
 use std::fs;
+use std::ops::RangeInclusive;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -124,11 +125,18 @@ fn path(store: &Store) -> PathBuf {
     store.path().join(FILE)
 }
 
-/// A file that cannot be read is as good as none: it can be made again.
+/// What some machine may have reached: from one FLOP to 10^18 of them.
+const POSSIBLE: RangeInclusive<f64> = 1.0..=1e18;
+
+/// A file that cannot be read, and a number that is impossible, are as good as none: they can be made again.
 fn kept(store: &Store) -> Vec<Timing> {
     let text = fs::read(path(store));
     let kept: Option<Kept> = text.ok().and_then(|text| serde_json::from_slice(&text).ok());
-    kept.filter(|kept| kept.format == FORMAT).map_or_else(Vec::new, |kept| kept.timings)
+    let mut timings = kept.filter(|kept| kept.format == FORMAT).map_or_else(Vec::new, |kept| kept.timings);
+    timings.retain(|timing| {
+        POSSIBLE.contains(&timing.flops_per_step) && POSSIBLE.contains(&timing.flops_per_second)
+    });
+    timings
 }
 
 fn is_here(there: &Environment, here: &Environment) -> bool {
@@ -269,6 +277,10 @@ mod tests {
         assert_eq!(kept(&store), [timing(&there, 5e9), timing(&environment, 2e9)]);
         let site = Site::of("cpu", "f32");
         assert_eq!(measured(&store, &site).unwrap().flops_per_second(1e7), 2e9);
+        for impossible in [0.0, -1.0, 1e-300, 1e300] {
+            keep(&store, vec![timing(&environment, impossible)]).unwrap();
+            assert!(measured(&store, &site).unwrap().measured.is_empty(), "{impossible}");
+        }
         fs::write(path(&store), "{").unwrap();
         assert!(measured(&store, &site).unwrap().measured.is_empty());
         assert!(store.runs().unwrap().is_empty());
