@@ -57,6 +57,18 @@ fn look_up(name: &str) -> Result<Device> {
     device.ok_or_else(|| Error::device(absent(name)))
 }
 
+/// Whether a device goes on computing after an operation has returned, so that reading what it found makes it wait:
+/// all but the CPU.
+pub fn computes_later(device: &Device) -> bool {
+    #[cfg(feature = "flex")]
+    return *device != Device::flex();
+    #[cfg(not(feature = "flex"))]
+    return {
+        let _ = device;
+        true
+    };
+}
+
 /// The devices that this build can open on this machine.
 pub fn available() -> Vec<Available> {
     let describe = |(name, device): (String, Device)| {

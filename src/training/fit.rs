@@ -10,14 +10,17 @@ use std::time::Instant;
 use burn::module::Module;
 use burn::tensor::{Device, Gradients, Int, Tensor, TensorData};
 
+use super::ahead::ahead;
 use super::checkpoint;
 use super::config::{Activations, TAIL, TrainingConfig, Yardstick};
 use super::meters::{Mean, Meters, Metrics};
 use super::objective::{Objective, StepLoss};
 use super::observer::{Control, Observer, Progress};
 use super::optimizer::{self, Optimizer};
+use super::unread::{StepRead, Unread};
 use super::weights::{self, Weights};
 use crate::data::{Batch, DataConfig, Dataset};
+use crate::device;
 use crate::error::{Error, Kind, Problem, Result};
 use crate::kernels;
 use crate::layers::Pass;
@@ -197,20 +200,48 @@ pub fn fit_from<O: Objective>(
     beginning: impl FnOnce() -> Result<Option<Beginning>>,
     observer: &mut impl Observer<O::Model, O::Data>,
 ) -> Result<Outcome<O::Model, O::Data>> {
-    let mut run = Run::start(objective, device, checkpoints, beginning, observer)?;
-    while run.step < run.steps {
-        let progress = run.advance(observer)?;
-        match observer.stepped(&progress)? {
-            Control::Continue => {}
-            Control::Checkpoint => run.save(checkpoints, observer)?,
-            Control::Stop => {
-                run.save(checkpoints, observer)?;
-                return Ok(Outcome::Stopped);
+    let waiting = device::computes_later(device).then(Unread::new);
+    fit_reading(objective, device, checkpoints, beginning, observer, waiting)
+}
+
+/// The same; with `unread`, as for a device that computes while the host goes on: losses and norms are read a few steps at
+/// a time, and batches made ahead.
+fn fit_reading<O: Objective>(
+    objective: &O,
+    device: &Device,
+    checkpoints: &Path,
+    beginning: impl FnOnce() -> Result<Option<Beginning>>,
+    observer: &mut impl Observer<O::Model, O::Data>,
+    unread: Option<Unread>,
+) -> Result<Outcome<O::Model, O::Data>> {
+    let is_ahead = unread.is_some();
+    let mut run = Run::start(objective, device, checkpoints, beginning, observer, unread)?;
+    let data = objective.open_data()?;
+    let (first, steps) = (run.step, run.steps);
+    let make = |step| objective.batch(&data, step);
+    let train = |batch_of: &mut dyn FnMut(u64) -> O::Batch| {
+        while run.step < steps {
+            let progress = run.advance(batch_of, &data, observer)?;
+            match observer.stepped(&progress)? {
+                Control::Continue => {}
+                Control::Checkpoint => run.save(checkpoints, observer)?,
+                Control::Stop => {
+                    run.save(checkpoints, observer)?;
+                    return Ok(None);
+                }
             }
         }
-    }
-    run.save(checkpoints, observer)?;
-    Ok(Outcome::Finished(Box::new(run.finish())))
+        run.save(checkpoints, observer)?;
+        Ok(Some(run))
+    };
+    let finished = match is_ahead {
+        true => ahead(first..steps, make, train),
+        false => train(&mut |step| make(step)),
+    };
+    Ok(match finished? {
+        Some(run) => Outcome::Finished(Box::new(run.finish(data))),
+        None => Outcome::Stopped,
+    })
 }
 
 /// What a training step descends, `[1]`: the weighted mean over tokens in nats, and the small losses that sublayers add
@@ -254,7 +285,8 @@ pub fn tensors(batch: &Batch, device: &Device) -> (Tensor<2, Int>, Tensor<1, Int
 
 /// A step before its update, summed over its parts.
 pub(super) struct Descent {
-    pub(super) loss: f64,
+    /// Of each part, `[parts]`.
+    pub(super) losses: Tensor<1>,
     pub(super) gradients: Gradients,
     pub(super) tokens: u64,
     pub(super) flops: f64,
@@ -277,22 +309,24 @@ pub(super) fn descend<M: Module>(
         losses.push(loss.inner());
         all = (all.0 + tokens, all.1 + flops);
     }
-    // One read for all: each stops a GPU.
-    let loss = Tensor::cat(losses, 0).into_data().iter::<f32>().map(f64::from).sum();
-    Descent { loss, gradients: sum.expect("a step has at least one row"), tokens: all.0, flops: all.1 }
+    let losses = Tensor::cat(losses, 0);
+    Descent { losses, gradients: sum.expect("a step has at least one row"), tokens: all.0, flops: all.1 }
 }
 
 /// A run under way.
 struct Run<'a, O: Objective> {
     objective: &'a O,
     device: Device,
-    data: O::Data,
     /// Absent only inside a step.
     model: Option<O::Model>,
     optimizer: Optimizer,
     step: u64,
     steps: u64,
     meters: Meters,
+    /// Steps whose loss is on a device that computes later; absent: each is read before weights change.
+    unread: Option<Unread>,
+    /// The last step that was read.
+    last: StepRead,
 }
 
 impl<'a, O: Objective> Run<'a, O> {
@@ -302,6 +336,7 @@ impl<'a, O: Objective> Run<'a, O> {
         checkpoints: &Path,
         beginning: impl FnOnce() -> Result<Option<Beginning>>,
         observer: &mut impl Observer<O::Model, O::Data>,
+        unread: Option<Unread>,
     ) -> Result<Self> {
         objective.training().precision.check(device)?;
         let device = match objective.training().activations {
@@ -331,88 +366,127 @@ impl<'a, O: Objective> Run<'a, O> {
         }
         let steps = objective.steps()?;
         observer.starts(step, steps)?;
-        let data = objective.open_data()?;
-        Ok(Run { objective, data, device, model: Some(model), optimizer, step, steps, meters })
+        let (model, last) = (Some(model), StepRead { step, loss: f64::NAN, grad_norm: f64::NAN });
+        Ok(Run { objective, device, model, optimizer, step, steps, meters, unread, last })
     }
 
     /// One step.
-    fn advance(&mut self, observer: &mut impl Observer<O::Model, O::Data>) -> Result<Progress> {
+    fn advance(
+        &mut self,
+        batch_of: &mut dyn FnMut(u64) -> O::Batch,
+        data: &O::Data,
+        observer: &mut impl Observer<O::Model, O::Data>,
+    ) -> Result<Progress> {
         let start = Instant::now();
         let lr = self.objective.training().peak_lr * self.objective.share(self.step, self.steps);
         let model = self.model.take().expect("a run under way has a model");
-        let Self { objective, data, step, device, .. } = &*self;
-        let batch = objective.batch(data, *step);
+        let Self { objective, step, device, .. } = &*self;
+        let batch = batch_of(*step);
         let of_part = |part| objective.loss(&model, &batch, *step, part, device);
-        let Descent { loss, gradients, tokens, flops } = descend(&model, objective.training(), of_part);
-        let stepped = match loss.is_finite() {
-            true => self.optimizer.step(model, gradients, lr),
-            false => return Err(self.diverged(format!("the loss is {loss}"))),
-        };
-        let grad_norm = match stepped {
-            Ok((model, grad_norm)) => {
+        let Descent { losses, gradients, tokens, flops } = descend(&model, objective.training(), of_part);
+        let step = self.step + 1;
+        match &mut self.unread {
+            None => {
+                let loss = losses.into_data().iter::<f32>().map(f64::from).sum();
+                // Before any weight changes.
+                finite(step, "loss", loss)?;
+                let stepped = self.optimizer.step(model, gradients, lr);
+                let (model, grad_norm) =
+                    stepped.map_err(|refused| diverged(step, "gradient norm", refused.1.grad_norm))?;
                 self.model = Some(model);
-                grad_norm
+                self.step = step;
+                self.meter(StepRead { step, loss, grad_norm });
             }
-            Err(refused) => {
-                return Err(self.diverged(format!("the gradient norm is {}", refused.1.grad_norm)));
+            Some(unread) => {
+                let (model, grad_norm) = self.optimizer.step_unread(model, gradients, lr, &self.device);
+                self.model = Some(model);
+                self.step = step;
+                unread.push(step, losses, grad_norm);
+                if unread.is_due() || self.ends_stretch() {
+                    self.read()?;
+                }
             }
-        };
-        self.step += 1;
+        }
         self.meters.tokens += tokens;
         self.meters.flops += flops;
-        self.meter(loss, start);
-        self.report(lr, grad_norm, observer)?;
+        self.meters.seconds += start.elapsed().as_secs_f64();
+        self.report(lr, data, observer)?;
         let Meters { tokens, seconds, .. } = self.meters;
-        Ok(Progress { step: self.step, steps: self.steps, tokens, seconds, loss })
+        Ok(Progress { step: self.step, steps: self.steps, tokens, seconds, loss: self.last.loss })
     }
 
-    fn meter(&mut self, loss: f64, start: Instant) {
-        self.meters.stretch.add(loss);
-        if (self.steps - self.step) < self.steps.div_ceil(TAIL) {
-            self.meters.tail.add(loss);
+    /// Reads what waits on the device.
+    fn read(&mut self) -> Result<()> {
+        for read in self.unread.as_mut().map(Unread::read).unwrap_or_default() {
+            finite(read.step, "loss", read.loss)?;
+            finite(read.step, "gradient norm", read.grad_norm)?;
+            self.meter(read);
         }
-        self.meters.seconds += start.elapsed().as_secs_f64();
+        Ok(())
+    }
+
+    fn meter(&mut self, read: StepRead) {
+        self.meters.stretch.add(read.loss);
+        if (self.steps - read.step) < self.steps.div_ceil(TAIL) {
+            self.meters.tail.add(read.loss);
+        }
+        self.last = read;
+    }
+
+    /// Steps between two lines of metrics.
+    fn stretch(&self) -> u64 {
+        (self.steps / METRICS_LINES).max(1)
+    }
+
+    fn ends_stretch(&self) -> bool {
+        self.step.is_multiple_of(self.stretch()) || self.step == self.steps
     }
 
     /// A line of metrics at the end of each stretch, at every tenth with what the observer sees in the model.
     fn report(
         &mut self,
         lr: f64,
-        grad_norm: f64,
+        data: &O::Data,
         observer: &mut impl Observer<O::Model, O::Data>,
     ) -> Result<()> {
-        let stretch = (self.steps / METRICS_LINES).max(1);
-        if !self.step.is_multiple_of(stretch) && self.step != self.steps {
+        if !self.ends_stretch() {
             return Ok(());
         }
         let probe = match &self.model {
-            Some(model) if self.step.is_multiple_of(stretch * LINES_PER_LOOK) => {
-                observer.looks(model, &self.data)?
+            Some(model) if self.step.is_multiple_of(self.stretch() * LINES_PER_LOOK) => {
+                observer.looks(model, data)?
             }
             _ => None,
         };
         let Meters { tokens, flops, seconds, stretch, .. } = self.meters;
-        let loss = stretch.value();
+        let (loss, grad_norm) = (stretch.value(), self.last.grad_norm);
         observer.metrics(&Metrics { step: self.step, tokens, flops, seconds, lr, loss, grad_norm, probe })?;
         self.meters.stretch = Mean::default();
         Ok(())
     }
 
-    fn diverged(&self, what: String) -> Error {
-        let remedy = "use a lower training.peak_lr or a longer warm-up";
-        Error::new(Kind::Diverged, Problem::new(format!("step {}: {what}", self.step + 1)).remedy(remedy))
-    }
-
-    fn save(&self, checkpoints: &Path, observer: &mut impl Observer<O::Model, O::Data>) -> Result<()> {
+    fn save(&mut self, checkpoints: &Path, observer: &mut impl Observer<O::Model, O::Data>) -> Result<()> {
+        // No checkpoint holds weights that are no numbers.
+        self.read()?;
         let model = self.model.as_ref().expect("a run under way has a model");
         let commits = |step| observer.commits(step);
         checkpoint::save(checkpoints, model, &self.optimizer, self.step, &self.meters, commits)
     }
 
-    fn finish(self) -> Trained<O::Model, O::Data> {
+    fn finish(self, data: O::Data) -> Trained<O::Model, O::Data> {
         let model = self.model.expect("a run under way has a model").valid();
-        Trained { model, data: self.data, steps: self.steps, meters: self.meters }
+        Trained { model, data, steps: self.steps, meters: self.meters }
     }
+}
+
+fn finite(step: u64, what: &str, value: f64) -> Result<()> {
+    if value.is_finite() { Ok(()) } else { Err(diverged(step, what, value)) }
+}
+
+fn diverged(step: u64, what: &str, value: f64) -> Error {
+    let remedy = "use a lower training.peak_lr or a longer warm-up";
+    let problem = Problem::new(format!("step {step}: the {what} is {value}"));
+    Error::new(Kind::Diverged, problem.remedy(remedy))
 }
 
 #[cfg(test)]
@@ -642,6 +716,67 @@ mod tests {
         let error = fit(&setup.job(), &device, folder.path(), &mut Silent).unwrap_err();
         assert!(error.to_string().starts_with("step 1: the "), "{error}");
         assert!(checkpoint::latest(folder.path(), &device).unwrap().0.is_none(), "no checkpoint holds it");
+    }
+
+    /// As on a device that computes later, where so many steps wait at most.
+    fn train_later(setup: &Setup, folder: &Path, recorder: &mut Recorder, limit: usize) -> Result<Outcome> {
+        let device = crate::device::open("cpu").unwrap();
+        let unread = Some(Unread::fixed(limit));
+        fit_reading(&setup.job(), &device, folder, || Ok(None), recorder, unread)
+    }
+
+    #[test]
+    fn steps_that_are_read_later_are_the_same_wherever_they_are_read_and_cut() {
+        let mut setup = Setup::new();
+        // Lines of metrics, for which all that waits is read, are five steps apart.
+        setup.training.length = Length::Steps(Count { count: 1000 });
+        let run = |setup: &Setup, limit: usize, cut: Option<u64>| {
+            let (folder, mut record) = (tempfile::tempdir().unwrap(), Recorder::default());
+            if cut.is_some() {
+                record.stop_after = cut;
+                assert!(matches!(
+                    train_later(setup, folder.path(), &mut record, limit),
+                    Ok(Outcome::Stopped)
+                ));
+                record.stop_after = None;
+            }
+            let trained = finished(train_later(setup, folder.path(), &mut record, limit).unwrap());
+            (weights::of(&trained.model), trained.meters.tail, record.metrics)
+        };
+        let clipped = run(&setup, 1, None);
+        for (limit, cut) in [(3, None), (100, None), (3, Some(2)), (100, Some(504))] {
+            assert_eq!(run(&setup, limit, cut), clipped, "{limit} steps wait, cut after {cut:?}");
+        }
+        // The scale of the clipping is rounded to f32 on the device.
+        let mut record = Recorder::default();
+        train(&setup, tempfile::tempdir().unwrap().path(), &mut record);
+        for ((step, loss, norm), (_, expected, expected_norm)) in
+            clipped.2.iter().zip(&record.metrics).take(4)
+        {
+            assert!((loss / expected - 1.0).abs() < 1e-5, "step {step}: {loss} is not {expected}");
+            assert!((norm / expected_norm - 1.0).abs() < 1e-3, "step {step}: {norm} is not {expected_norm}");
+        }
+        setup.training.clip = super::super::config::Clip::None;
+        let whole = finished(train(&setup, tempfile::tempdir().unwrap().path(), &mut Recorder::default()));
+        assert_eq!(run(&setup, 3, None).0, weights::of(&whole.model), "without clipping");
+    }
+
+    #[test]
+    fn a_loss_that_is_read_late_names_its_step_and_no_checkpoint_holds_what_came_of_it() {
+        let mut setup = Setup::new();
+        setup.training.length = Length::Steps(Count { count: 1000 });
+        setup.model.init = crate::model::InitConfig::Normal(crate::model::init::NormalInit { std: 1e30 });
+        for stop_after in [None, Some(3)] {
+            let (folder, device) = (tempfile::tempdir().unwrap(), crate::device::open("cpu").unwrap());
+            let mut record = Recorder { stop_after, ..Recorder::default() };
+            let error = train_later(&setup, folder.path(), &mut record, 100).unwrap_err();
+            assert_eq!(error.kind, Kind::Diverged);
+            assert!(error.to_string().starts_with("step 1: the "), "{error}");
+            assert!(
+                checkpoint::latest(folder.path(), &device).unwrap().0.is_none(),
+                "no checkpoint holds it"
+            );
+        }
     }
 
     #[test]

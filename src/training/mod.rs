@@ -1,6 +1,7 @@
 //! The loop, optimizer, schedule, checkpoints, meters and observers.
 
 pub mod adapt;
+mod ahead;
 pub mod answering;
 pub mod checkpoint;
 pub mod config;
@@ -16,6 +17,7 @@ pub mod observer;
 pub mod optimizer;
 pub mod reading;
 pub mod schedule;
+mod unread;
 
 pub use adapt::{AdaptConfig, Asking, QuestionsAdapt};
 pub use answering::{Answering, AnsweringAdapt};
@@ -33,3 +35,4 @@ pub use optimizer::Optimizer;
 pub use reading::Reading;
 
 pub(crate) use crate::model::weights;
+pub(crate) use unread::Unread;

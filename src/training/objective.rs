@@ -10,13 +10,13 @@ use super::optimizer::Optimizer;
 use crate::error::Result;
 
 /// What a run teaches. Everything here is a function of the objective and the step.
-pub trait Objective {
+pub trait Objective: Sync {
     /// What is trained.
     type Model: Module;
     /// What it is trained on.
-    type Data;
-    /// What a step reads.
-    type Batch;
+    type Data: Sync;
+    /// What a step reads, on the host.
+    type Batch: Send;
 
     /// How it is trained.
     fn training(&self) -> &TrainingConfig;

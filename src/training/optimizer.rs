@@ -3,11 +3,14 @@
 //! Two passes. The first reads the gradients in module order into their joint norm; a norm that is not finite stops
 //! there, before any weight has changed. The second updates weights and moments in place, with the clip scale folded
 //! into the same kernel. Loshchilov and Hutter 2019 (arXiv 1711.05101).
+//!
+//! A device beside the CPU would stand still while the norm is read: there norm and scale can stay on the device
+//! ([`Optimizer::step_unread`]), and who reads the norm later finds out whether the weights are still numbers.
 
 use std::collections::BTreeMap;
 
 use burn::module::{Module, Param};
-use burn::tensor::{Gradients, Tensor};
+use burn::tensor::{Device, Gradients, Tensor};
 
 use super::config::{AdamwConfig, Clip, Decay, OptimizerConfig};
 use crate::kernels::{self, AdamwStep};
@@ -65,15 +68,49 @@ impl Optimizer {
         mut gradients: Gradients,
         lr: f64,
     ) -> Result<(M, f64), Box<(M, NonFinite)>> {
-        let grad_norm = global_norm(&model, &gradients);
+        let grad_norm = match squares(&model, &gradients) {
+            Some(squares) => squares.into_data().iter::<f32>().map(f64::from).sum::<f64>().sqrt(),
+            None => 0.0,
+        };
         if !grad_norm.is_finite() {
             return Err(Box::new((model, NonFinite { grad_norm })));
         }
-        self.step += 1;
-        let grad_scale = match self.clip {
+        let scale = match self.clip {
             Clip::GlobalNorm(clip) if grad_norm > clip.max => clip.max / grad_norm,
             Clip::GlobalNorm(_) | Clip::None => 1.0,
         };
+        Ok((self.update(model, &mut gradients, lr, scale, None), grad_norm))
+    }
+
+    /// The same without a read: the norm stays on the device, `[1]`, f32. One that is not finite has made the weights so.
+    pub fn step_unread<M: Module>(
+        &mut self,
+        model: M,
+        mut gradients: Gradients,
+        lr: f64,
+        device: &Device,
+    ) -> (M, Tensor<1>) {
+        let norm = match squares(&model, &gradients) {
+            Some(squares) => squares.sum().sqrt(),
+            None => Tensor::zeros([1], &device.clone().inner()),
+        };
+        let scale = match self.clip {
+            Clip::GlobalNorm(clip) => Some((norm.clone().recip() * clip.max).clamp_max(1.0)),
+            Clip::None => None,
+        };
+        (self.update(model, &mut gradients, lr, 1.0, scale), norm)
+    }
+
+    /// `scale` is a factor that only the device knows.
+    fn update<M: Module>(
+        &mut self,
+        model: M,
+        gradients: &mut Gradients,
+        lr: f64,
+        grad_scale: f64,
+        scale: Option<Tensor<1>>,
+    ) -> M {
+        self.step += 1;
         let config = &self.config;
         let step = AdamwStep {
             lr,
@@ -84,14 +121,8 @@ impl Optimizer {
             step: self.step,
             grad_scale,
         };
-        let mut update = Update {
-            gradients: &mut gradients,
-            moments: &mut self.moments,
-            step,
-            decay: config.decay,
-            scheme: self.scheme,
-        };
-        Ok((parameter::map(model, &mut update), grad_norm))
+        let (decay, scheme, moments) = (config.decay, self.scheme, &mut self.moments);
+        parameter::map(model, &mut Update { gradients, scale, moments, step, decay, scheme })
     }
 }
 
@@ -118,8 +149,8 @@ pub fn add<M: Module>(model: &M, before: Gradients, after: Gradients) -> Gradien
     sums.after
 }
 
-/// The Euclidean norm of all gradients together. Their square sums are read in one go: each read stops a GPU.
-fn global_norm<M: Module>(model: &M, gradients: &Gradients) -> f64 {
+/// The square sums of all gradients, one after the other, so that they are read in one go.
+fn squares<M: Module>(model: &M, gradients: &Gradients) -> Option<Tensor<1>> {
     struct SquareSums<'a> {
         gradients: &'a Gradients,
         sums: Vec<Tensor<1>>,
@@ -133,14 +164,12 @@ fn global_norm<M: Module>(model: &M, gradients: &Gradients) -> f64 {
     }
     let mut squares = SquareSums { gradients, sums: Vec::new() };
     parameter::visit(model, &mut squares);
-    match squares.sums.is_empty() {
-        true => 0.0,
-        false => Tensor::cat(squares.sums, 0).into_data().iter::<f32>().map(f64::from).sum::<f64>().sqrt(),
-    }
+    (!squares.sums.is_empty()).then(|| Tensor::cat(squares.sums, 0))
 }
 
 struct Update<'a> {
     gradients: &'a mut Gradients,
+    scale: Option<Tensor<1>>,
     moments: &'a mut BTreeMap<String, Moments>,
     step: AdamwStep,
     decay: Decay,
@@ -163,7 +192,10 @@ impl Map for Update<'_> {
         let (shape, checkpointing) = (value.shape(), value.gradient_checkpointing_strategy());
         let step = self.step_of::<D>(name);
         let value = value.inner().flatten::<1>(0, D - 1); // [n]
-        let gradient = gradient.flatten::<1>(0, D - 1); // [n]
+        let mut gradient = gradient.flatten::<1>(0, D - 1); // [n]
+        if let Some(scale) = &self.scale {
+            gradient = gradient * scale.clone();
+        }
         let Moments { m, v } = self
             .moments
             .remove(name)

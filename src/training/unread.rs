@@ -1,0 +1,123 @@
+//! Losses and norms that are still on the device: a few steps are read in one go, because each read makes a device beside
+//! the CPU stand still until all that was asked of it is done.
+
+use std::time::Instant;
+
+use burn::tensor::Tensor;
+
+/// Steps that wait at most.
+const MOST: usize = 16;
+/// Seconds that they wait at most, about: so late are progress and a request to stop seen.
+const LONGEST: f64 = 0.1;
+
+/// A step that was read.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct StepRead {
+    /// Its number, from 1.
+    pub step: u64,
+    /// Its loss in nats per token.
+    pub loss: f64,
+    /// The norm of its gradients, before clipping.
+    pub grad_norm: f64,
+}
+
+/// The steps that wait.
+#[derive(Debug)]
+pub struct Unread {
+    waiting: Vec<Waiting>,
+    /// So many wait, by how long the last ones took.
+    limit: usize,
+    most: usize,
+    longest: f64,
+    since: Instant,
+}
+
+#[derive(Debug)]
+struct Waiting {
+    step: u64,
+    /// Of each part of the step, `[parts]`: they add up.
+    losses: Tensor<1>,
+    /// `[1]`.
+    grad_norm: Tensor<1>,
+}
+
+impl Unread {
+    /// Nothing waits; the first step is read at once, and tells how long one takes.
+    pub fn new() -> Self {
+        Unread { waiting: Vec::new(), limit: 1, most: MOST, longest: LONGEST, since: Instant::now() }
+    }
+
+    /// So many wait, however long they take.
+    #[cfg(test)]
+    pub fn fixed(limit: usize) -> Self {
+        Unread { limit, most: limit, longest: f64::INFINITY, ..Unread::new() }
+    }
+
+    /// A step that is under way.
+    pub fn push(&mut self, step: u64, losses: Tensor<1>, grad_norm: Tensor<1>) {
+        self.waiting.push(Waiting { step, losses, grad_norm });
+    }
+
+    /// Whether it is time to read.
+    pub fn is_due(&self) -> bool {
+        self.waiting.len() >= self.limit
+    }
+
+    /// All that wait, first to last.
+    pub fn read(&mut self) -> Vec<StepRead> {
+        let waiting = std::mem::take(&mut self.waiting);
+        if waiting.is_empty() {
+            return Vec::new();
+        }
+        let parts: Vec<(u64, usize)> = waiting.iter().map(|w| (w.step, w.losses.dims()[0])).collect();
+        let all = waiting.into_iter().flat_map(|w| [w.losses, w.grad_norm]).collect();
+        let all: Vec<f64> = Tensor::cat(all, 0).into_data().iter::<f32>().map(f64::from).collect();
+        let mut rest = all.as_slice();
+        let read = |&(step, parts): &(u64, usize)| {
+            let (losses, after) = rest.split_at(parts);
+            let (&grad_norm, after) = after.split_first().expect("a norm follows the losses of its step");
+            rest = after;
+            StepRead { step, loss: losses.iter().sum(), grad_norm }
+        };
+        let read: Vec<StepRead> = parts.iter().map(read).collect();
+        let seconds = self.since.elapsed().as_secs_f64() / read.len() as f64;
+        self.limit = ((self.longest / seconds) as usize).clamp(1, self.most);
+        self.since = Instant::now();
+        read
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn row<const N: usize>(values: [f32; N]) -> Tensor<1> {
+        Tensor::from_floats(values, &crate::device::open("cpu").unwrap())
+    }
+
+    #[test]
+    fn steps_are_read_in_order_and_parts_add_up() {
+        let mut unread = Unread::new();
+        assert!(unread.read().is_empty() && !unread.is_due());
+        unread.push(7, row([0.5]), row([3.0]));
+        assert!(unread.is_due(), "the first is read at once");
+        unread.push(8, row([1.0, 0.25]), row([f32::INFINITY]));
+        let [seventh, eighth] = unread.read()[..] else { panic!("two waited") };
+        assert_eq!(seventh, StepRead { step: 7, loss: 0.5, grad_norm: 3.0 });
+        assert_eq!(eighth, StepRead { step: 8, loss: 1.25, grad_norm: f64::INFINITY });
+        assert!(unread.read().is_empty());
+    }
+
+    #[test]
+    fn quick_steps_wait_for_each_other_and_slow_ones_do_not() {
+        let mut unread = Unread::new();
+        let limit_after = |unread: &mut Unread, seconds: f64| {
+            unread.since = Instant::now() - std::time::Duration::from_secs_f64(seconds);
+            unread.push(1, row([1.0]), row([1.0]));
+            unread.read();
+            unread.limit
+        };
+        assert_eq!(limit_after(&mut unread, 10.0), 1);
+        assert!(limit_after(&mut unread, 0.0) > 1);
+    }
+}
