@@ -5,6 +5,9 @@
 //! several. `wgpu` takes the graphics API that the machine has and WGSL shaders; `vulkan`, `metal` and `webgpu` insist
 //! on theirs.
 
+#[cfg(feature = "vulkan")]
+mod vulkan;
+
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use burn::tensor::{Device, Tensor};
@@ -72,10 +75,9 @@ pub fn computes_later(device: &Device) -> bool {
 /// The devices that this build can open on this machine.
 pub fn available() -> Vec<Available> {
     let describe = |(name, device): (String, Device)| {
-        let title = identity(&device).map(|identity| identity.title);
         let description = match name.as_str() {
             "cpu" => "all cores, Burn's Flex backend, f32".to_string(),
-            _ => title.unwrap_or_else(|| "does not open".to_string()),
+            _ => title_of(&device).unwrap_or_else(|| "does not open".to_string()),
         };
         Available { name, description }
     };
@@ -96,7 +98,7 @@ fn all() -> impl Iterator<Item = (String, Device)> {
 /// What the maker of a device calls it, and what its kernels are compiled for; `None` for the CPU and for what does not
 /// open.
 pub fn title(name: &str) -> Option<String> {
-    open(name).ok().and_then(|device| identity(&device)).map(|identity| identity.title)
+    open(name).ok().and_then(|device| title_of(&device))
 }
 
 /// The devices of a kind on this machine; `None` when this build lacks its backend.
@@ -128,32 +130,39 @@ fn list(kind: burn::tensor::DeviceType) -> Vec<Device> {
     quietly(|| Device::enumerate(kind).into_vec()).unwrap_or_default()
 }
 
-/// What a device is.
-struct Identity {
-    title: String,
-    /// No card, but a program on the CPU.
-    is_software: bool,
-}
-
 #[cfg(any(feature = "wgpu", feature = "cuda", feature = "rocm"))]
-fn identity(device: &Device) -> Option<Identity> {
+fn title_of(device: &Device) -> Option<String> {
     let identity = quietly(|| device.identity()).ok().flatten()?;
-    let title = format!("{} ({})", identity.name, identity.fingerprint);
-    Some(Identity { title, is_software: identity.physical.is_none() })
+    Some(format!("{} ({})", identity.name, identity.fingerprint))
 }
 
 #[cfg(not(any(feature = "wgpu", feature = "cuda", feature = "rocm")))]
-fn identity(_device: &Device) -> Option<Identity> {
+fn title_of(_device: &Device) -> Option<String> {
     None
+}
+
+/// Whether SPIR-V is right on a device. Where a driver lacks a feature, CubeCL 0.11.3 gives variables in shared memory a
+/// wrong type, and the driver dies of it; a build with vendor/mended-spirv.toml has that mended.
+#[cfg(feature = "vulkan")]
+fn takes_spirv(device: &Device) -> bool {
+    let is_mended = option_env!("ABLATION_ZOO_MENDED_SPIRV").is_some();
+    let lays_out = || {
+        let identity = quietly(|| device.identity()).ok().flatten()?;
+        vulkan::lays_out_shared_memory(&identity.name)
+    };
+    is_mended || lays_out() != Some(false)
 }
 
 /// The device, if it adds up.
 fn check(name: &str, device: Device) -> Result<Device> {
-    // With that feature Vulkan devices are given SPIR-V, of which Mesa's software device dies; WGSL is well there.
-    let spirv = cfg!(feature = "vulkan") && matches!(kind(name), "wgpu" | "vulkan");
-    if spirv && identity(&device).is_some_and(|identity| identity.is_software) {
-        let problem = Problem::new(format!("{name} is a software device, which SPIR-V shaders may crash"));
-        let remedy = "use cpu, or a build with --features wgpu and without vulkan";
+    #[cfg(feature = "vulkan")]
+    if matches!(kind(name), "wgpu" | "vulkan") && !takes_spirv(&device) {
+        let problem = Problem::new(format!(
+            "{name} does not let shaders lay out their shared memory (workgroupMemoryExplicitLayout), and for such \
+             devices CubeCL 0.11.3 makes SPIR-V that is not valid"
+        ));
+        let remedy = "use cpu, a newer driver, a build with --features wgpu and without vulkan, or a mended CubeCL \
+             (docs/gpu.md)";
         return Err(Error::device(problem.key("--device").remedy(remedy)));
     }
     let adds = quietly(|| Tensor::<1>::ones([64], &device).sum().into_scalar::<f32>());

@@ -122,6 +122,7 @@ fn every_command_prints_what_its_schema_says() {
         ("devices", &["devices"]),
         ("doctor", &["doctor"]),
         ("bench", &["bench", "--shape", "Q", "--seconds", "0.05"]),
+        ("bench", &["bench", "--shape", "Q", "--rows", "2", "--dtype", "bf16", "--seconds", "0.05"]),
         ("bench", &["bench", "mlp", "--profile", "smoke", "--seconds", "0.02"]),
         ("bench", &["bench", "--context", "1024", "--seconds", "0.01"]),
     ];

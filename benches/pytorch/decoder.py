@@ -4,6 +4,8 @@ attention through scaled_dot_product_attention, GELU MLP, offsets everywhere, ti
 Weights have the zoo's names and orientation, so that both programs can start from one safetensors file.
 """
 
+import contextlib
+
 import torch
 import torch.nn as nn
 import torch.nn.functional as F
@@ -14,6 +16,8 @@ SHAPES = {  # d, layers, heads, vocabulary, row length, rows: the same table as 
     "S": (64, 2, 4, 1024, 128, 16),
     "M": (128, 4, 4, 2048, 256, 8),
     "L": (256, 6, 8, 8192, 512, 8),
+    "G": (768, 12, 12, 3275, 512, 12),
+    "H": (768, 12, 12, 50257, 1024, 8),
 }
 
 
@@ -81,9 +85,10 @@ def optimizer(model):
     return torch.optim.AdamW(groups, lr=1e-3, betas=(0.9, 0.98), eps=1e-6, fused=True)
 
 
-def step(model, adamw, tokens, targets):
+def step(model, adamw, tokens, targets, cast=contextlib.nullcontext()):
     adamw.zero_grad(set_to_none=True)
-    loss = model(tokens, targets)
+    with cast:
+        loss = model(tokens, targets)
     loss.backward()
     torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
     adamw.step()

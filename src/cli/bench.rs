@@ -2,6 +2,7 @@
 //! the arms of an ablation; or of reading.
 
 use std::io::Write;
+use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::time::Duration;
@@ -32,9 +33,12 @@ pub struct Bench {
     overrides: Overrides,
     #[command(flatten)]
     store: StoreArgs,
-    /// Only this shape: Q, S, P, M or L
+    /// Only this shape: Q, S, P, M or L, and for a card G or H
     #[arg(long, conflicts_with = "subject")]
     shape: Option<String>,
+    /// So many rows in a step of a shape
+    #[arg(long, value_name = "N", conflicts_with = "subject")]
+    rows: Option<NonZeroUsize>,
     /// What an earlier call printed with --json, to compare with
     #[arg(long, value_name = "FILE")]
     baseline: Option<PathBuf>,
@@ -95,22 +99,31 @@ impl Bench {
     fn here(&self) -> Result<Timed> {
         let seconds = Duration::from_secs_f64(self.seconds);
         let speed = match &self.shape {
-            Some(name) => speed::measure(&Shape::named(name)?, &device::open(&self.device)?, seconds),
+            Some(name) => {
+                let precision = self.overrides.sets.precision();
+                speed::measure(&self.shape(name)?, precision, &device::open(&self.device)?, seconds)?
+            }
             None => timing::here(&self.device, seconds)?,
         };
         Ok(Timed { speed, peak_bytes: peak_bytes() })
     }
 
     fn shapes(&self) -> Result<Vec<Json>> {
-        if self.overrides.profile.is_some() || !self.overrides.sets.all().is_empty() {
-            let problem = Problem::new("shapes are fixed").key("--profile, --set, --dtype");
+        if self.overrides.profile.is_some() || !self.overrides.sets.sets.is_empty() {
+            let problem = Problem::new("shapes are fixed").key("--profile, --set");
             return Err(Error::config(problem.expected("an ablation, or a model and a dataset, to time")));
         }
         let shapes = match &self.shape {
-            Some(name) => vec![Shape::named(name)?],
-            None => SHAPES.to_vec(),
+            Some(name) => vec![self.shape(name)?],
+            None => SHAPES.iter().map(|shape| self.shape(shape.name)).collect::<Result<_>>()?,
         };
         shapes.iter().map(|shape| self.of_shape(shape)).collect()
+    }
+
+    /// The shape of that name, with the rows that are asked for.
+    fn shape(&self, name: &str) -> Result<Shape> {
+        let shape = Shape::named(name)?;
+        Ok(Shape { batch: self.rows.map_or(shape.batch, NonZeroUsize::get), ..shape })
     }
 
     fn arms(&self) -> Result<Vec<Json>> {
@@ -126,7 +139,10 @@ impl Bench {
         };
         let children = |threads, processes| {
             let mut command = single(&self.device, self.seconds, threads)?;
-            children(command.args(["--shape", shape.name]), processes, "")
+            let precision = self.overrides.sets.precision();
+            command.args(["--shape", shape.name, "--rows", &shape.batch.to_string()]);
+            command.args(["--dtype", precision.name()]);
+            children(&mut command, processes, "")
         };
         let one = children(1, 1)?;
         let (all, each) = match cores {
@@ -137,6 +153,7 @@ impl Bench {
         Ok(json!({
             "shape": shape,
             "device": self.device,
+            "dtype": self.overrides.sets.precision().name(),
             "kernels": kernels::level().name(),
             "threads": 1,
             "tokens_per_second": speed.tokens_per_second,
@@ -244,8 +261,10 @@ impl Baseline {
 
     /// Adds how many times as fast a row is now.
     fn compare(&self, row: &mut Json) {
-        let same = |key: &str, old: &Json, new: &Json| old[key] == new[key];
-        let alike = |old: &&Json| ["shape", "arm", "size", "device"].iter().all(|key| same(key, old, row));
+        let is_older = |old: &Json, key: &str| key == "dtype" && old[key].is_null();
+        let same = |key: &str, old: &Json, new: &Json| old[key] == new[key] || is_older(old, key);
+        let alike =
+            |old: &&Json| ["shape", "arm", "size", "device", "dtype"].iter().all(|key| same(key, old, row));
         let before = self.rows.iter().find(alike).map(|old| number(old, Self::SPEED));
         let ratio = before.filter(|before| *before > 0.0).map(|before| number(row, Self::SPEED) / before);
         row[Self::RATIO] = json!(ratio);

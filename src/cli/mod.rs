@@ -40,7 +40,8 @@ mod worker;
 
 use std::process::ExitCode;
 
-use ablation_zoo::{Result, kernels};
+use ablation_zoo::Result;
+use ablation_zoo::kernels::{self, Precision};
 use clap::{Args, CommandFactory, Parser, Subcommand};
 use clap_complete::CompleteEnv;
 
@@ -161,11 +162,16 @@ enum Dtype {
 impl Sets {
     /// All of them, as `KEY=VALUE`.
     fn all(&self) -> Vec<String> {
-        let precision = self.dtype.map(|dtype| match dtype {
-            Dtype::F32 => "training.precision=f32",
-            Dtype::Bf16 => "training.precision=bf16",
-        });
-        self.sets.iter().cloned().chain(precision.map(str::to_string)).collect()
+        let precision = self.dtype.map(|_| format!("training.precision={}", self.precision().name()));
+        self.sets.iter().cloned().chain(precision).collect()
+    }
+
+    /// That of `--dtype`.
+    fn precision(&self) -> Precision {
+        match self.dtype {
+            None | Some(Dtype::F32) => Precision::F32,
+            Some(Dtype::Bf16) => Precision::Bf16,
+        }
     }
 }
 

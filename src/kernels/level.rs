@@ -14,6 +14,8 @@ pub enum Level {
     Reference,
     /// Fast forms in code that runs on every processor.
     Portable,
+    /// Fast forms for 64-bit ARM, four numbers at a time.
+    Neon,
     /// Fast forms with AVX2 and FMA, eight numbers at a time.
     Avx2,
     /// Fast forms with AVX-512, sixteen numbers at a time.
@@ -22,13 +24,14 @@ pub enum Level {
 
 impl Level {
     /// Every level, narrowest first.
-    pub const ALL: [Level; 4] = [Level::Reference, Level::Portable, Level::Avx2, Level::Avx512];
+    pub const ALL: [Level; 5] = [Level::Reference, Level::Portable, Level::Neon, Level::Avx2, Level::Avx512];
 
     /// The name in `ABLATION_ZOO_KERNELS` and in reports.
     pub fn name(self) -> &'static str {
         match self {
             Level::Reference => "reference",
             Level::Portable => "portable",
+            Level::Neon => "neon",
             Level::Avx2 => "avx2",
             Level::Avx512 => "avx512",
         }
@@ -39,6 +42,7 @@ impl Level {
         match self {
             Level::Reference => true,
             Level::Portable => cfg!(feature = "flex"),
+            Level::Neon => cfg!(feature = "flex") && cfg!(target_arch = "aarch64"),
             Level::Avx2 => cfg!(feature = "flex") && has_avx2(),
             Level::Avx512 => cfg!(feature = "flex") && has_avx512(),
         }

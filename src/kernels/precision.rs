@@ -30,6 +30,14 @@ thread_local! {
 }
 
 impl Precision {
+    /// As plans write it.
+    pub fn name(self) -> &'static str {
+        match self {
+            Precision::F32 => "f32",
+            Precision::Bf16 => "bf16",
+        }
+    }
+
     /// Whether it is the default.
     pub fn is_f32(&self) -> bool {
         *self == Precision::F32

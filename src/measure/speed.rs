@@ -1,7 +1,8 @@
 //! Tokens per second of a full training step (forward, backward, clip, AdamW), beside the machine's matrix peak.
 //!
 //! Five shapes of the `gpt2` preset: `S`, `M` and `L` are small language models, `Q` is near the quick profile of the main
-//! ablation and `P` its smallest published size. `benches/pytorch/` has the same shapes in PyTorch.
+//! ablation and `P` its smallest published size. Two more are for cards: `G` is the published GPT2-12-12, `H` GPT-2 with
+//! 124 million parameters. `benches/pytorch/` has the same shapes in PyTorch.
 
 use std::path::Path;
 use std::time::{Duration, Instant};
@@ -12,7 +13,7 @@ use serde::{Deserialize, Serialize};
 use crate::data::Batch;
 use crate::device;
 use crate::error::{Error, Kind, Problem, Result};
-use crate::kernels;
+use crate::kernels::{self, Precision};
 use crate::layers::Bias;
 use crate::layers::feed_forward::{FeedForwardConfig, MlpConfig};
 use crate::layers::mixer::{AttentionConfig, MixerConfig};
@@ -44,7 +45,7 @@ const fn shape(name: &'static str, sizes: [usize; 6]) -> Shape {
     Shape { name, d_model, n_layers, n_heads, vocab_size, seq_len, batch }
 }
 
-/// All shapes, smallest first.
+/// The shapes for a CPU, smallest first.
 pub const SHAPES: [Shape; 5] = [
     shape("Q", [64, 2, 2, 261, 16, 16]),
     shape("S", [64, 2, 4, 1024, 128, 16]),
@@ -52,6 +53,10 @@ pub const SHAPES: [Shape; 5] = [
     shape("M", [128, 4, 4, 2048, 256, 8]),
     shape("L", [256, 6, 8, 8192, 512, 8]),
 ];
+
+/// Those that ask for a card.
+pub const LARGE: [Shape; 2] =
+    [shape("G", [768, 12, 12, 3275, 512, 12]), shape("H", [768, 12, 12, 50257, 1024, 8])];
 
 /// Steps before the time begins.
 const WARM_UP: u64 = 4;
@@ -65,7 +70,7 @@ pub struct Speed {
     pub tokens_per_second: f64,
     /// Model FLOPs per second, exact counting, in 10^9.
     pub gflops: f64,
-    /// FLOPs per second of a square matrix product in this process, in 10^9.
+    /// FLOPs per second of a square matrix product in this process and precision, in 10^9.
     pub peak_gflops: f64,
     /// Threads.
     pub threads: usize,
@@ -77,12 +82,13 @@ impl Shape {
     /// # Errors
     /// There is none.
     pub fn named(name: &str) -> Result<Shape> {
-        SHAPES.into_iter().find(|shape| shape.name.eq_ignore_ascii_case(name)).ok_or_else(|| {
-            let names = SHAPES.map(|shape| shape.name).join(", ");
+        let mut all = SHAPES.into_iter().chain(LARGE);
+        all.find(|shape| shape.name.eq_ignore_ascii_case(name)).ok_or_else(|| {
+            let names: Vec<&str> = SHAPES.iter().chain(&LARGE).map(|shape| shape.name).collect();
             Error::config(
                 Problem::new(format!("no shape \"{name}\""))
                     .key("--shape")
-                    .expected(format!("one of {names}")),
+                    .expected(format!("one of {}", names.join(", "))),
             )
         })
     }
@@ -118,10 +124,14 @@ impl Shape {
 }
 
 /// Trains a model of this shape for about `budget`, after a few steps of warm-up.
-pub fn measure(shape: &Shape, device: &Device, budget: Duration) -> Speed {
+///
+/// # Errors
+/// The device does not compute in this precision.
+pub fn measure(shape: &Shape, precision: Precision, device: &Device, budget: Duration) -> Result<Speed> {
+    precision.check(device)?;
     let device = device.clone().autodiff();
     let config = shape.model();
-    let mut training = Training::new(shape, device);
+    let mut training = Training { precision, ..Training::new(shape, device) };
     (0..WARM_UP).for_each(|_| _ = training.step());
     let (start, warm) = (Instant::now(), training.steps);
     // As the loop of a run does it.
@@ -136,13 +146,13 @@ pub fn measure(shape: &Shape, device: &Device, budget: Duration) -> Speed {
     let seconds = start.elapsed().as_secs_f64();
     let tokens = (training.steps - warm) as f64 * (shape.seq_len * shape.batch) as f64;
     let flops = tokens * config.flops_per_token(shape.vocab_size, shape.seq_len).exact as f64;
-    Speed {
+    Ok(Speed {
         shape: shape.name.to_string(),
         tokens_per_second: tokens / seconds,
         gflops: flops / seconds / 1e9,
-        peak_gflops: matrix_peak(&training.device.inner()),
+        peak_gflops: matrix_peak(&training.device.inner(), precision),
         threads: rayon::current_num_threads(),
-    }
+    })
 }
 
 /// Takes steps of `objective` from fresh weights for about `budget`, after a few of warm-up: its own data, its own loop.
@@ -172,7 +182,7 @@ pub fn of_steps<O: Objective>(
         shape: String::new(),
         tokens_per_second: tokens / seconds,
         gflops: steps * flops_per_step / seconds / 1e9,
-        peak_gflops: matrix_peak(device),
+        peak_gflops: matrix_peak(device, objective.training().precision),
         threads: rayon::current_num_threads(),
     })
 }
@@ -211,6 +221,7 @@ struct Training {
     model: Option<Decoder>,
     optimizer: Optimizer,
     batches: Vec<Batch>,
+    precision: Precision,
     device: Device,
     steps: u64,
 }
@@ -222,6 +233,7 @@ impl Training {
             model: Some(shape.model().init(shape.vocab_size, shape.seq_len, 0, &device)),
             optimizer: Optimizer::new(&training.optimizer, &training.clip),
             batches: (0..4).map(|step| shape.batch(step)).collect(),
+            precision: Precision::F32,
             device,
             steps: 0,
         }
@@ -230,7 +242,7 @@ impl Training {
     /// The loss of the next step, `[1]`, and its gradients.
     fn descend(&self, model: &Decoder) -> (Tensor<1>, Gradients) {
         let batch = &self.batches[self.steps as usize % self.batches.len()];
-        let loss = loss(model, batch, &self.device);
+        let loss = self.precision.scope(|| loss(model, batch, &self.device));
         let gradients = loss.backward();
         (loss.inner(), gradients)
     }
@@ -267,19 +279,26 @@ impl Training {
     }
 }
 
-/// The best of some square products of 1024 x 1024 f32 matrices, in 10^9 FLOPs per second.
-pub fn matrix_peak(device: &Device) -> f64 {
-    const N: usize = 1024;
-    let x = Tensor::<3>::ones([1, N, N], device);
-    let w = Tensor::<2>::ones([N, N], device);
-    let time = || {
-        let start = Instant::now();
-        let y = kernels::linear(x.clone(), w.clone(), None);
-        let _wait = y.narrow(2, 0, 1).sum().into_scalar::<f32>();
-        start.elapsed().as_secs_f64()
-    };
-    let best = (0..20).map(|_| time()).fold(f64::INFINITY, f64::min);
-    2.0 * (N * N * N) as f64 / best / 1e9
+/// The best of some square matrix products, in 10^9 FLOPs per second: of 1024 x 1024 numbers, or of more where that takes too
+/// little time to say something.
+pub fn matrix_peak(device: &Device, precision: Precision) -> f64 {
+    const LONG_ENOUGH: f64 = 2e-3;
+    let mut n = 1024;
+    loop {
+        let x = Tensor::<3>::ones([1, n, n], device);
+        let w = Tensor::<2>::ones([n, n], device);
+        let time = || {
+            let start = Instant::now();
+            let y = precision.scope(|| kernels::linear(x.clone(), w.clone(), None));
+            let _wait = y.narrow(1, 0, 1).narrow(2, 0, 1).sum().into_scalar::<f32>();
+            start.elapsed().as_secs_f64()
+        };
+        let best = (0..20).map(|_| time()).fold(f64::INFINITY, f64::min);
+        if best >= LONG_ENOUGH || n >= 16384 {
+            return 2.0 * (n as f64).powi(3) / best / 1e9;
+        }
+        n *= 2;
+    }
 }
 
 #[cfg(test)]
@@ -335,7 +354,8 @@ mod tests {
     #[test]
     fn a_measurement_counts_whole_steps() {
         let device = crate::device::open("cpu").unwrap();
-        let speed = measure(&Shape::named("Q").unwrap(), &device, Duration::from_millis(1));
+        let shape = Shape { batch: 4, ..Shape::named("q").unwrap() };
+        let speed = measure(&shape, Precision::Bf16, &device, Duration::from_millis(1)).unwrap();
         assert!(
             speed.tokens_per_second > 0.0 && speed.gflops > 0.0 && speed.peak_gflops > speed.gflops / 10.0
         );

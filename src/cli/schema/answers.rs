@@ -448,6 +448,7 @@ fn bench() -> Json {
         &[
             ("shape", table_of(anything())),
             ("device", text()),
+            ("dtype", text()),
             ("kernels", text()),
             ("threads", count()),
             ("peak_bytes", or_null(count())),

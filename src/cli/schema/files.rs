@@ -66,7 +66,7 @@ pub(super) fn environment() -> Json {
         ("version", text()),
         ("commit?", or_null(text())),
         ("device", about(text(), "cpu, cuda, ...")),
-        ("kernels", about(text(), "avx512, avx2, portable or reference")),
+        ("kernels", about(text(), "avx512, avx2, neon, portable or reference")),
         ("processor", text()),
         ("platform", text()),
         ("threads", count()),

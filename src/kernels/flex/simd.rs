@@ -209,8 +209,92 @@ impl Simd for Portable {
     }
 }
 
+#[cfg(target_arch = "aarch64")]
+pub use arm::Neon;
 #[cfg(target_arch = "x86_64")]
 pub use x86::{Avx2, Avx512};
+
+/// A width whose value proves that its instructions are there, and each operation as one of them.
+#[cfg(any(target_arch = "x86_64", target_arch = "aarch64"))]
+macro_rules! width {
+    ($(#[$doc:meta])* $name:ident, $vector:ty, $lanes:literal, $rows:literal,
+     $load:ident, $store:ident, $splat:ident, $add:ident, $sub:ident, $mul:ident, $div:ident, $fma:ident,
+     $max:ident, $min:ident, $sqrt:ident, $shift:ident, $add_bits:ident, $to_bits:ident, $from_bits:ident,
+     |$a:ident, $b:ident, $yes:ident, $no:ident| $select:expr) => {
+        $(#[$doc])*
+        #[derive(Clone, Copy)]
+        pub struct $name(());
+
+        impl $name {
+            /// # Safety
+            /// The processor must have the instructions of this width.
+            #[inline(always)]
+            pub unsafe fn new() -> Self {
+                $name(())
+            }
+        }
+
+        // SAFETY of every block: `self` proves that the instructions are there; pointers as the caller promises.
+        impl Simd for $name {
+            type V = $vector;
+            const LANES: usize = $lanes;
+            const ROWS: usize = $rows;
+
+            #[inline(always)]
+            fn splat(self, x: f32) -> $vector {
+                unsafe { $splat(x) }
+            }
+            #[inline(always)]
+            unsafe fn load(self, p: *const f32) -> $vector {
+                unsafe { $load(p) }
+            }
+            #[inline(always)]
+            unsafe fn store(self, p: *mut f32, v: $vector) {
+                unsafe { $store(p, v) }
+            }
+            #[inline(always)]
+            fn add(self, a: $vector, b: $vector) -> $vector {
+                unsafe { $add(a, b) }
+            }
+            #[inline(always)]
+            fn sub(self, a: $vector, b: $vector) -> $vector {
+                unsafe { $sub(a, b) }
+            }
+            #[inline(always)]
+            fn mul(self, a: $vector, b: $vector) -> $vector {
+                unsafe { $mul(a, b) }
+            }
+            #[inline(always)]
+            fn div(self, a: $vector, b: $vector) -> $vector {
+                unsafe { $div(a, b) }
+            }
+            #[inline(always)]
+            fn fma(self, a: $vector, b: $vector, c: $vector) -> $vector {
+                unsafe { $fma(a, b, c) }
+            }
+            #[inline(always)]
+            fn max(self, a: $vector, b: $vector) -> $vector {
+                unsafe { $max(a, b) }
+            }
+            #[inline(always)]
+            fn min(self, a: $vector, b: $vector) -> $vector {
+                unsafe { $min(a, b) }
+            }
+            #[inline(always)]
+            fn sqrt(self, a: $vector) -> $vector {
+                unsafe { $sqrt(a) }
+            }
+            #[inline(always)]
+            fn select_less(self, $a: $vector, $b: $vector, $yes: $vector, $no: $vector) -> $vector {
+                unsafe { $select }
+            }
+            #[inline(always)]
+            fn scale(self, a: $vector, n: $vector) -> $vector {
+                unsafe { $from_bits($add_bits($to_bits(a), $shift::<23>($to_bits(n)))) }
+            }
+        }
+    };
+}
 
 #[cfg(target_arch = "x86_64")]
 mod x86 {
@@ -218,90 +302,9 @@ mod x86 {
 
     use super::Simd;
 
-    /// A width whose value proves that its instructions are there, and each operation as one of them.
-    macro_rules! width {
-        ($(#[$doc:meta])* $name:ident, $vector:ty, $lanes:literal, $rows:literal, $bits:ident,
-         $load:ident, $store:ident, $splat:ident, $add:ident, $sub:ident, $mul:ident, $div:ident, $fma:ident,
-         $max:ident, $min:ident, $sqrt:ident, $shift:ident, $add_bits:ident, $to_bits:ident, $from_bits:ident,
-         |$a:ident, $b:ident, $yes:ident, $no:ident| $select:expr) => {
-            $(#[$doc])*
-            #[derive(Clone, Copy)]
-            pub struct $name(());
-
-            impl $name {
-                /// # Safety
-                /// The processor must have the instructions of this width.
-                #[inline(always)]
-                pub unsafe fn new() -> Self {
-                    $name(())
-                }
-            }
-
-            // SAFETY of every block: `self` proves that the instructions are there; pointers as the caller promises.
-            impl Simd for $name {
-                type V = $vector;
-                const LANES: usize = $lanes;
-                const ROWS: usize = $rows;
-
-                #[inline(always)]
-                fn splat(self, x: f32) -> $vector {
-                    unsafe { $splat(x) }
-                }
-                #[inline(always)]
-                unsafe fn load(self, p: *const f32) -> $vector {
-                    unsafe { $load(p) }
-                }
-                #[inline(always)]
-                unsafe fn store(self, p: *mut f32, v: $vector) {
-                    unsafe { $store(p, v) }
-                }
-                #[inline(always)]
-                fn add(self, a: $vector, b: $vector) -> $vector {
-                    unsafe { $add(a, b) }
-                }
-                #[inline(always)]
-                fn sub(self, a: $vector, b: $vector) -> $vector {
-                    unsafe { $sub(a, b) }
-                }
-                #[inline(always)]
-                fn mul(self, a: $vector, b: $vector) -> $vector {
-                    unsafe { $mul(a, b) }
-                }
-                #[inline(always)]
-                fn div(self, a: $vector, b: $vector) -> $vector {
-                    unsafe { $div(a, b) }
-                }
-                #[inline(always)]
-                fn fma(self, a: $vector, b: $vector, c: $vector) -> $vector {
-                    unsafe { $fma(a, b, c) }
-                }
-                #[inline(always)]
-                fn max(self, a: $vector, b: $vector) -> $vector {
-                    unsafe { $max(a, b) }
-                }
-                #[inline(always)]
-                fn min(self, a: $vector, b: $vector) -> $vector {
-                    unsafe { $min(a, b) }
-                }
-                #[inline(always)]
-                fn sqrt(self, a: $vector) -> $vector {
-                    unsafe { $sqrt(a) }
-                }
-                #[inline(always)]
-                fn select_less(self, $a: $vector, $b: $vector, $yes: $vector, $no: $vector) -> $vector {
-                    unsafe { $select }
-                }
-                #[inline(always)]
-                fn scale(self, a: $vector, n: $vector) -> $vector {
-                    unsafe { $from_bits($add_bits($to_bits(a), $shift::<23>($to_bits(n)))) }
-                }
-            }
-        };
-    }
-
     width!(
         /// Eight numbers at a time.
-        Avx2, __m256, 8, 6, __m256i,
+        Avx2, __m256, 8, 6,
         _mm256_loadu_ps, _mm256_storeu_ps, _mm256_set1_ps, _mm256_add_ps, _mm256_sub_ps, _mm256_mul_ps,
         _mm256_div_ps, _mm256_fmadd_ps, _mm256_max_ps, _mm256_min_ps, _mm256_sqrt_ps, _mm256_slli_epi32,
         _mm256_add_epi32, _mm256_castps_si256, _mm256_castsi256_ps,
@@ -309,11 +312,46 @@ mod x86 {
     );
     width!(
         /// Sixteen numbers at a time.
-        Avx512, __m512, 16, 12, __m512i,
+        Avx512, __m512, 16, 12,
         _mm512_loadu_ps, _mm512_storeu_ps, _mm512_set1_ps, _mm512_add_ps, _mm512_sub_ps, _mm512_mul_ps,
         _mm512_div_ps, _mm512_fmadd_ps, _mm512_max_ps, _mm512_min_ps, _mm512_sqrt_ps, _mm512_slli_epi32,
         _mm512_add_epi32, _mm512_castps_si512, _mm512_castsi512_ps,
         |a, b, yes, no| _mm512_mask_blend_ps(_mm512_cmp_ps_mask::<_CMP_LT_OQ>(a, b), no, yes)
+    );
+}
+
+#[cfg(target_arch = "aarch64")]
+mod arm {
+    use std::arch::aarch64::*;
+
+    use super::Simd;
+
+    #[inline]
+    #[target_feature(enable = "neon")]
+    fn fma(a: float32x4_t, b: float32x4_t, c: float32x4_t) -> float32x4_t {
+        vfmaq_f32(c, a, b)
+    }
+
+    /// vmaxq would be a NaN if either is.
+    #[inline]
+    #[target_feature(enable = "neon")]
+    fn max(a: float32x4_t, b: float32x4_t) -> float32x4_t {
+        vbslq_f32(vcgtq_f32(a, b), a, b)
+    }
+
+    #[inline]
+    #[target_feature(enable = "neon")]
+    fn min(a: float32x4_t, b: float32x4_t) -> float32x4_t {
+        vbslq_f32(vcltq_f32(a, b), a, b)
+    }
+
+    width!(
+        /// Four numbers at a time, of which a 64-bit ARM processor has 32 registers.
+        Neon, float32x4_t, 4, 12,
+        vld1q_f32, vst1q_f32, vdupq_n_f32, vaddq_f32, vsubq_f32, vmulq_f32,
+        vdivq_f32, fma, max, min, vsqrtq_f32, vshlq_n_s32,
+        vaddq_s32, vreinterpretq_s32_f32, vreinterpretq_f32_s32,
+        |a, b, yes, no| vbslq_f32(vcltq_f32(a, b), yes, no)
     );
 }
 
@@ -342,6 +380,13 @@ macro_rules! simd {
                 body(unsafe { $crate::kernels::flex::simd::Avx2::new() }, $($arg),*)
             }
 
+            #[cfg(target_arch = "aarch64")]
+            #[target_feature(enable = "neon")]
+            fn neon($($arg: $type),*) $(-> $out)? {
+                // SAFETY: this function is reached at the level that was found to have the instructions.
+                body(unsafe { $crate::kernels::flex::simd::Neon::new() }, $($arg),*)
+            }
+
             match $crate::kernels::level::level() {
                 // SAFETY: the level was found to have the instructions.
                 #[cfg(target_arch = "x86_64")]
@@ -349,6 +394,9 @@ macro_rules! simd {
                 // SAFETY: the level was found to have the instructions.
                 #[cfg(target_arch = "x86_64")]
                 $crate::kernels::level::Level::Avx2 => unsafe { avx2($($arg),*) },
+                // SAFETY: the level was found to have the instructions.
+                #[cfg(target_arch = "aarch64")]
+                $crate::kernels::level::Level::Neon => unsafe { neon($($arg),*) },
                 _ => body($crate::kernels::flex::simd::Portable, $($arg),*),
             }
         }
@@ -361,7 +409,7 @@ pub fn lanes() -> usize {
     match level() {
         Level::Avx512 => 16,
         Level::Avx2 => 8,
-        Level::Portable | Level::Reference => Portable::LANES,
+        Level::Neon | Level::Portable | Level::Reference => Portable::LANES,
     }
 }
 
@@ -385,7 +433,34 @@ pub fn transpose(from: &[f32], stride: usize, to: &mut [f32], to_stride: usize) 
 }
 
 /// Four rows of four, `stride` apart, become four columns, rows `to_stride` apart.
-#[cfg(not(target_arch = "x86_64"))]
+#[cfg(target_arch = "aarch64")]
+#[inline(always)]
+pub fn transpose(from: &[f32], stride: usize, to: &mut [f32], to_stride: usize) {
+    use std::arch::aarch64::*;
+    assert!(
+        from.len() >= 3 * stride + 4 && to.len() >= 3 * to_stride + 4,
+        "both squares lie within their buffers"
+    );
+    // SAFETY: as just checked; every 64-bit ARM processor has these instructions.
+    unsafe {
+        let [a, b, c, d] = [0, 1, 2, 3].map(|i| vld1q_f32(from.as_ptr().add(i * stride)));
+        let wide = |x| vreinterpretq_f64_f32(x);
+        let [above, above_odd] = [vtrn1q_f32(a, b), vtrn2q_f32(a, b)].map(wide);
+        let [below, below_odd] = [vtrn1q_f32(c, d), vtrn2q_f32(c, d)].map(wide);
+        let columns = [
+            vtrn1q_f64(above, below),
+            vtrn1q_f64(above_odd, below_odd),
+            vtrn2q_f64(above, below),
+            vtrn2q_f64(above_odd, below_odd),
+        ];
+        for (i, column) in columns.into_iter().enumerate() {
+            vst1q_f32(to.as_mut_ptr().add(i * to_stride), vreinterpretq_f32_f64(column));
+        }
+    }
+}
+
+/// Four rows of four, `stride` apart, become four columns, rows `to_stride` apart.
+#[cfg(not(any(target_arch = "x86_64", target_arch = "aarch64")))]
 #[inline(always)]
 pub fn transpose(from: &[f32], stride: usize, to: &mut [f32], to_stride: usize) {
     for i in 0..4 {
