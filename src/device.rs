@@ -40,11 +40,12 @@ pub fn open(name: &str) -> Result<Device> {
     if kind(name) == "cpu" { Ok(device) } else { check(name, device) }
 }
 
-/// Whether there is a device of that name. It is not opened: who only starts others takes none of its memory.
+/// Whether there is a device of that name that kernels can be made for. It is not opened: who only starts others takes none
+/// of its memory.
 ///
 /// # Errors
-/// [`Kind::Device`](crate::error::Kind::Device) when the name is unknown, the backend is not compiled in, or the
-/// device is not there.
+/// [`Kind::Device`](crate::error::Kind::Device) when the name is unknown, the backend is not compiled in, the device is
+/// not there, or its driver would die of the kernels.
 pub fn find(name: &str) -> Result<()> {
     look_up(name).map(drop)
 }
@@ -57,7 +58,18 @@ fn look_up(name: &str) -> Result<Device> {
         (_, Some((_, index))) => index.parse().ok(),
     };
     let device = index.and_then(|index: usize| found.into_iter().nth(index));
-    device.ok_or_else(|| Error::device(absent(name)))
+    let device = device.ok_or_else(|| Error::device(absent(name)))?;
+    #[cfg(feature = "vulkan")]
+    if matches!(kind(name), "wgpu" | "vulkan") && !takes_spirv(&device) {
+        let problem = Problem::new(format!(
+            "{name} does not let shaders lay out their shared memory (workgroupMemoryExplicitLayout), and for such \
+             devices CubeCL 0.11.3 makes SPIR-V that is not valid"
+        ));
+        let remedy = "use cpu, a newer driver, a build with --features wgpu and without vulkan, or a mended CubeCL \
+             (docs/gpu.md)";
+        return Err(Error::device(problem.key("--device").remedy(remedy)));
+    }
+    Ok(device)
 }
 
 /// Whether a device goes on computing after an operation has returned, so that reading what it found makes it wait:
@@ -155,16 +167,6 @@ fn takes_spirv(device: &Device) -> bool {
 
 /// The device, if it adds up.
 fn check(name: &str, device: Device) -> Result<Device> {
-    #[cfg(feature = "vulkan")]
-    if matches!(kind(name), "wgpu" | "vulkan") && !takes_spirv(&device) {
-        let problem = Problem::new(format!(
-            "{name} does not let shaders lay out their shared memory (workgroupMemoryExplicitLayout), and for such \
-             devices CubeCL 0.11.3 makes SPIR-V that is not valid"
-        ));
-        let remedy = "use cpu, a newer driver, a build with --features wgpu and without vulkan, or a mended CubeCL \
-             (docs/gpu.md)";
-        return Err(Error::device(problem.key("--device").remedy(remedy)));
-    }
     let adds = quietly(|| Tensor::<1>::ones([64], &device).sum().into_scalar::<f32>());
     let cause = match adds {
         Ok(64.0) => return Ok(device),
