@@ -243,6 +243,7 @@ fn what_cannot_be_timed_or_compared_is_named() {
         ),
         (2, &["bench", "--set", "training.batch=2"], "shapes are fixed"),
         (2, &["bench", "--shape", "Q", "--rows", "0"], "--rows"),
+        (2, &["bench", "--shape", "Q", "--rows", "100000000"], "need at least"),
         (2, &["bench", "--shape", "X"], "one of Q, S, P, M, L, G, H"),
         (2, &["bench", "small.toml", "--rows", "2"], "--rows"),
         (2, &["bench", "small.toml", "--shape", "Q"], "--shape"),

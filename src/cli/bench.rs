@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use ablation_zoo::error::{Error, Problem};
 use ablation_zoo::measure::speed::{self, SHAPES, Shape, Speed};
-use ablation_zoo::run::environment::{cores, peak_bytes, settle};
+use ablation_zoo::run::environment::{cores, peak_bytes, settle, usable_memory};
 use ablation_zoo::{Result, device, kernels};
 use clap::Args;
 use serde::{Deserialize, Serialize};
@@ -117,6 +117,7 @@ impl Bench {
             Some(name) => vec![self.shape(name)?],
             None => SHAPES.iter().map(|shape| self.shape(shape.name)).collect::<Result<_>>()?,
         };
+        shapes.iter().try_for_each(|shape| self.check_memory(shape))?;
         shapes.iter().map(|shape| self.of_shape(shape)).collect()
     }
 
@@ -129,6 +130,20 @@ impl Bench {
     fn arms(&self) -> Result<Vec<Json>> {
         let Bench { subject, overrides, store, seconds, device, .. } = self;
         ArmsBench { subject, overrides, store, seconds: *seconds, device }.rows()
+    }
+
+    /// Refuses what cannot fit the memory of this machine.
+    fn check_memory(&self, shape: &Shape) -> Result<()> {
+        let Some(memory) = usable_memory().filter(|_| device::kind(&self.device) == "cpu") else {
+            return Ok(());
+        };
+        let needed = shape.least_bytes();
+        if needed <= memory {
+            return Ok(());
+        }
+        let got = format!("{} rows of {} need at least {}", shape.batch, shape.name, output::bytes(needed));
+        let problem = Problem::new(got).key("--rows");
+        Err(Error::config(problem.expected(format!("at most {}", output::bytes(memory)))))
     }
 
     /// One core alone, then all cores as one run and as one run per core. Other devices do a run at a time.

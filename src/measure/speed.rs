@@ -109,6 +109,15 @@ impl Shape {
         model
     }
 
+    /// Bytes that a step takes at least on the CPU: weights, gradients and moments, and 16 numbers of each channel of each
+    /// block that the backward pass needs.
+    pub fn least_bytes(&self) -> u64 {
+        let kept = 16 * self.d_model as u64 * self.n_layers as u64;
+        let tokens = (self.seq_len as u64).saturating_mul(self.batch as u64);
+        let params = self.model().num_params(self.vocab_size, self.seq_len).total;
+        tokens.saturating_mul(kept).saturating_add(4 * params).saturating_mul(4)
+    }
+
     /// A batch of tokens from a fixed generator.
     pub fn batch(&self, step: u64) -> Batch {
         let n = self.seq_len * self.batch;
@@ -325,6 +334,17 @@ mod tests {
         let losses: Vec<f32> = (0..later.steps + 1).map(|_| now.step()).collect();
         assert!(later.steps > 0);
         assert!((later.step() / losses.last().unwrap() - 1.0).abs() < 1e-3);
+    }
+
+    /// Against what docs/results/speed.md has measured of P and L.
+    #[test]
+    fn a_shape_takes_at_least_half_of_what_was_measured_and_not_more() {
+        for (name, measured) in [("P", 191 << 20), ("L", 591 << 20)] {
+            let least = Shape::named(name).unwrap().least_bytes();
+            assert!(least > measured / 2 && least <= measured, "{name}: {least} of {measured}");
+        }
+        let huge = Shape { batch: usize::MAX, ..SHAPES[0] };
+        assert_eq!(huge.least_bytes(), u64::MAX);
     }
 
     #[test]
