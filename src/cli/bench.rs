@@ -132,18 +132,14 @@ impl Bench {
         ArmsBench { subject, overrides, store, seconds: *seconds, device }.rows()
     }
 
-    /// Refuses what cannot fit the memory of this machine.
+    /// Refuses what cannot fit, as one run per core, which is what needs most.
     fn check_memory(&self, shape: &Shape) -> Result<()> {
-        let Some(memory) = usable_memory().filter(|_| device::kind(&self.device) == "cpu") else {
-            return Ok(());
-        };
-        let needed = shape.least_bytes();
-        if needed <= memory {
-            return Ok(());
-        }
-        let got = format!("{} rows of {} need at least {}", shape.batch, shape.name, output::bytes(needed));
-        let problem = Problem::new(got).key("--rows");
-        Err(Error::config(problem.expected(format!("at most {}", output::bytes(memory)))))
+        let needed = shape.least_bytes().saturating_mul(cores() as u64);
+        check_memory(&self.device, needed, |bytes| {
+            let got =
+                format!("{} rows of {} need at least {bytes}, a run on each core", shape.batch, shape.name);
+            Problem::new(got).key("--rows")
+        })
     }
 
     /// One core alone, then all cores as one run and as one run per core. Other devices do a run at a time.
@@ -197,6 +193,17 @@ pub struct Timed {
 /// Of all together.
 pub fn tokens(timed: &[Timed]) -> f64 {
     timed.iter().map(|timed| timed.speed.tokens_per_second).sum()
+}
+
+/// Refuses what needs more memory than the machine has; `what` says it of so many bytes. A card's is not known here.
+pub fn check_memory(device: &str, needed: u64, what: impl FnOnce(String) -> Problem) -> Result<()> {
+    match usable_memory().filter(|_| device::kind(device) == "cpu") {
+        Some(memory) if needed > memory => {
+            let problem = what(output::bytes(needed)).expected(format!("at most {}", output::bytes(memory)));
+            Err(Error::config(problem))
+        }
+        Some(_) | None => Ok(()),
+    }
 }
 
 /// A process that measures once.

@@ -7,13 +7,13 @@ use ablation_zoo::error::{Error, Problem};
 use ablation_zoo::measure::speed::Speed;
 use ablation_zoo::plan::{self, Ablation, Calibration, Plan, Presets, Request, resolve_single};
 use ablation_zoo::run::calibration::{self, Timing};
-use ablation_zoo::run::environment::{cores, usable_memory};
+use ablation_zoo::run::environment::cores;
 use ablation_zoo::run::executor::Share;
 use ablation_zoo::run::{Environment, Site};
 use ablation_zoo::{Result, device};
 use serde_json::{Value as Json, json};
 
-use super::bench::{Baseline, Timed, children, number, single, tokens};
+use super::bench::{Baseline, Timed, check_memory, children, number, single, tokens};
 use super::execute::DTYPE;
 use super::store::StoreArgs;
 use super::{Overrides, output, subject};
@@ -66,16 +66,11 @@ impl ArmsBench<'_> {
 
     /// Refuses what would not fit here so many times at once.
     fn check_memory(&self, arm: &Arm, runs: usize) -> Result<()> {
-        let Some(memory) = usable_memory().filter(|_| device::kind(self.device) == "cpu") else {
-            return Ok(());
-        };
         let needed = arm.plan.cost(&Calibration::default())?.peak_bytes.saturating_mul(runs as u64);
-        if needed <= memory {
-            return Ok(());
-        }
-        let got = format!("{runs} runs of {} need about {} of memory", arm.name, output::bytes(needed));
-        let problem = Problem::new(got).expected(format!("at most {}", output::bytes(memory)));
-        Err(Error::config(problem.remedy("time it on the machine that is to run it")))
+        check_memory(self.device, needed, |bytes| {
+            let got = format!("{runs} runs of {} need about {bytes} of memory", arm.name);
+            Problem::new(got).remedy("time it on the machine that is to run it")
+        })
     }
 
     fn arms(&self) -> Result<Vec<Arm>> {
