@@ -146,11 +146,12 @@ pub fn measure(shape: &Shape, precision: Precision, device: &Device, budget: Dur
     // As the loop of a run does it.
     match device::computes_later(&training.device) {
         true => training.run_unread(start, budget),
-        false => {
-            while start.elapsed() < budget {
-                training.step();
+        false => loop {
+            training.step();
+            if start.elapsed() >= budget {
+                break;
             }
-        }
+        },
     }
     let seconds = start.elapsed().as_secs_f64();
     let tokens = (training.steps - warm) as f64 * (shape.seq_len * shape.batch) as f64;
@@ -270,21 +271,24 @@ impl Training {
         loss
     }
 
-    /// Takes steps until the time is up, and reads their losses when that is due.
+    /// Takes steps until the time is up, one at least, and reads their losses when that is due.
     fn run_unread(&mut self, start: Instant, budget: Duration) {
         let mut unread = Unread::new();
-        while start.elapsed() < budget {
+        loop {
             let model = self.model.take().expect("every step gives the model back");
             let (loss, gradients) = self.descend(&model);
             let (model, grad_norm) = self.optimizer.step_unread(model, gradients, 1e-3, &self.device);
             self.model = Some(model);
             self.steps += 1;
             unread.push(self.steps, loss, grad_norm);
-            if unread.is_due() {
+            let is_over = start.elapsed() >= budget;
+            if is_over || unread.is_due() {
                 unread.read();
             }
+            if is_over {
+                break;
+            }
         }
-        unread.read();
     }
 }
 

@@ -80,10 +80,14 @@ impl Unread {
             StepRead { step, loss: losses.iter().sum(), grad_norm }
         };
         let read: Vec<StepRead> = parts.iter().map(read).collect();
-        let seconds = self.since.elapsed().as_secs_f64() / read.len() as f64;
-        self.limit = ((self.longest / seconds) as usize).clamp(1, self.most);
+        self.limit = self.limit_at(self.since.elapsed().as_secs_f64() / read.len() as f64);
         self.since = Instant::now();
         read
+    }
+
+    /// How many wait when each takes so long.
+    fn limit_at(&self, seconds: f64) -> usize {
+        ((self.longest / seconds) as usize).clamp(1, self.most)
     }
 }
 
@@ -110,14 +114,7 @@ mod tests {
 
     #[test]
     fn quick_steps_wait_for_each_other_and_slow_ones_do_not() {
-        let mut unread = Unread::new();
-        let limit_after = |unread: &mut Unread, seconds: f64| {
-            unread.since = Instant::now() - std::time::Duration::from_secs_f64(seconds);
-            unread.push(1, row([1.0]), row([1.0]));
-            unread.read();
-            unread.limit
-        };
-        assert_eq!(limit_after(&mut unread, 10.0), 1);
-        assert!(limit_after(&mut unread, 0.0) > 1);
+        let unread = Unread::new();
+        assert_eq!([10.0, 0.1, 0.03, 1e-3, 0.0].map(|seconds| unread.limit_at(seconds)), [1, 1, 3, 16, 16]);
     }
 }
