@@ -3,6 +3,7 @@
 mod data;
 mod docs;
 mod answer;
+mod bound;
 mod catalogue;
 mod context;
 mod exchange;

@@ -13,7 +13,7 @@ use std::time::{Duration, Instant};
 use ablation_zoo::Result;
 use ablation_zoo::measure::Measurements;
 use ablation_zoo::model::ParamCount;
-use ablation_zoo::plan::{Plan, Presets, Request, resolve_single};
+use ablation_zoo::plan::{Fingerprint, Plan, Presets, Request, resolve_single};
 use ablation_zoo::run::executor::{Diverged, OnFailure, Processes, Share, Summary};
 use ablation_zoo::run::folder::{CHECKPOINTS, LOG, MEASUREMENTS, MODEL};
 use ablation_zoo::run::gc;
@@ -77,6 +77,7 @@ fn job(task: &Task, watch: &mut Watch) -> Result<Outcome> {
             seconds: 0.1,
             lr: 0.1,
             loss,
+            auxiliary: None,
             grad_norm: 1.0,
             probe: None,
         })?;
@@ -229,9 +230,9 @@ fn until(mut true_now: impl FnMut() -> bool) {
 // ---- the store ----------------------------------------------------------------------------------------------------
 
 fn planned(kind: &str, seed: u64) -> WantedRun {
-    let plan = Plan { seed, ..Plan::default() };
-    let kind_number = KINDS.iter().position(|known| *known == kind).unwrap();
-    let fingerprint = format!("{kind_number:04x}{:012x}{:016x}", seed, 7);
+    let mut plan = Plan { seed, ..Plan::default() };
+    plan.training.batch += KINDS.iter().position(|known| *known == kind).unwrap();
+    let fingerprint = Fingerprint::of(&plan).unwrap().full();
     let (name, label) = (format!("{kind}-{seed}"), format!("{kind} seed {seed}"));
     WantedRun {
         name,
@@ -352,7 +353,8 @@ fn a_run_whose_beginning_was_stopped_is_left_and_not_waited_for() {
     plan.training.order = ablation_zoo::training::Order::Epochs;
     plan.training.schedule =
         ScheduleConfig::Wsd(WsdConfig { warmup_steps: 5, cooldown: 0.5, ..WsdConfig::default() });
-    let summary = do_all(&store, vec![WantedRun { plan, ..planned("stops", 1) }]);
+    let fingerprint = Fingerprint::of(&plan).unwrap().full();
+    let summary = do_all(&store, vec![WantedRun { plan, fingerprint, ..planned("stops", 1) }]);
     assert_eq!((summary.finished, summary.failures.len(), summary.stopped), (0, 0, 2));
     assert_eq!(summary.check().unwrap_err().exit_code(), 75);
     assert_eq!(store.runs().unwrap().len(), 1, "only its trunk was begun");
@@ -567,9 +569,9 @@ fn a_run_that_is_killed_at_any_moment_ends_as_if_it_had_not_been() {
 #[test]
 fn the_first_signal_saves_and_the_second_ends_at_once() {
     let (_folder, store) = store();
-    for (kind, name) in [("slow", "INT"), ("slow", "TERM"), ("slow", "USR1"), ("hangs", "INT")] {
-        let planned = WantedRun { name: format!("{kind}-{name}"), ..planned(kind, name.len() as u64) };
-        let planned = WantedRun { fingerprint: blake3_of(&planned.name), ..planned };
+    let cases = [("slow", "INT"), ("slow", "TERM"), ("slow", "USR1"), ("hangs", "INT")];
+    for (seed, (kind, name)) in (0..).zip(cases) {
+        let planned = planned(kind, seed);
         let run = store.prepare(&planned, &cpu()).unwrap();
         let mut child = worker(&store, run.folder());
         let wanted = if kind == "hangs" { 20 } else { 1 };
@@ -678,6 +680,27 @@ fn a_worker_that_was_frozen_while_it_measured_keeps_nothing() {
 }
 
 #[test]
+fn a_signal_while_the_last_run_of_a_phase_is_measured_leaves_the_next_phase() {
+    let (_folder, store) = store();
+    let (tuning, reporting) = (planned("lingers", 5), planned("plain", 6));
+    let folder = || store.find(&tuning.fingerprint, &cpu()).unwrap();
+    let stop = Stop::default();
+    let next = |_: &Store| {
+        let is_tuned = folder().is_some_and(|run| run.is_finished());
+        Ok(vec![if is_tuned { reporting.clone() } else { tuning.clone() }])
+    };
+    let summary = std::thread::scope(|scope| {
+        scope.spawn(|| {
+            until(|| folder().is_some_and(|run| run.file(MEASURING).exists()));
+            stop.request();
+        });
+        executor().run_all(&store, &stop, next).unwrap()
+    });
+    assert_eq!((summary.finished, summary.stopped), (1, 1), "{summary:?}");
+    assert_eq!(summary.check().unwrap_err().exit_code(), 75);
+}
+
+#[test]
 fn a_request_to_stop_is_heeded_before_the_measurements() {
     let (_folder, store) = store();
     let planned = planned("lingers", 3);
@@ -737,11 +760,6 @@ fn a_training_that_was_stopped_and_killed_ends_with_the_same_bits() {
 }
 
 // ---- damage -------------------------------------------------------------------------------------------------------
-
-fn blake3_of(text: &str) -> String {
-    // Any hexadecimal digits that differ by name.
-    text.bytes().map(|byte| format!("{byte:02x}")).chain(std::iter::once("0".repeat(16))).collect()
-}
 
 #[test]
 fn damage_is_named_and_does_not_hide_the_other_runs() {
@@ -854,7 +872,7 @@ fn a_plan_is_stored_apart_for_each_kind_of_device() {
     assert_eq!(store.find(&planned.fingerprint, &Site::of("cpu", "bf16")).unwrap(), None);
     let other = WantedRun { fingerprint: format!("{}f", planned.fingerprint), ..planned };
     assert!(store.prepare(&other, &cpu()).unwrap_err().to_string().contains("is of the plan"));
-    assert_eq!(cpu_run.plan().unwrap(), Plan { seed: 0, ..Plan::default() });
+    assert_eq!(cpu_run.plan().unwrap(), planned("plain", 0).plan);
 }
 
 #[test]
@@ -872,7 +890,7 @@ fn garbage_is_what_finished_runs_and_kills_left_and_nothing_else() {
     let before = fs::read(done_run.file(MODEL)).unwrap();
     let garbage = gc::find(&store, gc::Stages::Keep).unwrap();
     assert!(garbage.iter().any(|piece| piece.bytes > 0));
-    gc::delete(&garbage).unwrap();
+    gc::delete(&store, &garbage).unwrap();
     let left = |run: &ablation_zoo::run::Run| {
         let names = fs::read_dir(run.file(CHECKPOINTS))
             .unwrap()
@@ -889,9 +907,9 @@ fn garbage_is_what_finished_runs_and_kills_left_and_nothing_else() {
 #[test]
 fn a_store_of_ten_thousand_finished_runs_is_listed_completely() {
     let (folder, store) = store();
-    let record = RunRecord {
+    let record = |fingerprint: String| RunRecord {
         format: 1,
-        fingerprint: String::new(),
+        fingerprint,
         plan: Plan::default(),
         environment: Environment::here("cpu"),
         params: params(),
@@ -907,13 +925,16 @@ fn a_store_of_ten_thousand_finished_runs_is_listed_completely() {
         measurements: Measurements::default(),
     };
     let first = store.prepare(&planned("plain", 0), &cpu()).unwrap();
-    first.finish(&record).unwrap();
-    let copied = [manifest::MANIFEST, MEASUREMENTS];
-    let contents = copied.map(|name| fs::read(first.file(name)).unwrap());
+    first.finish(&record(planned("plain", 0).fingerprint)).unwrap();
     for i in 1..10_000 {
         let path: PathBuf = store.path().join(format!("run-{i:016x}-cpu-f32"));
         fs::create_dir(&path).unwrap();
-        copied.iter().zip(&contents).for_each(|(name, content)| fs::write(path.join(name), content).unwrap());
+        let text = serde_json::to_vec(&record(format!("{i:064x}")[48..].to_string())).unwrap();
+        let (bytes, blake3) = (text.len() as u64, blake3::hash(&text).to_string());
+        let files = vec![manifest::Entry { name: MEASUREMENTS.to_string(), bytes, blake3 }];
+        fs::write(path.join(MEASUREMENTS), text).unwrap();
+        let sealed = serde_json::to_vec(&manifest::Manifest { format: 1, files }).unwrap();
+        fs::write(path.join(manifest::MANIFEST), sealed).unwrap();
     }
     let start = Instant::now();
     let finished = store.finished().unwrap();

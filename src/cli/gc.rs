@@ -28,8 +28,9 @@ impl Gc {
     /// Lists, and deletes if asked to.
     pub fn run(&self) -> Result<()> {
         let stages = if self.stages { Stages::Delete } else { Stages::Keep };
-        let garbage = gc::find(&self.store.open()?, stages)?;
-        let deleted = self.delete.then(|| gc::delete(&garbage)).transpose()?;
+        let store = self.store.open()?;
+        let garbage = gc::find(&store, stages)?;
+        let deleted = self.delete.then(|| gc::delete(&store, &garbage)).transpose()?;
         if self.format.json {
             let pieces = garbage
                 .iter()

@@ -51,7 +51,7 @@ impl MeasureCommand {
     pub fn run(&self) -> Result<()> {
         let configs = self.rounding.configs()?;
         let run = self.store.run(&self.run)?;
-        let mut plan = run.plan()?;
+        let mut plan = run.plan_and_data()?;
         plan.measure.renderings = self.renderings.unwrap_or(plan.measure.renderings);
         match self.texts {
             None => {}

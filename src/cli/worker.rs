@@ -4,6 +4,7 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use ablation_zoo::Result;
+use ablation_zoo::run::lease::Silence;
 use ablation_zoo::run::worker::{Order, Supervision, work};
 use ablation_zoo::run::{Stop, job, store};
 use clap::Args;
@@ -17,6 +18,9 @@ pub struct Worker {
     /// Name of the run's folder, as `zoo runs` prints it
     #[arg(long, value_name = "NAME")]
     run: String,
+    /// A lease of the run that was silent for three beats: it is taken over at once
+    #[arg(long, value_name = "NUMBER.HASH", hide = true)]
+    silent_lease: Option<Silence>,
     /// Where to compute
     #[arg(long, value_name = "DEVICE", default_value = "cpu")]
     device: String,
@@ -29,7 +33,8 @@ impl Worker {
     /// Does the run and says on standard output, in JSON lines, how it goes.
     pub fn run(self) -> Result<ExitCode> {
         let supervision = if self.supervised { Supervision::Pipe } else { Supervision::Alone };
-        let order = Order { store: self.store, run: self.run, device: self.device, supervision };
+        let (store, run, silence, device) = (self.store, self.run, self.silent_lease, self.device);
+        let order = Order { store, run, silence, device, supervision };
         Ok(ExitCode::from(work(&order, &Stop::on_signals()?, job::run)))
     }
 }

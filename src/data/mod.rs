@@ -91,7 +91,7 @@ impl Default for DataConfig {
 }
 
 /// A file outside the program that decides what a dataset says.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ExternalFile {
     /// Its path.
     pub path: PathBuf,
@@ -375,7 +375,11 @@ impl DataConfig {
         self.external_paths()?.into_iter().map(ExternalFile::read).collect()
     }
 
-    fn external_paths(&self) -> Result<Vec<PathBuf>> {
+    /// The paths of [`DataConfig::external_files`].
+    ///
+    /// # Errors
+    /// A folder of texts cannot be listed.
+    pub fn external_paths(&self) -> Result<Vec<PathBuf>> {
         let with = |mut paths: Vec<PathBuf>, tokenizer: Option<PathBuf>| {
             paths.extend(tokenizer);
             paths

@@ -280,7 +280,7 @@ impl Training {
             let (model, grad_norm) = self.optimizer.step_unread(model, gradients, 1e-3, &self.device);
             self.model = Some(model);
             self.steps += 1;
-            unread.push(self.steps, loss, grad_norm);
+            unread.push(self.steps, loss, None, grad_norm);
             let is_over = start.elapsed() >= budget;
             if is_over || unread.is_due() {
                 unread.read();

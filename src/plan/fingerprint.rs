@@ -14,6 +14,14 @@ use crate::data::ExternalFile;
 /// Raised by hand when the same plan would give other numbers, for instance when a default changes.
 pub const NUMERICS: u32 = 1;
 
+/// Raised likewise for plans alone that minimise something beside the cross-entropy (mixtures of experts, a teacher).
+///
+/// 2: the loss that is logged is the cross-entropy, and what is minimised beside it is logged apart.
+const NUMERICS_AUXILIARY: u32 = 2;
+
+/// What the parts of a plan began with, which no hash names.
+const NUMERICS_BEFORE: u32 = 1;
+
 /// Stands in every hash, also where a plan computes in bf16: `training.precision` is hashed with the plan.
 const HEADER: &str = "precision \"f32\"";
 
@@ -31,7 +39,17 @@ impl Fingerprint {
     /// # Errors
     /// If a data file that the plan names cannot be read.
     pub fn of(plan: &Plan) -> Result<Self> {
-        Ok(Unseeded::of(plan, &plan.data.external_files()?).seed(plan.seed))
+        Ok(Fingerprint::with(plan, &plan.data.external_files()?))
+    }
+
+    /// The fingerprint of a plan whose data files are `files`.
+    pub fn with(plan: &Plan, files: &[ExternalFile]) -> Self {
+        Unseeded::of(plan, files).seed(plan.seed)
+    }
+
+    /// The fingerprint that a plan whose data files are `files` had in earlier versions: it still names finished runs.
+    pub fn before(plan: &Plan, files: &[ExternalFile]) -> Self {
+        Unseeded::hashed(plan, files, NUMERICS_BEFORE).seed(plan.seed)
     }
 
     /// All 64 hex digits.
@@ -49,9 +67,16 @@ impl fmt::Display for Fingerprint {
 impl Unseeded {
     /// Hashes all of the plan but its seed, and `files`, the data files that it names.
     pub fn of(plan: &Plan, files: &[ExternalFile]) -> Self {
+        Unseeded::hashed(plan, files, NUMERICS_AUXILIARY)
+    }
+
+    fn hashed(plan: &Plan, files: &[ExternalFile], auxiliary: u32) -> Self {
         let mut hasher = blake3::Hasher::new_derive_key("ablation-zoo plan");
         hasher.update(format!("numerics {NUMERICS}\n{HEADER}\n").as_bytes());
         hasher.update(canonical(&Plan { seed: 0, ..plan.clone() }).as_bytes());
+        if auxiliary != NUMERICS_BEFORE && plan.has_auxiliary_loss() {
+            hasher.update(format!("\nauxiliary {auxiliary}").as_bytes());
+        }
         for file in files {
             hasher.update(format!("\nfile {}", file.blake3).as_bytes());
         }

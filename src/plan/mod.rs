@@ -47,8 +47,9 @@ use serde::{Deserialize, Serialize};
 
 use crate::Result;
 use crate::data::DataConfig;
+use crate::layers::feed_forward::FeedForwardConfig;
 use crate::measure::MeasureConfig;
-use crate::model::ModelConfig;
+use crate::model::{BlockConfig, ModelConfig};
 use crate::training::{AdaptConfig, ContextConfig, Prediction, TrainingConfig};
 
 /// One run: a model, what it learns, how, and from which seed. Its fingerprint names the run.
@@ -94,6 +95,19 @@ impl Plan {
     pub fn to_set_of(&self, table: &str) -> String {
         let tree = writer::write(self);
         format!("{table}={}", tree.get(&[table]).map(writer::inline).unwrap_or_default())
+    }
+
+    /// Whether something beside the cross-entropy is minimised: the balance of experts, the distance to a teacher.
+    fn has_auxiliary_loss(&self) -> bool {
+        let is_taught = match &self.context {
+            ContextConfig::Encoder(encoder) => !encoder.distill.is_none(),
+            ContextConfig::None
+            | ContextConfig::Window
+            | ContextConfig::Stretched(_)
+            | ContextConfig::Replug => false,
+        };
+        let is_mixture = |block: &BlockConfig| matches!(block.feed_forward, FeedForwardConfig::Moe(_));
+        is_taught || self.model.blocks().iter().any(is_mixture)
     }
 
     /// Reads a plan as strictly as every other file; `name` is what messages call it.

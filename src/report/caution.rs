@@ -1,8 +1,10 @@
 //! What weakens an answer: missing runs, unequal seeds, unequal fullness, rates that were not searched far enough.
 
+use std::collections::{BTreeMap, BTreeSet};
+
 use super::answer::{quoted, quoted_label};
 use super::comparison::{ArmResult, Comparison};
-use super::evidence::TuningTrial;
+use super::evidence::{Evidence, TuningTrial};
 use super::number::{self, list, plural};
 use super::statistics::median;
 
@@ -11,6 +13,9 @@ const NEARLY_FULL: f64 = 0.9;
 
 /// Arms whose `R_max` differ by more than this factor are not equally full.
 const EQUALLY_FULL: f64 = 1.02;
+
+/// Runs that are named.
+const MAX_SHOWN: usize = 4;
 
 /// Everything that a reader should know before believing the answer, a sentence each.
 ///
@@ -23,6 +28,38 @@ pub fn cautions(comparison: &Comparison, tried: &[TuningTrial]) -> Vec<String> {
     cautions.extend(nearly_full(comparison));
     cautions.extend(tuning(comparison, tried));
     cautions
+}
+
+/// Runs that kernels of different levels or GPUs of different kinds computed: rounding differs, and two runs of one seed
+/// part by it as two seeds do.
+pub fn computed_otherwise(evidence: &Evidence) -> Option<String> {
+    let mut by: BTreeMap<String, BTreeSet<String>> = BTreeMap::new();
+    for (arm, run) in evidence.arms.iter().flat_map(|arm| arm.runs.iter().map(move |run| (arm, run))) {
+        let place = &run.record.environment;
+        let how = if place.device == "cpu" {
+            format!("{} kernels", place.kernels)
+        } else {
+            place.processor.clone()
+        };
+        by.entry(how).or_default().insert(format!("{} seed {}", arm.name, run.seed));
+    }
+    let part = |(how, runs): (&String, &BTreeSet<String>)| {
+        let shown: Vec<String> = runs.iter().take(MAX_SHOWN).cloned().collect();
+        let more = if runs.len() > MAX_SHOWN {
+            format!(" and {} more", runs.len() - MAX_SHOWN)
+        } else {
+            String::new()
+        };
+        format!("{how} ({}{more})", shown.join(", "))
+    };
+    (by.len() > 1).then(|| {
+        let parts: Vec<String> = by.iter().map(part).collect();
+        format!(
+            "Not all runs were computed alike: {}. Rounding differs between them, so that runs of one seed are no equal \
+             pairs.",
+            parts.join("; ")
+        )
+    })
 }
 
 fn missing(comparison: &Comparison) -> Option<String> {

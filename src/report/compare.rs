@@ -61,6 +61,8 @@ pub fn compare(evidence: &Evidence) -> Result<Comparison> {
     let sooner = comparison.speedups.iter().map(|speedup| speedup.in_words(&comparison.control));
     comparison.answer.extend(sooner.collect::<Vec<_>>());
     comparison.cautions = caution::cautions(&comparison, &evidence.tuning);
+    comparison.cautions.extend(caution::computed_otherwise(evidence));
+    comparison.cautions.extend(evidence.damaged.clone());
     Ok(comparison)
 }
 
@@ -438,6 +440,18 @@ mod tests {
         assert!(comparison.cautions.iter().any(|caution| caution.contains("on seeds 2 and 3 only")));
         let equal_rate = arm(&comparison, "none", Basis::EqualRate);
         assert_eq!(equal_rate.ratio_to_control.as_ref().unwrap().seeds, [1, 2, 3]);
+    }
+
+    #[test]
+    fn runs_of_another_kernel_level_and_curves_that_were_changed_are_named() {
+        let mut evidence = fake::evidence();
+        assert!(!compare(&evidence).unwrap().cautions.iter().any(|caution| caution.contains("computed alike")));
+        evidence.arms[1].runs[0].record.environment.kernels = "portable".to_string();
+        evidence.damaged = vec!["metrics.jsonl was changed.".to_string()];
+        let cautions = compare(&evidence).unwrap().cautions;
+        let named = format!("portable kernels ({} seed 1)", evidence.arms[1].name);
+        assert!(cautions.iter().any(|caution| caution.contains(&named)), "{cautions:?}");
+        assert!(cautions.contains(&"metrics.jsonl was changed.".to_string()));
     }
 
     #[test]

@@ -31,6 +31,8 @@ pub struct Evidence {
     pub tuning: Vec<TuningTrial>,
     /// Planned runs that gave no number.
     pub missing: Vec<MissingRun>,
+    /// What cannot be read of the runs that are there, a sentence each.
+    pub damaged: Vec<String>,
     /// The walk that made the arms, if one did.
     pub walk: Option<Walk>,
 }

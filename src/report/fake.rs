@@ -66,6 +66,7 @@ pub fn evidence() -> Evidence {
         ],
         tuning: tuning(),
         missing: Vec::new(),
+        damaged: Vec::new(),
         walk: None,
     }
 }

@@ -9,7 +9,7 @@ use super::evidence::{
 };
 use super::number;
 use super::walk::{Step, Walk};
-use crate::error::{Error, Result};
+use crate::error::{Error, Kind, Result};
 use crate::plan::ablation::{self, CONTROL};
 use crate::plan::difference::Difference;
 use crate::plan::{self, Ablation, Arm, Fingerprint, Holds, PlannedRun, Rate, Role, difference};
@@ -94,6 +94,7 @@ pub fn gather(
         arms: Vec::new(),
         tuning: Vec::new(),
         missing: Vec::new(),
+        damaged: Vec::new(),
         walk: ablation.walk(size).map(walk),
     };
     for planned in decided.iter().filter(|planned| planned.size == size) {
@@ -111,7 +112,15 @@ pub fn gather(
                 evidence.missing.push(MissingRun { arm, seed, cause });
             }
             (Found::Finished(run, record), Role::Report) => {
-                let seen = RunEvidence { seed, record: (**record).clone(), curve: curve(run)? };
+                // Its measurements are whole: only what is drawn is not.
+                let curve = curve(run).or_else(|error| match error.kind {
+                    Kind::Data => {
+                        evidence.damaged.push(format!("{error}; that curve is not drawn."));
+                        Ok(Vec::new())
+                    }
+                    _ => Err(error),
+                })?;
+                let seen = RunEvidence { seed, record: (**record).clone(), curve };
                 evidence.arm(ablation, planned).runs.push(seen);
             }
             (Found::Diverged(cause) | Found::Failed(cause), Role::Report) => {

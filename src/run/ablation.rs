@@ -56,7 +56,7 @@ impl<'a> Answers<'a> {
         let mut failed = Vec::new();
         for run in self.ablation.decided(&measure) {
             let Some(folder) = index.get(&run.fingerprint.to_string()) else { continue };
-            if matches!(state(folder), State::Failed { .. } | State::Diverged { .. }) {
+            if matches!(state(folder)?, State::Failed { .. } | State::Diverged { .. }) {
                 failed.push(self.want(&run)?);
             }
         }
@@ -73,11 +73,17 @@ impl<'a> Answers<'a> {
         let mut diverged = Vec::new();
         for run in self.ablation.decided(&measure).iter().filter(|run| run.role == Role::Report) {
             let Some(folder) = index.get(&run.fingerprint.to_string()) else { continue };
-            let state = state(folder);
+            let state = state(folder)?;
             if matches!(state, State::Diverged { .. }) {
                 let path = folder.path().display().to_string();
                 let label = self.want(run)?.label;
-                diverged.push(Failure { label, folder: Some(path), role: run.role, state });
+                diverged.push(Failure {
+                    label,
+                    folder: Some(path),
+                    role: run.role,
+                    state,
+                    is_bad_data: false,
+                });
             }
         }
         Ok(diverged)
@@ -92,7 +98,7 @@ impl<'a> Answers<'a> {
         let measure = |fingerprint: &Fingerprint| self.measure(&index, fingerprint).ok().flatten();
         let mut standing = Vec::new();
         for run in self.ablation.decided(&measure) {
-            let state = index.get(&run.fingerprint.to_string()).map_or(State::Waiting, state);
+            let state = index.get(&run.fingerprint.to_string()).map_or(Ok(State::Waiting), state)?;
             standing.push((self.want(&run)?.label, state));
         }
         Ok(standing)
@@ -103,7 +109,7 @@ impl<'a> Answers<'a> {
             return Ok(Some(measure));
         }
         let Some(run) = index.get(&fingerprint.to_string()) else { return Ok(None) };
-        let measure = match state(run) {
+        let measure = match state(run)? {
             State::Finished => measure_of(&run.record()?),
             State::Diverged { .. } => f64::NEG_INFINITY,
             State::Waiting | State::Running | State::Stopped | State::Failed { .. } => return Ok(None),
@@ -134,9 +140,9 @@ impl<'a> Answers<'a> {
     }
 }
 
-/// Where a run stands; one whose status cannot be read is begun anew, from its last checkpoint.
-fn state(run: &Run) -> State {
-    run.state().unwrap_or(State::Stopped)
+/// Where a run stands; one whose status cannot be read is begun anew, from its last checkpoint, unless it is sealed.
+fn state(run: &Run) -> Result<State> {
+    run.state().or_else(|error| if run.is_finished() { Err(error) } else { Ok(State::Stopped) })
 }
 
 /// What a run is judged by, higher is better: right answers, bits per parameter, or minus the loss.

@@ -13,7 +13,8 @@ use std::time::Duration;
 use super::environment::settle;
 use super::executor::Executor;
 use super::folder::Run;
-use super::worker::{Event, STOP};
+use super::lease::Silence;
+use super::worker::{Event, STOP, line};
 use crate::error::{Error, Result};
 
 /// So much of the end of a log is searched for its last line.
@@ -50,21 +51,23 @@ impl<'a> Children<'a> {
     }
 
     /// Has a worker that is idle do `run`, else a new one with so many threads; its number.
-    pub(super) fn begin(&mut self, run: &Run, threads: usize) -> Result<usize> {
+    ///
+    /// `silence` is a lease of the run that was silent for long enough.
+    pub(super) fn begin(&mut self, run: &Run, silence: Option<&Silence>, threads: usize) -> Result<usize> {
         while let Some((&id, worker)) = self.alive.iter_mut().find(|(_, worker)| worker.is_idle) {
             worker.is_idle = false;
-            match worker.tell(run.folder()) {
+            match worker.tell(&line(run.folder(), silence)) {
                 Ok(()) => return Ok(id),
                 // It has died meanwhile.
                 Err(_) => worker.input = None,
             }
         }
-        self.start(run, threads)
+        self.start(run, silence, threads)
     }
 
-    fn start(&mut self, run: &Run, threads: usize) -> Result<usize> {
+    fn start(&mut self, run: &Run, silence: Option<&Silence>, threads: usize) -> Result<usize> {
         let mut process =
-            self.command(run, threads)?.spawn().map_err(|e| Error::io("start", "a worker", e))?;
+            self.command(run, silence, threads)?.spawn().map_err(|e| Error::io("start", "a worker", e))?;
         let (input, output) = (process.stdin.take(), process.stdout.take());
         let (id, words) = (self.started, self.words.0.clone());
         self.started += 1;
@@ -83,11 +86,14 @@ impl<'a> Children<'a> {
         Ok(id)
     }
 
-    fn command(&self, run: &Run, threads: usize) -> Result<Command> {
+    fn command(&self, run: &Run, silence: Option<&Silence>, threads: usize) -> Result<Command> {
         let mut command = Command::new(&self.executor.worker[0]);
         command.args(&self.executor.worker[1..]);
         command.arg("--store").arg(self.store).args(["--run", run.folder(), "--supervised"]);
         command.args(["--device", &self.executor.device]);
+        if let Some(silence) = silence {
+            command.arg("--silent-lease").arg(silence.to_string());
+        }
         settle(&mut command, &self.executor.device, threads);
         command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(run.open_log()?);
         Ok(command)

@@ -155,7 +155,7 @@ mod tests {
 
     fn line(step: u64, loss: f64) -> Metrics {
         let (tokens, flops, seconds, lr, grad_norm) = (step, 1.0, step as f64 * loss, 0.1, 1.0);
-        Metrics { step, tokens, flops, seconds, lr, loss, grad_norm, probe: None }
+        Metrics { step, tokens, flops, seconds, lr, loss, auxiliary: None, grad_norm, probe: None }
     }
 
     #[test]

@@ -26,6 +26,8 @@ const TICK: Duration = Duration::from_millis(200);
 const LOOK: Duration = Duration::from_secs(1);
 /// With less room on the disk a word is due.
 const LITTLE_ROOM: u64 = 1 << 30;
+/// The exit code of a worker that found bad data.
+const BAD_DATA: i32 = 65;
 /// A run that is asked to stop because it takes too long has at most so long for its checkpoint.
 const GRACE: Duration = Duration::from_secs(30);
 
@@ -117,6 +119,8 @@ pub struct Failure {
     pub role: Role,
     /// Where it stands now.
     pub state: State,
+    /// Whether it was bad data that ended it in this call: a changed plan or file, something foreign in its folder.
+    pub is_bad_data: bool,
 }
 
 impl Share {
@@ -143,7 +147,8 @@ impl Summary {
     /// The error that this summary amounts to, if any: a tuning run that diverged is an answer, not a failure.
     ///
     /// # Errors
-    /// [`Kind::Stopped`] when something was stopped, [`Kind::RunsFailed`] when something failed.
+    /// [`Kind::Stopped`] when something was stopped, [`Kind::RunsFailed`] when something failed, [`Kind::Data`] when bad
+    /// data is all that it failed of.
     pub fn check(&self) -> Result<()> {
         let answer = |failure: &&Failure| {
             failure.role != Role::Report && matches!(failure.state, State::Diverged { .. })
@@ -157,7 +162,10 @@ impl Summary {
             let problems = std::iter::once(stopped).chain(problems).collect();
             return Err(Error { kind: Kind::Stopped, problems });
         }
-        if problems.is_empty() { Ok(()) } else { Err(Error { kind: Kind::RunsFailed, problems }) }
+        let is_bad_data =
+            self.failures.iter().filter(|failure| !answer(failure)).all(|failure| failure.is_bad_data);
+        let kind = if is_bad_data { Kind::Data } else { Kind::RunsFailed };
+        if problems.is_empty() { Ok(()) } else { Err(Error { kind, problems }) }
     }
 }
 
@@ -319,7 +327,10 @@ impl<'a> Schedule<'a> {
                 self.children.dismiss_idle();
             }
             if self.active.is_empty() && (self.halted || !waiting) {
-                self.summary.stopped += self.queue.len() + self.elsewhere.len();
+                // What would have followed from the last runs is left too.
+                let asks = self.ask && self.stop.is_requested();
+                let following = if asks { self.unknown(next(self.store)?) } else { 0 };
+                self.summary.stopped += self.queue.len() + self.elsewhere.len() + following;
                 return Ok(());
             }
             self.listen();
@@ -327,6 +338,11 @@ impl<'a> Schedule<'a> {
             self.look_elsewhere()?;
             self.display.tick();
         }
+    }
+
+    /// How many of these runs were never heard of.
+    fn unknown(&self, wanted: Vec<WantedRun>) -> usize {
+        wanted.iter().filter(|wanted| !self.known.contains(&wanted.fingerprint)).count()
     }
 
     /// Queues what is new and not done; asks again at once if nothing of what is new is left to do.
@@ -355,10 +371,13 @@ impl<'a> Schedule<'a> {
             }
             Ok(Some(state @ State::Diverged { .. })) if self.executor.diverged == Diverged::Keep => {
                 let folder = before.map(|run| run.path().display().to_string());
-                self.fail(&wanted, folder, state);
+                self.fail(&wanted, folder, state, false);
             }
+            // What is sealed and not this run is no reason to do it again.
+            Err(error) if before.is_some_and(Run::is_finished) => return Err(error),
             // A status that cannot be read is made anew when the run starts.
             Ok(_) | Err(_) => {
+                before.map_or(Ok(()), |run| run.refuse_other_plan(&wanted))?;
                 let parents = stages::parents(&wanted)?;
                 let after = parents.iter().map(|parent| parent.fingerprint.clone()).collect();
                 parents.into_iter().try_for_each(|parent| self.enqueue(parent))?;
@@ -418,7 +437,8 @@ impl<'a> Schedule<'a> {
         let alone = self.active.is_empty() && !self.queue.iter().any(|queued| self.is_ready(queued));
         if let Err(error) = self.start(&wanted, watchman, alone) {
             self.display.ends(&wanted, "failed", Some(&error.to_string()));
-            self.fail(&wanted, None, State::Failed { cause: error.to_string() });
+            let is_bad_data = error.kind == Kind::Data;
+            self.fail(&wanted, None, State::Failed { cause: error.to_string() }, is_bad_data);
         }
         true
     }
@@ -433,7 +453,7 @@ impl<'a> Schedule<'a> {
         let noted = self.store.prepare(wanted, &self.executor.site);
         let noted = noted.and_then(|run| run.set_state(&state).map(|()| run));
         self.display.ends(wanted, state.name(), state.cause());
-        self.fail(wanted, noted.ok().map(|run| run.path().display().to_string()), state);
+        self.fail(wanted, noted.ok().map(|run| run.path().display().to_string()), state, false);
     }
 
     fn start(&mut self, wanted: &WantedRun, mut watchman: Watchman, alone: bool) -> Result<()> {
@@ -445,7 +465,7 @@ impl<'a> Schedule<'a> {
         }
         let own_threads =
             if alone && self.executor.share == Share::default() { cores() } else { self.threads };
-        let id = self.children.begin(&run, own_threads)?;
+        let id = self.children.begin(&run, watchman.silence(), own_threads)?;
         self.display.starts(id, wanted);
         let (wanted, since) = (wanted.clone(), Instant::now());
         self.active.insert(id, Active { wanted, run, last: None, since, overdue: None });
@@ -507,8 +527,13 @@ impl<'a> Schedule<'a> {
                 self.summary.stopped += 1;
                 self.display.ends(&wanted, "stopped", None);
             }
-            Some(Event::Diverged { cause }) => self.ended_badly(&wanted, &run, State::Diverged { cause }),
-            Some(Event::Failed { cause }) => self.ended_badly(&wanted, &run, State::Failed { cause }),
+            Some(Event::Diverged { cause }) => {
+                self.ended_badly(&wanted, &run, State::Diverged { cause }, false);
+            }
+            Some(Event::Failed { cause }) => {
+                let is_bad_data = status.and_then(|status| status.code()) == Some(BAD_DATA);
+                self.ended_badly(&wanted, &run, State::Failed { cause }, is_bad_data);
+            }
             _ if overdue.is_some() => {
                 let limit = duration(self.executor.timeout.unwrap_or_default().as_secs_f64());
                 let cause =
@@ -537,17 +562,18 @@ impl<'a> Schedule<'a> {
         if let Err(error) = noted {
             self.display.says(&error.to_string());
         }
-        self.ended_badly(wanted, run, state);
+        self.ended_badly(wanted, run, state, false);
     }
 
-    fn ended_badly(&mut self, wanted: &WantedRun, run: &Run, state: State) {
+    fn ended_badly(&mut self, wanted: &WantedRun, run: &Run, state: State, is_bad_data: bool) {
         self.display.ends(wanted, state.name(), state.cause());
-        self.fail(wanted, Some(run.path().display().to_string()), state);
+        self.fail(wanted, Some(run.path().display().to_string()), state, is_bad_data);
     }
 
-    fn fail(&mut self, wanted: &WantedRun, folder: Option<String>, state: State) {
+    fn fail(&mut self, wanted: &WantedRun, folder: Option<String>, state: State, is_bad_data: bool) {
         self.lost.insert(wanted.fingerprint.clone(), state.clone());
-        let failure = Failure { label: wanted.label.clone(), folder, role: wanted.role, state };
+        let (label, role) = (wanted.label.clone(), wanted.role);
+        let failure = Failure { label, folder, role, state, is_bad_data };
         self.summary.failures.push(failure);
         self.ask = true;
         if self.executor.on_failure == OnFailure::Stop {
@@ -572,7 +598,7 @@ impl<'a> Schedule<'a> {
             } else {
                 match other.run.state() {
                     Ok(state @ (State::Failed { .. } | State::Diverged { .. })) => {
-                        self.ended_badly(&other.wanted, &other.run, state);
+                        self.ended_badly(&other.wanted, &other.run, state, false);
                     }
                     Ok(State::Waiting | State::Running | State::Stopped | State::Finished) | Err(_) => {
                         // The one that saw its owner fall silent: another would have to wait as long again.
@@ -638,7 +664,13 @@ mod tests {
 
     #[test]
     fn a_summary_is_an_error_only_if_a_report_is_missing_something() {
-        let failure = |role, state| Failure { label: "gated seed 1".to_string(), folder: None, role, state };
+        let failure = |role, state| Failure {
+            label: "gated seed 1".to_string(),
+            folder: None,
+            role,
+            state,
+            is_bad_data: false,
+        };
         let diverged = || State::Diverged { cause: "step 3: the loss is inf".to_string() };
         let mut summary = Summary { failures: vec![failure(Role::Tune, diverged())], ..Summary::default() };
         summary.check().unwrap();

@@ -10,8 +10,10 @@ use super::lease::{Standing, Watchman};
 use super::metrics::{self, History};
 use super::record::{Environment, RunRecord};
 use super::store::{WantedRun, check_name};
+use crate::data::ExternalFile;
 use crate::error::{Error, Problem, Result};
-use crate::plan::{Plan, Role};
+use crate::plan::difference::{self, Difference};
+use crate::plan::{Fingerprint, Plan, Role};
 use crate::training::manifest::{self, MANIFEST};
 
 /// The resolved plan.
@@ -95,6 +97,15 @@ pub struct Header {
     /// A shorter trunk (hash of its plan) that this one can go on from.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub trunk: Option<String>,
+    /// The data files of the plan as they were when it was made; older versions noted none.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub files: Vec<ExternalFile>,
+}
+
+/// What names the run that a sealed record is of.
+#[derive(Deserialize)]
+struct Sealed {
+    fingerprint: String,
 }
 
 #[derive(Serialize, Deserialize)]
@@ -159,7 +170,7 @@ impl State {
 }
 
 impl Header {
-    pub(super) fn of(wanted: &WantedRun) -> Self {
+    pub(super) fn of(wanted: &WantedRun, files: Vec<ExternalFile>) -> Self {
         Header {
             format: FORMAT,
             fingerprint: wanted.fingerprint.clone(),
@@ -168,15 +179,46 @@ impl Header {
             label: wanted.label.clone(),
             role: wanted.role,
             trunk: wanted.trunk.clone(),
+            files,
         }
     }
 }
 
-/// Puts plan and names into a new folder.
+/// Puts plan and names into a new folder, unless the data files are no longer those that the plan was made with.
 pub(super) fn found(folder: &Path, wanted: &WantedRun) -> Result<()> {
-    let names = toml::to_string(&Header::of(wanted)).expect("names are strings and numbers");
+    let files = wanted.plan.data.external_files()?;
+    if Fingerprint::with(&wanted.plan, &files).full() != wanted.fingerprint {
+        let got = format!("{} changed since {} was planned", these(&files), wanted.label);
+        return Err(Error::data(Problem::new(got).key("data").remedy(PLAN_ANEW)));
+    }
+    let names = toml::to_string(&Header::of(wanted, files)).expect("names are strings and numbers");
     manifest::write_atomically(&folder.join(PLAN), wanted.plan.to_toml().as_bytes())?;
     manifest::write_atomically(&folder.join(NAMES), names.as_bytes())
+}
+
+/// Names of files in a message.
+const MAX_SHOWN: usize = 4;
+/// What to do about data that changed under way.
+const PLAN_ANEW: &str = "put the file back as it was; or give the command again, which plans everything with the file as it is now";
+
+/// What to do about a plan that changed.
+const MEND_PLAN: &str =
+    "put plan.toml back as it was, or delete the folder; the same command then does the run anew";
+
+/// Whether a run with these names is of `plan` with these data files, by this version or an earlier one.
+fn names(header: &Header, plan: &Plan, files: &[ExternalFile]) -> bool {
+    [Fingerprint::with, Fingerprint::before].iter().any(|of| of(plan, files).full() == header.fingerprint)
+}
+
+fn these(files: &[ExternalFile]) -> String {
+    let shown: Vec<String> =
+        files.iter().take(MAX_SHOWN).map(|file| file.path.display().to_string()).collect();
+    let more = if files.len() > MAX_SHOWN { ", ..." } else { "" };
+    match files.len() {
+        0 => "the plan".to_string(),
+        1 => shown.concat(),
+        _ => format!("one of {}{more}", shown.join(", ")),
+    }
 }
 
 impl Run {
@@ -246,13 +288,27 @@ impl Run {
         ))
     }
 
-    pub(super) fn refuse_other_plan(&self, fingerprint: &str) -> Result<()> {
-        let found = self.header()?.fingerprint;
-        if found == fingerprint {
+    /// That the folder still holds the run that is wanted, with its own plan.
+    pub(super) fn refuse_other_plan(&self, wanted: &WantedRun) -> Result<()> {
+        self.refuse_foreign(&self.header()?.fingerprint, NAMES, &wanted.fingerprint)?;
+        let found = self.read_plan()?;
+        if found == wanted.plan {
             return Ok(());
         }
-        let got = format!("{} is of the plan {found}", self.path.display());
-        Err(Error::data(Problem::new(got).expected(fingerprint).remedy("move that folder away")))
+        let changes = difference::between(&wanted.plan, &found);
+        let changes: Vec<String> = changes.iter().take(MAX_SHOWN).map(Difference::phrase).collect();
+        let got = format!("{} was changed: {}", self.file(PLAN).display(), changes.join("; "));
+        Err(Error::data(Problem::new(got).remedy(MEND_PLAN)))
+    }
+
+    /// That a fingerprint which `file` holds is the one that is expected, or begins as the name of the folder says.
+    fn refuse_foreign(&self, found: &str, file: &str, expected: &str) -> Result<()> {
+        if found.starts_with(expected) && found.starts_with(&self.fingerprint) {
+            return Ok(());
+        }
+        let got = format!("{} is of the plan {found}", self.file(file).display());
+        let remedy = format!("{} holds another run; move that folder away", self.path.display());
+        Err(Error::data(Problem::new(got).expected(expected).remedy(remedy)))
     }
 
     /// Its names.
@@ -272,11 +328,59 @@ impl Run {
         names.try_into().map_err(|e: toml::de::Error| self.damaged(NAMES, e.message()))
     }
 
-    /// Its plan.
+    /// Its plan, which is the one that its folder is named after. Data files are taken as they were when it was made.
     ///
     /// # Errors
-    /// `plan.toml` cannot be read, or says what this version does not know.
+    /// `plan.toml` cannot be read, says what this version does not know, or was changed.
     pub fn plan(&self) -> Result<Plan> {
+        let (header, plan) = (self.header()?, self.read_plan()?);
+        self.refuse_foreign(&header.fingerprint, NAMES, &self.fingerprint)?;
+        if self.is_finished() {
+            // Sealed: cheaper than the fingerprint.
+            return manifest::verify_file(&self.path, PLAN).map(|()| plan);
+        }
+        // Older versions noted no files.
+        let is_known = !header.files.is_empty() || plan.data.external_paths().is_ok_and(|it| it.is_empty());
+        if is_known && !names(&header, &plan, &header.files) {
+            return Err(self.plan_changed());
+        }
+        Ok(plan)
+    }
+
+    /// Its plan, as [`Run::plan`], whose data files are still what they were: whoever trains or measures by it asks.
+    ///
+    /// # Errors
+    /// As [`Run::plan`]; or a data file was changed or cannot be read.
+    pub fn plan_and_data(&self) -> Result<Plan> {
+        let (header, plan) = (self.header()?, self.plan()?);
+        let files = plan.data.external_files()?;
+        if names(&header, &plan, &files) {
+            return Ok(plan);
+        }
+        let changed = |file: &&ExternalFile| !header.files.contains(file);
+        let changed: Vec<ExternalFile> = files.iter().filter(changed).cloned().collect();
+        let gone = header.files.iter().find(|file| !files.iter().any(|now| now.path == file.path));
+        let problem = match (header.files.is_empty(), changed.as_slice(), gone) {
+            (true, [], _) => return Err(self.plan_changed()),
+            (true, files, _) => {
+                let plan = self.file(PLAN);
+                Problem::new(format!("{} or {} was changed", plan.display(), these(files)))
+            }
+            (false, [file, ..], _) => Problem::new(format!("{} was changed", file.path.display())),
+            (false, [], Some(file)) => Problem::new(format!("{} is gone", file.path.display())),
+            (false, [], None) => return Err(self.plan_changed()),
+        };
+        let expected = format!("what {} was planned with", self.folder);
+        Err(Error::data(problem.key("data").expected(expected).remedy(PLAN_ANEW)))
+    }
+
+    fn plan_changed(&self) -> Error {
+        let got = format!("{} was changed: it is not the plan of this run", self.file(PLAN).display());
+        let expected = format!("the plan {}", self.fingerprint);
+        Error::data(Problem::new(got).expected(expected).remedy(MEND_PLAN))
+    }
+
+    fn read_plan(&self) -> Result<Plan> {
         let path = self.file(PLAN);
         let text = fs::read_to_string(&path).map_err(|e| Error::io("read", &path, e))?;
         Plan::from_toml(&path.display().to_string(), &text)
@@ -285,10 +389,13 @@ impl Run {
     /// Where it stands. A run whose worker died without a word is [`State::Stopped`].
     ///
     /// # Errors
-    /// Its files cannot be read.
+    /// Its files cannot be read, or it is finished and holds the record of another run.
     pub fn state(&self) -> Result<State> {
         if self.is_finished() {
-            return Ok(State::Finished);
+            let sealed: Sealed = manifest::read_json(&self.file(MEASUREMENTS), FORMAT)?;
+            return self
+                .refuse_foreign(&sealed.fingerprint, MEASUREMENTS, &self.fingerprint)
+                .map(|()| State::Finished);
         }
         let path = self.file(STATUS);
         if !path.exists() {
@@ -341,10 +448,11 @@ impl Run {
     /// What was measured.
     ///
     /// # Errors
-    /// The run is not finished, or the file is not the one that was sealed.
+    /// The run is not finished, or the file is not the one that was sealed, or is of another run.
     pub fn record(&self) -> Result<RunRecord> {
         manifest::verify_file(&self.path, MEASUREMENTS)?;
-        manifest::read_json(&self.file(MEASUREMENTS), FORMAT)
+        let record: RunRecord = manifest::read_json(&self.file(MEASUREMENTS), FORMAT)?;
+        self.refuse_foreign(&record.fingerprint, MEASUREMENTS, &self.fingerprint).map(|()| record)
     }
 
     /// Its log, to add to.
@@ -360,17 +468,26 @@ impl Run {
     /// Its metrics so far.
     ///
     /// # Errors
-    /// The file cannot be read or is damaged before its last line.
+    /// The file cannot be read, is damaged before its last line, or is not the one that was sealed.
     pub fn history(&self) -> Result<History> {
+        if self.is_finished() && manifest::read(&self.path)?.names(METRICS) {
+            manifest::verify_file(&self.path, METRICS)?;
+        }
         metrics::read(&self.file(METRICS))
     }
 
-    /// Reads all its sealed files.
+    /// Reads all its sealed files, and asks whether they are of the run that the folder is named after.
     ///
     /// # Errors
-    /// Names what is missing or was changed; or the run is not finished.
+    /// Names what is missing, was changed, or is of another run; or the run is not finished.
     pub fn verify(&self) -> Result<()> {
-        manifest::verify(&self.path)
+        manifest::verify(&self.path)?;
+        let (header, plan, record) = (self.header()?, self.plan()?, self.record()?);
+        let is_known = !header.files.is_empty() || plan.data.external_paths().is_ok_and(|it| it.is_empty());
+        if plan != record.plan || (is_known && !names(&header, &plan, &header.files)) {
+            return Err(self.plan_changed());
+        }
+        Ok(())
     }
 
     /// Bytes on disk.

@@ -5,6 +5,7 @@
 
 use std::collections::HashSet;
 use std::fs;
+use std::io;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -13,6 +14,7 @@ use super::lease::{BEAT, Claim, Lease};
 use super::store::{Store, entries};
 use crate::error::{Error, Result};
 use crate::plan::{Fingerprint, Part, Role};
+use crate::training::checkpoint;
 
 /// Half made run folders younger than this may belong to somebody who is making one.
 const FRESH: Duration = Duration::from_secs(3600);
@@ -64,12 +66,15 @@ impl Why {
 /// A folder cannot be listed.
 pub fn find(store: &Store, stages: Stages) -> Result<Vec<Garbage>> {
     let mut garbage = Vec::new();
+    // Nobody makes a run folder while the store is locked.
+    let locked = store.lock();
     for name in entries(store.path())? {
         let path = store.path().join(&name);
-        if is_aside(store.path(), &name) && is_old(&path) && is_folder(&path) {
+        if is_aside(store.path(), &name) && (locked.is_some() || is_old(&path)) && is_folder(&path) {
             garbage.push(Garbage { bytes: bytes_below(&path)?, path, why: Why::HalfMade, run: None });
         }
     }
+    drop(locked);
     let runs = store.runs()?;
     let needed = needed(&runs);
     for run in &runs {
@@ -98,19 +103,24 @@ fn needed(runs: &[Run]) -> HashSet<String> {
     parents.filter_map(|parent| Fingerprint::of(&parent.plan).ok()).map(|it| it.to_string()).collect()
 }
 
-/// Removes garbage and returns the bytes that are free now; what a worker has taken up meanwhile stays.
+/// Removes garbage of a store and returns the bytes that are free now; what a worker has taken up meanwhile stays.
 ///
 /// # Errors
 /// Something cannot be removed.
-pub fn delete(garbage: &[Garbage]) -> Result<u64> {
+pub fn delete(store: &Store, garbage: &[Garbage]) -> Result<u64> {
     let mut bytes = 0;
     for piece in garbage {
+        let _locked = piece.run.is_none().then_some(store).and_then(Store::lock);
         let unfinished = piece.run.as_ref().filter(|run| !run.is_finished());
         let claim = unfinished.map(|run| Lease::try_claim(run.path(), BEAT)).transpose()?;
         if matches!(claim, Some(Claim::Held(_))) {
             continue;
         }
-        fs::remove_dir_all(&piece.path).map_err(|e| Error::io("remove", &piece.path, e))?;
+        match fs::remove_dir_all(&piece.path) {
+            // Somebody else removed it, or gave it its place.
+            Err(e) if e.kind() == io::ErrorKind::NotFound => continue,
+            removed => removed.map_err(|e| Error::io("remove", &piece.path, e))?,
+        }
         bytes += piece.bytes;
         if let Some(run) = &piece.run {
             // Fails while there is something in it, which is as it should be.
@@ -128,8 +138,8 @@ fn in_run(run: &Run, garbage: &mut Vec<Garbage>) -> Result<()> {
     for name in names {
         let path = checkpoints.join(&name);
         let why = match name.strip_prefix('.').and_then(|name| name.strip_suffix(".partial")) {
-            Some(name) if is_checkpoint(name) && state != State::Running => Why::HalfMade,
-            None if is_checkpoint(&name) && state == State::Finished => Why::Finished,
+            Some(name) if checkpoint::is_name(name) && state != State::Running => Why::HalfMade,
+            None if checkpoint::is_name(&name) && state == State::Finished => Why::Finished,
             Some(_) | None => continue,
         };
         if is_folder(&path) {
@@ -137,12 +147,6 @@ fn in_run(run: &Run, garbage: &mut Vec<Garbage>) -> Result<()> {
         }
     }
     Ok(())
-}
-
-/// `step-` and digits.
-fn is_checkpoint(name: &str) -> bool {
-    name.strip_prefix("step-")
-        .is_some_and(|step| !step.is_empty() && step.bytes().all(|b| b.is_ascii_digit()))
 }
 
 /// A run folder that was being made: a dot, its name, a dot, a number.

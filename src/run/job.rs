@@ -4,7 +4,7 @@ use burn::module::Module;
 use burn::tensor::Device;
 use serde_json::json;
 
-use super::folder::{CHECKPOINTS, CONFIG, METRICS, MODEL};
+use super::folder::{CHECKPOINTS, CONFIG, METRICS, MODEL, Run};
 use super::record::TrainingSummary;
 use super::stages::Stage;
 use super::worker::{Outcome, Results, Task, Watch};
@@ -16,6 +16,7 @@ use crate::measure::record::Sample;
 use crate::measure::{MeasureConfig, Measurements, People, answers, capacity, loss};
 use crate::model::Decoder;
 use crate::plan::{Part, Plan};
+use crate::training::checkpoint::Checkpoints;
 use crate::training::{
     self, AdaptConfig, Beginning, ContextConfig, Control, Grown, Job, Metrics, Objective, Observer,
     Prediction, Progress, Trained, fit_from, manifest, weights,
@@ -89,7 +90,9 @@ pub(super) fn train<O: Objective>(
     beginning: impl FnOnce() -> Result<Option<Beginning>>,
     observer: &mut impl Observer<O::Model, O::Data>,
 ) -> Result<std::result::Result<Box<Trained<O::Model, O::Data>>, Outcome>> {
-    match fit_from(objective, device, &task.run.file(CHECKPOINTS), beginning, observer) {
+    let (folder, run) = (task.run.file(CHECKPOINTS), task.run.header()?.fingerprint);
+    let checkpoints = Checkpoints { folder: &folder, run: Some(&run) };
+    match fit_from(objective, device, checkpoints, beginning, observer) {
         Ok(training::Outcome::Finished(trained)) => Ok(Ok(trained)),
         Ok(training::Outcome::Stopped) => Ok(Err(Outcome::Stopped)),
         Err(error) if error.kind == crate::error::Kind::Diverged => {
@@ -118,7 +121,7 @@ fn begin(task: &Task, device: &Device) -> Result<Option<Beginning>> {
     for stage in &task.stages {
         match stage.part {
             Part::Trunk => {
-                let beginning = Beginning::read(&stage.run.file(CHECKPOINTS), device)?;
+                let beginning = state_of(&stage.run, device)?;
                 let best = furthest.as_ref().map_or(0, |(beginning, _)| beginning.step);
                 if let Some(beginning) = beginning.filter(|beginning| beginning.step > best) {
                     furthest = Some((beginning, stage));
@@ -132,6 +135,12 @@ fn begin(task: &Task, device: &Device) -> Result<Option<Beginning>> {
     Ok(Some(beginning))
 }
 
+/// Where another run stands.
+fn state_of(run: &Run, device: &Device) -> Result<Option<Beginning>> {
+    let (folder, name) = (run.file(CHECKPOINTS), run.header()?.fingerprint);
+    Beginning::read(Checkpoints { folder: &folder, run: Some(&name) }, device)
+}
+
 /// A trunk that was grown already; or the small model, grown now, which may never have been trained.
 fn begin_grown(task: &Task, grown: &Grown, device: &Device) -> Result<Option<Beginning>> {
     let trunk = begin(task, device)?;
@@ -141,7 +150,7 @@ fn begin_grown(task: &Task, grown: &Grown, device: &Device) -> Result<Option<Beg
     let small = match task.stages.iter().find(|stage| stage.part == Part::Small) {
         Some(stage) => {
             metrics::inherit(&stage.run.file(METRICS), &task.run.file(METRICS))?;
-            Beginning::read(&stage.run.file(CHECKPOINTS), device)?
+            state_of(&stage.run, device)?
         }
         None => None,
     };

@@ -8,9 +8,12 @@
 //! on its file is gone), or is silent: its file did not change for three beats *by the clock of the watcher*, so that
 //! clocks of different machines are never compared. Locks are only a short cut; where there are none, beats decide.
 
+use std::fmt;
 use std::fs::{self, File, OpenOptions, TryLockError};
 use std::io::{self, Seek, Write};
+use std::ops::RangeInclusive;
 use std::path::{Path, PathBuf};
+use std::str::FromStr;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, OnceLock};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
@@ -21,10 +24,14 @@ use crate::error::{Error, Kind, Problem, Result};
 
 /// Time between two beats of an owner.
 pub const BEAT: Duration = Duration::from_secs(5);
+/// What owners may write as the time between their beats.
+const BEATS: RangeInclusive<Duration> = Duration::from_millis(10)..=Duration::from_secs(60);
 /// So many beats without a change, and the owner is taken for gone.
 const SILENT_BEATS: u32 = 3;
 /// After so many beats without a beat of its own, an owner asks whether it still is one.
 const DOUBTFUL_BEATS: u32 = 2;
+/// The largest number of a lease: nobody takes a run over so often.
+const LAST: u64 = u32::MAX as u64;
 /// Version of the lease's format.
 const FORMAT: u32 = 1;
 /// Every record fills so many bytes, so that it is replaced in place by one write.
@@ -83,12 +90,35 @@ pub struct Watchman {
     seen: Option<Sighting>,
 }
 
+/// A lease that did not change for three beats, as one process tells it another: its number, and a hash of its content.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Silence {
+    number: u64,
+    content: String,
+}
+
 #[derive(Debug)]
 struct Sighting {
-    number: u64,
-    content: Vec<u8>,
-    since: Instant,
+    lease: Silence,
+    /// When it was first seen like this; absent when somebody else has watched it long enough.
+    since: Option<Instant>,
     alive: bool,
+}
+
+impl fmt::Display for Silence {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}.{}", self.number, self.content)
+    }
+}
+
+impl FromStr for Silence {
+    type Err = String;
+
+    fn from_str(text: &str) -> std::result::Result<Self, String> {
+        let parts = text.split_once('.').and_then(|(number, content)| Some((number.parse().ok()?, content)));
+        let (number, content) = parts.ok_or_else(|| format!("{text:?}, expected NUMBER.HASH"))?;
+        Ok(Silence { number, content: content.to_string() })
+    }
 }
 
 /// What a watchman sees.
@@ -101,6 +131,16 @@ pub enum Standing {
 }
 
 impl Watchman {
+    /// One that has been told of a lease which was silent for long enough.
+    pub fn told(silence: Option<Silence>) -> Self {
+        Watchman { seen: silence.map(|lease| Sighting { lease, since: None, alive: true }) }
+    }
+
+    /// The lease that it has seen silent for long enough.
+    pub fn silence(&self) -> Option<&Silence> {
+        self.seen.as_ref().map(|seen| &seen.lease)
+    }
+
     /// Who works on the run in `folder`, as far as can be told by now.
     ///
     /// # Errors
@@ -139,20 +179,21 @@ impl Watchman {
         // Empty while its owner is about to write it: held by a stranger, until it stays so for three beats.
         let holder = serde_json::from_slice(&content).unwrap_or_else(|_| Holder::stranger());
         let dead = holder.grip == Grip::Lock && holder.boot == boot() && lock_is_free(path);
-        if dead || holder.grip == Grip::Released || self.silent(number, content, holder.beat()) {
+        if dead || holder.grip == Grip::Released || self.silent(number, &content, holder.beat()) {
             return Standing::Free(number + 1);
         }
         Standing::Held(holder)
     }
 
-    fn silent(&mut self, number: u64, content: Vec<u8>, beat: Duration) -> bool {
+    fn silent(&mut self, number: u64, content: &[u8], beat: Duration) -> bool {
+        let lease = Silence { number, content: blake3::hash(content).to_hex().to_string() };
         match &mut self.seen {
-            Some(seen) if seen.number == number && seen.content == content => {
-                seen.since.elapsed() >= beat * SILENT_BEATS
+            Some(seen) if seen.lease == lease => {
+                seen.since.is_none_or(|since| since.elapsed() >= beat * SILENT_BEATS)
             }
             seen => {
                 let alive = seen.is_some();
-                *seen = Some(Sighting { number, content, since: Instant::now(), alive });
+                *seen = Some(Sighting { lease, since: Some(Instant::now()), alive });
                 false
             }
         }
@@ -168,12 +209,12 @@ impl Lease {
         Watchman::default().claim(folder, beat)
     }
 
-    /// As [`Lease::try_claim`], but waits for a beat of the owner, and takes over when three are missed.
+    /// As [`Lease::try_claim`], but waits for a beat of the owner, and takes over when three are missed; at once where
+    /// `watchman` has seen them missed.
     ///
     /// # Errors
     /// The folder cannot be read or written.
-    pub fn claim(folder: &Path, beat: Duration) -> Result<Claim> {
-        let mut watchman = Watchman::default();
+    pub fn claim(folder: &Path, beat: Duration, mut watchman: Watchman) -> Result<Claim> {
         loop {
             match watchman.claim(folder, beat)? {
                 Claim::Held(holder) if !watchman.seen.as_ref().is_some_and(|seen| seen.alive) => {
@@ -267,8 +308,10 @@ impl Holder {
         format!("process {} on {}", self.pid, self.host)
     }
 
+    /// What no owner writes is taken for the usual beat.
     fn beat(&self) -> Duration {
-        Duration::from_millis(self.beat_ms)
+        let beat = Duration::from_millis(self.beat_ms);
+        if BEATS.contains(&beat) { beat } else { BEAT }
     }
 
     fn stranger() -> Self {
@@ -368,10 +411,21 @@ fn newest(folder: &Path) -> Result<Option<u64>> {
     let cannot_list = |e| Error::io("list", folder, e);
     let mut newest = None;
     for entry in fs::read_dir(folder).map_err(cannot_list)? {
-        let name = entry.map_err(cannot_list)?.file_name();
-        let number =
-            name.to_str().and_then(|name| name.strip_prefix("lease.")).and_then(|n| n.parse::<u64>().ok());
-        newest = newest.max(number);
+        let entry = entry.map_err(cannot_list)?;
+        let name = entry.file_name();
+        let digits = name.to_str().and_then(|name| name.strip_prefix("lease."));
+        let Some(digits) = digits.filter(|n| !n.is_empty() && n.bytes().all(|b| b.is_ascii_digit())) else {
+            continue;
+        };
+        let is_file = entry.file_type().is_ok_and(|kind| kind.is_file());
+        match digits.parse::<u64>().ok().filter(|&number| number <= LAST && is_file) {
+            Some(number) => newest = newest.max(Some(number)),
+            None => {
+                let got = format!("{} is no lease that zoo makes", entry.path().display());
+                let problem = Problem::new(got).expected(format!("a file with a number up to {LAST}"));
+                return Err(Error::data(problem.remedy("delete it; the same command goes on")));
+            }
+        }
     }
     Ok(newest)
 }
@@ -440,7 +494,7 @@ mod tests {
     fn an_owner_that_beats_keeps_its_run() {
         let folder = tempfile::tempdir().unwrap();
         let lease = mine(Lease::try_claim(folder.path(), QUICK).unwrap());
-        assert!(matches!(Lease::claim(folder.path(), QUICK).unwrap(), Claim::Held(_)));
+        assert!(matches!(Lease::claim(folder.path(), QUICK, Watchman::default()).unwrap(), Claim::Held(_)));
         lease.check().unwrap();
     }
 
@@ -449,7 +503,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let stopped = freeze(mine(Lease::try_claim(folder.path(), QUICK).unwrap()));
         let start = Instant::now();
-        let second = mine(Lease::claim(folder.path(), QUICK).unwrap());
+        let second = mine(Lease::claim(folder.path(), QUICK, Watchman::default()).unwrap());
         assert!(start.elapsed() >= QUICK * SILENT_BEATS);
         assert_eq!(second.token(), 2);
         assert_eq!(stopped.check_when_doubtful().unwrap_err().kind, Kind::Stopped);
@@ -457,6 +511,41 @@ mod tests {
         drop(stopped);
         second.check().unwrap();
         assert!(matches!(Lease::try_claim(folder.path(), QUICK).unwrap(), Claim::Held(_)));
+    }
+
+    #[test]
+    fn who_was_told_of_a_silent_owner_waits_no_longer_unless_it_beats_again() {
+        let folder = tempfile::tempdir().unwrap();
+        let stopped = freeze(mine(Lease::try_claim(folder.path(), BEAT).unwrap()));
+        let mut watchman = Watchman::default();
+        assert!(matches!(watchman.look(folder.path()).unwrap(), Standing::Held(_)));
+        let told: Silence = watchman.silence().unwrap().to_string().parse().unwrap();
+        stopped.owned.lock().count += 1;
+        stopped.owned.write(&mut stopped.owned.lock()).unwrap();
+        let claim = Lease::claim(folder.path(), BEAT, Watchman::told(Some(told))).unwrap();
+        assert!(matches!(claim, Claim::Held(_)), "it has beaten since");
+        watchman.look(folder.path()).unwrap();
+        let told = watchman.silence().cloned();
+        assert_eq!(mine(Lease::claim(folder.path(), BEAT, Watchman::told(told)).unwrap()).token(), 2);
+    }
+
+    #[test]
+    fn numbers_and_beats_that_no_owner_writes_neither_loop_nor_overflow() {
+        let folder = tempfile::tempdir().unwrap();
+        for beat_ms in [0, u64::MAX] {
+            let holder = Holder { beat_ms, ..Holder::stranger() };
+            assert_eq!(holder.beat(), BEAT);
+        }
+        for name in ["lease.18446744073709551615", "lease.99999999999999999999999", "lease.4294967296"] {
+            let path = folder.path().join(name);
+            fs::write(&path, "").unwrap();
+            let error = Lease::try_claim(folder.path(), BEAT).map(drop).unwrap_err();
+            assert_eq!(error.exit_code(), 65);
+            assert!(error.to_string().contains(name), "{error}");
+            fs::remove_file(path).unwrap();
+        }
+        fs::write(folder.path().join("lease.+3"), "").unwrap();
+        assert_eq!(mine(Lease::try_claim(folder.path(), BEAT).unwrap()).token(), 1);
     }
 
     #[test]

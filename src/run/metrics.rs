@@ -65,6 +65,44 @@ pub fn read(path: &Path) -> Result<History> {
     Ok(history)
 }
 
+/// The lines that can be read, and what is wrong with the others before the last.
+fn readable(path: &Path) -> Result<(Vec<Metrics>, Vec<Error>)> {
+    let text = match fs::read(path) {
+        Err(e) if e.kind() == std::io::ErrorKind::NotFound => return Ok((Vec::new(), Vec::new())),
+        text => text.map_err(|e| Error::io("read", path, e))?,
+    };
+    let (mut history, mut damaged) = (History::default(), Vec::new());
+    let whole = text.split_inclusive(|&byte| byte == b'\n').filter(|line| line.ends_with(b"\n"));
+    for (i, line) in whole.enumerate() {
+        match parse(path, i, line) {
+            Ok(line) => line.into_iter().for_each(|line| history.push(line)),
+            Err(error) if serde_json::from_slice::<First>(line).is_ok() => return Err(error),
+            Err(mut error) => {
+                error.problems.iter_mut().for_each(|it| it.remedy = Some("the line is left out".to_string()));
+                damaged.push(error);
+            }
+        }
+    }
+    Ok((history.lines, damaged))
+}
+
+/// What is missing of the curve of a run of so many `steps` that goes on after `step`.
+///
+/// # Errors
+/// As [`read`].
+pub fn gap(path: &Path, step: u64, steps: u64) -> Result<Option<Error>> {
+    let lines = read(path)?.lines;
+    let told = lines.iter().map(|line| line.step).filter(|&told| told < step);
+    let ends: Vec<u64> = std::iter::once(0).chain(told).chain([step]).collect();
+    // A line tells at most a hundredth of the steps.
+    let is_gap = |pair: &&[u64]| pair[1] - pair[0] > (steps / 100).max(2);
+    Ok(ends.windows(2).find(is_gap).map(|pair| {
+        let (from, to) = (pair[0] + 1, pair[1]);
+        let got = format!("{} tells nothing of the steps {from} to {to}", path.display());
+        Error::data(Problem::new(got).remedy("weights and results are whole; the curve has a gap"))
+    }))
+}
+
 fn parse(path: &Path, index: usize, line: &[u8]) -> Result<Option<Metrics>> {
     let bad = |what: String| Error::data(Problem::new(format!("{}:{}: {what}", path.display(), index + 1)));
     if index > 0 {
@@ -97,12 +135,13 @@ impl History {
 }
 
 impl Writer {
-    /// Goes on after `step`: what was written of later steps, or half written, is dropped.
+    /// Goes on after `step`: what was written of later steps, or half written, is dropped, and so is what cannot be read,
+    /// with a word on each.
     ///
     /// # Errors
-    /// The file cannot be read or written.
-    pub fn resume(path: &Path, step: u64) -> Result<Self> {
-        let lines = read(path)?.lines;
+    /// The file cannot be read or written, or a newer version wrote it.
+    pub fn resume(path: &Path, step: u64) -> Result<(Self, Vec<Error>)> {
+        let (lines, damaged) = readable(path)?;
         let kept = lines.iter().filter(|line| line.step <= step);
         let mut text = line(path, &First { format: FORMAT })?;
         for metrics in kept {
@@ -110,7 +149,7 @@ impl Writer {
         }
         manifest::write_atomically(path, &text)?;
         let file = OpenOptions::new().append(true).open(path).map_err(|e| Error::io("open", path, e))?;
-        Ok(Writer { path: path.to_path_buf(), file })
+        Ok((Writer { path: path.to_path_buf(), file }, damaged))
     }
 
     /// Adds a line, in one write.
@@ -149,6 +188,7 @@ mod tests {
             seconds: 0.25,
             lr: 1e-3,
             loss: 2.5,
+            auxiliary: None,
             grad_norm: 1.0,
             probe: None,
         }
@@ -161,7 +201,7 @@ mod tests {
     fn written(name: &str) -> (tempfile::TempDir, PathBuf, Vec<u8>) {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join(name);
-        let mut writer = Writer::resume(&path, 0).unwrap();
+        let (mut writer, _) = Writer::resume(&path, 0).unwrap();
         (1..=3).for_each(|step| writer.add(&at(step * 10)).unwrap());
         writer.sync().unwrap();
         let text = fs::read(&path).unwrap();
@@ -197,16 +237,38 @@ mod tests {
     fn a_resumed_run_drops_what_came_after_its_checkpoint() {
         let (_folder, path, text) = written("metrics.jsonl");
         fs::write(&path, &text[..text.len() - 4]).unwrap();
-        let mut writer = Writer::resume(&path, 10).unwrap();
+        let (mut writer, _) = Writer::resume(&path, 10).unwrap();
         writer.add(&at(15)).unwrap();
         assert_eq!(steps(&read(&path).unwrap()), [10, 15]);
         assert_eq!(read(&path).unwrap().torn, None);
     }
 
     #[test]
+    fn a_resumed_run_leaves_damaged_lines_out_and_says_so() {
+        let (_folder, path, text) = written("metrics.jsonl");
+        fs::write(&path, [&text[..], b"garbage\n{\"x\":1}\n"].concat()).unwrap();
+        let (mut writer, damaged) = Writer::resume(&path, 30).unwrap();
+        let told: Vec<String> = damaged.iter().map(Error::to_string).collect();
+        assert!(told.len() == 2 && told[0].contains("metrics.jsonl:5: "), "{told:?}");
+        writer.add(&at(40)).unwrap();
+        assert_eq!(steps(&read(&path).unwrap()), [10, 20, 30, 40]);
+    }
+
+    #[test]
+    fn a_curve_that_lost_steps_is_told() {
+        let (_folder, path, text) = written("metrics.jsonl");
+        assert!(gap(&path, 30, 1000).unwrap().is_none());
+        assert!(gap(&path, 45, 1000).unwrap().unwrap().to_string().contains("steps 31 to 45"));
+        fs::write(&path, &text[..text.iter().position(|&byte| byte == b'\n').unwrap() + 1]).unwrap();
+        assert!(gap(&path, 30, 1000).unwrap().unwrap().to_string().contains("steps 1 to 30"));
+        fs::remove_file(&path).unwrap();
+        assert!(gap(&path, 30, 1000).unwrap().is_some());
+    }
+
+    #[test]
     fn of_a_step_told_twice_the_later_word_counts() {
         let (_folder, path, _) = written("metrics.jsonl");
-        let mut writer = Writer::resume(&path, 30).unwrap();
+        let (mut writer, _) = Writer::resume(&path, 30).unwrap();
         writer.add(&Metrics { loss: 1.0, ..at(20) }).unwrap();
         let history = read(&path).unwrap();
         assert_eq!(steps(&history), [10, 20]);

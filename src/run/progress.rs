@@ -72,7 +72,11 @@ impl Display {
     pub(super) fn hears(&mut self, id: usize, event: &Event) {
         if let Event::Warning { message } = event {
             let label = self.board.lines.get(&id).map_or_else(String::new, |line| line.label.clone());
-            self.says(&format!("{label}: {message}"));
+            // Who wants no progress still wants to know what weakens a result.
+            match self.show {
+                Show::Bars | Show::Lines => self.says(&format!("{label}: {message}")),
+                Show::Nothing => tell(&format!("{label}: {message}")),
+            }
         }
         if let Some(line) = self.board.lines.get_mut(&id) {
             line.hears(event);

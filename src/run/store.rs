@@ -10,7 +10,7 @@
 //! The same plan on another kind of device or in another dtype is a sibling folder, never mixed with this one.
 
 use std::collections::HashMap;
-use std::fs::{self, DirEntry, OpenOptions};
+use std::fs::{self, DirEntry, File, OpenOptions};
 use std::io;
 use std::path::{Path, PathBuf};
 
@@ -228,10 +228,9 @@ impl Store {
         site.check()?;
         // Two that want the same plan under two names make one folder; where files cannot be locked, the slower
         // one's is found later and not used.
-        let lock = OpenOptions::new().create(true).append(true).open(self.root.join(LOCK));
-        let _locked = lock.ok().filter(|file| file.lock().is_ok());
+        let locked = self.lock();
         if let Some(run) = self.find(&wanted.fingerprint, site)? {
-            return run.refuse_link().and_then(|()| run.refuse_other_plan(&wanted.fingerprint)).map(|()| run);
+            return run.refuse_link().and_then(|()| run.refuse_other_plan(wanted)).map(|()| run);
         }
         let name = format!("{}-{}-{}-{}", wanted.name, short(&wanted.fingerprint)?, site.device, site.dtype);
         let run = Run::at(&self.root, &name).expect("made of checked parts");
@@ -239,18 +238,30 @@ impl Store {
             run.refuse_link()?;
         }
         // Made aside and renamed, so that nobody sees a run without a plan.
+        if locked.is_some() {
+            // Of somebody who was killed here.
+            let _ = fs::remove_dir_all(self.root.join(format!(".{name}.0")));
+        }
         let aside = self.make_aside(&name)?;
-        found(&aside, wanted)?;
+        found(&aside, wanted).inspect_err(|_| {
+            let _ = fs::remove_dir_all(&aside);
+        })?;
         match fs::rename(&aside, run.path()) {
             Ok(()) => {}
             // Somebody else was quicker.
             Err(_) if run.path().is_dir() => {
                 let _ = fs::remove_dir_all(&aside);
-                run.refuse_other_plan(&wanted.fingerprint)?;
+                run.refuse_other_plan(wanted)?;
             }
             Err(e) => return Err(Error::io("create", run.path(), e)),
         }
         Ok(run)
+    }
+
+    /// Keeps others from making run folders until the file is dropped; `None` where files cannot be locked.
+    pub(super) fn lock(&self) -> Option<File> {
+        let lock = OpenOptions::new().create(true).append(true).open(self.root.join(LOCK));
+        lock.ok().filter(|file| file.lock().is_ok())
     }
 
     /// A new hidden folder that is ours alone.

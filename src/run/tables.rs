@@ -19,8 +19,8 @@ pub enum Format {
 }
 
 /// Columns of the metrics; a run that has just begun has no row yet.
-const METRICS: [&str; 9] =
-    ["run", "step", "tokens", "flops", "seconds", "lr", "loss", "grad_norm", "bits_per_param"];
+const METRICS: [&str; 10] =
+    ["run", "step", "tokens", "flops", "seconds", "lr", "loss", "auxiliary", "grad_norm", "bits_per_param"];
 
 type Row = Vec<(&'static str, Json)>;
 
@@ -109,6 +109,7 @@ fn metrics(run: &Run) -> Result<Vec<Row>> {
             json!(line.seconds),
             json!(line.lr),
             json!(line.loss),
+            json!(line.auxiliary),
             json!(line.grad_norm),
             json!(line.probe),
         ];

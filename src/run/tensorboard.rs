@@ -17,8 +17,8 @@ const MASK: u32 = 0xa282_ead8;
 
 /// Writes the event file of a run into a folder, which is made, and returns its path; `None` without any metrics.
 ///
-/// Curves are `loss`, `lr`, `grad_norm`, `tokens`, `flops` and, where knowledge was probed, `bits_per_param`; what was
-/// measured after training stands under `measured/` at the last step.
+/// Curves are `loss`, `lr`, `grad_norm`, `tokens`, `flops` and, where there are any, `auxiliary` (losses beside the
+/// cross-entropy) and `bits_per_param` (what a probe found); what was measured after training stands under `measured/` at the last step.
 ///
 /// # Errors
 /// A file of the run is damaged, or the event file cannot be written.
@@ -36,6 +36,7 @@ pub fn write(run: &Run, folder: &Path) -> Result<Option<PathBuf>> {
             ("tokens", line.tokens as f64),
             ("flops", line.flops),
         ];
+        scalars.extend(line.auxiliary.map(|loss| ("auxiliary", loss)));
         scalars.extend(line.probe.map(|bits| ("bits_per_param", bits)));
         bytes.extend(framed(&scalars_at(end - last.seconds + line.seconds, line.step, &scalars)));
     }

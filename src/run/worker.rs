@@ -18,8 +18,8 @@ use super::environment::{forget_peak, peak_bytes};
 #[cfg(unix)]
 use super::folder::LOG;
 use super::folder::{METRICS, Run, State};
-use super::lease::{BEAT, Claim, Lease};
-use super::metrics::Writer;
+use super::lease::{BEAT, Claim, Lease, Silence, Watchman};
+use super::metrics::{self, Writer};
 use super::record::{Environment, RunRecord, TrainingSummary};
 use super::stages::{self, Stage};
 use super::stop::{INTERRUPTED, Stop};
@@ -50,6 +50,8 @@ pub struct Order {
     pub store: PathBuf,
     /// Name of the folder in it of the run that is done first.
     pub run: String,
+    /// A lease of it that was seen silent for so long that it counts no more.
+    pub silence: Option<Silence>,
     /// `cpu`, `cuda:0`, ...
     pub device: String,
     /// Who looks after it.
@@ -177,9 +179,19 @@ pub fn work(order: &Order, stop: &Stop, job: impl Fn(&Task, &mut Watch) -> Resul
     loop {
         let code = work_once(&order, &voice, &job);
         let next = names.as_ref().filter(|_| code == 0).and_then(|names| names.recv().ok());
-        let Some(run) = next else { return code };
-        order.run = run;
+        let Some(line) = next else { return code };
+        (order.run, order.silence) = named(&line);
     }
+}
+
+/// What names a run and, behind a space, its lease that was seen silent.
+pub(super) fn line(run: &str, silence: Option<&Silence>) -> String {
+    silence.map_or_else(|| run.to_string(), |silence| format!("{run} {silence}"))
+}
+
+fn named(line: &str) -> (String, Option<Silence>) {
+    let (run, silence) = line.split_once(' ').unwrap_or((line, ""));
+    (run.to_string(), silence.parse().ok())
 }
 
 fn work_once(order: &Order, voice: &Voice, job: impl Fn(&Task, &mut Watch) -> Result<Outcome>) -> u8 {
@@ -215,14 +227,14 @@ fn claimed(
     if run.is_finished() {
         return Ok((Event::Finished, 0));
     }
-    let lease = match Lease::claim(run.path(), BEAT)? {
+    let lease = match Lease::claim(run.path(), BEAT, Watchman::told(order.silence.clone()))? {
         Claim::Mine(lease) => lease,
         Claim::Held(holder) => return Ok((Event::Held { by: holder.name() }, RESUMABLE)),
     };
     if run.is_finished() {
         return Ok((Event::Finished, 0));
     }
-    let plan = run.plan()?;
+    let plan = run.plan_and_data()?;
     let stages = stages::find(&store, &run, &plan)?;
     let task = Task { plan, run, device: order.device.clone(), stages };
     task.run.set_state(&State::Running)?;
@@ -271,6 +283,8 @@ fn finish(task: &Task, results: Results, elapsed: Option<Duration>) -> Result<()
     let mut training = results.training;
     training.elapsed = elapsed.map(|elapsed| elapsed.as_secs_f64());
     training.peak_bytes = training.peak_bytes.max(peak_bytes().unwrap_or(0));
+    // What was trained is what is sealed, and what it was trained on is still what it was.
+    task.run.plan_and_data()?;
     task.run.finish(&RunRecord {
         format: FORMAT,
         fingerprint: task.run.header()?.fingerprint,
@@ -392,6 +406,11 @@ impl Watch {
         self.inherited == 0
     }
 
+    fn warn(&self, error: &Error) {
+        log(error);
+        self.voice.say(&Event::Warning { message: error.to_string() });
+    }
+
     /// The run must still be ours: asked before results are kept.
     ///
     /// # Errors
@@ -404,7 +423,10 @@ impl Watch {
 impl Observer for Watch {
     fn starts(&mut self, step: u64, steps: u64) -> Result<()> {
         self.lease.check()?;
-        self.writer = Some(Writer::resume(&self.metrics, step)?);
+        let (writer, mut notes) = Writer::resume(&self.metrics, step)?;
+        notes.extend(metrics::gap(&self.metrics, step, steps)?);
+        notes.iter().for_each(|note| self.warn(note));
+        self.writer = Some(writer);
         self.pace = Pace::new(Instant::now());
         self.inherited = step;
         self.voice.say(&Event::Started { step, steps });
@@ -442,8 +464,7 @@ impl Observer for Watch {
     }
 
     fn warns(&mut self, error: &Error) {
-        log(error);
-        self.voice.say(&Event::Warning { message: error.to_string() });
+        self.warn(error);
     }
 }
 

@@ -13,7 +13,7 @@ use super::answering::AnsweringAdapt;
 use super::config::{
     AdamwConfig, Cooldown, Count, Length, OptimizerConfig, ScheduleConfig, TrainingConfig, WsdConfig,
 };
-use super::fit::{Job, descent, shared, tensors};
+use super::fit::{Job, descent, tensors};
 use super::objective::{Objective, StepLoss};
 use super::weights::{self, Weights};
 use crate::data::questions::{Form, Gold, Question, QuestionsConfig};
@@ -232,8 +232,8 @@ impl Objective for Asking<'_> {
         let hidden = merged.hidden(tokens, &mut pass); // [b, t, d]
         let n = batch.rows * batch.seq_len;
         let flops = self.flops(merged.vocab_size(), batch.seq_len, n);
-        let loss = shared(descent(hidden, &merged, targets, weights, pass), share);
-        StepLoss { loss, tokens: n as u64, flops }
+        let (loss, auxiliary) = descent(hidden, &merged, targets, weights, pass);
+        StepLoss::new(loss, auxiliary, share).costing(n as u64, flops)
     }
 }
 

@@ -6,6 +6,7 @@
 
 use std::collections::BTreeMap;
 use std::fs;
+use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 
 use burn::module::Module;
@@ -16,13 +17,28 @@ use super::manifest;
 use super::meters::Meters;
 use super::optimizer::{Moments, Optimizer};
 use super::weights::{self, Weights};
-use crate::error::{Error, Problem, Result};
+use crate::error::{Error, Kind, Problem, Result};
 use crate::kernels::{self, Level};
 
 /// Version of the format of `state.json`.
 const FORMAT: u32 = 1;
 /// Complete checkpoints that are kept: the newest, and one more in case it rots.
 const KEPT: usize = 2;
+
+/// Where the checkpoints of a run are.
+#[derive(Debug, Clone, Copy)]
+pub struct Checkpoints<'a> {
+    /// Their folder.
+    pub folder: &'a Path,
+    /// What names the run (its fingerprint): those of another one are refused. Absent: nobody asks.
+    pub run: Option<&'a str>,
+}
+
+impl<'a> From<&'a Path> for Checkpoints<'a> {
+    fn from(folder: &'a Path) -> Self {
+        Checkpoints { folder, run: None }
+    }
+}
 
 /// What a checkpoint holds beside tensors.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -35,28 +51,34 @@ pub struct State {
     pub meters: Meters,
     /// Kernel level that computed them: another level would give other bits.
     pub kernels: String,
+    /// What names the run that made it; older versions noted nothing.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub run: Option<String>,
 }
 
 /// Writes a checkpoint of `model` after `step` steps; `commits` is asked right before it becomes visible.
 ///
 /// # Errors
-/// A file cannot be written, or `commits` refuses. The checkpoints before it stay as they are.
+/// A file cannot be written, the folder that the checkpoints are in is gone, or `commits` refuses. The checkpoints
+/// before it stay as they are.
 pub fn save<M: Module>(
-    folder: &Path,
+    checkpoints: Checkpoints,
     model: &M,
     optimizer: &Optimizer,
     step: u64,
     meters: &Meters,
     commits: impl FnOnce(u64) -> Result<()>,
 ) -> Result<()> {
+    let Checkpoints { folder, run } = checkpoints;
     let name = format!("step-{step:012}");
     let hidden = folder.join(format!(".{name}.partial"));
     remove(&hidden)?;
-    fs::create_dir_all(&hidden).map_err(|e| Error::io("create", &hidden, e))?;
+    make(folder)?;
+    make(&hidden)?;
     weights::write(&hidden.join("model.safetensors"), &weights::of(model), &[])?;
     weights::write(&hidden.join("optimizer.safetensors"), &optimizer.state(), &[])?;
     let kernels = model.devices().first().map_or(Level::Reference, kernels::level_on).name().to_string();
-    let state = State { format: FORMAT, step, meters: *meters, kernels };
+    let state = State { format: FORMAT, step, meters: *meters, kernels, run: run.map(str::to_string) };
     let text = serde_json::to_string_pretty(&state).expect("a state of numbers is valid JSON");
     let path = hidden.join("state.json");
     fs::write(&path, text).map_err(|e| Error::io("write", &path, e))?;
@@ -85,19 +107,39 @@ pub struct Saved {
     pub moments: Weights,
 }
 
-/// Reads the newest checkpoint that is whole, to go on from on `device`, and tells what is wrong with newer ones that are not.
+/// Reads the newest checkpoint that is whole, to go on from on `device`, and tells what is wrong with newer ones that
+/// are not, or that it does not name its run.
 ///
 /// # Errors
-/// The folder cannot be read, or the checkpoint was made by a newer version or by another kernel level.
-pub fn latest(folder: &Path, device: &Device) -> Result<(Option<Saved>, Vec<Error>)> {
-    let mut skipped = Vec::new();
-    for path in list(folder)?.into_iter().rev() {
-        match manifest::verify(&path) {
-            Ok(()) => return Ok((Some(read(&path, device)?), skipped)),
-            Err(error) => skipped.push(error),
+/// The folder cannot be read, or the checkpoint was made by a newer version, by another kernel level, or by another run.
+pub fn latest(checkpoints: Checkpoints, device: &Device) -> Result<(Option<Saved>, Vec<Error>)> {
+    let mut notes = Vec::new();
+    for path in list(checkpoints.folder)?.into_iter().rev() {
+        if let Err(error) = manifest::verify(&path) {
+            notes.push(error);
+            continue;
         }
+        let saved = read(&path, device)?;
+        notes.extend(of_run(&path, saved.state.run.as_deref(), checkpoints.run)?);
+        return Ok((Some(saved), notes));
     }
-    Ok((None, skipped))
+    Ok((None, notes))
+}
+
+/// That a checkpoint is of the run that is wanted; a word if it does not say.
+fn of_run(path: &Path, found: Option<&str>, wanted: Option<&str>) -> Result<Option<Error>> {
+    let path = path.display();
+    match (found, wanted) {
+        (Some(found), Some(wanted)) if found != wanted => {
+            let problem = Problem::new(format!("{path} is of the run {found}")).expected(wanted);
+            Err(Error::data(problem.remedy("move that checkpoint away; the same command goes on without it")))
+        }
+        (None, Some(_)) => {
+            let got = format!("{path} does not say of which run it is, as those of earlier versions");
+            Ok(Some(Error::data(Problem::new(got).remedy("it is taken for one of this run"))))
+        }
+        _ => Ok(None),
+    }
 }
 
 fn read(path: &Path, device: &Device) -> Result<Saved> {
@@ -122,14 +164,15 @@ fn read(path: &Path, device: &Device) -> Result<Saved> {
     })
 }
 
-/// The checkpoints in `folder`, oldest first.
+/// The checkpoints in `folder`, oldest first; what is not named or made like one is none.
 fn list(folder: &Path) -> Result<Vec<PathBuf>> {
     let mut paths = Vec::new();
     match fs::read_dir(folder) {
         Ok(entries) => {
             for entry in entries {
                 let entry = entry.map_err(|e| Error::io("list", folder, e))?;
-                if entry.file_name().to_string_lossy().starts_with("step-") {
+                let is_folder = entry.file_type().is_ok_and(|kind| kind.is_dir());
+                if is_folder && is_name(&entry.file_name().to_string_lossy()) {
                     paths.push(entry.path());
                 }
             }
@@ -139,6 +182,27 @@ fn list(folder: &Path) -> Result<Vec<PathBuf>> {
     }
     paths.sort_unstable();
     Ok(paths)
+}
+
+/// Whether a checkpoint is named so: `step-` and digits.
+pub(crate) fn is_name(name: &str) -> bool {
+    let step = name.strip_prefix("step-");
+    step.is_some_and(|step| !step.is_empty() && step.bytes().all(|byte| byte.is_ascii_digit()))
+}
+
+/// Makes a folder in one that must be there: where it is not, a run was moved while it was under way.
+fn make(folder: &Path) -> Result<()> {
+    match fs::create_dir(folder) {
+        Ok(()) => Ok(()),
+        Err(e) if e.kind() == ErrorKind::AlreadyExists => Ok(()),
+        Err(e) if e.kind() == ErrorKind::NotFound => {
+            let parent = folder.parent().unwrap_or(folder).display();
+            let problem =
+                Problem::new(format!("{parent} is gone: moved or deleted while its run was under way"));
+            Err(Error::new(Kind::Io, problem.remedy("move it back; the same command goes on")))
+        }
+        Err(e) => Err(Error::io("create", folder, e)),
+    }
 }
 
 /// Makes a rename durable; other systems do it by themselves.

@@ -3,6 +3,7 @@
 //! Everything that changes the numbers is a function of the job and the step, so that a run that was cut anywhere and
 //! resumed ends with the same bits as one that was not.
 
+use std::fs;
 use std::ops::Range;
 use std::path::Path;
 use std::time::Instant;
@@ -11,7 +12,7 @@ use burn::module::Module;
 use burn::tensor::{Device, Gradients, Int, Tensor, TensorData};
 
 use super::ahead::ahead;
-use super::checkpoint;
+use super::checkpoint::{self, Checkpoints};
 use super::config::{Activations, TAIL, TrainingConfig, Yardstick};
 use super::meters::{Mean, Meters, Metrics};
 use super::objective::{Objective, StepLoss};
@@ -141,8 +142,8 @@ impl Objective for Job<'_> {
         let (batch, share) = batch.part(part);
         let tokens = (batch.rows * batch.seq_len) as u64;
         let per_token = self.model.flops_per_token(model.vocab_size(), batch.seq_len).exact;
-        let loss = shared(loss(model, &batch, device), share);
-        StepLoss { loss, tokens, flops: tokens as f64 * per_token as f64 }
+        let (loss, auxiliary) = losses(model, &batch, device);
+        StepLoss::new(loss, auxiliary, share).costing(tokens, tokens as f64 * per_token as f64)
     }
 }
 
@@ -160,12 +161,12 @@ pub struct Beginning {
 }
 
 impl Beginning {
-    /// Where the run whose checkpoints are in `folder` stands, to go on from on `device`; `None` when there is none that is whole.
+    /// Where the run of `checkpoints` stands, to go on from on `device`; `None` when there is none that is whole.
     ///
     /// # Errors
-    /// The folder cannot be read, or another kernel level or a newer version made the checkpoint.
-    pub fn read(folder: &Path, device: &Device) -> Result<Option<Self>> {
-        let (saved, _) = checkpoint::latest(folder, device)?;
+    /// The folder cannot be read, or another kernel level, run or a newer version made the checkpoint.
+    pub fn read(checkpoints: Checkpoints, device: &Device) -> Result<Option<Self>> {
+        let (saved, _) = checkpoint::latest(checkpoints, device)?;
         Ok(saved.map(|saved| Beginning {
             model: saved.model,
             moments: Some(saved.moments),
@@ -185,7 +186,7 @@ pub fn fit<O: Objective>(
     checkpoints: &Path,
     observer: &mut impl Observer<O::Model, O::Data>,
 ) -> Result<Outcome<O::Model, O::Data>> {
-    fit_from(objective, device, checkpoints, || Ok(None), observer)
+    fit_from(objective, device, checkpoints.into(), || Ok(None), observer)
 }
 
 /// Trains from the newest checkpoint in `checkpoints`, or from where `beginning` says, or from the start.
@@ -196,7 +197,7 @@ pub fn fit<O: Objective>(
 pub fn fit_from<O: Objective>(
     objective: &O,
     device: &Device,
-    checkpoints: &Path,
+    checkpoints: Checkpoints,
     beginning: impl FnOnce() -> Result<Option<Beginning>>,
     observer: &mut impl Observer<O::Model, O::Data>,
 ) -> Result<Outcome<O::Model, O::Data>> {
@@ -209,7 +210,7 @@ pub fn fit_from<O: Objective>(
 fn fit_reading<O: Objective>(
     objective: &O,
     device: &Device,
-    checkpoints: &Path,
+    checkpoints: Checkpoints,
     beginning: impl FnOnce() -> Result<Option<Beginning>>,
     observer: &mut impl Observer<O::Model, O::Data>,
     unread: Option<Unread>,
@@ -247,15 +248,24 @@ fn fit_reading<O: Objective>(
 /// What a training step descends, `[1]`: the weighted mean over tokens in nats, and the small losses that sublayers add
 /// of their own (a mixture of experts asks for balance; most models have none).
 pub fn loss(model: &Decoder, batch: &Batch, device: &Device) -> Tensor<1> {
+    let (loss, auxiliary) = losses(model, batch, device);
+    sum(loss, auxiliary)
+}
+
+/// The weighted mean loss over tokens in nats, and what sublayers add of their own.
+fn losses(model: &Decoder, batch: &Batch, device: &Device) -> (Tensor<1>, Option<Tensor<1>>) {
     let (tokens, targets, weights) = tensors(batch, device);
     let mut pass = Pass::training();
     let hidden = model.hidden(tokens, &mut pass); // [b, t, d]
     descent(hidden, model, targets, weights, pass)
 }
 
-/// The share that a part has in the loss of its step; the whole is left as it is.
-pub(super) fn shared(loss: Tensor<1>, share: f64) -> Tensor<1> {
-    if share == 1.0 { loss } else { loss * share }
+/// What is minimised.
+pub(super) fn sum(loss: Tensor<1>, auxiliary: Option<Tensor<1>>) -> Tensor<1> {
+    match auxiliary {
+        Some(auxiliary) => loss + auxiliary,
+        None => loss,
+    }
 }
 
 /// The weighted mean loss of hidden states `[b, t, d]`, and what sublayers have added in `pass`.
@@ -265,13 +275,10 @@ pub(super) fn descent(
     targets: Tensor<1, Int>,
     weights: Tensor<1>,
     mut pass: Pass,
-) -> Tensor<1> {
+) -> (Tensor<1>, Option<Tensor<1>>) {
     let hidden = hidden.flatten::<2>(0, 1); // [n, d]
     let (loss, _) = kernels::linear_cross_entropy(hidden, head.head_weight(), targets, weights);
-    match pass.take_auxiliary() {
-        Some(auxiliary) => loss + auxiliary,
-        None => loss,
-    }
+    (loss, pass.take_auxiliary())
 }
 
 /// A batch as tensors: tokens `[b, t]`, targets `[n]`, weights `[n]`.
@@ -285,8 +292,10 @@ pub fn tensors(batch: &Batch, device: &Device) -> (Tensor<2, Int>, Tensor<1, Int
 
 /// A step before its update, summed over its parts.
 pub(super) struct Descent {
-    /// Of each part, `[parts]`.
+    /// The cross-entropy of each part, `[parts]`.
     pub(super) losses: Tensor<1>,
+    /// What sublayers added of their own in each part, `[parts]`; none if nobody had any.
+    pub(super) auxiliary: Option<Tensor<1>>,
     pub(super) gradients: Gradients,
     pub(super) tokens: u64,
     pub(super) flops: f64,
@@ -298,19 +307,21 @@ pub(super) fn descend<M: Module>(
     training: &TrainingConfig,
     of_part: impl Fn(Range<usize>) -> StepLoss,
 ) -> Descent {
-    let (mut losses, mut sum, mut all) = (Vec::new(), None, (0, 0.0));
+    let (mut losses, mut auxiliaries, mut total, mut all) = (Vec::new(), Vec::new(), None, (0, 0.0));
     for part in training.parts() {
-        let StepLoss { loss, tokens, flops } = training.precision.scope(|| of_part(part));
-        let gradients = loss.backward();
-        sum = Some(match sum {
+        let StepLoss { loss, auxiliary, tokens, flops } = training.precision.scope(|| of_part(part));
+        let gradients = sum(loss.clone(), auxiliary.clone()).backward();
+        total = Some(match total {
             Some(before) => optimizer::add(model, before, gradients),
             None => gradients,
         });
         losses.push(loss.inner());
+        auxiliaries.extend(auxiliary.map(Tensor::inner));
         all = (all.0 + tokens, all.1 + flops);
     }
-    let losses = Tensor::cat(losses, 0);
-    Descent { losses, gradients: sum.expect("a step has at least one row"), tokens: all.0, flops: all.1 }
+    let (gradients, (tokens, flops)) = (total.expect("a step has at least one row"), all);
+    let auxiliary = (!auxiliaries.is_empty()).then(|| Tensor::cat(auxiliaries, 0));
+    Descent { losses: Tensor::cat(losses, 0), auxiliary, gradients, tokens, flops }
 }
 
 /// A run under way.
@@ -333,7 +344,7 @@ impl<'a, O: Objective> Run<'a, O> {
     fn start(
         objective: &'a O,
         device: &Device,
-        checkpoints: &Path,
+        checkpoints: Checkpoints,
         beginning: impl FnOnce() -> Result<Option<Beginning>>,
         observer: &mut impl Observer<O::Model, O::Data>,
         unread: Option<Unread>,
@@ -346,8 +357,11 @@ impl<'a, O: Objective> Run<'a, O> {
         let mut model = objective.start(&device)?;
         let mut optimizer = objective.optimizer();
         let (mut step, mut meters) = (0, Meters::default());
-        let (saved, skipped) = checkpoint::latest(checkpoints, &device)?;
-        skipped.iter().for_each(|error| observer.warns(error));
+        if let Some(parent) = checkpoints.folder.parent() {
+            fs::create_dir_all(parent).map_err(|e| Error::io("create", parent, e))?;
+        }
+        let (saved, notes) = checkpoint::latest(checkpoints, &device)?;
+        notes.iter().for_each(|error| observer.warns(error));
         if let Some(saved) = saved {
             (step, meters) = (saved.state.step, saved.state.meters);
             model = weights::put(model, saved.model, "the checkpoint")?;
@@ -366,7 +380,8 @@ impl<'a, O: Objective> Run<'a, O> {
         }
         let steps = objective.steps()?;
         observer.starts(step, steps)?;
-        let (model, last) = (Some(model), StepRead { step, loss: f64::NAN, grad_norm: f64::NAN });
+        let (model, last) =
+            (Some(model), StepRead { step, loss: f64::NAN, auxiliary: None, grad_norm: f64::NAN });
         Ok(Run { objective, device, model, optimizer, step, steps, meters, unread, last })
     }
 
@@ -383,25 +398,27 @@ impl<'a, O: Objective> Run<'a, O> {
         let Self { objective, step, device, .. } = &*self;
         let batch = batch_of(*step);
         let of_part = |part| objective.loss(&model, &batch, *step, part, device);
-        let Descent { losses, gradients, tokens, flops } = descend(&model, objective.training(), of_part);
+        let Descent { losses, auxiliary, gradients, tokens, flops } =
+            descend(&model, objective.training(), of_part);
         let step = self.step + 1;
         match &mut self.unread {
             None => {
-                let loss = losses.into_data().iter::<f32>().map(f64::from).sum();
+                let (loss, auxiliary) = (total(losses), auxiliary.map(total));
                 // Before any weight changes.
                 finite(step, "loss", loss)?;
+                finite(step, "auxiliary loss", auxiliary.unwrap_or(0.0))?;
                 let stepped = self.optimizer.step(model, gradients, lr);
                 let (model, grad_norm) =
                     stepped.map_err(|refused| diverged(step, "gradient norm", refused.1.grad_norm))?;
                 self.model = Some(model);
                 self.step = step;
-                self.meter(StepRead { step, loss, grad_norm });
+                self.meter(StepRead { step, loss, auxiliary, grad_norm });
             }
             Some(unread) => {
                 let (model, grad_norm) = self.optimizer.step_unread(model, gradients, lr, &self.device);
                 self.model = Some(model);
                 self.step = step;
-                unread.push(step, losses, grad_norm);
+                unread.push(step, losses, auxiliary, grad_norm);
                 if unread.is_due() || self.ends_stretch() {
                     self.read()?;
                 }
@@ -419,6 +436,7 @@ impl<'a, O: Objective> Run<'a, O> {
     fn read(&mut self) -> Result<()> {
         for read in self.unread.as_mut().map(Unread::read).unwrap_or_default() {
             finite(read.step, "loss", read.loss)?;
+            finite(read.step, "auxiliary loss", read.auxiliary.unwrap_or(0.0))?;
             finite(read.step, "gradient norm", read.grad_norm)?;
             self.meter(read);
         }
@@ -427,6 +445,9 @@ impl<'a, O: Objective> Run<'a, O> {
 
     fn meter(&mut self, read: StepRead) {
         self.meters.stretch.add(read.loss);
+        if let Some(auxiliary) = read.auxiliary {
+            self.meters.auxiliary.get_or_insert_default().add(auxiliary);
+        }
         if (self.steps - read.step) < self.steps.div_ceil(TAIL) {
             self.meters.tail.add(read.loss);
         }
@@ -458,14 +479,19 @@ impl<'a, O: Objective> Run<'a, O> {
             }
             _ => None,
         };
-        let Meters { tokens, flops, seconds, stretch, .. } = self.meters;
-        let (loss, grad_norm) = (stretch.value(), self.last.grad_norm);
-        observer.metrics(&Metrics { step: self.step, tokens, flops, seconds, lr, loss, grad_norm, probe })?;
-        self.meters.stretch = Mean::default();
+        let Meters { tokens, flops, seconds, stretch, auxiliary, .. } = self.meters;
+        let (loss, auxiliary) = (stretch.value(), auxiliary.map(|mean| mean.value()));
+        let (step, grad_norm) = (self.step, self.last.grad_norm);
+        observer.metrics(&Metrics { step, tokens, flops, seconds, lr, loss, auxiliary, grad_norm, probe })?;
+        (self.meters.stretch, self.meters.auxiliary) = (Mean::default(), None);
         Ok(())
     }
 
-    fn save(&mut self, checkpoints: &Path, observer: &mut impl Observer<O::Model, O::Data>) -> Result<()> {
+    fn save(
+        &mut self,
+        checkpoints: Checkpoints,
+        observer: &mut impl Observer<O::Model, O::Data>,
+    ) -> Result<()> {
         // No checkpoint holds weights that are no numbers.
         self.read()?;
         let model = self.model.as_ref().expect("a run under way has a model");
@@ -477,6 +503,11 @@ impl<'a, O: Objective> Run<'a, O> {
         let model = self.model.expect("a run under way has a model").valid();
         Trained { model, data, steps: self.steps, meters: self.meters }
     }
+}
+
+/// The sum of what the parts of a step add up to.
+fn total(parts: Tensor<1>) -> f64 {
+    parts.into_data().iter::<f32>().map(f64::from).sum()
 }
 
 fn finite(step: u64, what: &str, value: f64) -> Result<()> {
@@ -652,8 +683,9 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         train(&trunk, folder.path(), &mut Recorder::default());
         let device = crate::device::open("cpu").unwrap();
-        let (own, begin) = (tempfile::tempdir().unwrap(), || Beginning::read(folder.path(), &device));
-        let branch = fit_from(&setup.job(), &device, own.path(), begin, &mut Recorder::default()).unwrap();
+        let (own, begin) = (tempfile::tempdir().unwrap(), || Beginning::read(folder.path().into(), &device));
+        let branch =
+            fit_from(&setup.job(), &device, own.path().into(), begin, &mut Recorder::default()).unwrap();
         let branch = finished(branch);
         assert_eq!(weights::of(&branch.model), weights::of(&whole.model));
         assert_eq!((branch.meters.tokens, branch.meters.flops), (whole.meters.tokens, whole.meters.flops));
@@ -665,8 +697,9 @@ mod tests {
         let (setup, folder) = (Setup::new(), tempfile::tempdir().unwrap());
         let whole = finished(train(&setup, folder.path(), &mut Recorder::default()));
         let device = crate::device::open("cpu").unwrap();
-        let (own, begin) = (tempfile::tempdir().unwrap(), || Beginning::read(folder.path(), &device));
-        let again = fit_from(&setup.job(), &device, own.path(), begin, &mut Recorder::default()).unwrap();
+        let (own, begin) = (tempfile::tempdir().unwrap(), || Beginning::read(folder.path().into(), &device));
+        let again =
+            fit_from(&setup.job(), &device, own.path().into(), begin, &mut Recorder::default()).unwrap();
         let again = finished(again);
         assert_eq!(weights::of(&again.model), weights::of(&whole.model));
         assert_eq!((again.steps, again.meters), (whole.steps, whole.meters));
@@ -715,14 +748,17 @@ mod tests {
         let device = crate::device::open("cpu").unwrap();
         let error = fit(&setup.job(), &device, folder.path(), &mut Silent).unwrap_err();
         assert!(error.to_string().starts_with("step 1: the "), "{error}");
-        assert!(checkpoint::latest(folder.path(), &device).unwrap().0.is_none(), "no checkpoint holds it");
+        assert!(
+            checkpoint::latest(folder.path().into(), &device).unwrap().0.is_none(),
+            "no checkpoint holds it"
+        );
     }
 
     /// As on a device that computes later, where so many steps wait at most.
     fn train_later(setup: &Setup, folder: &Path, recorder: &mut Recorder, limit: usize) -> Result<Outcome> {
         let device = crate::device::open("cpu").unwrap();
         let unread = Some(Unread::fixed(limit));
-        fit_reading(&setup.job(), &device, folder, || Ok(None), recorder, unread)
+        fit_reading(&setup.job(), &device, folder.into(), || Ok(None), recorder, unread)
     }
 
     #[test]
@@ -773,7 +809,7 @@ mod tests {
             assert_eq!(error.kind, Kind::Diverged);
             assert!(error.to_string().starts_with("step 1: the "), "{error}");
             assert!(
-                checkpoint::latest(folder.path(), &device).unwrap().0.is_none(),
+                checkpoint::latest(folder.path().into(), &device).unwrap().0.is_none(),
                 "no checkpoint holds it"
             );
         }

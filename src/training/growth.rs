@@ -297,8 +297,8 @@ mod tests {
             let training = TrainingConfig { length: Length::Steps(Count { count: SMALL }), ..self.training };
             let job = Job { model: &self.small, training: &training, ..self.job() };
             let folder = tempfile::tempdir().unwrap();
-            fit_from(&job, &device(), folder.path(), || Ok(None), &mut Silent).unwrap();
-            Beginning::read(folder.path(), &device()).unwrap().unwrap()
+            fit_from(&job, &device(), folder.path().into(), || Ok(None), &mut Silent).unwrap();
+            Beginning::read(folder.path().into(), &device()).unwrap().unwrap()
         }
     }
 
@@ -328,7 +328,8 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let mut recorder = Recorder { stop_after: cut, ..Recorder::default() };
         let begin = || setup.growing.begin(&setup.job(), Some(setup.small_run()), &device()).map(Some);
-        let mut fit = || fit_from(&setup.grown(), &device(), folder.path(), begin, &mut recorder).unwrap();
+        let mut fit =
+            || fit_from(&setup.grown(), &device(), folder.path().into(), begin, &mut recorder).unwrap();
         let outcome = match (fit(), cut) {
             (Outcome::Stopped, Some(_)) => fit(),
             (outcome, _) => outcome,

@@ -156,6 +156,13 @@ pub fn read_json<T: DeserializeOwned>(path: &Path, newest: u32) -> Result<T> {
     serde_json::from_slice(&text).map_err(|e| damaged(path, e.to_string()))
 }
 
+impl Manifest {
+    /// Whether a file of this name was sealed.
+    pub fn names(&self, name: &str) -> bool {
+        self.files.iter().any(|entry| entry.name == name)
+    }
+}
+
 impl Entry {
     fn differs(&self, folder: &Path) -> Option<Problem> {
         let path = folder.join(&self.name);

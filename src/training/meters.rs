@@ -13,6 +13,9 @@ pub struct Meters {
     pub seconds: f64,
     /// The stretch since the last line of metrics.
     pub stretch: Mean,
+    /// What sublayers added to the loss of their own in that stretch; none if nobody had any.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub auxiliary: Option<Mean>,
     /// The last 5 % of steps.
     pub tail: Mean,
 }
@@ -50,8 +53,12 @@ pub struct Metrics {
     pub seconds: f64,
     /// Learning rate of the last step.
     pub lr: f64,
-    /// Training loss in nats per token, mean since the last line.
+    /// Training loss in nats per token (the cross-entropy), mean since the last line.
     pub loss: f64,
+    /// What sublayers added to what was minimised, mean since the last line: the balance and z losses of mixtures of
+    /// experts.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub auxiliary: Option<f64>,
     /// Norm of the gradients of the last step, before clipping.
     pub grad_norm: f64,
     /// What a look at the model found, for instance bits per parameter on a few people; at every tenth line.

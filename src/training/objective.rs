@@ -72,11 +72,27 @@ pub trait Objective: Sync {
 /// What a part of a step adds to the loss that the step descends, and what it costs.
 #[derive(Debug)]
 pub struct StepLoss {
-    /// The loss `[1]`: nats per token, and the small losses that sublayers add of their own. The parts of a step add up
-    /// to the mean over its tokens.
+    /// The loss `[1]` in nats per token. The parts of a step add up to the mean over its tokens.
     pub loss: Tensor<1>,
+    /// The small losses `[1]` that sublayers add of their own: minimised beside it, logged apart. Each part of a step
+    /// makes its own from its own tokens, as the balance of experts within them.
+    pub auxiliary: Option<Tensor<1>>,
     /// Tokens that are read.
     pub tokens: u64,
     /// FLOPs of forward and backward, exact counting.
     pub flops: f64,
+}
+
+impl StepLoss {
+    /// The losses of a part, as its `share` of those of the step; it costs nothing yet.
+    pub fn new(loss: Tensor<1>, auxiliary: Option<Tensor<1>>, share: f64) -> Self {
+        // The whole is left as it is.
+        let shared = |loss: Tensor<1>| if share == 1.0 { loss } else { loss * share };
+        StepLoss { loss: shared(loss), auxiliary: auxiliary.map(shared), tokens: 0, flops: 0.0 }
+    }
+
+    /// The same with what it costs.
+    pub fn costing(self, tokens: u64, flops: f64) -> Self {
+        StepLoss { tokens, flops, ..self }
+    }
 }

@@ -9,7 +9,7 @@ use burn::tensor::{Device, Tensor, TensorData};
 use super::config::TrainingConfig;
 use super::context::{DistillConfig, EncoderContext, Stage};
 use super::distill;
-use super::fit::{Job, descent, shared, tensors};
+use super::fit::{Job, descent, tensors};
 use super::objective::{Objective, StepLoss};
 use super::weights::{self, Weights};
 use crate::data::{Batch, ChunkBatch, DataConfig, Dataset};
@@ -170,18 +170,15 @@ impl Objective for Reading<'_> {
         let sizes = [batch.seq_len, chunks.n_chunks, chunks.chunk_len];
         let chunks = chunk_tensors(&chunks, batch.rows, device);
         let (hidden, pass) = model.hidden(tokens.clone(), Some(chunks.clone()), Pass::training());
-        let text = descent(hidden.clone(), &model.decoder, targets, weights, pass);
+        let (loss, mut auxiliary) = descent(hidden.clone(), &model.decoder, targets, weights, pass);
         let (vocab_size, window) = (model.decoder.vocab_size(), model.decoder.seq_len());
         let flops = flops_per_row(self.job.model, self.context, vocab_size, sizes, window);
-        let loss = match &self.context.distill {
-            DistillConfig::None => text,
-            DistillConfig::Teacher(teacher) => text + teacher.loss(&model.decoder, hidden, tokens, chunks),
-        };
-        StepLoss {
-            loss: shared(loss, share),
-            tokens: (batch.rows * (sizes[0] + sizes[1] * sizes[2])) as u64,
-            flops: batch.rows as f64 * flops as f64,
+        if let DistillConfig::Teacher(teacher) = &self.context.distill {
+            let apart = teacher.loss(&model.decoder, hidden, tokens, chunks);
+            auxiliary = Some(super::fit::sum(apart, auxiliary));
         }
+        let tokens = (batch.rows * (sizes[0] + sizes[1] * sizes[2])) as u64;
+        StepLoss::new(loss, auxiliary, share).costing(tokens, batch.rows as f64 * flops as f64)
     }
 }
 

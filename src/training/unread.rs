@@ -17,6 +17,8 @@ pub struct StepRead {
     pub step: u64,
     /// Its loss in nats per token.
     pub loss: f64,
+    /// What sublayers added to it of their own.
+    pub auxiliary: Option<f64>,
     /// The norm of its gradients, before clipping.
     pub grad_norm: f64,
 }
@@ -37,6 +39,8 @@ struct Waiting {
     step: u64,
     /// Of each part of the step, `[parts]`: they add up.
     losses: Tensor<1>,
+    /// Likewise.
+    auxiliary: Option<Tensor<1>>,
     /// `[1]`.
     grad_norm: Tensor<1>,
 }
@@ -54,8 +58,8 @@ impl Unread {
     }
 
     /// A step that is under way.
-    pub fn push(&mut self, step: u64, losses: Tensor<1>, grad_norm: Tensor<1>) {
-        self.waiting.push(Waiting { step, losses, grad_norm });
+    pub fn push(&mut self, step: u64, losses: Tensor<1>, auxiliary: Option<Tensor<1>>, grad_norm: Tensor<1>) {
+        self.waiting.push(Waiting { step, losses, auxiliary, grad_norm });
     }
 
     /// Whether it is time to read.
@@ -69,15 +73,22 @@ impl Unread {
         if waiting.is_empty() {
             return Vec::new();
         }
-        let parts: Vec<(u64, usize)> = waiting.iter().map(|w| (w.step, w.losses.dims()[0])).collect();
-        let all = waiting.into_iter().flat_map(|w| [w.losses, w.grad_norm]).collect();
+        let sizes = |w: &Waiting| (w.step, w.losses.dims()[0], w.auxiliary.as_ref().map(|it| it.dims()[0]));
+        let parts: Vec<(u64, usize, Option<usize>)> = waiting.iter().map(sizes).collect();
+        let all = |w: Waiting| [Some(w.losses), w.auxiliary, Some(w.grad_norm)].into_iter().flatten();
+        let all = waiting.into_iter().flat_map(all).collect();
         let all: Vec<f64> = Tensor::cat(all, 0).into_data().iter::<f32>().map(f64::from).collect();
         let mut rest = all.as_slice();
-        let read = |&(step, parts): &(u64, usize)| {
-            let (losses, after) = rest.split_at(parts);
-            let (&grad_norm, after) = after.split_first().expect("a norm follows the losses of its step");
+        let mut sum = |parts: usize| {
+            let (now, after) = rest.split_at(parts);
             rest = after;
-            StepRead { step, loss: losses.iter().sum(), grad_norm }
+            now.iter().sum::<f64>()
+        };
+        let read = |&(step, parts, auxiliary): &(u64, usize, Option<usize>)| StepRead {
+            step,
+            loss: sum(parts),
+            auxiliary: auxiliary.map(&mut sum),
+            grad_norm: sum(1),
         };
         let read: Vec<StepRead> = parts.iter().map(read).collect();
         self.limit = self.limit_at(self.since.elapsed().as_secs_f64() / read.len() as f64);
@@ -103,12 +114,13 @@ mod tests {
     fn steps_are_read_in_order_and_parts_add_up() {
         let mut unread = Unread::new();
         assert!(unread.read().is_empty() && !unread.is_due());
-        unread.push(7, row([0.5]), row([3.0]));
+        unread.push(7, row([0.5]), None, row([3.0]));
         assert!(unread.is_due(), "the first is read at once");
-        unread.push(8, row([1.0, 0.25]), row([f32::INFINITY]));
+        unread.push(8, row([1.0, 0.25]), Some(row([0.5, 0.125])), row([f32::INFINITY]));
         let [seventh, eighth] = unread.read()[..] else { panic!("two waited") };
-        assert_eq!(seventh, StepRead { step: 7, loss: 0.5, grad_norm: 3.0 });
-        assert_eq!(eighth, StepRead { step: 8, loss: 1.25, grad_norm: f64::INFINITY });
+        assert_eq!(seventh, StepRead { step: 7, loss: 0.5, auxiliary: None, grad_norm: 3.0 });
+        let auxiliary = Some(0.625);
+        assert_eq!(eighth, StepRead { step: 8, loss: 1.25, auxiliary, grad_norm: f64::INFINITY });
         assert!(unread.read().is_empty());
     }
 

@@ -96,7 +96,11 @@ fn metrics() -> Json {
         ("flops", about(number(), "of forward and backward, exact counting")),
         ("seconds", about(number(), "of training, without evaluation and pauses")),
         ("lr", about(number(), "learning rate of the last step")),
-        ("loss", about(number(), "nats per token, mean since the last line")),
+        ("loss", about(number(), "cross-entropy in nats per token, mean since the last line")),
+        (
+            "auxiliary?",
+            about(number(), "what was minimised beside it: balance of experts, distance to a teacher"),
+        ),
         ("grad_norm", about(number(), "of the last step, before clipping")),
         ("probe?", about(number(), "at every tenth line: bits per parameter on at most 256 people")),
     ])
@@ -224,7 +228,12 @@ fn exported_run() -> Json {
 
 fn exported_metrics() -> Json {
     let numbers = ["flops", "seconds", "lr", "loss", "grad_norm"].map(|name| (name, number()));
-    let more =
-        [("run", text()), ("step", count()), ("tokens", count()), ("bits_per_param", or_null(number()))];
+    let more = [
+        ("run", text()),
+        ("step", count()),
+        ("tokens", count()),
+        ("auxiliary", or_null(number())),
+        ("bits_per_param", or_null(number())),
+    ];
     object(&[&more[..], &numbers[..]].concat())
 }
