@@ -19,13 +19,14 @@ use ablation_zoo::layers::feed_forward::FeedForwardConfig;
 use ablation_zoo::layers::mixer::MixerConfig;
 use ablation_zoo::layers::norm::{NormConfig, RmsNormConfig};
 use ablation_zoo::layers::position::PositionConfig;
+use ablation_zoo::model::weights::NonFinite;
 use ablation_zoo::model::{ModelConfig, exchange, weights};
 use ablation_zoo::{Result, device};
 use burn::tensor::{Int, Tensor};
 
 fn main() -> Result<()> {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/reference/hf-llama");
-    let imported = exchange::import(&folder, None)?;
+    let imported = exchange::import(&folder, None, NonFinite::Refuse)?;
     let (class, params) = (imported.class.architecture(), imported.blueprint.num_params());
     println!("{class}, {} parameters, {} of them in tables", params.total, params.embedding);
 

@@ -9,6 +9,23 @@ use std::path::Path;
 /// The result of everything that a file, a flag, a disk or a device can make fail.
 pub type Result<T, E = Error> = std::result::Result<T, E>;
 
+/// The longest line that is shown, in bytes.
+const MAX_LINE: usize = 2000;
+
+/// The value of an environment variable; an empty one counts as absent.
+///
+/// # Errors
+/// It is no Unicode.
+pub fn variable(name: &str) -> Result<Option<String>> {
+    match std::env::var(name) {
+        Ok(value) => Ok(Some(value).filter(|value| !value.is_empty())),
+        Err(std::env::VarError::NotPresent) => Ok(None),
+        Err(std::env::VarError::NotUnicode(value)) => {
+            Err(Error::config(Problem::new(format!("{value:?}")).key(name).expected("Unicode")))
+        }
+    }
+}
+
 /// What sort of thing went wrong; each sort has one exit code.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Kind {
@@ -56,7 +73,7 @@ pub struct Place {
     pub column: usize,
     /// How many characters the caret underlines.
     pub width: usize,
-    /// The text of that line, without its end.
+    /// The text of that line, without its end; empty if it is too long to be shown.
     pub text: String,
 }
 
@@ -76,12 +93,13 @@ impl Place {
         let line_start = text[..start].rfind('\n').map_or(0, |i| i + 1);
         let line_end = text[start..].find('\n').map_or(text.len(), |i| start + i);
         let end = span.end.clamp(start, line_end);
+        let line = text[line_start..line_end].trim_end_matches('\r');
         Place {
             file: file.to_string(),
             line: text[..start].matches('\n').count() + 1,
             column: text[line_start..start].chars().count() + 1,
             width: text[start..end].chars().count().max(1),
-            text: text[line_start..line_end].trim_end_matches('\r').to_string(),
+            text: if line.len() > MAX_LINE { String::new() } else { line.to_string() },
         }
     }
 }
@@ -142,6 +160,14 @@ impl Error {
     pub fn io(doing: &str, path: impl AsRef<Path>, source: std::io::Error) -> Self {
         let path = path.as_ref().display();
         Error::new(Kind::Io, Problem::new(format!("cannot {doing} {path}: {source}")))
+    }
+
+    /// With a way to mend problems that is tried if those that they name do not help.
+    pub fn remedied(mut self, remedy: &str) -> Self {
+        for problem in &mut self.problems {
+            problem.remedy = Some(problem.remedy.take().map_or(String::new(), |own| own + "; ") + remedy);
+        }
+        self
     }
 
     /// The exit code of the command.

@@ -5,8 +5,9 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use ablation_zoo::data::TokenizerConfig;
+use ablation_zoo::model::Blueprint;
 use ablation_zoo::model::exchange::Class;
-use ablation_zoo::model::{Blueprint, weights};
+use ablation_zoo::model::weights::{self, NonFinite};
 use ablation_zoo::plan::{Presets, Request, resolve_single};
 use ablation_zoo::run::{Trained, export};
 use ablation_zoo::{Error, device};
@@ -135,7 +136,7 @@ fn preset(name: &str) -> Trained {
     let (vocab_size, seq_len) = (plan.data.vocab_size().unwrap(), plan.data.seq_len());
     let model = plan.model.init(vocab_size, seq_len, 1, &device::open("cpu").unwrap());
     let blueprint = Blueprint { model: plan.model, vocab_size, seq_len };
-    Trained { blueprint, model, language: None }
+    Trained { blueprint, model, language: None, non_finite: Vec::new() }
 }
 
 const HOMES: [(&str, Class); 9] = [
@@ -181,7 +182,10 @@ fn transformers_reads_what_is_written_and_gives_the_same_logits() {
     let (folder, device) = (Folder::new(), device::open("cpu").unwrap());
     let names = ["gpt2", "gpt-neox", "gpt-neox-tied", "llama", "mistral", "mixtral", "qwen3", "olmo2"];
     let imported = names.map(|name| {
-        (format!("hf-{name}"), Trained::of_folder(&reference(&format!("hf-{name}")), &device).unwrap())
+        (
+            format!("hf-{name}"),
+            Trained::of_folder(&reference(&format!("hf-{name}")), &device, NonFinite::Refuse).unwrap(),
+        )
     });
     let presets = HOMES.map(|(name, _)| (name.to_string(), preset(name)));
     let mut folders = Vec::new();

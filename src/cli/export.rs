@@ -10,7 +10,7 @@ use clap::{Args, ValueEnum};
 use serde_json::json;
 
 use super::store::StoreArgs;
-use super::{Format, complete, output};
+use super::{Format, NonFiniteArgs, complete, output, problems};
 
 /// The word for every run.
 const ALL: &str = "all";
@@ -37,6 +37,8 @@ pub struct Export {
     folder: PathBuf,
     #[command(flatten)]
     store: StoreArgs,
+    #[command(flatten)]
+    non_finite: NonFiniteArgs,
     #[command(flatten)]
     format: Format,
 }
@@ -73,6 +75,8 @@ pub struct Import {
     /// The longest row to read, for models without a table of positions [default: the model's own, up to 2048]
     #[arg(long, value_name = "N")]
     seq_len: Option<usize>,
+    #[command(flatten)]
+    non_finite: NonFiniteArgs,
     #[command(flatten)]
     format: Format,
 }
@@ -128,7 +132,7 @@ impl Export {
 
     fn model(&self) -> Result<()> {
         let device = device::open("cpu")?;
-        let (trained, run) = self.store.model(&self.run, &device)?;
+        let (trained, run) = self.store.model(&self.run, &device, self.non_finite.choice())?;
         let class = export::to_transformers(&trained, run.as_ref(), &self.folder)?;
         let folder = self.folder.display();
         match self.format.json {
@@ -144,7 +148,8 @@ impl Export {
 impl Import {
     /// Reads the folder and writes ours.
     pub fn run(&self) -> Result<()> {
-        let imported = exchange::import(&self.folder, self.seq_len)?;
+        let imported = exchange::import(&self.folder, self.seq_len, self.non_finite.choice())?;
+        problems::warn(&imported.non_finite);
         let out = match &self.out {
             Some(out) => out.clone(),
             None => PathBuf::from("imported").join(self.name()?),

@@ -10,7 +10,7 @@ use clap::Args;
 use serde_json::json;
 
 use super::store::StoreArgs;
-use super::{Format, complete, output};
+use super::{Format, NonFiniteArgs, complete, output};
 
 /// Arguments of `zoo generate`.
 #[derive(Debug, Args)]
@@ -42,6 +42,8 @@ pub struct GenerateCommand {
     seed: u64,
     #[command(flatten)]
     store: StoreArgs,
+    #[command(flatten)]
+    non_finite: NonFiniteArgs,
     /// Where to compute
     #[arg(long, value_name = "DEVICE", default_value = "cpu")]
     device: String,
@@ -56,7 +58,7 @@ impl GenerateCommand {
     /// Prints prompt and continuation, token by token, up to the end of the text.
     pub fn run(&self) -> Result<()> {
         let device = device::open(&self.device)?;
-        let (trained, _) = self.store.model(&self.run, &device)?;
+        let (trained, _) = self.store.model(&self.run, &device, self.non_finite.choice())?;
         let language = trained.language()?;
         let prompt = language.prompt(&self.prompt).map_err(in_prompt)?;
         let room = trained.blueprint.seq_len.saturating_sub(prompt.len());

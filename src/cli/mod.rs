@@ -41,7 +41,10 @@ mod worker;
 use std::process::ExitCode;
 
 use ablation_zoo::Result;
+use ablation_zoo::error::variable;
 use ablation_zoo::kernels::{self, Precision};
+use ablation_zoo::model::weights::NonFinite;
+use ablation_zoo::run::worker::checkpoint_interval;
 use clap::{Args, CommandFactory, Parser, Subcommand};
 use clap_complete::CompleteEnv;
 
@@ -131,6 +134,20 @@ struct Format {
     json: bool,
 }
 
+/// Whether weights with NaN or infinity are taken.
+#[derive(Debug, Args)]
+struct NonFiniteArgs {
+    /// Take weights that hold NaN or infinity, with a warning
+    #[arg(long)]
+    allow_non_finite: bool,
+}
+
+impl NonFiniteArgs {
+    fn choice(&self) -> NonFinite {
+        if self.allow_non_finite { NonFinite::Allow } else { NonFinite::Refuse }
+    }
+}
+
 /// What is said on the command line about an ablation.
 #[derive(Debug, Args)]
 struct Overrides {
@@ -188,7 +205,8 @@ pub fn main() -> ExitCode {
 }
 
 fn run(command: Command) -> Result<ExitCode> {
-    kernels::parse_level(std::env::var(kernels::VARIABLE).ok().as_deref())?;
+    kernels::parse_level(variable(kernels::VARIABLE)?.as_deref())?;
+    checkpoint_interval()?;
     match command {
         Command::Worker(command) => return command.run(),
         Command::List(command) => command.run(),

@@ -22,6 +22,11 @@ pub fn left_out(what: &str, error: &Error) {
     let _ = writeln!(std::io::stderr(), "left out: {what}: {error}");
 }
 
+/// Says on standard error what was allowed.
+pub fn warn(problems: &[Problem]) {
+    problems.iter().for_each(|problem| drop(writeln!(std::io::stderr(), "warning: {problem}")));
+}
+
 fn render(problem: &Problem, renderer: &Renderer) -> String {
     let title = match &problem.key {
         Some(key) => format!("{key}: {}", problem.got),

@@ -3,11 +3,15 @@
 use std::path::{Path, PathBuf};
 
 use ablation_zoo::Result;
+use ablation_zoo::error::{Error, Problem};
+use ablation_zoo::model::weights::NonFinite;
 use ablation_zoo::plan::Calibration;
 use ablation_zoo::run::folder::{CONFIG, PLAN};
 use ablation_zoo::run::{Run, Site, Store, Trained, calibration, store};
 use burn::tensor::Device;
 use clap::Args;
+
+use super::problems;
 
 /// Where runs are kept.
 #[derive(Debug, Clone, Args)]
@@ -37,23 +41,36 @@ impl StoreArgs {
     /// A run by its name, the beginning of it, or the path of its folder.
     pub fn run(&self, name: &str) -> Result<Run> {
         match folder(name) {
+            Some(folder) if is_model(folder) => {
+                let problem =
+                    Problem::new(format!("{} is an imported or grown model", folder.display())).key("run");
+                let problem = problem.expected("a finished run, which has a plan and data");
+                Err(Error::config(
+                    problem.remedy("`zoo generate` and `zoo export` take models; `zoo runs` lists runs"),
+                ))
+            }
             Some(folder) => Store::holding(folder),
             None => self.open()?.named(name),
         }
     }
 
     /// The model of a finished run, by whatever names it, or of a folder that is no run.
-    pub fn model(&self, name: &str, device: &Device) -> Result<(Trained, Option<Run>)> {
-        match folder(name) {
-            Some(folder) if !folder.join(PLAN).exists() && folder.join(CONFIG).exists() => {
-                Ok((Trained::of_folder(folder, device)?, None))
-            }
-            _ => {
+    pub fn model(&self, name: &str, device: &Device, choice: NonFinite) -> Result<(Trained, Option<Run>)> {
+        let (trained, run) = match folder(name).filter(|folder| is_model(folder)) {
+            Some(folder) => (Trained::of_folder(folder, device, choice)?, None),
+            None => {
                 let run = self.run(name)?;
-                Ok((Trained::of_run(&run, device)?, Some(run)))
+                (Trained::of_run(&run, device, choice)?, Some(run))
             }
-        }
+        };
+        problems::warn(&trained.non_finite);
+        Ok((trained, run))
     }
+}
+
+/// Whether a folder holds a model that is no run's: an imported one, a grown one, or one of `transformers`.
+fn is_model(folder: &Path) -> bool {
+    !folder.join(PLAN).exists() && folder.join(CONFIG).exists()
 }
 
 /// The path that `name` is, if it is one rather than a name.

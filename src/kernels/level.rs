@@ -2,7 +2,7 @@
 
 use std::sync::OnceLock;
 
-use crate::error::{Error, Problem, Result};
+use crate::error::{Error, Problem, Result, variable};
 
 /// Environment variable that forces a [`Level`]; read once.
 pub const VARIABLE: &str = "ABLATION_ZOO_KERNELS";
@@ -56,8 +56,8 @@ impl Level {
 pub fn level() -> Level {
     static LEVEL: OnceLock<Level> = OnceLock::new();
     *LEVEL.get_or_init(|| {
-        let wanted = std::env::var(VARIABLE).ok();
-        parse_level(wanted.as_deref()).unwrap_or_else(|error| panic!("{error}"))
+        let wanted = variable(VARIABLE).and_then(|wanted| parse_level(wanted.as_deref()));
+        wanted.unwrap_or_else(|error| panic!("{error}"))
     })
 }
 

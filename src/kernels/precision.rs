@@ -156,3 +156,8 @@ mod tests {
         assert!(wide != low && (wide - low).abs() < ROUNDING * wide, "{low} is not near {wide}");
     }
 }
+/// Whether a number is finite and remains what it is in f32: neither 0 nor infinite, and below 1 if it is.
+pub fn is_said_in_f32(value: f64) -> bool {
+    let rounded = value as f32;
+    value == 0.0 || rounded.is_normal() && (value.abs() >= 1.0 || rounded.abs() < 1.0)
+}

@@ -69,6 +69,61 @@ pub fn put<M: Module>(module: M, mut weights: Weights, source: &str) -> Result<M
     Ok(parameter::map(module, &mut Put(&mut weights)))
 }
 
+/// What becomes of weights that hold NaN or infinity.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum NonFinite {
+    /// An error, by the names of the tensors.
+    Refuse,
+    /// They are taken, and named.
+    Allow,
+}
+
+impl NonFinite {
+    /// The problems, if they are allowed.
+    ///
+    /// # Errors
+    /// There are problems, and they are not allowed.
+    pub fn judge(self, problems: Vec<Problem>) -> Result<Vec<Problem>> {
+        match self {
+            NonFinite::Refuse if !problems.is_empty() => {
+                Err(Error { kind: crate::error::Kind::Data, problems })
+            }
+            NonFinite::Refuse | NonFinite::Allow => Ok(problems),
+        }
+    }
+}
+
+/// What is wrong with the numbers of a tensor, if some are NaN or infinite; `source` says where they come from.
+pub fn non_finite(source: &str, name: &str, values: &[f32]) -> Option<Problem> {
+    let first = values.iter().position(|value| !value.is_finite())?;
+    let (n, all) = (values.iter().filter(|value| !value.is_finite()).count(), values.len());
+    let got = format!(
+        "{source}: {name}: {n} of {all} numbers are NaN or infinite, number {first} is {}",
+        values[first]
+    );
+    Some(Problem::new(got).expected("finite numbers"))
+}
+
+/// Reads a safetensors file of f32 tensors with finite numbers.
+///
+/// # Errors
+/// As [`read`], and the tensors that hold NaN or infinity.
+pub fn read_finite(path: &Path) -> Result<Weights> {
+    read_judged(path, NonFinite::Refuse).map(|(weights, _)| weights)
+}
+
+/// Reads a safetensors file of f32 tensors, and what is wrong with those that hold NaN or infinity.
+///
+/// # Errors
+/// As [`read`], and if they are refused the tensors that hold NaN or infinity.
+pub fn read_judged(path: &Path, choice: NonFinite) -> Result<(Weights, Vec<Problem>)> {
+    let (weights, _) = read(path)?;
+    let source = path.display().to_string();
+    let wrong = weights.iter().filter_map(|(name, data)| non_finite(&source, name, &floats(data)));
+    let wrong = choice.judge(wrong.collect())?;
+    Ok((weights, wrong))
+}
+
 /// Writes a safetensors file with `format = "pt"` in its metadata.
 ///
 /// # Errors

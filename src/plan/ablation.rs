@@ -7,12 +7,12 @@ use serde::{Deserialize, Serialize};
 use super::arm::{Arm, equal_rmax};
 use super::keys::read_or_default;
 use super::preset::Presets;
-use super::question::{Compare, EqualRmax, Question, Repeat};
+use super::question::{Change, Compare, EqualRmax, Question, Repeat};
 use super::resolve::config;
 use super::resolved::Resolved;
 use super::sets::SETS;
 use super::then::Then;
-use super::tree::{Node, path_of};
+use super::tree::{Node, dotted, path_of};
 use super::walk::Walk;
 use super::writer;
 use crate::Result;
@@ -151,11 +151,14 @@ impl Ablation {
             }
             arms.extend(of_size);
         }
+        let mut warnings = question.overridden();
+        if question.route.is_none() {
+            twins(&arms, &question.changes, &mut problems, &mut warnings);
+        }
         if !problems.is_empty() {
             return Err(config(problems));
         }
         let walks = walks().cloned().collect();
-        let warnings = question.overridden();
         let mut ablation = Ablation {
             name: name.to_string(),
             profile: question.profile,
@@ -251,5 +254,32 @@ impl Ablation {
             }
         }
         problems
+    }
+}
+
+/// Arms that are the control or another arm under another name: wrong if they are at every size, worth a word if at some.
+fn twins(arms: &[Arm], changes: &[Change], problems: &mut Vec<Problem>, warnings: &mut Vec<String>) {
+    for change in changes {
+        let own = || arms.iter().filter(|arm| arm.name == change.name);
+        let twin = |arm: &Arm| {
+            let before = arms.iter().take_while(|other| !std::ptr::eq(*other, arm));
+            before
+                .filter(|other| other.size == arm.size)
+                .find(|other| other.resolved.plan == arm.resolved.plan)
+        };
+        let twins: Vec<(&Arm, &Arm)> = own().filter_map(|arm| Some((arm, twin(arm)?))).collect();
+        let Some((_, other)) = twins.first() else { continue };
+        let got = |other: &Arm| format!("nothing that it sets makes it another than {}", other.name);
+        if twins.len() == own().count() {
+            let problem = Problem::new(got(other)).key(dotted(&["arms", &change.name]));
+            let problem = problem.at_origin(change.held.said.as_ref());
+            problems.push(
+                problem.expected("a difference").remedy("change it, leave it out, or set less for all arms"),
+            );
+        } else {
+            let said =
+                |(arm, other): (&Arm, &Arm)| format!("arm {} at size {}: {}", arm.name, arm.size, got(other));
+            warnings.extend(twins.into_iter().map(said));
+        }
     }
 }

@@ -14,6 +14,7 @@ use serde::de::{
 
 use super::tree::{Entry, KIND, Node, Value, dotted};
 use crate::error::Problem;
+use crate::kernels::is_said_in_f32;
 
 /// How many problems are worth reading at once.
 const MAX_PROBLEMS: usize = 25;
@@ -226,13 +227,19 @@ impl<'a> Reader<'a> {
 
     fn number(&self) -> Result<f64, Mismatch> {
         match self.node.value {
-            Value::Float(value) if value.is_finite() => Ok(value),
+            Value::Float(value) if is_said_in_f32(value) => Ok(value),
             Value::Integer(value) => Ok(value as f64),
+            Value::Float(value) if value.is_finite() => self.expected(format!(
+                "a number that f32, which computes, can tell from 0, 1 and infinity: {F32}"
+            )),
             Value::Float(_) => self.expected("a finite number"),
             _ => self.expected("a number"),
         }
     }
 }
+
+/// The sizes of numbers of f32.
+const F32: &str = "0, or 1.2e-38 to 3.4e38";
 
 /// A value in a few words.
 fn describe(value: &Value) -> String {
@@ -580,6 +587,15 @@ mod tests {
         assert!(toy("rates = [inf]").unwrap_err()[0].contains("a finite number"));
         assert!(toy("small = -1").unwrap_err()[0].contains("a whole number from 0 to 255"));
         assert!(toy("small = 1.5").unwrap_err()[0].contains("a whole number from 0 to 255"));
+    }
+
+    #[test]
+    fn numbers_that_f32_does_not_tell_from_others_are_refused() {
+        for rate in ["1e-320", "-1e-39", "1e300", "-4e38", "0.99999999"] {
+            let said = &toy(&format!("rates = [{rate}]")).unwrap_err()[0];
+            assert!(said.starts_with("t.toml:1:10: rates: the number ") && said.contains("f32"), "{said}");
+        }
+        assert_eq!(toy("rates = [0.0, -0.0, 2e-38, 3e38, 0.999999]").unwrap().rates.len(), 5);
     }
 
     #[test]

@@ -69,12 +69,18 @@ impl Resolved {
         exact.or_else(|| bare()?.origin.as_ref())
     }
 
-    /// Adds the places of their keys to problems.
+    /// Adds the places of their keys to problems, or that a value stands nowhere because it is a default.
     fn placed(&self, problems: Vec<Problem>) -> Vec<Problem> {
-        let place = |problem: Problem| {
+        let written = if problems.is_empty() { Node::table() } else { writer::write(&self.plan) };
+        let place = |mut problem: Problem| {
             let path = problem.key.as_deref().and_then(path_of).unwrap_or_default();
             let path: Vec<&str> = path.iter().map(String::as_str).collect();
             let place = problem.place.clone().or_else(|| self.origin(&path).map(Origin::place));
+            let default = written.get(&path).filter(|node| place.is_none() && node.as_table().is_none());
+            if let (Some(node), Some(key)) = (default, &problem.key) {
+                problem.got = format!("{} ({} is the default)", problem.got, writer::inline(node));
+                problem.remedy.get_or_insert(format!("set {key}"));
+            }
             Problem { place, ..problem }
         };
         problems.into_iter().map(place).collect()

@@ -128,11 +128,9 @@ impl Node {
     /// Parses a TOML document.
     pub fn parse(source: &Arc<Source>) -> Result<Node, Vec<Problem>> {
         let syntax = |error: &toml::de::Error| {
+            let span = error.span().unwrap_or_else(|| deepest_line(&source.text));
             let problem = Problem::new(error.message().trim().replace('\n', ", "));
-            match error.span() {
-                Some(span) => problem.at(Place::of(&source.name, &source.text, span)),
-                None => problem,
-            }
+            problem.at(Place::of(&source.name, &source.text, span))
         };
         let (table, errors) = DeTable::parse_recoverable(&source.text);
         if !errors.is_empty() {
@@ -340,6 +338,16 @@ pub fn path_of(key: &str) -> Option<Vec<String>> {
     Some(path)
 }
 
+/// The line with the most keys or brackets: what is too deep to be read has no place of its own.
+fn deepest_line(text: &str) -> Range<usize> {
+    let depth = |line: &str| line.matches(['.', '[', '{']).count();
+    let deepest =
+        text.split_inclusive('\n').enumerate().max_by_key(|(i, line)| (depth(line), usize::MAX - i));
+    let index = deepest.map_or(0, |(index, _)| index);
+    let start = text.split_inclusive('\n').take(index).map(str::len).sum();
+    start..start
+}
+
 fn convert(value: Spanned<DeValue<'_>>, source: &Arc<Source>, depth: usize) -> Result<Node, Vec<Problem>> {
     let origin = Origin::new(source, value.span());
     let value = match value.into_inner() {
@@ -465,8 +473,11 @@ mod tests {
         let deep = vec!["a"; 70].join(".") + " = 1";
         let problems = Node::parse(&Source::new("deep.toml", deep)).unwrap_err();
         assert!(problems[0].to_string().starts_with("deep.toml:1:"), "{}", problems[0]);
-        let very_deep = vec!["a"; 200_000].join(".") + " = 1";
-        assert!(Node::parse(&Source::new("deep.toml", very_deep)).is_err());
+        let very_deep = "b.c = 1\n".to_string() + &vec!["a"; 200_000].join(".") + " = 1";
+        let problems = Node::parse(&Source::new("deep.toml", very_deep)).unwrap_err();
+        let said = problems[0].to_string();
+        assert!(said.starts_with("deep.toml:2:") && said.len() < 200, "{said}");
+        assert_eq!(problems[0].place.as_ref().unwrap().text, "", "a line of 400,000 letters is not shown");
         let brackets = format!("a = {}", "[".repeat(100_000));
         assert!(Node::parse(&Source::new("deep.toml", brackets)).is_err());
         let digits = format!("a = {}", "9".repeat(60));

@@ -147,7 +147,7 @@ fn stretched(model: &ModelConfig, config: &StretchedConfig) -> ModelConfig {
 pub(super) fn part(task: &Task, part: Part) -> Result<Option<Weights>> {
     let Some(stage) = task.stages.iter().find(|stage| stage.part == part) else { return Ok(None) };
     manifest::verify_file(stage.run.path(), MODEL)?;
-    Ok(Some(weights::read(&stage.run.file(MODEL))?.0))
+    Ok(Some(weights::read_finite(&stage.run.file(MODEL))?))
 }
 
 /// What the decoder has cost.

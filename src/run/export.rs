@@ -3,11 +3,12 @@
 use std::fs;
 use std::path::Path;
 
-use serde_json::{Map, Value as Json, json};
+use serde_json::{Value as Json, json};
 
 use super::folder::Run;
 use super::record::RunRecord;
 use super::trained::{TOKENIZER, Trained};
+use crate::data::Language;
 use crate::error::{Error, Problem, Result};
 use crate::model::exchange::{self, CONFIG, Class, Exported, WEIGHTS};
 use crate::model::weights;
@@ -29,28 +30,31 @@ pub fn to_transformers(trained: &Trained, run: Option<&Run>, folder: &Path) -> R
         exchange::export(&trained.blueprint, &weights::of(&trained.model))?;
     let record = run.map(Run::record).transpose()?;
     make_empty(folder)?;
-    let tokenizer = trained.language.as_ref().and_then(|language| language.tokenizer_json());
-    if let Some(end) = trained.language.as_ref().and_then(|language| language.end_of_text()) {
+    let language = trained.language.as_ref();
+    let tokenizer = language.and_then(|language| Some((language, language.tokenizer_json()?)));
+    if let Some(end) = language.and_then(Language::end_of_text) {
         config.insert("bos_token_id".to_string(), json!(end));
         config.insert("eos_token_id".to_string(), json!(end));
     }
     write_json(&folder.join(CONFIG), &Json::Object(config))?;
     weights::write(&folder.join(WEIGHTS), &weights, &[])?;
-    if let Some(tokenizer) = &tokenizer {
+    if let Some((language, tokenizer)) = &tokenizer {
         write_json(&folder.join(TOKENIZER), tokenizer)?;
-        write_json(
-            &folder.join("tokenizer_config.json"),
-            &tokenizer_config(tokenizer, trained.blueprint.seq_len),
-        )?;
+        let config = tokenizer_config(language, tokenizer, trained.blueprint.seq_len);
+        write_json(&folder.join("tokenizer_config.json"), &config)?;
     }
+    let speech = match &tokenizer {
+        Some((language, _)) => Speech::of(language, trained.blueprint.seq_len),
+        None => Speech::Symbols,
+    };
     if let Some(record) = &record {
         fs::create_dir_all(folder.join("zoo")).map_err(|e| Error::io("create", folder, e))?;
         write(&folder.join(MODEL_TOML), &record.plan.to_toml_of("model"))?;
         write(&folder.join(DATA_TOML), &record.plan.to_toml_of("data"))?;
     }
     let card = match (run, &record) {
-        (Some(run), Some(record)) => card_of_run(run, record, class, tokenizer.is_some())?,
-        _ => card(class, tokenizer.is_some()),
+        (Some(run), Some(record)) => card_of_run(run, record, class, &speech)?,
+        _ => card(class, &speech),
     };
     write(&folder.join(CARD), &card)?;
     Ok(class)
@@ -81,40 +85,81 @@ fn write_json(path: &Path, value: &Json) -> Result<()> {
 }
 
 /// What `AutoTokenizer` asks for beside the tokenizer itself.
-fn tokenizer_config(tokenizer: &Json, seq_len: usize) -> Json {
-    let mut config = Map::from_iter([
-        ("tokenizer_class".to_string(), json!("PreTrainedTokenizerFast")),
-        ("model_max_length".to_string(), json!(seq_len)),
-        ("clean_up_tokenization_spaces".to_string(), json!(false)),
-    ]);
-    if tokenizer["added_tokens"][0]["content"] == crate::data::tokenizer::END_OF_TEXT {
-        for role in ["bos_token", "eos_token"] {
-            config.insert(role.to_string(), json!(crate::data::tokenizer::END_OF_TEXT));
-        }
+fn tokenizer_config(language: &Language, tokenizer: &Json, seq_len: usize) -> Json {
+    let mut config = json!({
+        "tokenizer_class": "PreTrainedTokenizerFast",
+        "model_max_length": seq_len,
+        "model_input_names": ["input_ids", "attention_mask"],
+        "clean_up_tokenization_spaces": false,
+    });
+    // A token that is none of the special ones would become one if it had a role, and be found inside of words.
+    let special = |end: u32| move |token: &&Json| token["id"] == end && token["special"] == true;
+    let tokens = tokenizer["added_tokens"].as_array().into_iter().flatten();
+    let end = language
+        .end_of_text()
+        .and_then(|id| Some((id, tokens.clone().find(special(id))?["content"].as_str()?)));
+    if let Some((id, token)) = end {
+        config["bos_token"] = json!(token);
+        config["eos_token"] = json!(token);
+        // Our own tokenizers read the spelling of end-of-text in a text as text.
+        config["split_special_tokens"] = json!(!language.encode(token).is_ok_and(|tokens| tokens == [id]));
     }
-    Json::Object(config)
+    config
+}
+
+/// How far the card goes on with a text.
+const NEW_TOKENS: usize = 40;
+
+/// What the card can tell of a model's tokens.
+enum Speech {
+    /// They are of text, which begins like this and has room for so many tokens more.
+    Text(String, usize),
+    /// They have no tokenizer of `transformers`.
+    Symbols,
+}
+
+impl Speech {
+    /// Text that begins with nothing, if that gives a token to go on from, or else with a word.
+    fn of(language: &Language, seq_len: usize) -> Self {
+        let words = (0..256).map(|token| language.decode(&[token]));
+        let texts = [String::new(), "The".to_string()].into_iter().chain(words);
+        let mut fit = texts.filter_map(|text| {
+            let room = seq_len
+                .saturating_sub(language.prompt(&text).ok().filter(|tokens| !tokens.is_empty())?.len());
+            (room > 0).then_some(Speech::Text(text, room.min(NEW_TOKENS)))
+        });
+        fit.next().unwrap_or(Speech::Symbols)
+    }
 }
 
 /// How the model is used.
-fn card(class: Class, has_tokenizer: bool) -> String {
-    let tokenizer = match has_tokenizer {
-        true => {
-            "tokenizer = AutoTokenizer.from_pretrained(\".\")\n\
-            tokens = model.generate(**tokenizer(\"\", return_tensors=\"pt\"), max_new_tokens=40)\n\
-            print(tokenizer.decode(tokens[0]))\n"
-        }
-        false => "# Its tokens are symbols without a text: model(torch.tensor([[0, 1, 2]])).logits\n",
+fn card(class: Class, speech: &Speech) -> String {
+    let (imports, usage) = match speech {
+        Speech::Text(beginning, room) => (
+            "from transformers import AutoModelForCausalLM, AutoTokenizer",
+            format!(
+                "tokenizer = AutoTokenizer.from_pretrained(\".\")\n\
+                tokens = model.generate(**tokenizer({}, return_tensors=\"pt\"), max_new_tokens={room})\n\
+                print(tokenizer.decode(tokens[0]))\n",
+                json!(beginning)
+            ),
+        ),
+        Speech::Symbols => (
+            "import torch\nfrom transformers import AutoModelForCausalLM",
+            "print(model(torch.tensor([[0, 1, 2]])).logits)  # its tokens have no tokenizer.json\n"
+                .to_string(),
+        ),
     };
     format!(
-        "# {}\n\nExported by ablation-zoo {}.\n\n```python\nfrom transformers import AutoModelForCausalLM, AutoTokenizer\n\n\
-        model = AutoModelForCausalLM.from_pretrained(\".\")\n{tokenizer}```\n",
+        "# {}\n\nExported by ablation-zoo {}.\n\n```python\n{imports}\n\n\
+        model = AutoModelForCausalLM.from_pretrained(\".\")\n{usage}```\n",
         class.architecture(),
         env!("CARGO_PKG_VERSION"),
     )
 }
 
 /// What the model was made for, of what, how well it does, and how to make it again.
-fn card_of_run(run: &Run, record: &RunRecord, class: Class, has_tokenizer: bool) -> Result<String> {
+fn card_of_run(run: &Run, record: &RunRecord, class: Class, speech: &Speech) -> Result<String> {
     let (header, plan) = (run.header()?, &record.plan);
     let training = &record.training;
     let mut rows = vec![
@@ -153,7 +198,7 @@ fn card_of_run(run: &Run, record: &RunRecord, class: Class, has_tokenizer: bool)
     Ok(format!(
         "{}\n## What it is\n\n| | |\n|---|---|\n{rows}\n## How to repeat it\n\n```\n{repeat}\n```\n\nin this folder is the run of \
         fingerprint `{digits}`, whose numbers it gives again. Made by version {} on {}.\n",
-        card(class, has_tokenizer),
+        card(class, speech),
         record.environment.version,
         record.environment.processor,
     ))

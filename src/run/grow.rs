@@ -54,7 +54,7 @@ pub fn grow(run: &Run, recipe: &Recipe, folder: &Path, device: &Device) -> Resul
     make_empty(folder)?;
     let (vocab_size, seq_len) = (plan.data.vocab_size()?, plan.data.seq_len());
     let path = run.file(MODEL);
-    let small = weights::read(&path)?.0;
+    let small = weights::read_finite(&path)?;
     let build = |config: &ModelConfig, values: &weights::Weights| {
         weights::put(
             config.init(vocab_size, seq_len, plan.seed, device),

@@ -207,7 +207,7 @@ pub fn measure_again(task: &Task, device: &Device) -> Result<Measurements> {
         return Err(adapt::measured_with_its_run());
     }
     let path = task.run.file(MODEL);
-    let trained = weights::read(&path)?.0;
+    let trained = weights::read_finite(&path)?;
     if plan.prediction != Prediction::NextToken
         || plan.context != ContextConfig::None
         || plan.adapt != AdaptConfig::None

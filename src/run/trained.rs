@@ -12,7 +12,7 @@ use super::folder::{CONFIG, MODEL, Run};
 use crate::data::{FileVocabulary, Language};
 use crate::error::{Error, Problem, Result};
 use crate::model::exchange::{self, Imported};
-use crate::model::weights::{self, Weights};
+use crate::model::weights::{self, NonFinite, Weights};
 use crate::model::{Blueprint, Decoder};
 use crate::plan::Plan;
 use crate::training::manifest::{self, MANIFEST};
@@ -34,6 +34,8 @@ pub struct Trained {
     pub model: Decoder,
     /// How its tokens are read and written; a folder without tokenizer does not say.
     pub language: Option<Language>,
+    /// What is wrong with tensors that hold NaN or infinity, where that is allowed.
+    pub non_finite: Vec<Problem>,
 }
 
 #[derive(Serialize, Deserialize)]
@@ -47,37 +49,35 @@ impl Trained {
     /// The model of a finished run.
     ///
     /// # Errors
-    /// The run is not finished or damaged, is or has an encoder, or its data cannot be read.
-    pub fn of_run(run: &Run, device: &Device) -> Result<Self> {
+    /// The run is not finished or damaged, is or has an encoder, its data cannot be read, or its weights are not finite
+    /// where that is refused.
+    pub fn of_run(run: &Run, device: &Device, choice: NonFinite) -> Result<Self> {
         run.verify()?;
         let plan = run.plan()?;
         speaks(run, &plan)?;
         let (vocab_size, seq_len) = (plan.data.vocab_size()?, plan.data.seq_len());
         let blueprint = Blueprint { model: plan.model, vocab_size, seq_len };
         let path = run.file(MODEL);
-        let model = blueprint.build(weights::read(&path)?.0, &path.display().to_string(), device)?;
-        Ok(Trained { blueprint, model, language: Some(plan.data.language()?) })
+        let (weights, non_finite) = weights::read_judged(&path, choice)?;
+        let model = blueprint.build(weights, &path.display().to_string(), device)?;
+        Ok(Trained { blueprint, model, language: Some(plan.data.language()?), non_finite })
     }
 
     /// The model of a folder, of ours or of `transformers`.
     ///
     /// # Errors
-    /// It holds no model, or one that is damaged or cannot be built here.
-    pub fn of_folder(folder: &Path, device: &Device) -> Result<Self> {
-        let (blueprint, weights) = match exchange::is_foreign(folder) {
+    /// It holds no model, or one that is damaged or cannot be built here, or is not finite where that is refused.
+    pub fn of_folder(folder: &Path, device: &Device, choice: NonFinite) -> Result<Self> {
+        let (blueprint, weights, non_finite) = match exchange::is_foreign(folder) {
             true => {
-                let Imported { blueprint, weights, .. } = exchange::import(folder, None)?;
-                (blueprint, weights)
+                let Imported { blueprint, weights, non_finite, .. } = exchange::import(folder, None, choice)?;
+                (blueprint, weights, non_finite)
             }
-            false => read(folder)?,
+            false => read(folder, choice)?,
         };
         let model = blueprint.build(weights, &folder.display().to_string(), device)?;
-        let path = folder.join(TOKENIZER);
-        let language = match path.is_file() {
-            true => Some(Language::File(FileVocabulary::read(&path, None)?)),
-            false => None,
-        };
-        Ok(Trained { blueprint, model, language })
+        let language = vocabulary(folder)?.map(Language::File);
+        Ok(Trained { blueprint, model, language, non_finite })
     }
 
     /// How its tokens are read and written.
@@ -105,21 +105,30 @@ fn speaks(run: &Run, plan: &Plan) -> Result<()> {
     ))
 }
 
-fn read(folder: &Path) -> Result<(Blueprint, Weights)> {
+/// The tokenizer of a folder, if it has one.
+fn vocabulary(folder: &Path) -> Result<Option<FileVocabulary>> {
+    let path = folder.join(TOKENIZER);
+    path.exists().then(|| FileVocabulary::read(&path, None)).transpose()
+}
+
+fn read(folder: &Path, choice: NonFinite) -> Result<(Blueprint, Weights, Vec<Problem>)> {
     if folder.join(MANIFEST).exists() {
         manifest::verify(folder)?;
     }
     let config: Config = manifest::read_json(&folder.join(CONFIG), FORMAT)?;
-    Ok((config.blueprint, weights::read(&folder.join(MODEL))?.0))
+    let (weights, non_finite) = weights::read_judged(&folder.join(MODEL), choice)?;
+    Ok((config.blueprint, weights, non_finite))
 }
 
 /// Writes a model of `transformers`, and the tokenizer of its folder, as a folder of ours.
 ///
 /// # Errors
-/// The folder is there and not empty, or cannot be written.
+/// The folder is there and not empty, or cannot be written, or the tokenizer cannot be read.
 pub fn keep(imported: &Imported, source: &Path, folder: &Path) -> Result<()> {
+    vocabulary(source)
+        .map_err(|error| error.remedied("without a tokenizer.json the model is imported without one"))?;
     super::export::make_empty(folder)?;
-    let Imported { blueprint, weights, class } = imported;
+    let Imported { blueprint, weights, class, .. } = imported;
     manifest::write_json(&folder.join(CONFIG), &Config { format: FORMAT, blueprint: blueprint.clone() })?;
     weights::write(&folder.join(MODEL), weights, &[])?;
     let tokenizer = source.join(TOKENIZER);

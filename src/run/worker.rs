@@ -24,7 +24,7 @@ use super::record::{Environment, RunRecord, TrainingSummary};
 use super::stages::{self, Stage};
 use super::stop::{INTERRUPTED, Stop};
 use super::store::Store;
-use crate::error::{Error, Kind, Problem, Result};
+use crate::error::{Error, Kind, Problem, Result, variable};
 use crate::measure::Measurements;
 use crate::model::ParamCount;
 use crate::plan::Plan;
@@ -38,6 +38,8 @@ const TELL: Duration = Duration::from_millis(500);
 const CHECKPOINT: Duration = Duration::from_secs(60);
 /// Environment variable: seconds between two checkpoints, whatever saving costs; it changes no result.
 pub const CHECKPOINT_VARIABLE: &str = "ZOO_CHECKPOINT_SECONDS";
+/// The longest time that the variable may say, in seconds.
+const MAX_INTERVAL: f64 = 1e9;
 /// And so far apart that saving takes at most one part in so many.
 const SAVING_SHARE: u32 = 50;
 /// Version of the format of a [`RunRecord`].
@@ -475,6 +477,19 @@ fn told(progress: &Progress, bits_per_param: Option<f64>) -> Event {
     Event::Progress { step, steps, tokens, seconds, loss, bits_per_param }
 }
 
+/// The time between two checkpoints that [`CHECKPOINT_VARIABLE`] says.
+///
+/// # Errors
+/// It says something else.
+pub fn checkpoint_interval() -> Result<Option<Duration>> {
+    let Some(said) = variable(CHECKPOINT_VARIABLE)? else { return Ok(None) };
+    let seconds = said.parse().ok().filter(|seconds| (0.0..=MAX_INTERVAL).contains(seconds));
+    seconds.map(Duration::from_secs_f64).map(Some).ok_or_else(|| {
+        let problem = Problem::new(format!("{said:?}")).key(CHECKPOINT_VARIABLE);
+        Error::config(problem.expected(format!("seconds from 0 to {MAX_INTERVAL:e}")))
+    })
+}
+
 /// When the next checkpoint is due: never so often that saving takes more than its share.
 #[derive(Debug)]
 struct Pace {
@@ -485,8 +500,7 @@ struct Pace {
 
 impl Pace {
     fn new(now: Instant) -> Self {
-        let said = std::env::var(CHECKPOINT_VARIABLE).ok().and_then(|seconds| seconds.parse().ok());
-        let interval = said.and_then(|seconds| Duration::try_from_secs_f64(seconds).ok());
+        let interval = checkpoint_interval().unwrap_or_default();
         Pace { due: now + interval.unwrap_or(CHECKPOINT), asked: None, interval }
     }
 

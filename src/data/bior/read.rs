@@ -5,7 +5,7 @@ use std::ops::Range;
 
 use serde::{Deserialize, Serialize};
 
-use super::find::find_all;
+use super::find::{composed, find_all};
 use crate::data::Fact;
 use crate::data::list::or_problems;
 use crate::error::{Error, Place, Problem, Result};
@@ -137,7 +137,7 @@ impl Prose {
             if !seen.insert(line.person.clone()) {
                 reading.problem(number, json, format!("person {:?} stands in the file already", line.person));
             }
-            if !seen.insert(format!("name {}", line.name)) {
+            if !seen.insert(format!("name {}", composed(&line.name))) {
                 reading.problem(number, json, format!("the name {:?} stands in the file already", line.name));
             }
             if !people.is_empty() && !line.attributes.keys().eq(values.keys()) {
@@ -151,7 +151,7 @@ impl Prose {
             }
             people.extend(reading.person(number, json, &line));
             for (attribute, value) in line.attributes {
-                values.entry(attribute).or_default().insert(value);
+                values.entry(attribute).or_default().insert(composed(&value));
             }
         }
         reading.finish(people, values)

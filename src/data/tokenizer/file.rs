@@ -1,11 +1,13 @@
 //! A vocabulary of somebody else's: any `tokenizer.json` of Hugging Face.
 
 use std::collections::BTreeSet;
+use std::io::Read;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
-use super::unknown;
+use super::{bounds, unknown};
 use crate::error::{Error, Problem, Result};
 
 /// The spellings of end-of-text that are looked for, in this order.
@@ -98,20 +100,34 @@ impl FileConfig {
 }
 
 impl FileVocabulary {
-    /// Reads a `tokenizer.json`.
+    /// Reads a `tokenizer.json`, of which nothing larger is made than its size and its rules can account for.
     ///
     /// # Errors
-    /// It cannot be read, or is none.
+    /// It cannot be read, or is none, or what it says to do with a text has no bounds.
     pub fn read(path: &Path, end_of_text: Option<&str>) -> Result<Self> {
-        let text = std::fs::read(path).map_err(|e| Error::io("read", path, e))?;
-        let mut tokenizer = tokenizers::Tokenizer::from_bytes(&text).map_err(|e| {
-            let problem = Problem::new(format!("{}: {e}", path.display()));
-            Error::data(problem.expected("a tokenizer.json of Hugging Face"))
-        })?;
+        let text = read_bounded(path)?;
+        let refuse = |what: String| {
+            let problem = Problem::new(format!("{}: {what}", path.display()));
+            Error::data(
+                problem
+                    .expected("a tokenizer.json of Hugging Face")
+                    .remedy("take it from where the model is published"),
+            )
+        };
+        bounds::check(&text).map_err(refuse)?;
+        let read = caught(|| tokenizers::Tokenizer::from_bytes(&text));
+        let mut tokenizer = read.map_err(refuse)?;
         tokenizer.with_padding(None).with_truncation(None).expect("no truncation is always possible");
         let spelt = end_of_text.map_or(ENDS_OF_TEXT.to_vec(), |token| vec![token]);
         let end_of_text = spelt.iter().find_map(|token| tokenizer.token_to_id(token));
-        Ok(FileVocabulary { tokenizer: Box::new(tokenizer), end_of_text, kept: Kept::All })
+        let (tokens, vocabulary) = (
+            tokenizer.get_vocab_size(true),
+            FileVocabulary { tokenizer: Box::new(tokenizer), end_of_text, kept: Kept::All },
+        );
+        match vocabulary.vocab_size().saturating_sub(tokens) {
+            0..=bounds::MAX_HOLES => Ok(vocabulary),
+            _ => Err(refuse(format!("ids up to {} for {tokens} tokens", vocabulary.vocab_size() - 1))),
+        }
     }
 
     /// How many tokens there are: the highest id and one.
@@ -137,8 +153,7 @@ impl FileVocabulary {
 
     /// The tokens of a whole text with what its makers put around it, by the file's ids.
     pub fn prompt(&self, text: &str) -> Result<Vec<u32>> {
-        let encoding = self.tokenizer.encode(text, true).map_err(|e| cannot(text, e))?;
-        Ok(encoding.get_ids().to_vec())
+        self.ids(text, true)
     }
 
     /// How the file spells each token; an id without a token has a name that is no token's.
@@ -162,7 +177,13 @@ impl FileVocabulary {
     }
 
     fn theirs(&self, text: &str) -> Result<Vec<u32>> {
-        let encoding = self.tokenizer.encode(text, false).map_err(|e| cannot(text, e))?;
+        self.ids(text, false)
+    }
+
+    fn ids(&self, text: &str, whole: bool) -> Result<Vec<u32>> {
+        let encoding = caught(|| self.tokenizer.encode(text, whole));
+        let encoding =
+            encoding.map_err(|e| Error::data(Problem::new(format!("cannot encode {text:?}: {e}"))))?;
         Ok(encoding.get_ids().to_vec())
     }
 
@@ -196,7 +217,7 @@ impl FileVocabulary {
             Kept::Some { theirs, .. } => theirs.get(*id as usize).copied().unwrap_or(u32::MAX),
         };
         let theirs: Vec<u32> = tokens.iter().map(theirs).collect();
-        self.tokenizer.decode(&theirs, false).unwrap_or_default()
+        caught(|| self.tokenizer.decode(&theirs, false)).unwrap_or_default()
     }
 
     /// The file itself, unless tokens were left out.
@@ -208,6 +229,30 @@ impl FileVocabulary {
     }
 }
 
-fn cannot(text: &str, error: tokenizers::Error) -> Error {
-    Error::data(Problem::new(format!("cannot encode {text:?}: {error}")))
+/// The file, if it is one and not too large for what it is.
+fn read_bounded(path: &Path) -> Result<Vec<u8>> {
+    let refuse = |got: String, expected: String| {
+        Error::data(Problem::new(format!("{} {got}", path.display())).expected(expected))
+    };
+    let metadata = std::fs::metadata(path).map_err(|e| Error::io("read", path, e))?;
+    if !metadata.is_file() {
+        return Err(refuse("is not a file".to_string(), "a tokenizer.json".to_string()));
+    }
+    let mut text = Vec::new();
+    let file = std::fs::File::open(path).map_err(|e| Error::io("read", path, e))?;
+    file.take(bounds::MAX_BYTES + 1).read_to_end(&mut text).map_err(|e| Error::io("read", path, e))?;
+    match text.len() as u64 > bounds::MAX_BYTES {
+        true => {
+            Err(refuse(format!("has {} bytes", metadata.len()), format!("at most {}", bounds::MAX_BYTES)))
+        }
+        false => Ok(text),
+    }
+}
+
+/// What `work` gives, or what it says against it; tables of others can lead their readers out of bounds.
+fn caught<T>(work: impl FnOnce() -> tokenizers::Result<T>) -> Result<T, String> {
+    match catch_unwind(AssertUnwindSafe(work)) {
+        Ok(done) => done.map_err(|e| e.to_string()),
+        Err(_) => Err("its tables contradict each other".to_string()),
+    }
 }

@@ -37,11 +37,15 @@ impl Tokenizer {
                 let vocab = (0..=255).map(|byte: u8| (vec![byte], u32::from(byte) + 1)).collect();
                 (byte_level(false), self.bpe(vocab, Vec::new()), byte_level(true))
             }
-            Ids::File(file) => return file.to_json(),
+            Ids::File(file) => {
+                let mut json = file.to_json()?;
+                // Whatever its makers put around a text: training opened each with end-of-text, and did no more.
+                let end = String::from_utf8_lossy(&self.spelling[self.end_of_text as usize]).into_owned();
+                json["post_processor"] = opening(&end, self.end_of_text);
+                return Some(json);
+            }
         };
         let end = self.end_of_text;
-        let opening = json!({"SpecialToken": {"id": END_OF_TEXT, "type_id": 0}});
-        let text = |id: &str| json!({"Sequence": {"id": id, "type_id": 0}});
         Some(json!({
             "version": "1.0",
             "truncation": null,
@@ -52,12 +56,7 @@ impl Tokenizer {
             }],
             "normalizer": null,
             "pre_tokenizer": splits,
-            "post_processor": {
-                "type": "TemplateProcessing",
-                "single": [opening, text("A")],
-                "pair": [opening, text("A"), opening, text("B")],
-                "special_tokens": {END_OF_TEXT: {"id": END_OF_TEXT, "ids": [end], "tokens": [END_OF_TEXT]}},
-            },
+            "post_processor": opening(END_OF_TEXT, end),
             "decoder": decoder,
             "model": model,
         }))
@@ -75,6 +74,18 @@ impl Tokenizer {
             "end_of_word_suffix": null, "fuse_unk": false, "byte_fallback": false, "vocab": vocab, "merges": merges,
         })
     }
+}
+
+/// Puts `token` before each text.
+fn opening(token: &str, id: u32) -> Json {
+    let opening = json!({"SpecialToken": {"id": token, "type_id": 0}});
+    let text = |id: &str| json!({"Sequence": {"id": id, "type_id": 0}});
+    json!({
+        "type": "TemplateProcessing",
+        "single": [opening, text("A")],
+        "pair": [opening, text("A"), opening, text("B")],
+        "special_tokens": {token: {"id": token, "ids": [id], "tokens": [token]}},
+    })
 }
 
 fn byte_level(use_regex: bool) -> Json {

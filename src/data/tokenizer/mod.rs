@@ -4,6 +4,7 @@
 //! counts of parameters hold only those rows of the embedding. Every vocabulary has an end-of-text token,
 //! which opens each document.
 
+mod bounds;
 mod file;
 mod json;
 mod words;

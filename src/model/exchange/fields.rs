@@ -6,7 +6,7 @@ use serde_json::{Map, Value as Json};
 
 use super::parts;
 use crate::error::{Error, Problem, Result};
-use crate::kernels::Function;
+use crate::kernels::{Function, is_said_in_f32};
 use crate::layers::Bias;
 
 /// The largest file that is taken for a config, in bytes.
@@ -76,7 +76,8 @@ impl Fields {
     /// A number, or what stands for it if it is absent.
     pub fn number(&self, key: &str, absent: f64) -> Result<f64> {
         let Some(value) = self.get(key) else { return Ok(absent) };
-        value.as_f64().ok_or_else(|| self.refuse(key, value, "a number"))
+        let number = value.as_f64().filter(|number| is_said_in_f32(*number));
+        number.ok_or_else(|| self.refuse(key, value, "a number of f32"))
     }
 
     /// True or false, or what stands for it if it is absent.

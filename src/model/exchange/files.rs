@@ -24,6 +24,8 @@ const PICKLED: [&str; 5] = ["bin", "pt", "pth", "ckpt", "pkl"];
 pub(super) struct Files {
     /// What messages call it.
     pub source: String,
+    /// Tensors that the index names and no file has, with the file that should; a tied table may be among them.
+    pub absent: Vec<(String, String)>,
     files: Vec<Vec<u8>>,
     tensors: BTreeMap<String, Found>,
 }
@@ -48,8 +50,8 @@ struct Index {
 impl Files {
     /// Reads the headers of all files of a folder.
     pub fn open(folder: &Path) -> Result<Self> {
-        let mut files =
-            Files { source: folder.display().to_string(), files: Vec::new(), tensors: BTreeMap::new() };
+        let source = folder.display().to_string();
+        let mut files = Files { source, absent: Vec::new(), files: Vec::new(), tensors: BTreeMap::new() };
         let (one, index) = (folder.join(WEIGHTS), folder.join(INDEX));
         if one.is_file() {
             files.source = one.display().to_string();
@@ -121,10 +123,9 @@ impl Files {
             }
             self.add(&folder.join(name))?;
         }
-        match index.weight_map.keys().find(|name| !self.tensors.contains_key(*name)) {
-            Some(name) => Err(damaged(format!("{name} is not in {}", index.weight_map[name]))),
-            None => Ok(()),
-        }
+        self.absent =
+            index.weight_map.into_iter().filter(|(name, _)| !self.tensors.contains_key(name)).collect();
+        Ok(())
     }
 }
 

@@ -37,7 +37,7 @@ use burn::tensor::TensorData;
 use serde_json::{Map, Value as Json, json};
 
 use super::Blueprint;
-use super::weights::{self, Weights};
+use super::weights::{self, NonFinite, Weights};
 use crate::error::{Error, Kind, Problem, Result};
 use fields::Fields;
 use files::Files;
@@ -81,6 +81,8 @@ pub struct Imported {
     pub blueprint: Blueprint,
     /// Its weights, by our names.
     pub weights: Weights,
+    /// What is wrong with tensors that hold NaN or infinity, where that is allowed.
+    pub non_finite: Vec<Problem>,
 }
 
 /// A model in the words of a class.
@@ -190,8 +192,8 @@ pub fn is_foreign(folder: &Path) -> bool {
 ///
 /// # Errors
 /// There is no such folder, its config says what no model here does, its weights are not those of its config, or its
-/// files are damaged, or pickled. Nothing larger than the files is allocated on their word.
-pub fn import(folder: &Path, seq_len: Option<usize>) -> Result<Imported> {
+/// files are damaged, or pickled, or hold NaN or infinity where that is refused. Nothing larger than the files is allocated on their word.
+pub fn import(folder: &Path, seq_len: Option<usize>, choice: NonFinite) -> Result<Imported> {
     let fields = Fields::open(&folder.join(CONFIG))?;
     let class = class_of(&fields)?;
     let mut blueprint = class.read(&fields)?;
@@ -203,8 +205,8 @@ pub fn import(folder: &Path, seq_len: Option<usize>) -> Result<Imported> {
         return Err(Error { kind: Kind::Data, problems });
     }
     let files = Files::open(folder)?;
-    let weights = read_weights(class, &blueprint, &files)?;
-    Ok(Imported { class, blueprint, weights })
+    let (weights, non_finite) = read_weights(class, &blueprint, &files)?;
+    Ok(Imported { class, blueprint, weights, non_finite: choice.judge(non_finite)? })
 }
 
 /// A model in the words of the first class that can hold it.
@@ -243,19 +245,22 @@ fn class_of(fields: &Fields) -> Result<Class> {
     })
 }
 
-/// Our tensors, put together from theirs.
-fn read_weights(class: Class, blueprint: &Blueprint, files: &Files) -> Result<Weights> {
+/// Our tensors, put together from theirs, and what is wrong with theirs that are not finite.
+fn read_weights(class: Class, blueprint: &Blueprint, files: &Files) -> Result<(Weights, Vec<Problem>)> {
     check_tensors(class, blueprint, files)?;
-    let mut weights = Weights::new();
+    let (mut weights, mut non_finite) = (Weights::new(), Vec::new());
     for row in class.table(blueprint) {
         let mut values = vec![0.0; row.shape.iter().product()];
         for (j, (name, _)) in row.theirs().enumerate() {
             let found = files.find(&name, class.prefix()).expect("names were compared");
-            row.pack(&files.floats(found)?, j, &mut values);
+            let floats = files.floats(found)?;
+            non_finite.extend(weights::non_finite(&files.source, &found.name, &floats));
+            row.pack(&floats, j, &mut values);
         }
         weights.insert(row.ours.clone(), TensorData::new(values, row.shape));
     }
-    Ok(weights)
+    non_finite.truncate(MAX_PROBLEMS);
+    Ok((weights, non_finite))
 }
 
 /// Every name and shape, before anything is made of them.
@@ -280,8 +285,11 @@ fn check_tensors(class: Class, blueprint: &Blueprint, files: &Files) -> Result<(
     let extra = files.names().filter(|name| !known.contains(*name) && !is_idle(name, blueprint));
     let extra = extra
         .map(|name| Problem::new(format!("{} has a tensor {name} that its config does not", files.source)));
+    let absent = files.absent.iter().filter(|(name, _)| !is_idle(name, blueprint));
+    let absent =
+        absent.map(|(name, file)| Problem::new(format!("{}: {name} is not in {file}", files.source)));
     let left = MAX_PROBLEMS - problems.len();
-    problems.extend(extra.take(left));
+    problems.extend(absent.chain(extra).take(left));
     if problems.is_empty() { Ok(()) } else { Err(Error { kind: Kind::Data, problems }) }
 }
 

@@ -52,7 +52,7 @@ fn write(folder: &Path, exported: &Exported) {
 #[test]
 fn logits_are_those_of_transformers() {
     for (name, class) in FOLDERS {
-        let imported = import(&folder(name), None).unwrap();
+        let imported = import(&folder(name), None, NonFinite::Refuse).unwrap();
         assert_eq!(imported.class, class);
         let (expected, _) = weights::read(&folder(name).join("expected.safetensors")).unwrap();
         let theirs = Tensor::from_data(expected["logits"].clone(), &device());
@@ -65,7 +65,7 @@ fn logits_are_those_of_transformers() {
 #[test]
 fn what_was_read_is_written_back_to_the_bit() {
     for (name, class) in FOLDERS {
-        let imported = import(&folder(name), None).unwrap();
+        let imported = import(&folder(name), None, NonFinite::Refuse).unwrap();
         let exported = export(&imported.blueprint, &imported.weights).unwrap();
         assert_eq!(exported.class, class, "{name}");
         let files = Files::open(&folder(name)).unwrap();
@@ -77,7 +77,11 @@ fn what_was_read_is_written_back_to_the_bit() {
         }
         let copy = tempfile::tempdir().unwrap();
         write(copy.path(), &exported);
-        assert_eq!(import(copy.path(), None).unwrap().blueprint, imported.blueprint, "{name}");
+        assert_eq!(
+            import(copy.path(), None, NonFinite::Refuse).unwrap().blueprint,
+            imported.blueprint,
+            "{name}"
+        );
     }
 }
 
@@ -135,7 +139,7 @@ fn a_model_comes_back_as_it_went_or_does_not_go() {
         };
         let copy = tempfile::tempdir().unwrap();
         write(copy.path(), &exported);
-        let back = import(copy.path(), None).unwrap();
+        let back = import(copy.path(), None, NonFinite::Refuse).unwrap();
         let tokens = variants::tokens(&device());
         let ours = built.logits(tokens.clone());
         let off = difference(
@@ -180,7 +184,7 @@ fn a_key_that_is_absent_stands_for_what_its_class_takes() {
 #[test]
 fn a_model_without_home_is_refused_with_the_choice_that_has_none() {
     let refused = |change: fn(&mut ModelConfig)| {
-        let mut model = import(&folder("hf-llama"), None).unwrap().blueprint.model;
+        let mut model = import(&folder("hf-llama"), None, NonFinite::Refuse).unwrap().blueprint.model;
         change(&mut model);
         let blueprint = Blueprint { model, vocab_size: 11, seq_len: 8 };
         fit::class(&blueprint).unwrap_err().to_string()
@@ -200,7 +204,7 @@ fn spoilt(config: impl FnOnce(&mut Map<String, Json>), bytes: impl FnOnce(Vec<u8
     config(&mut keys);
     fs::write(copy.path().join(CONFIG), serde_json::to_string(&keys).unwrap()).unwrap();
     fs::write(copy.path().join(WEIGHTS), bytes(fs::read(source.join(WEIGHTS)).unwrap())).unwrap();
-    import(copy.path(), None).map(|_| ()).unwrap_err()
+    import(copy.path(), None, NonFinite::Refuse).map(|_| ()).unwrap_err()
 }
 
 fn header(json: &str, data: usize) -> Vec<u8> {
@@ -282,7 +286,7 @@ fn hostile_files_are_refused() {
 fn pickled_and_absent_weights_are_refused_with_advice() {
     let folder = tempfile::tempdir().unwrap();
     fs::copy(self::folder("hf-gpt2").join(CONFIG), folder.path().join(CONFIG)).unwrap();
-    let message = || import(folder.path(), None).map(|_| ()).unwrap_err().to_string();
+    let message = || import(folder.path(), None, NonFinite::Refuse).map(|_| ()).unwrap_err().to_string();
     assert!(message().contains("no weights in"), "{}", message());
     fs::write(folder.path().join("pytorch_model.bin"), b"\x80\x02").unwrap();
     assert!(
