@@ -158,7 +158,8 @@ fn worker_entry() {
     let (Some(store), Some(run)) = (value("--store"), value("--run")) else { return };
     let supervision =
         if args.iter().any(|arg| arg == "--supervised") { Supervision::Pipe } else { Supervision::Alone };
-    let order = Order { store: store.into(), run, device: "cpu".to_string(), supervision };
+    let silence = value("--silent-lease").map(|silence| silence.parse().unwrap());
+    let order = Order { store: store.into(), run, silence, device: "cpu".to_string(), supervision };
     let code = ablation_zoo::run::work(&order, &Stop::on_signals().unwrap(), job);
     std::process::exit(code.into());
 }
@@ -860,19 +861,19 @@ fn a_run_folder_that_is_a_link_is_refused() {
 #[test]
 fn a_plan_is_stored_apart_for_each_kind_of_device() {
     let (_folder, store) = store();
-    let planned = planned("plain", 0);
-    let cpu_run = store.prepare(&planned, &cpu()).unwrap();
-    let gpu_run = store.prepare(&planned, &Site::of("cuda:1", "f32")).unwrap();
+    let wanted = planned("plain", 0);
+    let cpu_run = store.prepare(&wanted, &cpu()).unwrap();
+    let gpu_run = store.prepare(&wanted, &Site::of("cuda:1", "f32")).unwrap();
     assert_ne!(cpu_run.path(), gpu_run.path());
     assert_eq!(
-        store.prepare(&WantedRun { name: "other-name".to_string(), ..planned.clone() }, &cpu()).unwrap(),
+        store.prepare(&WantedRun { name: "other-name".to_string(), ..wanted.clone() }, &cpu()).unwrap(),
         cpu_run
     );
-    assert_eq!(store.find(&planned.fingerprint, gpu_run.site()).unwrap(), Some(gpu_run));
-    assert_eq!(store.find(&planned.fingerprint, &Site::of("cpu", "bf16")).unwrap(), None);
-    let other = WantedRun { fingerprint: format!("{}f", planned.fingerprint), ..planned };
+    assert_eq!(store.find(&wanted.fingerprint, gpu_run.site()).unwrap(), Some(gpu_run));
+    assert_eq!(store.find(&wanted.fingerprint, &Site::of("cpu", "bf16")).unwrap(), None);
+    let other = WantedRun { fingerprint: format!("{}f", wanted.fingerprint), ..wanted.clone() };
     assert!(store.prepare(&other, &cpu()).unwrap_err().to_string().contains("is of the plan"));
-    assert_eq!(cpu_run.plan().unwrap(), planned("plain", 0).plan);
+    assert_eq!(cpu_run.plan().unwrap(), wanted.plan);
 }
 
 #[test]

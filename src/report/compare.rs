@@ -445,7 +445,9 @@ mod tests {
     #[test]
     fn runs_of_another_kernel_level_and_curves_that_were_changed_are_named() {
         let mut evidence = fake::evidence();
-        assert!(!compare(&evidence).unwrap().cautions.iter().any(|caution| caution.contains("computed alike")));
+        assert!(
+            !compare(&evidence).unwrap().cautions.iter().any(|caution| caution.contains("computed alike"))
+        );
         evidence.arms[1].runs[0].record.environment.kernels = "portable".to_string();
         evidence.damaged = vec!["metrics.jsonl was changed.".to_string()];
         let cautions = compare(&evidence).unwrap().cautions;

@@ -452,7 +452,14 @@ impl Run {
     pub fn record(&self) -> Result<RunRecord> {
         manifest::verify_file(&self.path, MEASUREMENTS)?;
         let record: RunRecord = manifest::read_json(&self.file(MEASUREMENTS), FORMAT)?;
-        self.refuse_foreign(&record.fingerprint, MEASUREMENTS, &self.fingerprint).map(|()| record)
+        self.refuse_foreign(&record.fingerprint, MEASUREMENTS, &self.fingerprint)?;
+        let device = &record.environment.device;
+        if *device != self.site.device {
+            let got = format!("{} is of a run on {device}", self.file(MEASUREMENTS).display());
+            let problem = Problem::new(got).expected(format!("one on {}", self.site.device));
+            return Err(Error::data(problem.remedy("move that folder away")));
+        }
+        Ok(record)
     }
 
     /// Its log, to add to.

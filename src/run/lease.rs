@@ -10,7 +10,7 @@
 
 use std::fmt;
 use std::fs::{self, File, OpenOptions, TryLockError};
-use std::io::{self, Seek, Write};
+use std::io::{self, Read, Seek, Write};
 use std::ops::RangeInclusive;
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
@@ -36,6 +36,8 @@ const LAST: u64 = u32::MAX as u64;
 const FORMAT: u32 = 1;
 /// Every record fills so many bytes, so that it is replaced in place by one write.
 const RECORD_BYTES: usize = 512;
+/// So much of a file is read.
+const MOST_BYTES: u64 = 64 * 1024;
 
 /// The right to work on a run, until it is dropped or taken over.
 #[derive(Debug)]
@@ -149,7 +151,11 @@ impl Watchman {
         loop {
             let Some(number) = newest(folder)? else { return Ok(Standing::Free(1)) };
             let path = file_of(folder, number);
-            match fs::read(&path) {
+            let read = |file: File| {
+                let mut content = Vec::new();
+                file.take(MOST_BYTES).read_to_end(&mut content).map(|_| content)
+            };
+            match File::open(&path).and_then(read) {
                 Ok(content) => return Ok(self.judge(&path, number, content)),
                 // Replaced by a newer one between the two calls.
                 Err(e) if e.kind() == io::ErrorKind::NotFound => {}

@@ -59,9 +59,18 @@ pub fn find(store: &Store, run: &Run, plan: &Plan) -> Result<Vec<Stage>> {
         }
     }
     if let Some(trunk) = run.header()?.trunk
-        && let Some(run) = finished(store, run, &trunk)?
+        && let Some(shorter) = finished(store, run, &trunk)?
     {
-        stages.push(Stage { part: Part::Trunk, run });
+        // Only named in run.toml, which no fingerprint covers.
+        if plan.trunk().is_none() || shorter.plan()?.trunk() != plan.trunk() {
+            let problem =
+                Problem::new(format!("{} begins from {}", run.folder(), shorter.folder())).key("trunk");
+            let problem = problem.expected("a run that is the same but shorter");
+            return Err(Error::data(
+                problem.remedy("take the line `trunk` out of its run.toml, or delete the folder"),
+            ));
+        }
+        stages.push(Stage { part: Part::Trunk, run: shorter });
     }
     Ok(stages)
 }
