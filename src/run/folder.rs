@@ -1,7 +1,7 @@
 //! One run folder: what is in it, and in which state it is.
 
 use std::fmt;
-use std::fs::{self, File, OpenOptions};
+use std::fs::{self, File};
 use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
@@ -11,6 +11,7 @@ use super::metrics::{self, History};
 use super::record::{Environment, RunRecord};
 use super::store::{WantedRun, check_name};
 use crate::error::{Error, Problem, Result};
+use crate::input;
 use crate::plan::{Plan, Role};
 use crate::training::manifest::{self, MANIFEST};
 
@@ -261,7 +262,7 @@ impl Run {
     /// `run.toml` cannot be read, or a newer version wrote it.
     pub fn header(&self) -> Result<Header> {
         let path = self.file(NAMES);
-        let text = fs::read_to_string(&path).map_err(|e| Error::io("read", &path, e))?;
+        let text = input::read_text(&path)?;
         let names: toml::Table = toml::from_str(&text).map_err(|e| self.damaged(NAMES, e.message()))?;
         let format = names.get("format").and_then(toml::Value::as_integer).unwrap_or(0);
         if format > i64::from(FORMAT) {
@@ -278,7 +279,7 @@ impl Run {
     /// `plan.toml` cannot be read, or says what this version does not know.
     pub fn plan(&self) -> Result<Plan> {
         let path = self.file(PLAN);
-        let text = fs::read_to_string(&path).map_err(|e| Error::io("read", &path, e))?;
+        let text = input::read_text(&path)?;
         Plan::from_toml(&path.display().to_string(), &text)
     }
 
@@ -353,8 +354,7 @@ impl Run {
     /// The file cannot be opened.
     pub(super) fn open_log(&self) -> Result<File> {
         let path = self.file(LOG);
-        let log = OpenOptions::new().create(true).append(true).open(&path);
-        log.map_err(|e| Error::io("open", &path, e))
+        input::append(&path).map_err(|e| Error::io("open", &path, e))
     }
 
     /// Its metrics so far.

@@ -18,6 +18,7 @@ use std::time::{Duration, Instant};
 use serde::{Deserialize, Serialize};
 
 use crate::error::{Error, Kind, Problem, Result};
+use crate::input;
 
 /// Time between two beats of an owner.
 pub const BEAT: Duration = Duration::from_secs(5);
@@ -109,7 +110,7 @@ impl Watchman {
         loop {
             let Some(number) = newest(folder)? else { return Ok(Standing::Free(1)) };
             let path = file_of(folder, number);
-            match fs::read(&path) {
+            match input::read(&path) {
                 Ok(content) => return Ok(self.judge(&path, number, content)),
                 // Replaced by a newer one between the two calls.
                 Err(e) if e.kind() == io::ErrorKind::NotFound => {}
@@ -381,7 +382,7 @@ fn file_of(folder: &Path, number: u64) -> PathBuf {
 }
 
 fn lock_is_free(path: &Path) -> bool {
-    let Ok(file) = File::open(path) else { return false };
+    let Ok(file) = input::open(path) else { return false };
     match file.try_lock_shared() {
         Ok(()) => true,
         Err(TryLockError::WouldBlock | TryLockError::Error(_)) => false,

@@ -10,7 +10,7 @@
 //! The same plan on another kind of device or in another dtype is a sibling folder, never mixed with this one.
 
 use std::collections::HashMap;
-use std::fs::{self, DirEntry, OpenOptions};
+use std::fs::{self, DirEntry};
 use std::io;
 use std::path::{Path, PathBuf};
 
@@ -19,6 +19,7 @@ use serde::{Deserialize, Serialize};
 use super::folder::{Run, Site, found};
 use super::record::RunRecord;
 use crate::error::{Error, Problem, Result};
+use crate::input;
 use crate::plan::{Plan, Role};
 use crate::training::manifest;
 
@@ -228,7 +229,7 @@ impl Store {
         site.check()?;
         // Two that want the same plan under two names make one folder; where files cannot be locked, the slower
         // one's is found later and not used.
-        let lock = OpenOptions::new().create(true).append(true).open(self.root.join(LOCK));
+        let lock = input::append(&self.root.join(LOCK));
         let _locked = lock.ok().filter(|file| file.lock().is_ok());
         if let Some(run) = self.find(&wanted.fingerprint, site)? {
             return run.refuse_link().and_then(|()| run.refuse_other_plan(&wanted.fingerprint)).map(|()| run);

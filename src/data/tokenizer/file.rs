@@ -103,7 +103,7 @@ impl FileVocabulary {
     /// # Errors
     /// It cannot be read, or is none.
     pub fn read(path: &Path, end_of_text: Option<&str>) -> Result<Self> {
-        let text = std::fs::read(path).map_err(|e| Error::io("read", path, e))?;
+        let text = crate::input::read(path).map_err(|e| Error::io("read", path, e))?;
         let mut tokenizer = tokenizers::Tokenizer::from_bytes(&text).map_err(|e| {
             let problem = Problem::new(format!("{}: {e}", path.display()));
             Error::data(problem.expected("a tokenizer.json of Hugging Face"))
