@@ -9,6 +9,7 @@ use indicatif::{MultiProgress, ProgressBar, ProgressStyle};
 
 use super::store::WantedRun;
 use super::worker::Event;
+use crate::visible;
 
 /// Time between two plain lines about the whole.
 const PLAIN: Duration = Duration::from_secs(10);
@@ -72,7 +73,7 @@ impl Display {
     pub(super) fn hears(&mut self, id: usize, event: &Event) {
         if let Event::Warning { message } = event {
             let label = self.board.lines.get(&id).map_or_else(String::new, |line| line.label.clone());
-            self.says(&format!("{label}: {message}"));
+            self.says(&format!("{label}: {}", message.replace('\n', "; ")));
         }
         if let Some(line) = self.board.lines.get_mut(&id) {
             line.hears(event);
@@ -94,7 +95,7 @@ impl Display {
     pub(super) fn ends(&mut self, wanted: &WantedRun, how: &str, cause: Option<&str>) {
         self.board.ended += 1;
         self.board.ended_work += weight(wanted.flops);
-        let cause = cause.map_or_else(String::new, |cause| format!(": {cause}"));
+        let cause = cause.map_or_else(String::new, |cause| format!(": {}", cause.replace('\n', "; ")));
         self.says(&format!("{how:<8} {}{cause}", wanted.label));
     }
 
@@ -142,7 +143,7 @@ impl Display {
 
 /// A line on the error stream; nobody there to read it is no reason to end.
 fn tell(text: &str) {
-    let _ = std::io::Write::write_fmt(&mut std::io::stderr(), format_args!("{text}\n"));
+    let _ = std::io::Write::write_fmt(&mut std::io::stderr(), format_args!("{}\n", visible::line(text)));
 }
 
 fn bar(length: u64) -> ProgressBar {
@@ -232,7 +233,7 @@ struct Line {
 impl Line {
     fn new(wanted: &WantedRun) -> Self {
         Line {
-            label: wanted.label.clone(),
+            label: visible::line(&wanted.label).into_owned(),
             work: weight(wanted.flops),
             begun: 0,
             step: 0,
