@@ -154,6 +154,11 @@ impl Presets {
         if is_path(name) { Vec::new() } else { Shelf::ALL.into_iter().filter(has).collect() }
     }
 
+    /// Whether a name is the path of a file; `dataset/NAME` is none.
+    pub fn is_path(name: &str) -> bool {
+        is_path(name) && shelf_in(name).is_none()
+    }
+
     fn unknown(&self, shelf: Shelf, name: &str) -> Problem {
         let names = self.names(shelf);
         let names: Vec<&str> = names.iter().map(String::as_str).collect();
