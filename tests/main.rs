@@ -14,6 +14,7 @@ mod golden;
 mod laws;
 mod machine;
 mod growth;
+mod guard;
 mod messages;
 mod plan;
 mod program;
