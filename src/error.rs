@@ -6,6 +6,8 @@
 use std::fmt;
 use std::path::Path;
 
+use crate::visible::line;
+
 /// The result of everything that a file, a flag, a disk or a device can make fail.
 pub type Result<T, E = Error> = std::result::Result<T, E>;
 
@@ -186,17 +188,17 @@ impl Error {
 impl fmt::Display for Problem {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         if let Some(place) = &self.place {
-            write!(f, "{}:{}:{}: ", place.file, place.line, place.column)?;
+            write!(f, "{}:{}:{}: ", line(&place.file), place.line, place.column)?;
         }
         if let Some(key) = &self.key {
-            write!(f, "{key}: ")?;
+            write!(f, "{}: ", line(key))?;
         }
-        f.write_str(&self.got)?;
+        f.write_str(&line(&self.got))?;
         if let Some(expected) = &self.expected {
-            write!(f, ", expected {expected}")?;
+            write!(f, ", expected {}", line(expected))?;
         }
         if let Some(remedy) = &self.remedy {
-            write!(f, "; {remedy}")?;
+            write!(f, "; {}", line(remedy))?;
         }
         Ok(())
     }
@@ -227,6 +229,15 @@ mod tests {
         let place = Place::of("f.toml", text, start..start + 3);
         assert_eq!((place.line, place.column, place.width), (2, 5, 3));
         assert_eq!(place.text, "β = \"x\"");
+    }
+
+    #[test]
+    fn no_part_of_a_problem_commands_a_terminal() {
+        let bad = "\u{1b}[2J\n";
+        let problem = Problem::new(bad).at(Place::of(bad, "x", 0..1)).key(bad).expected(bad).remedy(bad);
+        let error = Error::io("read", bad, std::io::Error::other("gone")).to_string();
+        assert_eq!(problem.to_string().matches("\\u001b[2J\\n").count(), 5, "{problem}");
+        assert_eq!(error, "cannot read \\u001b[2J\\n: gone");
     }
 
     #[test]

@@ -6,7 +6,7 @@
 //!
 //! | floor | modules |
 //! |---|---|
-//! | 0 ground | [`error`], [`device`] |
+//! | 0 ground | [`error`], [`input`], [`visible`], [`device`] |
 //! | 1 kernels | [`kernels`]: fused operations beside their reference form |
 //! | 2 layers | [`layers`]: tensor to tensor; a folder is a slot, a file is a variant |
 //! | 3 models and data | [`model`], [`data`]: they do not know each other |
@@ -19,6 +19,7 @@
 pub mod data;
 pub mod device;
 pub mod error;
+pub mod input;
 pub mod kernels;
 pub mod laws;
 pub mod layers;
@@ -28,5 +29,6 @@ pub mod plan;
 pub mod report;
 pub mod run;
 pub mod training;
+pub mod visible;
 
 pub use error::{Error, Result};

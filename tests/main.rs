@@ -15,6 +15,7 @@ mod golden;
 mod laws;
 mod machine;
 mod growth;
+mod guard;
 mod messages;
 mod plan;
 mod program;

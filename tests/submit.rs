@@ -82,6 +82,66 @@ fn scripts_are_what_their_engines_read() {
 }
 
 #[test]
+fn no_value_reaches_an_engine_as_anything_else() {
+    let folder = twenty();
+    let print = |engine: &str, args: &[&str]| {
+        folder.zoo(&[&["submit", "twenty.toml", "--to", engine, "--print"], args].concat())
+    };
+    let newline = "x\ntouch ran";
+    for engine in ["slurm", "parallel", "kubernetes"] {
+        for args in [["--time", newline], ["--time", "2 hours"], ["--store", newline], ["--image", newline]] {
+            let said = print(engine, &args);
+            assert!(
+                said.code == 2 && said.out.is_empty() && said.err.contains(args[0]),
+                "{args:?}: {}",
+                said.err
+            );
+            assert!(!said.err.contains(newline), "{}", said.err);
+        }
+    }
+    let script = print("slurm", &["--store", "x\"y%u", "--time", "1-12:00"]).out;
+    assert!(script.contains("x\\\"y%%u/%x-%A_%a.log\"\n") && script.contains("--time=1-12:00\n"), "{script}");
+    // What is run is the path, whatever stands in it.
+    for odd in ["d{= system(q(touch ran)) =}", "e{}x", "$(touch ran)", "'\"; touch ran #"] {
+        folder.write(&format!("{odd}/a.toml"), TWENTY);
+        let script = folder.ask(&["submit", &format!("./{odd}/a.toml"), "--to", "parallel", "--print"]);
+        let line = script.lines().find(|line| line.contains("| parallel")).unwrap();
+        assert!(!line.contains("a.toml") && line.matches('{').count() == 1, "{line}");
+        let command = script.lines().find(|line| line.starts_with("export zoo_command=")).unwrap();
+        let shown = format!("{command}\neval \"set -- $zoo_command\"; printf %s \"$3\"");
+        let word =
+            Command::new("bash").args(["-c", &shown]).current_dir(folder.path()).output().unwrap().stdout;
+        assert!(String::from_utf8(word).unwrap().ends_with(&format!("/./{odd}/a.toml")), "{command}");
+        assert!(!folder.path().join("ran").exists(), "{odd}");
+    }
+}
+
+#[test]
+fn jobs_of_kubernetes_have_names_that_it_takes_one_for_each_file_profile_and_setting() {
+    let folder = Folder::new();
+    let mut names = std::collections::HashSet::new();
+    let mut name = |args: &[&str]| {
+        let manifest = folder.json(&[&["submit"], args, &["--to", "kubernetes", "--print"]].concat());
+        let name = manifest["metadata"]["name"].as_str().unwrap().to_string();
+        let plain = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-';
+        assert!(name.len() <= 53 && name.chars().all(plain) && !name.ends_with('-'), "{name}");
+        assert!(names.insert(name), "{args:?}");
+    };
+    for file in ["опыт.toml", "проба.toml", "ä.toml", "日本/ä.toml", "A_b.C.toml"] {
+        folder.write(file, TWENTY);
+        name(&[&format!("./{file}")]);
+    }
+    for args in [
+        &["mlp"][..],
+        &["mlp", "--profile", "smoke"],
+        &["mlp", "--set", "training.batch=24"],
+        &["mlp", "--tasks", "3"],
+    ] {
+        name(args);
+    }
+}
+
+#[test]
 fn what_cannot_be_submitted_is_refused_with_a_way_out() {
     let folder = twenty();
     assert_eq!(folder.zoo(&["submit", "twenty.toml", "--to", "pigeons"]).code, 2);
@@ -102,7 +162,10 @@ fn parallel_does_every_run_once_and_a_node_without_the_store_says_so() {
     assert_eq!(results(&folder, "runs"), locally(&folder));
     let status = folder.ask(&["status", "twenty.toml"]);
     assert!(status.ends_with("20 finished\n"), "{status}");
-    let script = std::fs::read_to_string(folder.path().join("runs/zoo-twenty.sh")).unwrap();
+    let files = std::fs::read_dir(folder.path().join("runs")).unwrap().map(|entry| entry.unwrap().path());
+    let script =
+        files.into_iter().find(|path| path.extension().is_some_and(|ending| ending == "sh")).unwrap();
+    let script = std::fs::read_to_string(script).unwrap();
     std::fs::rename(folder.path().join("runs"), folder.path().join("moved")).unwrap();
     let said = Command::new("bash").args(["-c", &script]).output().unwrap();
     assert_eq!(said.status.code(), Some(74));

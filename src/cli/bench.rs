@@ -268,7 +268,7 @@ impl Baseline {
     const RATIO: &str = "ratio_to_baseline";
 
     fn read(path: &Path) -> Result<Self> {
-        let text = std::fs::read(path).map_err(|e| Error::io("read", path, e))?;
+        let text = ablation_zoo::input::read(path).map_err(|e| Error::io("read", path, e))?;
         let found: Json = serde_json::from_slice(&text).unwrap_or_default();
         let rows = [&found["shapes"], &found["arms"]].into_iter().find_map(Json::as_array);
         let rows = rows.cloned().unwrap_or_else(|| vec![found]);

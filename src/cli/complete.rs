@@ -5,6 +5,7 @@ use std::path::PathBuf;
 
 use ablation_zoo::plan::{Presets, Shelf, hardware, preset};
 use ablation_zoo::run::{Store, store};
+use ablation_zoo::visible;
 use clap_complete::engine::{ArgValueCompleter, CompletionCandidate};
 
 /// The variable that asks for completions: its value is the shell.
@@ -61,7 +62,7 @@ fn presets(shelves: &[Shelf], typed: &OsStr) -> Vec<CompletionCandidate> {
     let presets = Presets::here();
     let candidate = |shelf: Shelf, name: String| {
         let note = presets.load(shelf, &name).map(|source| preset::note(&source.text).to_string());
-        CompletionCandidate::new(name).help(note.ok().map(Into::into))
+        CompletionCandidate::new(name).help(note.ok().map(|note| visible::line(&note).into_owned().into()))
     };
     let names = shelves
         .iter()
@@ -80,6 +81,9 @@ fn stored(typed: &OsStr) -> Vec<CompletionCandidate> {
 
 fn matching(mut candidates: Vec<CompletionCandidate>, typed: &OsStr) -> Vec<CompletionCandidate> {
     let typed = typed.to_string_lossy();
-    candidates.retain(|candidate| candidate.get_value().to_string_lossy().starts_with(typed.as_ref()));
+    candidates.retain(|candidate| {
+        let value = candidate.get_value().to_string_lossy();
+        value.starts_with(typed.as_ref()) && visible::line(&value) == value
+    });
     candidates
 }

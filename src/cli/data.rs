@@ -1,11 +1,11 @@
 //! `zoo data`: what a dataset is, in numbers and samples.
 
-use ablation_zoo::Result;
 use ablation_zoo::data::{Description, Marker, SourceDescription, describe};
 use ablation_zoo::error::Error;
 use ablation_zoo::measure::proxies::{Proxies, Proxy, proxies};
 use ablation_zoo::plan::Presets;
 use ablation_zoo::plan::resolve::resolve_dataset_with;
+use ablation_zoo::{Result, visible};
 use clap::Args;
 
 use super::{Format, complete, output};
@@ -61,8 +61,9 @@ fn as_text(name: &str, description: &Description, counted: &[Proxies]) -> String
         "corpus" | "mixture" => "an exposure",
         _ => "people",
     };
-    let mut text = format!("{name}  {}\n\n", description.kind);
-    let mut line = |label: &str, value: String| text.push_str(&format!("  {label:<21}{value}\n"));
+    let mut text = format!("{}  {}\n\n", visible::line(name), description.kind);
+    let mut line =
+        |label: &str, value: String| text.push_str(&format!("  {label:<21}{}\n", visible::line(&value)));
     line("documents", format!("{} {unit}", output::thousands(description.documents)));
     line("vocabulary", format!("{} tokens", output::thousands(description.vocab_size as u64)));
     line("row", format!("{} tokens", description.seq_len));
@@ -101,7 +102,7 @@ fn as_text(name: &str, description: &Description, counted: &[Proxies]) -> String
     }
     text.push_str("\nsamples\n");
     for sample in &description.samples {
-        text.push_str(&format!("  {sample}\n"));
+        text.push_str(&format!("  {}\n", visible::line(sample)));
     }
     text
 }
@@ -109,12 +110,13 @@ fn as_text(name: &str, description: &Description, counted: &[Proxies]) -> String
 /// The sources of a mixture, one a line.
 fn sources_table(description: &Description) -> String {
     let row = |source: &SourceDescription| {
-        let SourceDescription { name, share, description: of, .. } = source;
+        let SourceDescription { share, description: of, .. } = source;
+        let name = visible::line(&source.name);
         let marker = match source.marker {
             Marker::None => "",
             Marker::Token => "  marked",
         };
-        let studied = if description.studied.as_ref() == Some(name) { "  studied" } else { "" };
+        let studied = if description.studied.as_ref() == Some(&source.name) { "  studied" } else { "" };
         let documents = output::thousands(of.documents);
         let tokens = of.tokens_per_document;
         let kind = &of.kind;
@@ -133,7 +135,7 @@ fn entropies_table(counted: &[Proxies]) -> String {
     for (index, proxies) in counted.iter().enumerate() {
         let [shannon, conditional, joint, kernel] = Proxy::ALL.map(|proxy| proxy.of(proxies));
         let shares: String = shares.iter().map(|shares| format!("{:>8.4}", shares[index])).collect();
-        let name = &proxies.name;
+        let name = visible::line(&proxies.name);
         text.push_str(&format!(
             "  {name:<16}{shannon:>8.3}{conditional:>11.3}{joint:>8.3}{kernel:>8.3} {shares}\n"
         ));

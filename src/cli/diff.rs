@@ -2,7 +2,6 @@
 
 use std::path::Path;
 
-use ablation_zoo::Result;
 use ablation_zoo::error::{Error, Kind, Problem};
 use ablation_zoo::plan::Presets;
 use ablation_zoo::plan::difference::{Difference, between_trees, phrase};
@@ -10,6 +9,7 @@ use ablation_zoo::plan::tree::Node;
 use ablation_zoo::run::Run;
 use ablation_zoo::run::difference::{Agreement, Number, RunDifference, between_runs};
 use ablation_zoo::run::folder::PLAN;
+use ablation_zoo::{Result, visible};
 use clap::Args;
 use serde_json::json;
 
@@ -62,7 +62,7 @@ impl Diff {
             let found = json!({"a": self.a, "b": self.b, "differences": rows.collect::<Vec<_>>()});
             output::print_json(&found)?;
         } else if differences.is_empty() {
-            output::print(&format!("{} and {} are the same", self.a, self.b))?;
+            output::print(&visible::line(&format!("{} and {} are the same", self.a, self.b)))?;
         } else {
             output::print(&table(&self.a, &self.b, &differences))?;
         }
@@ -119,7 +119,8 @@ impl Diff {
 
 fn runs_text(a: &str, b: &str, found: &RunDifference) -> String {
     if found.is_none() {
-        return format!("{a} and {b} are the same: plan, measurements, metrics, and weights bit for bit");
+        let both = visible::line(&format!("{a} and {b}")).into_owned();
+        return both + " are the same: plan, measurements, metrics, and weights bit for bit";
     }
     let mut text = String::new();
     if !found.plan.is_empty() {

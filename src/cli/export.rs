@@ -120,11 +120,11 @@ impl Export {
         if self.format.json {
             return output::print_json(&json!({"folder": self.folder, "runs": runs.len(), "files": files}));
         }
-        let (n, folder) = (output::count(runs.len(), "run"), self.folder.display());
+        let (n, folder) = (output::count(runs.len(), "run"), output::path(&self.folder));
         let how = match self.to {
             Target::Tensorboard => format!("tensorboard --logdir {folder}"),
             Target::Hf | Target::Csv | Target::Jsonl => {
-                files.iter().map(|file| file.display().to_string()).collect::<Vec<_>>().join("\n  ")
+                files.iter().map(|file| output::path(file)).collect::<Vec<_>>().join("\n  ")
             }
         };
         output::print(&format!("{n} in {folder}\n  {how}"))
@@ -134,7 +134,7 @@ impl Export {
         let device = device::open("cpu")?;
         let (trained, run) = self.store.model(&self.run, &device, self.non_finite.choice())?;
         let class = export::to_transformers(&trained, run.as_ref(), &self.folder)?;
-        let folder = self.folder.display();
+        let folder = output::path(&self.folder);
         match self.format.json {
             true => output::print_json(&json!({"class": class.architecture(), "folder": self.folder})),
             false => output::print(&format!(
@@ -161,7 +161,7 @@ impl Import {
                 &json!({"class": class, "folder": out, "params": params, "seq_len": imported.blueprint.seq_len}),
             );
         }
-        let (out, count) = (out.display(), output::thousands(params.total));
+        let (out, count) = (output::path(&out), output::thousands(params.total));
         let lines = [
             format!(
                 "{class} of {count} parameters in {out}, for rows of up to {}",

@@ -83,7 +83,7 @@ impl Grow {
         let report = grow(&run, &recipe, &out, &device::open(&self.device)?)?;
         match self.format.json {
             true => output::print_json(&serde_json::json!({"folder": out, "growth": report})),
-            false => output::print(&text(&report, &out.display().to_string())),
+            false => output::print(&text(&report, &output::path(&out))),
         }
     }
 

@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 
 use ablation_zoo::Result;
 use ablation_zoo::error::{Error, Kind, Problem};
+use ablation_zoo::input::read_text;
 use ablation_zoo::plan::tree::{Node, Table};
 use ablation_zoo::plan::{Ablation, Presets, Shelf};
 use ablation_zoo::report::board::{self, Entry, Measured};
@@ -108,8 +109,8 @@ fn reports(folder: &Path) -> Result<Vec<Comparison>> {
     let Ok(entries) = std::fs::read_dir(folder) else { return Ok(found) };
     for path in entries.flatten().map(|entry| entry.path()) {
         let file = path.join("report.json");
-        if file.is_file() {
-            let text = std::fs::read_to_string(&file).map_err(|error| Error::io("read", &file, error))?;
+        if file.exists() {
+            let text = read_text(&file)?;
             found.push(serde_json::from_str(&text).map_err(|error| not_a_report(&file, &error))?);
         } else if path.is_dir() {
             found.extend(reports(&path)?);

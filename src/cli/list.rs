@@ -1,7 +1,7 @@
 //! `zoo list`: what there is, one line each.
 
-use ablation_zoo::Result;
 use ablation_zoo::plan::{Presets, Shelf, preset};
+use ablation_zoo::{Result, visible};
 use clap::Args;
 use serde_json::json;
 
@@ -34,13 +34,17 @@ impl List {
             );
             return output::print_json(&items.collect());
         }
-        let width = items.iter().map(|item| item.name.chars().count()).max().unwrap_or(0);
+        let width = items.iter().map(|item| visible::line(&item.name).chars().count()).max().unwrap_or(0);
         let mut text = String::new();
         for shelf in Shelf::ALL {
             text.push_str(&format!("{}\n", shelf.folder()));
             for item in items.iter().filter(|item| item.shelf == shelf) {
                 let own = if item.own { "  [this folder]" } else { "" };
-                text.push_str(&format!("  {:<width$}  {}{own}\n", item.name, item.note));
+                text.push_str(&format!(
+                    "  {:<width$}  {}{own}\n",
+                    visible::line(&item.name),
+                    visible::line(&item.note)
+                ));
             }
             text.push('\n');
         }

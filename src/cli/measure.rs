@@ -3,7 +3,7 @@
 use ablation_zoo::data::Texts;
 use ablation_zoo::measure::{Measurements, QuantizeConfig};
 use ablation_zoo::run::{job, worker::Task};
-use ablation_zoo::{Result, device};
+use ablation_zoo::{Result, device, visible};
 use clap::{Args, ValueEnum};
 use serde_json::Value as Json;
 
@@ -111,7 +111,9 @@ fn text(measured: &Measurements) -> String {
         for attribute in &capacity.attributes {
             text.push_str(&format!(
                 "  {:<18}{:.2} of {:.2} bits a person\n",
-                attribute.name, attribute.bits, attribute.max_bits
+                visible::line(&attribute.name),
+                attribute.bits,
+                attribute.max_bits
             ));
         }
     }
@@ -124,7 +126,9 @@ fn text(measured: &Measurements) -> String {
     for domain in &measured.domains {
         text.push_str(&format!(
             "  {:<18}{:.4} nats per token over {} tokens\n",
-            domain.name, domain.nats_per_token, domain.tokens
+            visible::line(&domain.name),
+            domain.nats_per_token,
+            domain.tokens
         ));
     }
     for (name, value) in answers_and_storage(measured) {
@@ -155,7 +159,7 @@ pub fn answers_and_storage(measured: &Measurements) -> Vec<(&'static str, String
         let right = percent(extraction.accuracy);
         rows.push(("answers", format!("{right} are right about {people} people whom nobody asked about")));
         for attribute in &extraction.attributes {
-            rows.push(("", format!("{} on {}", percent(attribute.accuracy), attribute.name)));
+            rows.push(("", format!("{} on {}", percent(attribute.accuracy), visible::line(&attribute.name))));
         }
     }
     if let Some(storage) = &measured.quantized {

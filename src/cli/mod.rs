@@ -40,11 +40,11 @@ mod worker;
 
 use std::process::ExitCode;
 
-use ablation_zoo::Result;
 use ablation_zoo::error::variable;
 use ablation_zoo::kernels::{self, Precision};
 use ablation_zoo::model::weights::NonFinite;
 use ablation_zoo::run::worker::checkpoint_interval;
+use ablation_zoo::{Result, visible};
 use clap::{Args, CommandFactory, Parser, Subcommand};
 use clap_complete::CompleteEnv;
 
@@ -195,13 +195,20 @@ impl Sets {
 /// Runs the command; its exit code is that of the error, or 0.
 pub fn main() -> ExitCode {
     CompleteEnv::with_factory(Cli::command).var(complete::VARIABLE).complete();
-    match run(Cli::parse().command) {
+    let cli = Cli::try_parse().unwrap_or_else(refuse);
+    match run(cli.command) {
         Ok(code) => code,
         Err(error) => {
             problems::print(&error);
             ExitCode::from(error.exit_code())
         }
     }
+}
+
+/// Ends with what is wrong with the arguments, none of which commands the terminal.
+fn refuse(error: clap::Error) -> ! {
+    let shown = std::env::args_os().map(|argument| visible::line(&argument.to_string_lossy()).into_owned());
+    Cli::try_parse_from(shown).err().unwrap_or(error).exit()
 }
 
 fn run(command: Command) -> Result<ExitCode> {

@@ -2,14 +2,21 @@
 
 use std::io::Write;
 use std::ops::ControlFlow;
+use std::path::Path;
 
-use ablation_zoo::Result;
 use ablation_zoo::error::Error;
 use ablation_zoo::plan::tree::{Node, Table, Value};
+use ablation_zoo::{Result, visible};
 use serde_json::Value as Json;
 
-/// Prints a text and a line end; a reader that has gone away (`zoo list | head`) is no error.
+/// Prints a text and a line end, nothing in it a command to the terminal; a reader that has gone away
+/// (`zoo list | head`) is no error.
 pub fn print(text: &str) -> Result<()> {
+    print_styled(&visible::text(text))
+}
+
+/// The same of a text with escape codes of our own, whose other parts are [`visible`] already.
+pub fn print_styled(text: &str) -> Result<()> {
     match writeln!(std::io::stdout(), "{}", text.trim_end()) {
         Err(error) if error.kind() != std::io::ErrorKind::BrokenPipe => {
             Err(Error::io("write", "standard output", error))
@@ -21,7 +28,7 @@ pub fn print(text: &str) -> Result<()> {
 /// Prints a piece of a text at once; a reader that has gone away wants no more of it.
 pub fn print_part(text: &str) -> Result<ControlFlow<()>> {
     let mut out = std::io::stdout();
-    match out.write_all(text.as_bytes()).and_then(|()| out.flush()) {
+    match out.write_all(visible::text(text).as_bytes()).and_then(|()| out.flush()) {
         Ok(()) => Ok(ControlFlow::Continue(())),
         Err(error) if error.kind() == std::io::ErrorKind::BrokenPipe => Ok(ControlFlow::Break(())),
         Err(error) => Err(Error::io("write", "standard output", error)),
@@ -39,7 +46,8 @@ pub fn table<const N: usize>(
     n_left: usize,
     rows: impl IntoIterator<Item = [String; N]>,
 ) -> String {
-    let rows: Vec<[String; N]> = std::iter::once(header.map(str::to_string)).chain(rows).collect();
+    let rows = std::iter::once(header.map(str::to_string)).chain(rows);
+    let rows: Vec<[String; N]> = rows.map(|row| row.map(|cell| visible::line(&cell).into_owned())).collect();
     let width = |column: usize| rows.iter().map(|row| row[column].chars().count()).max().unwrap_or(0);
     let widths: [usize; N] = std::array::from_fn(width);
     let cell = |(column, text): (usize, &String)| match column < n_left {
@@ -49,6 +57,11 @@ pub fn table<const N: usize>(
     let line =
         |row: &[String; N]| row.iter().enumerate().map(cell).collect::<String>().trim_end().to_string();
     rows.iter().map(|row| line(row) + "\n").collect()
+}
+
+/// A path on one line.
+pub fn path(path: &Path) -> String {
+    visible::line(&path.to_string_lossy()).into_owned()
 }
 
 /// 1,234,567.

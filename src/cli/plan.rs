@@ -1,6 +1,5 @@
 //! `zoo plan`: what an ablation will run, what each arm holds fixed, and what it costs, before anything runs.
 
-use ablation_zoo::Result;
 use ablation_zoo::error::Error;
 use ablation_zoo::kernels::Precision;
 use ablation_zoo::plan::{
@@ -11,6 +10,7 @@ use ablation_zoo::report::statistics::MIN_SEEDS;
 use ablation_zoo::report::{self, Power, number};
 use ablation_zoo::run::Site;
 use ablation_zoo::run::environment::usable_memory;
+use ablation_zoo::{Result, visible};
 use clap::Args;
 use serde_json::{Value as Json, json};
 
@@ -62,8 +62,10 @@ impl PlanCommand {
             false => {
                 let note = power_note(&ablation, power.as_ref());
                 let elsewhere = on.as_ref().map_or_else(String::new, Elsewhere::text);
-                let warnings: String =
-                    warnings.iter().map(|warning| format!("  warning: {warning}\n")).collect();
+                let warnings: String = warnings
+                    .iter()
+                    .map(|warning| format!("  warning: {}\n", visible::line(warning)))
+                    .collect();
                 output::print(
                     &(as_text(&ablation, &outlook, &stages, &speed)? + &elsewhere + &note + &warnings),
                 )
@@ -167,17 +169,15 @@ fn as_text(
 }
 
 fn heading(ablation: &Ablation) -> String {
-    let mut text = format!("{}\n\n", ablation.about.question);
     let profile = ablation.profile.as_ref().map_or(String::new(), |profile| format!(", profile {profile}"));
     let (name, model, dataset) = (&ablation.name, &ablation.model, &ablation.dataset);
-    text.push_str(&format!("  ablation  {name}{profile}: {model} on {dataset}\n"));
-    if !ablation.about.source.is_empty() {
-        text.push_str(&format!("  source    {}\n", ablation.about.source));
-    }
-    if let Some(expect) = &ablation.expect {
-        text.push_str(&format!("  expect    {expect}\n"));
-    }
-    text + "\n"
+    let is = format!("  ablation  {name}{profile}: {model} on {dataset}");
+    let source = Some(&ablation.about.source).filter(|source| !source.is_empty());
+    let source = source.map(|source| format!("  source    {source}"));
+    let expect = ablation.expect.as_ref().map(|expect| format!("  expect    {expect}"));
+    let below = [is].into_iter().chain(source).chain(expect);
+    let below: String = below.map(|line| visible::line(&line).into_owned() + "\n").collect();
+    format!("{}\n\n{below}\n", visible::line(&ablation.about.question))
 }
 
 /// One line per arm and size.

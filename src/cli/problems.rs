@@ -2,8 +2,8 @@
 
 use std::io::{IsTerminal, Write};
 
-use ablation_zoo::Error;
 use ablation_zoo::error::{Place, Problem};
+use ablation_zoo::{Error, visible};
 use annotate_snippets::{AnnotationKind, Group, Level, Origin, Renderer, Snippet};
 
 /// Prints all problems to standard error, in colour if that is a terminal and `NO_COLOR` is not set.
@@ -13,13 +13,39 @@ pub fn print(error: &Error) {
         true => Renderer::styled(),
         false => Renderer::plain(),
     };
-    let texts: Vec<String> = error.problems.iter().map(|problem| render(problem, &renderer)).collect();
+    let texts: Vec<String> =
+        error.problems.iter().map(|problem| render(&shown(problem), &renderer)).collect();
     let _ = writeln!(std::io::stderr(), "{}", texts.join("\n\n"));
 }
 
 /// Says on standard error what is not shown because of an error, where that hides nothing else.
 pub fn left_out(what: &str, error: &Error) {
-    let _ = writeln!(std::io::stderr(), "left out: {what}: {error}");
+    note(&format!("left out: {what}: {error}"));
+}
+
+/// Says a sentence on standard error.
+pub fn note(text: &str) {
+    let _ = writeln!(std::io::stderr(), "{}", visible::text(text));
+}
+
+/// A problem in which nothing is a command to the terminal; the caret stays under what it marks.
+fn shown(problem: &Problem) -> Problem {
+    let line = |text: &String| visible::line(text).into_owned();
+    let place = |place: &Place| {
+        let span = span(place);
+        let part = |range: std::ops::Range<usize>| visible::text(&place.text[range]).into_owned();
+        let parts = [part(0..span.start), part(span.clone()), part(span.end..place.text.len())];
+        let [column, width] = [&parts[0], &parts[1]].map(|part| part.chars().count());
+        let (file, line) = (line(&place.file), place.line);
+        Place { file, line, column: column + 1, width: width.max(1), text: parts.concat() }
+    };
+    Problem {
+        place: problem.place.as_ref().map(place),
+        key: problem.key.as_ref().map(line),
+        got: line(&problem.got),
+        expected: problem.expected.as_ref().map(line),
+        remedy: problem.remedy.as_ref().map(line),
+    }
 }
 
 /// Says on standard error what was allowed.

@@ -7,6 +7,7 @@ use ablation_zoo::error::{Error, Problem};
 use ablation_zoo::plan::{Ablation, Presets, Shelf};
 use ablation_zoo::report::{self, Evidence, Look};
 use ablation_zoo::run::Site;
+use ablation_zoo::run::submit::quote;
 use clap::Args;
 
 use super::execute::DTYPE;
@@ -33,11 +34,66 @@ pub struct ReportCommand {
     /// The kind of device whose runs are compared
     #[arg(long, value_name = "DEVICE", default_value = "cpu")]
     device: String,
-    /// Folder for page, figures and tables [default: reports/NAME-PROFILE]
-    #[arg(long, value_name = "DIR", conflicts_with = "json")]
+    #[command(flatten)]
+    reports: ReportsArgs,
+    /// Folder for page, figures and tables [default: NAME-PROFILE in that of reports]
+    #[arg(long, value_name = "DIR", conflicts_with_all = ["json", "reports"])]
     out: Option<PathBuf>,
     #[command(flatten)]
     format: Format,
+}
+
+/// Where reports are kept.
+#[derive(Debug, Clone, Args)]
+pub struct ReportsArgs {
+    /// Folder of reports; each has a folder in it whose name tells ablation, profile and settings
+    #[arg(long, value_name = "DIR", default_value = "reports")]
+    reports: PathBuf,
+}
+
+impl ReportsArgs {
+    /// The folder of a report.
+    ///
+    /// NAME-PROFILE, and the kind of device unless it is the CPU; then digits of a hash where that leaves something open:
+    /// settings on the command line, a file that lies elsewhere or is called like another ablation.
+    pub fn folder(&self, ablation: &Ablation, overrides: &Overrides, device: &str) -> PathBuf {
+        let mut more = overrides.sets.all();
+        let path = Path::new(&ablation.name);
+        more.extend(elsewhere(path));
+        let name = path.file_stem().unwrap_or_default().to_string_lossy();
+        let profile = ablation.profile.as_deref().unwrap_or("default");
+        // Between two dashes nobody sees which of them ends the name.
+        more.extend(profile.contains('-').then(|| profile.to_string()));
+        let kind = Site::of(device, DTYPE).device;
+        let kind = if kind == "cpu" { String::new() } else { format!("-{kind}") };
+        self.reports.join(segment(&format!("{name}-{profile}{kind}"), &more))
+    }
+}
+
+/// The whole path of an ablation whose name alone would be taken for another's.
+fn elsewhere(path: &Path) -> Option<String> {
+    let whole = std::path::absolute(path).ok().filter(|_| Presets::is_path(&path.to_string_lossy()))?;
+    let here = std::env::current_dir().ok()?;
+    let folder = whole.parent()?.strip_prefix(here).ok();
+    let names = Presets::here().names(Shelf::Ablations);
+    let is_known = match folder {
+        Some(folder) if folder == Path::new("") => {
+            !names.iter().any(|name| path.file_stem() == Some(name.as_ref()))
+        }
+        folder => folder == Some(Path::new(Shelf::Ablations.folder())),
+    };
+    (!is_known).then(|| whole.display().to_string())
+}
+
+/// The name of a folder: letters, digits and dashes of `wish`, then digits of a hash where that, or `more`, is more.
+fn segment(wish: &str, more: &[String]) -> String {
+    let plain = |c: char| if c.is_alphanumeric() || "-_.".contains(c) { c } else { '_' };
+    let name: String = wish.trim_start_matches('.').chars().map(plain).take(60).collect();
+    if name == wish && more.is_empty() && !name.is_empty() {
+        return name;
+    }
+    let hash = blake3::hash(format!("{wish:?}{more:?}").as_bytes()).to_hex();
+    format!("{name}-{}", &hash[..8])
 }
 
 impl ReportCommand {
@@ -52,7 +108,8 @@ impl ReportCommand {
     /// The reports of every ablation in every profile, as far as runs are finished, and the page that leads to them.
     fn all(&self) -> Result<()> {
         let (presets, store, site) = (Presets::here(), self.store.open()?, Site::of(&self.device, DTYPE));
-        let folder = self.out.clone().unwrap_or_else(|| "reports".into());
+        let folder = self.out.as_ref().unwrap_or(&self.reports.reports);
+        report::index_of(folder)?;
         let mut linked = Vec::new();
         for name in presets.names(Shelf::Ablations) {
             // One file that is wrong, or data that is not here, hides no other report.
@@ -77,14 +134,16 @@ impl ReportCommand {
                         continue;
                     }
                     let several = ablation.sizes().len() > 1;
-                    let mut place = format!("{name}-{profile}");
+                    let reports = ReportsArgs { reports: PathBuf::new() };
+                    let mut place = reports.folder(&ablation, &overrides, &self.device).display().to_string();
                     if several {
-                        place.push_str(&format!("/{size}"));
+                        place.push_str(&format!("/{}", segment(size, &[])));
                     }
-                    let written = report::write(&evidence, &folder.join(&place))?;
+                    let comparison = report::compare(&evidence)?;
+                    report::write(&evidence, &comparison, &folder.join(&place))?;
                     let size = if several { size.to_string() } else { String::new() };
                     let page = format!("{place}/report.html");
-                    linked.push(report::Linked { page, size, comparison: written.comparison });
+                    linked.push(report::Linked { page, size, comparison });
                 }
             }
         }
@@ -92,8 +151,8 @@ impl ReportCommand {
             let problem = Problem::new("no ablation has a finished run of its control").key("--all");
             return Err(Error::config(problem.remedy("`zoo run NAME` makes some")));
         }
-        let index = report::write_index(&linked, &folder)?;
-        output::print(&format!("{}\nindex: {}", output::count(linked.len(), "report"), index.display()))
+        let index = report::write_index(&linked, folder)?;
+        output::print(&format!("{}\nindex: {}", output::count(linked.len(), "report"), output::path(&index)))
     }
 
     fn one(&self, name: &str) -> Result<()> {
@@ -108,7 +167,15 @@ impl ReportCommand {
             comparisons.push(report::compare(&evidence)?);
             match self.format.json {
                 true => json.extend(comparisons.last().map(report::json)),
-                false => answer(&ablation, size, &evidence, self.out.as_deref())?,
+                false => {
+                    let folder = self.reports.folder(&ablation, &self.overrides, &self.device);
+                    let folder = self.out.as_ref().unwrap_or(&folder);
+                    let written = answer(&ablation, size, &evidence, folder)?;
+                    // A folder that is named for the page itself is why this command was given.
+                    if let (Some(error), Some(_)) = (written, &self.out) {
+                        return Err(error);
+                    }
+                }
             }
         }
         if !self.format.json {
@@ -126,25 +193,50 @@ impl ReportCommand {
 
 /// The command that asks the same again.
 pub fn command(ablation: &str, overrides: &Overrides) -> String {
-    let mut command = format!("zoo run {ablation}");
+    let mut command = format!("zoo run {}", quote(ablation));
     if let Some(profile) = &overrides.profile {
-        command.push_str(&format!(" --profile {profile}"));
+        command.push_str(&format!(" --profile {}", quote(profile)));
     }
     for set in overrides.sets.all() {
-        command.push_str(&format!(" --set '{set}'"));
+        command.push_str(&format!(" --set '{}'", set.replace('\'', r"'\''")));
     }
     command
 }
 
 /// Writes the report of `evidence` and prints its answer; also what `zoo run` ends with.
 ///
-/// Each of several sizes gets a folder of its own.
-pub fn answer(ablation: &Ablation, size: &str, evidence: &Evidence, out: Option<&Path>) -> Result<()> {
-    let name = Path::new(&evidence.name).file_stem().unwrap_or_default().to_string_lossy();
-    let folder = out
-        .map_or_else(|| Path::new("reports").join(format!("{name}-{}", evidence.profile)), Path::to_path_buf);
-    let folder = if ablation.sizes().len() > 1 { folder.join(size) } else { folder };
-    let written = report::write(evidence, &folder)?;
-    let text = report::summary(&written.comparison, Look::of_stdout());
-    output::print(&format!("{text}\npage: {}", written.page.display()))
+/// Each of several sizes gets a folder of its own. The answer is printed where no page can be written, too; why that is
+/// so is said, and returned.
+pub fn answer(ablation: &Ablation, size: &str, evidence: &Evidence, folder: &Path) -> Result<Option<Error>> {
+    let several = ablation.sizes().len() > 1;
+    let folder = if several { folder.join(segment(size, &[])) } else { folder.to_path_buf() };
+    let comparison = report::compare(evidence)?;
+    let text = report::summary(&comparison, Look::of_stdout());
+    match report::write(evidence, &comparison, &folder) {
+        Ok(written) => {
+            output::print_styled(&format!("{text}\npage: {}", output::path(&written.page)))?;
+            Ok(None)
+        }
+        Err(error) => {
+            output::print_styled(&text)?;
+            problems::note(&format!("no page was written: {error}; --reports DIR chooses another place"));
+            Ok(Some(error))
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_name_of_a_folder_is_plain_and_tells_what_it_leaves_out() {
+        assert_eq!(segment("mlp-quick", &[]), "mlp-quick");
+        for odd in ["../../x-quick", "a/b-quick", "x\u{1b}-quick", "", "..", &"x".repeat(300)] {
+            let name = segment(odd, &[]);
+            assert!(name.len() < 100 && !name.contains(['/', '\u{1b}']) && !name.starts_with('.'), "{name}");
+        }
+        let [one, other] = ["a=1", "a=2"].map(|set| segment("mlp-quick", &[set.to_string()]));
+        assert!(one != other && one.starts_with("mlp-quick-") && one.len() == "mlp-quick-".len() + 8);
+    }
 }

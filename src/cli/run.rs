@@ -3,14 +3,16 @@
 use std::collections::HashSet;
 
 use ablation_zoo::Result;
+use ablation_zoo::error::Error;
 use ablation_zoo::laws::mixture::{AtZero, Folds};
 use ablation_zoo::plan::{Ablation, OPTIMUM, Presets, Train};
 use ablation_zoo::report::fit::{self, Measured, MixtureConfig, MixtureData};
-use ablation_zoo::run::executor::Diverged;
+use ablation_zoo::run::executor::{Diverged, Summary};
 use ablation_zoo::run::{Answers, Site, Store};
 use clap::Args;
 
 use super::execute::{DTYPE, ExecuteArgs, report};
+use super::report::ReportsArgs;
 use super::{Overrides, complete, output};
 
 /// Arguments of `zoo run`.
@@ -26,6 +28,8 @@ pub struct RunCommand {
     overrides: Overrides,
     #[command(flatten)]
     execute: ExecuteArgs,
+    #[command(flatten)]
+    reports: ReportsArgs,
 }
 
 impl RunCommand {
@@ -39,17 +43,27 @@ impl RunCommand {
             wanted if !wanted.is_empty() => Ok(wanted),
             _ => Answers::new(&fit::extended(&ablation, store, &site)?, site.clone()).next(store),
         })?;
+        let answered = self.conclude(&ablation, site, &mut summary);
+        // What failed is said first, whatever hinders the answer.
+        match (summary.check(), answered) {
+            (Err(failed), Err(error)) => {
+                let problems = failed.problems.into_iter().chain(error.problems).collect();
+                Err(Error { kind: failed.kind, problems })
+            }
+            (checked, answered) => checked.and(answered),
+        }
+    }
+
+    /// Says how the runs ended and, if none is left, what they say.
+    fn conclude(&self, ablation: &Ablation, site: Site, summary: &mut Summary) -> Result<()> {
         // Those that diverged in an earlier call are wanted no more, and still missing.
         let known: HashSet<String> = summary.failures.iter().map(|failure| failure.label.clone()).collect();
         let store = self.execute.store.open()?;
-        let ablation = fit::extended(&ablation, &store, &site)?;
+        let ablation = fit::extended(ablation, &store, &site)?;
         let diverged = Answers::new(&ablation, site).diverged(&store)?;
         summary.failures.extend(diverged.into_iter().filter(|failure| !known.contains(&failure.label)));
-        output::print(&report(&summary))?;
-        if summary.stopped == 0 {
-            self.answer(&ablation)?;
-        }
-        summary.check()
+        output::print(&report(summary))?;
+        if summary.stopped == 0 { self.answer(&ablation) } else { Ok(()) }
     }
 
     /// What the finished runs say; a report without a single run of the control has nothing to say yet.
@@ -60,7 +74,8 @@ impl RunCommand {
         for size in ablation.sizes() {
             let evidence = ablation_zoo::report::gather(ablation, size, &store, &site, command.clone())?;
             if evidence.arms.iter().any(|arm| arm.name == evidence.control) {
-                super::report::answer(ablation, size, &evidence, None)?;
+                let folder = self.reports.folder(ablation, &self.overrides, &self.execute.device);
+                super::report::answer(ablation, size, &evidence, &folder)?;
             }
         }
         match ablation.then.train {

@@ -1,11 +1,11 @@
 //! `zoo show`: a picture, counts, and every setting with the file it comes from.
 
-use ablation_zoo::Result;
 use ablation_zoo::model::{FlopCount, ParamCount};
 use ablation_zoo::plan::difference;
 use ablation_zoo::plan::{
     Ablation, Plan, Presets, Shelf, ablation, preset, resolve, resolve_dataset, resolve_model,
 };
+use ablation_zoo::{Result, visible};
 use clap::Args;
 use serde_json::json;
 
@@ -46,7 +46,7 @@ impl Show {
         if self.format.json {
             return self.print_json(&presets, &subject);
         }
-        let mut text = format!("# {} · {}\n", self.name, subject.file);
+        let mut text = format!("{}\n", visible::line(&format!("# {} · {}", self.name, subject.file)));
         let note = presets.load(subject.shelf, &subject.name)?;
         text.push_str(&format!("# {}\n", preset::note(&note.text)));
         for other in presets.elsewhere(subject.shelf, &subject.name) {
@@ -123,7 +123,7 @@ impl Show {
         let mut text = String::new();
         for arm in loaded.arms_of(&loaded.arms[0].size).skip(1) {
             let differences = difference::between(control, &arm.resolved.plan);
-            text.push_str(&format!("\narm {}\n", arm.name));
+            text.push_str(&format!("\narm {}\n", visible::line(&arm.name)));
             text.push_str(&diff::table(ablation::CONTROL, &arm.name, &differences));
         }
         Ok(text)

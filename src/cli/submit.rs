@@ -6,7 +6,7 @@ use std::process::Command;
 use ablation_zoo::Result;
 use ablation_zoo::error::{Error, Kind, Problem};
 use ablation_zoo::plan::{Ablation, Presets};
-use ablation_zoo::run::submit::{Engine, Submission, job_name};
+use ablation_zoo::run::submit::{Engine, Submission};
 use clap::{Args, ValueEnum};
 
 use super::store::StoreArgs;
@@ -40,7 +40,7 @@ pub struct Submit {
     /// Where to compute
     #[arg(long, value_name = "DEVICE", default_value = "cpu")]
     device: String,
-    /// Longest time of a process, in the engine's words (Slurm)
+    /// Longest time of a process, as Slurm writes it: minutes, 02:00:00 or 1-12 (days-hours)
     #[arg(long)]
     time: Option<String>,
     /// The program on the nodes [default: this one; zoo in a container]
@@ -75,13 +75,13 @@ impl Submit {
             To::Kubernetes => Engine::Kubernetes,
         };
         let submission = self.submission()?;
-        let script = engine.script(&submission);
+        let script = engine.script(&submission)?;
         if self.print {
             return output::print(&script);
         }
         check_installed(engine)?;
         let store = self.store.create()?;
-        let path = store.path().join(format!("{}.{}", submission.name, engine.extension()));
+        let path = store.path().join(format!("{}.{}", submission.name(), engine.extension()));
         std::fs::write(&path, script).map_err(|e| Error::io("write", &path, e))?;
         let (program, arguments) = engine.command();
         let status = Command::new(program).args(arguments).arg(&path).status();
@@ -103,19 +103,15 @@ impl Submit {
                 std::env::current_exe().map_err(|e| Error::io("find", "this program", e))?
             }
         };
-        let is_file = self.ablation.ends_with(".toml");
-        let ablation =
-            if is_file { here.join(&self.ablation).display().to_string() } else { self.ablation.clone() };
-        let mut arguments = vec![ablation];
-        if let Some(profile) = &self.overrides.profile {
-            arguments.extend(["--profile".to_string(), profile.clone()]);
-        }
-        for set in self.overrides.sets.all() {
-            arguments.extend(["--set".to_string(), set]);
-        }
-        arguments.extend(["--device".to_string(), self.device.clone()]);
+        let mut arguments = vec![match Presets::is_path(&self.ablation) {
+            true => here.join(&self.ablation).display().to_string(),
+            false => self.ablation.clone(),
+        }];
+        arguments.extend(self.overrides.profile.as_ref().map(|profile| format!("--profile={profile}")));
+        arguments.extend(self.overrides.sets.all().iter().map(|set| format!("--set={set}")));
+        arguments.push(format!("--device={}", self.device));
         Ok(Submission {
-            name: job_name(&self.ablation),
+            subject: self.ablation.clone(),
             program,
             arguments,
             store: here.join(&self.store.store),

@@ -1,10 +1,10 @@
 //! `zoo train`: one model on one dataset, trained and measured.
 
-use ablation_zoo::Result;
 use ablation_zoo::plan::{Calibration, Fingerprint, Presets, Request, resolve_single};
 use ablation_zoo::run::executor::Diverged;
 use ablation_zoo::run::store::fit_name;
 use ablation_zoo::run::{Role, RunRecord, Site, WantedRun};
+use ablation_zoo::{Result, visible};
 use clap::Args;
 
 use super::execute::{DTYPE, ExecuteArgs};
@@ -47,7 +47,7 @@ impl Train {
         let record = run.record()?;
         match self.format.json {
             true => output::print_json(&serde_json::json!({"run": run.folder(), "record": record})),
-            false => output::print(&text(&record, &run.path().display().to_string())),
+            false => output::print(&text(&record, &output::path(run.path()))),
         }
     }
 
@@ -99,7 +99,7 @@ fn text(record: &RunRecord, folder: &str) -> String {
         rows.push(("held out", format!("{:.4} nats per token", loss.nats_per_token)));
     }
     for domain in &record.measurements.domains {
-        rows.push(("", format!("{:.4} on {}", domain.nats_per_token, domain.name)));
+        rows.push(("", format!("{:.4} on {}", domain.nats_per_token, visible::line(&domain.name))));
     }
     rows.extend(measure::answers_and_storage(&record.measurements));
     let (params, flops) = (output::thousands(record.params.total), output::short(training.flops, "FLOPs"));

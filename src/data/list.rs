@@ -3,6 +3,7 @@
 use std::path::Path;
 
 use crate::error::{Error, Place, Problem, Result};
+use crate::input::read_text;
 
 /// The entries of one file, trimmed, none of them empty or repeated; entry `i` stands in line `i + 1`.
 #[derive(Debug, Clone)]
@@ -76,17 +77,6 @@ pub(super) fn or_problems<T>(value: T, problems: Vec<Problem>) -> Result<T> {
         return Ok(value);
     }
     Err(Error { problems, ..Error::data(Problem::default()) })
-}
-
-/// The text of a file, an error that names the line if it is not UTF-8.
-pub(super) fn read_text(path: &Path) -> Result<String> {
-    let bytes = std::fs::read(path).map_err(|source| Error::io("read", path, source))?;
-    String::from_utf8(bytes).map_err(|error| {
-        let valid = &error.as_bytes()[..error.utf8_error().valid_up_to()];
-        let line = valid.iter().filter(|&&byte| byte == b'\n').count() + 1;
-        let got = format!("{}: line {line}: bytes that are not UTF-8", path.display());
-        Error::data(Problem::new(got).remedy("convert the file to UTF-8"))
-    })
 }
 
 #[cfg(test)]

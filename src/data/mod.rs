@@ -403,7 +403,7 @@ impl DataConfig {
 
 impl ExternalFile {
     fn read(path: PathBuf) -> Result<Self> {
-        let content = std::fs::read(&path).map_err(|source| Error::io("read", &path, source))?;
+        let content = crate::input::read(&path).map_err(|source| Error::io("read", &path, source))?;
         Ok(ExternalFile { path, blake3: blake3::hash(&content).to_hex().to_string() })
     }
 }

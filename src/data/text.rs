@@ -8,13 +8,13 @@ use std::path::{Path, PathBuf};
 use serde::{Deserialize, Serialize};
 
 use super::held_out::HeldOut;
-use super::list::read_text;
 use super::opening::Opening;
 use super::permutation::Permutation;
 use super::random::Streams;
 use super::tokenizer::{Tokenizer, TokenizerConfig};
 use super::{Batch, MAX_SEQ_LEN, check_range, out_of_range};
 use crate::error::{Error, Problem, Result};
+use crate::input::read_text;
 
 /// A folder of text files.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -130,7 +130,7 @@ fn collect_files(folder: &Path, files: &mut Vec<PathBuf>) -> Result<()> {
         // A link to a folder is not followed: it could lead in a circle.
         if entry.file_type().map_err(failed)?.is_dir() {
             collect_files(&path, files)?;
-        } else if path.is_file() {
+        } else if !path.is_dir() {
             files.push(path);
         }
     }

@@ -146,7 +146,7 @@ pub fn write(path: &Path, weights: &Weights, metadata: &[(&str, String)]) -> Res
 /// [`Kind::Io`](crate::error::Kind::Io) when it cannot be read, [`Kind::Data`](crate::error::Kind::Data) when it is
 /// not such a file.
 pub fn read(path: &Path) -> Result<(Weights, BTreeMap<String, String>)> {
-    let bytes = std::fs::read(path).map_err(|e| Error::io("read", path, e))?;
+    let bytes = crate::input::read(path).map_err(|e| Error::io("read", path, e))?;
     let damaged = |what: String| Error::data(Problem::new(format!("{}: {what}", path.display())));
     let file = SafeTensors::deserialize(&bytes).map_err(|e| damaged(e.to_string()))?;
     let (_, header) = SafeTensors::read_metadata(&bytes).map_err(|e| damaged(e.to_string()))?;

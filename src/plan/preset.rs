@@ -3,14 +3,13 @@
 //! All of them are compiled in, so that an installed `zoo` works in an empty folder. A file of the same name in the
 //! working folder wins, and a path (something with a slash, or that ends in `.toml`) always works.
 
-use std::fs::File;
-use std::io::Read;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use super::reader;
 use super::tree::Source;
 use crate::error::{Error, Problem, Result};
+use crate::input;
 
 /// The largest file that is taken for one of ours, in bytes.
 const MAX_BYTES: u64 = 1 << 20;
@@ -117,7 +116,7 @@ impl Presets {
         }
         let file = format!("{}/{name}.toml", shelf.folder());
         let local = self.root.join(&file);
-        if local.is_file() {
+        if local.exists() {
             return read(&local, &file);
         }
         match shelf.built_in().iter().find(|(known, _)| *known == name) {
@@ -153,6 +152,11 @@ impl Presets {
     pub fn elsewhere(&self, shelf: Shelf, name: &str) -> Vec<Shelf> {
         let has = |other: &Shelf| *other != shelf && self.names(*other).iter().any(|known| known == name);
         if is_path(name) { Vec::new() } else { Shelf::ALL.into_iter().filter(has).collect() }
+    }
+
+    /// Whether a name is the path of a file; `dataset/NAME` is none.
+    pub fn is_path(name: &str) -> bool {
+        is_path(name) && shelf_in(name).is_none()
     }
 
     fn unknown(&self, shelf: Shelf, name: &str) -> Problem {
@@ -195,14 +199,9 @@ fn shelf_of(text: &str) -> Shelf {
 }
 
 fn read(path: &Path, name: &str) -> Result<Arc<Source>> {
-    let failed = |source| Error::io("read", path, source);
-    let mut bytes = Vec::new();
-    File::open(path).map_err(failed)?.take(MAX_BYTES + 1).read_to_end(&mut bytes).map_err(failed)?;
-    let bad = |got: &str| Error::config(Problem::new(format!("{name}: {got}")));
-    if bytes.len() as u64 > MAX_BYTES {
-        return Err(bad("more than 1 MiB, which no file of ours has"));
-    }
-    let text = String::from_utf8(bytes).map_err(|_| bad("not a text in UTF-8"))?;
+    let bytes = input::read_at_most(path, MAX_BYTES).map_err(|source| Error::io("read", path, source))?;
+    let bad = |_| Error::config(Problem::new(format!("{name}: not a text in UTF-8")));
+    let text = String::from_utf8(bytes).map_err(bad)?;
     Ok(Source::new(name, text))
 }
 
@@ -273,7 +272,7 @@ mod tests {
         let presets = Presets::here();
         assert_eq!(presets.load(Shelf::Models, "./nowhere.toml").unwrap_err().exit_code(), 74);
         if cfg!(target_os = "linux") {
-            assert_eq!(presets.load(Shelf::Models, "/dev/zero").unwrap_err().exit_code(), 2);
+            assert_eq!(presets.load(Shelf::Models, "/dev/zero").unwrap_err().exit_code(), 74);
         }
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("x.toml");

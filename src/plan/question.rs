@@ -19,6 +19,7 @@ use super::walk::{Route, WALK, Walk};
 use super::{reader, writer};
 use crate::Result;
 use crate::error::{Error, Problem};
+use crate::visible;
 
 /// The profile that is meant when none is named.
 const DEFAULT_PROFILE: &str = "quick";
@@ -497,6 +498,16 @@ fn read_changes(file: &Node, problems: &mut Vec<Problem>) -> Vec<Change> {
         if entry.key == CONTROL || entry.key.contains('@') {
             let problem = Problem::new(format!("an arm of the name {:?}", entry.key)).key(dotted(&path));
             problems.push(problem.at_origin(entry.origin.as_ref()).expected("a name of its own"));
+        }
+        let others = changes.iter().map(|change: &Change| change.name.as_str()).chain([CONTROL]);
+        let look = visible::look(&entry.key);
+        if let Some(other) =
+            others.into_iter().find(|other| *other != entry.key && visible::look(other) == look)
+        {
+            let problem =
+                Problem::new(format!("arm {:?} looks like {other:?}", entry.key)).key(dotted(&path));
+            let problem = problem.at_origin(entry.origin.as_ref());
+            problems.push(problem.expected("a name that can be told from the others where it is printed"));
         }
         let held = Held::read(&entry.node, &path, entry.origin.as_ref(), problems);
         changes.push(Change { name: entry.key.clone(), held, overlay: entry.node.only(&PLAN_KEYS) });

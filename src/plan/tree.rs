@@ -321,8 +321,28 @@ pub fn quote_key(key: &str) -> String {
     let bare = |c: char| c.is_ascii_alphanumeric() || c == '-' || c == '_';
     match !key.is_empty() && key.chars().all(bare) {
         true => key.to_string(),
-        false => format!("{key:?}"),
+        false => quote(key),
     }
+}
+
+/// A text as TOML writes it: as Rust does, but for characters that have no letter.
+pub fn quote(text: &str) -> String {
+    let (debug, mut quoted) = (format!("{text:?}"), String::new());
+    let mut rest = debug.as_str();
+    while let Some((plain, escape)) = rest.split_once('\\') {
+        quoted.push_str(plain);
+        rest = &escape[1..];
+        match &escape[..1] {
+            "0" => quoted.push_str("\\u0000"),
+            "u" => {
+                let (hex, after) = rest[1..].split_once('}').expect("Rust closes it");
+                quoted.push_str(&format!("\\U{hex:0>8}"));
+                rest = after;
+            }
+            letter => quoted.extend(["\\", letter]),
+        }
+    }
+    quoted + rest
 }
 
 /// The path of keys that `model.block."a.b"` means.
@@ -403,6 +423,18 @@ mod tests {
 
     fn parse(text: &str) -> Node {
         Node::parse(&Source::new("t.toml", text)).unwrap()
+    }
+
+    #[test]
+    fn whatever_is_written_is_read_again() {
+        for text in
+            ["plain", "a\"b'\\u{c}\n\t\r", "\0\u{1b}\u{7f}\u{9b}\u{202e}\u{200b}\u{e0041}\\", "größer 日本"]
+        {
+            let read = parse(&format!("{} = {}", quote_key(text), quote(text)));
+            let entry = read.as_table().unwrap().iter().next().unwrap();
+            assert_eq!((entry.key.as_str(), entry.node.as_str()), (text, Some(text)));
+        }
+        assert_eq!(quote("a\"b"), "\"a\\\"b\"");
     }
 
     fn merged(base: &str, overlay: &str) -> String {

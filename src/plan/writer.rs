@@ -7,7 +7,7 @@ use std::fmt::Write;
 
 use serde::ser::{self, Serialize};
 
-use super::tree::{Entry, KIND, Node, Table, Value, quote_key};
+use super::tree::{Entry, KIND, Node, Table, Value, quote, quote_key};
 
 /// How long a table may be to stand on one line.
 const MAX_INLINE: usize = 100;
@@ -24,7 +24,7 @@ pub fn write<T: Serialize>(value: &T) -> Node {
 /// The tree on one line.
 pub fn inline(node: &Node) -> String {
     match &node.value {
-        Value::String(text) => format!("{text:?}"),
+        Value::String(text) => quote(text),
         Value::Integer(value) => value.to_string(),
         Value::Float(value) if value.is_nan() => "nan".to_string(),
         Value::Float(value) => format!("{value:?}"),

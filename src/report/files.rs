@@ -5,33 +5,30 @@ use std::path::{Path, PathBuf};
 
 use atomic_write_file::AtomicWriteFile;
 
-use super::compare::compare;
 use super::comparison::Comparison;
 use super::evidence::{ArmEvidence, Evidence, RunEvidence};
 use super::figure::{self, Figure, png};
 use super::page::index::Linked;
 use super::{page, table};
-use crate::error::{Error, Result};
+use crate::error::{Error, Problem, Result};
+use crate::input;
 
 /// What was written.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Written {
-    /// What the report says.
-    pub comparison: Comparison,
     /// The page to open.
     pub page: PathBuf,
     /// Every file, the page among them.
     pub files: Vec<PathBuf>,
 }
 
-/// Compares the arms and writes `report.html`, `report.json`, `report.csv`, `table.md` and `figures/*.svg|png` into
-/// `folder`, which is made if it is not there. Older files of the same names are replaced.
+/// Writes `report.html`, `report.json`, `report.csv`, `table.md` and `figures/*.svg|png` of a comparison and what it was
+/// made from into `folder`, which is made if it is not there. Older files of the same names are replaced.
 ///
 /// # Errors
-/// If the evidence cannot be compared, or a file cannot be written.
-pub fn write(evidence: &Evidence, folder: &Path) -> Result<Written> {
-    let comparison = compare(evidence)?;
-    let figures = figure::all(evidence, &comparison);
+/// If a file cannot be written.
+pub fn write(evidence: &Evidence, comparison: &Comparison, folder: &Path) -> Result<Written> {
+    let figures = figure::all(evidence, comparison);
     let drawn = folder.join("figures");
     std::fs::create_dir_all(&drawn).map_err(|error| Error::io("make the folder", &drawn, error))?;
     let mut files = Vec::new();
@@ -39,20 +36,34 @@ pub fn write(evidence: &Evidence, folder: &Path) -> Result<Written> {
         files.push(put(drawn.join(format!("{name}.svg")), wide.as_bytes())?);
         files.push(put(drawn.join(format!("{name}.png")), &png::draw(wide))?);
     }
-    files.push(put(folder.join("table.md"), table::markdown(&comparison).as_bytes())?);
+    files.push(put(folder.join("table.md"), table::markdown(comparison).as_bytes())?);
     files.push(put(folder.join("report.csv"), csv(evidence).as_bytes())?);
-    files.push(put(folder.join("report.json"), json(&comparison).as_bytes())?);
-    let page = put(folder.join("report.html"), page::html(&comparison, &figures).as_bytes())?;
+    files.push(put(folder.join("report.json"), json(comparison).as_bytes())?);
+    let page = put(folder.join("report.html"), page::html(comparison, &figures).as_bytes())?;
     files.push(page.clone());
-    Ok(Written { comparison, page, files })
+    Ok(Written { page, files })
 }
 
-/// Writes the page that leads to these reports, `index.html`, into `folder`, which must be there.
+/// Writes the page that leads to these reports into `folder`, which must be there.
 ///
 /// # Errors
-/// If the file cannot be written.
+/// If the file cannot be written, or another page is in its place.
 pub fn write_index(reports: &[Linked], folder: &Path) -> Result<PathBuf> {
-    put(folder.join("index.html"), page::index::html(reports).as_bytes())
+    put(index_of(folder)?, page::index::html(reports).as_bytes())
+}
+
+/// Where [`write_index`] writes: `index.html`.
+///
+/// # Errors
+/// If there is one that was not written here.
+pub fn index_of(folder: &Path) -> Result<PathBuf> {
+    let path = folder.join("index.html");
+    let title = format!("<title>{}</title>", page::index::TITLE);
+    if path.exists() && !input::read_text(&path)?.contains(&title) {
+        let problem = Problem::new(format!("{} is not ours to replace", path.display()));
+        return Err(Error::config(problem.remedy("name another folder with --reports")));
+    }
+    Ok(path)
 }
 
 pub(super) fn put(path: PathBuf, bytes: &[u8]) -> Result<PathBuf> {
@@ -133,6 +144,7 @@ fn text(cell: &str) -> String {
 
 #[cfg(test)]
 mod tests {
+    use super::super::compare::compare;
     use super::super::fake;
     use super::*;
 
@@ -142,13 +154,15 @@ mod tests {
         let read = |written: &Written| -> Vec<Vec<u8>> {
             written.files.iter().map(|path| std::fs::read(path).unwrap()).collect()
         };
-        let written = write(&fake::evidence(), folder.path()).unwrap();
+        let evidence = fake::evidence();
+        let write = || write(&evidence, &compare(&evidence).unwrap(), folder.path()).unwrap();
+        let written = write();
         let first = read(&written);
         let names: Vec<&str> =
             written.files.iter().map(|p| p.file_name().unwrap().to_str().unwrap()).collect();
         assert_eq!(names.len(), 6 * 2 + 4, "{names:?}");
         assert!(names.ends_with(&["table.md", "report.csv", "report.json", "report.html"]));
-        assert!(first == read(&write(&fake::evidence(), folder.path()).unwrap()));
+        assert!(first == read(&write()));
         assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 5, "nothing half-written is left");
         let json: serde_json::Value = serde_json::from_slice(&first[names.len() - 2]).unwrap();
         assert_eq!(json["arms"][3]["arm"], "none");
@@ -160,9 +174,20 @@ mod tests {
     #[test]
     fn a_folder_that_cannot_be_written_is_named() {
         let file = tempfile::NamedTempFile::new().unwrap();
-        let error = write(&fake::evidence(), file.path()).unwrap_err();
+        let evidence = fake::evidence();
+        let error = write(&evidence, &compare(&evidence).unwrap(), file.path()).unwrap_err();
         assert_eq!(error.exit_code(), 74);
         assert!(error.to_string().contains(file.path().to_str().unwrap()));
+    }
+
+    #[test]
+    fn an_index_replaces_only_an_index() {
+        let folder = tempfile::tempdir().unwrap();
+        let index = write_index(&[], folder.path()).unwrap();
+        assert_eq!(write_index(&[], folder.path()).unwrap(), index);
+        std::fs::write(&index, "<title>My garden</title>").unwrap();
+        assert_eq!(write_index(&[], folder.path()).unwrap_err().exit_code(), 2);
+        assert_eq!(std::fs::read_to_string(&index).unwrap(), "<title>My garden</title>");
     }
 
     #[test]
@@ -172,7 +197,7 @@ mod tests {
         let csv = csv(&evidence);
         assert_eq!(csv.lines().count(), 13);
         assert!(csv.contains("\n\"'=HYPERLINK(\"\"x\"\")\",\"primary\",1,"), "{csv}");
-        assert_eq!(text(" @x\n"), "\"' @x \"");
+        assert_eq!(text(" @x\n"), "\"' @x\\n\"");
         assert_eq!(text("gpt2"), "\"gpt2\"");
     }
 }

@@ -30,7 +30,7 @@ pub use comparison::{ArmResult, Comparison, Measure, Verdict};
 pub use evidence::{
     ArmEvidence, Basis, Claim, CurvePoint, Evidence, MissingRun, Published, RunEvidence, TuningTrial,
 };
-pub use files::{Written, json, write, write_index};
+pub use files::{Written, index_of, json, write, write_index};
 pub use gather::gather;
 pub use page::index::Linked;
 pub use power::power;

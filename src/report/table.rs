@@ -7,6 +7,7 @@ use comfy_table::{Attribute, Cell, CellAlignment, ContentArrangement, LineStyle,
 use super::comparison::{ArmResult, Comparison, DocumentResult, Measure};
 use super::number;
 use super::statistics::Effect;
+use crate::visible;
 
 /// One column: its head, how it is aligned, and whether a narrow terminal still shows it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -344,7 +345,7 @@ pub fn apart(comparison: &Comparison) -> Vec<[String; 7]> {
 
 /// Text in which nothing is a command to the terminal.
 pub fn printable(text: &str) -> String {
-    text.chars().map(|c| if c.is_control() { ' ' } else { c }).collect()
+    visible::line(text).into_owned()
 }
 
 /// Text in which nothing is Markdown or HTML.
@@ -399,7 +400,7 @@ mod tests {
         let comparison = compare(&evidence).unwrap();
         assert!(!summary(&comparison, PIPED).contains('\u{1b}'));
         let markdown = markdown(&comparison);
-        assert!(markdown.contains("| no\\|ne \\[2J\\<b\\> |"), "{markdown}");
+        assert!(markdown.contains("| no\\|ne\\\\u001b\\[2J\\<b\\> |"), "{markdown}");
         let pipes = |line: &str| line.replace("\\|", "").matches('|').count();
         let rows: Vec<usize> = markdown.lines().filter(|line| line.starts_with('|')).map(pipes).collect();
         assert_eq!(rows, [columns(&comparison).len() + 1; 6]);

@@ -1,7 +1,6 @@
 //! How fast this machine trains, from the finished runs of a store and from what `zoo bench` has timed: what was run
 //! like this before is priced best.
 
-use std::fs;
 use std::ops::RangeInclusive;
 use std::path::PathBuf;
 use std::time::Duration;
@@ -15,6 +14,7 @@ use super::record::{Environment, RunRecord};
 use super::store::Store;
 use crate::device;
 use crate::error::Result;
+use crate::input;
 use crate::measure::MeasureConfig;
 use crate::measure::speed::{self, Speed};
 use crate::plan::{Calibration, Known, Pace, Plan};
@@ -130,7 +130,7 @@ const POSSIBLE: RangeInclusive<f64> = 1.0..=1e18;
 
 /// A file that cannot be read, and a number that is impossible, are as good as none: they can be made again.
 fn kept(store: &Store) -> Vec<Timing> {
-    let text = fs::read(path(store));
+    let text = input::read(path(store));
     let kept: Option<Kept> = text.ok().and_then(|text| serde_json::from_slice(&text).ok());
     let mut timings = kept.filter(|kept| kept.format == FORMAT).map_or_else(Vec::new, |kept| kept.timings);
     timings.retain(|timing| {
@@ -281,7 +281,7 @@ mod tests {
             keep(&store, vec![timing(&environment, impossible)]).unwrap();
             assert!(measured(&store, &site).unwrap().measured.is_empty(), "{impossible}");
         }
-        fs::write(path(&store), "{").unwrap();
+        std::fs::write(path(&store), "{").unwrap();
         assert!(measured(&store, &site).unwrap().measured.is_empty());
         assert!(store.runs().unwrap().is_empty());
     }

@@ -182,7 +182,7 @@ fn ended(status: &ExitStatus) -> String {
 }
 
 fn last_line(log: &Path) -> Option<String> {
-    let mut file = std::fs::File::open(log).ok()?;
+    let mut file = crate::input::open(log).ok()?;
     let length = i64::try_from(file.metadata().ok()?.len()).ok()?;
     file.seek(SeekFrom::End(-length.min(LOG_TAIL))).ok()?;
     let mut tail = Vec::new();

@@ -2,13 +2,13 @@
 //! they ran does not count.
 
 use std::collections::BTreeMap;
-use std::fs;
 
 use serde::Serialize;
 use serde_json::Value as Json;
 
 use super::folder::{MEASUREMENTS, MODEL, Run};
 use crate::error::{Error, Result};
+use crate::input;
 use crate::plan::difference::{Difference, between};
 use crate::training::{Metrics, manifest};
 
@@ -85,7 +85,7 @@ pub fn between_runs(a: &Run, b: &Run) -> Result<RunDifference> {
 /// The leaves of `measurements.json` that a repetition must find again.
 fn measured(run: &Run) -> Result<BTreeMap<String, Json>> {
     let path = run.file(MEASUREMENTS);
-    let text = fs::read(&path).map_err(|e| Error::io("read", &path, e))?;
+    let text = input::read(&path).map_err(|e| Error::io("read", &path, e))?;
     let damaged = |e: serde_json::Error| Error::io("read", &path, e.into());
     let record: Json = serde_json::from_slice(&text).map_err(damaged)?;
     let mut leaves = BTreeMap::new();

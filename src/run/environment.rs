@@ -7,6 +7,7 @@ use sysinfo::{CpuRefreshKind, Disks, MemoryRefreshKind, RefreshKind, System};
 
 use super::record::Environment;
 use crate::device;
+use crate::input;
 use crate::kernels::{self, Level};
 
 /// Variable that says how many threads the kernels of a process use.
@@ -85,11 +86,7 @@ pub fn free_memory() -> Option<u64> {
 /// What runs may need of the memory in bytes, if that is known: nine tenths of the machine's, or of what the control
 /// group of this process allows.
 pub fn usable_memory() -> Option<u64> {
-    let memory = RefreshKind::nothing().with_memory(MemoryRefreshKind::nothing().with_ram());
-    let system = System::new_with_specifics(memory).ok()?;
-    let allowed = system.cgroup_limits().map(|limits| limits.total_memory).filter(|&bytes| bytes > 0);
-    let all = allowed.map_or(system.total_memory(), |allowed| allowed.min(system.total_memory()));
-    (all > 0).then_some(all / 10 * 9)
+    input::memory().map(|all| all / 10 * 9)
 }
 
 /// Bytes that can still be written to the disk of `path`, if that is known.

@@ -171,7 +171,8 @@ impl Summary {
 
 impl Failure {
     fn problem(&self) -> Problem {
-        let cause = self.state.cause().map_or_else(String::new, |cause| format!(": {cause}"));
+        let cause =
+            self.state.cause().map_or_else(String::new, |cause| format!(": {}", cause.replace('\n', "; ")));
         let problem = Problem::new(format!("{} {}{cause}", self.label, self.state.name()));
         match &self.folder {
             Some(folder) => problem.remedy(format!("its log is {folder}/{LOG}")),

@@ -192,7 +192,7 @@ fn card_of_run(run: &Run, record: &RunRecord, class: Class, speech: &Speech) -> 
     let tables = ["training", "prediction", "context", "growth", "adapt", "measure"];
     // A table that is left at its default is not in the plan.
     let sets = tables.map(|table| plan.to_set_of(table)).into_iter().filter(|set| !set.ends_with('='));
-    let sets: String = sets.map(|set| format!(" --set '{set}'")).collect();
+    let sets: String = sets.map(|set| format!(" --set '{}'", set.replace('\'', r"'\''"))).collect();
     let repeat = format!("zoo train ./{MODEL_TOML} ./{DATA_TOML} --seed {}{sets}", plan.seed);
     let digits = run.fingerprint();
     Ok(format!(

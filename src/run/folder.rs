@@ -1,7 +1,7 @@
 //! One run folder: what is in it, and in which state it is.
 
 use std::fmt;
-use std::fs::{self, File, OpenOptions};
+use std::fs::{self, File};
 use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
@@ -12,6 +12,7 @@ use super::record::{Environment, RunRecord};
 use super::store::{WantedRun, check_name};
 use crate::data::ExternalFile;
 use crate::error::{Error, Problem, Result};
+use crate::input;
 use crate::plan::difference::{self, Difference};
 use crate::plan::{Fingerprint, Plan, Role};
 use crate::training::manifest::{self, MANIFEST};
@@ -317,7 +318,7 @@ impl Run {
     /// `run.toml` cannot be read, or a newer version wrote it.
     pub fn header(&self) -> Result<Header> {
         let path = self.file(NAMES);
-        let text = fs::read_to_string(&path).map_err(|e| Error::io("read", &path, e))?;
+        let text = input::read_text(&path)?;
         let names: toml::Table = toml::from_str(&text).map_err(|e| self.damaged(NAMES, e.message()))?;
         let format = names.get("format").and_then(toml::Value::as_integer).unwrap_or(0);
         if format > i64::from(FORMAT) {
@@ -382,7 +383,7 @@ impl Run {
 
     fn read_plan(&self) -> Result<Plan> {
         let path = self.file(PLAN);
-        let text = fs::read_to_string(&path).map_err(|e| Error::io("read", &path, e))?;
+        let text = input::read_text(&path)?;
         Plan::from_toml(&path.display().to_string(), &text)
     }
 
@@ -468,8 +469,7 @@ impl Run {
     /// The file cannot be opened.
     pub(super) fn open_log(&self) -> Result<File> {
         let path = self.file(LOG);
-        let log = OpenOptions::new().create(true).append(true).open(&path);
-        log.map_err(|e| Error::io("open", &path, e))
+        input::append(&path).map_err(|e| Error::io("open", &path, e))
     }
 
     /// Its metrics so far.

@@ -10,7 +10,7 @@
 
 use std::fmt;
 use std::fs::{self, File, OpenOptions, TryLockError};
-use std::io::{self, Read, Seek, Write};
+use std::io::{self, Seek, Write};
 use std::ops::RangeInclusive;
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
@@ -21,6 +21,7 @@ use std::time::{Duration, Instant};
 use serde::{Deserialize, Serialize};
 
 use crate::error::{Error, Kind, Problem, Result};
+use crate::input;
 
 /// Time between two beats of an owner.
 pub const BEAT: Duration = Duration::from_secs(5);
@@ -151,11 +152,7 @@ impl Watchman {
         loop {
             let Some(number) = newest(folder)? else { return Ok(Standing::Free(1)) };
             let path = file_of(folder, number);
-            let read = |file: File| {
-                let mut content = Vec::new();
-                file.take(MOST_BYTES).read_to_end(&mut content).map(|_| content)
-            };
-            match File::open(&path).and_then(read) {
+            match input::read_at_most(&path, MOST_BYTES) {
                 Ok(content) => return Ok(self.judge(&path, number, content)),
                 // Replaced by a newer one between the two calls.
                 Err(e) if e.kind() == io::ErrorKind::NotFound => {}
@@ -441,7 +438,7 @@ fn file_of(folder: &Path, number: u64) -> PathBuf {
 }
 
 fn lock_is_free(path: &Path) -> bool {
-    let Ok(file) = File::open(path) else { return false };
+    let Ok(file) = input::open(path) else { return false };
     match file.try_lock_shared() {
         Ok(()) => true,
         Err(TryLockError::WouldBlock | TryLockError::Error(_)) => false,

@@ -1,12 +1,13 @@
 //! `metrics.jsonl`: the format in the first line, then one line per stretch of steps.
 
-use std::fs::{self, File, OpenOptions};
+use std::fs::{File, OpenOptions};
 use std::io::Write;
 use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
 use crate::error::{Error, Problem, Result};
+use crate::input;
 use crate::training::{Metrics, manifest};
 
 /// Version of the format.
@@ -40,7 +41,7 @@ pub struct Writer {
 /// # Errors
 /// The file cannot be read, a newer version wrote it, or a line before the last is damaged.
 pub fn read(path: &Path) -> Result<History> {
-    let text = match fs::read(path) {
+    let text = match input::read(path) {
         Err(e) if e.kind() == std::io::ErrorKind::NotFound => return Ok(History::default()),
         text => text.map_err(|e| Error::io("read", path, e))?,
     };
@@ -67,7 +68,7 @@ pub fn read(path: &Path) -> Result<History> {
 
 /// The lines that can be read, and what is wrong with the others before the last.
 fn readable(path: &Path) -> Result<(Vec<Metrics>, Vec<Error>)> {
-    let text = match fs::read(path) {
+    let text = match input::read(path) {
         Err(e) if e.kind() == std::io::ErrorKind::NotFound => return Ok((Vec::new(), Vec::new())),
         text => text.map_err(|e| Error::io("read", path, e))?,
     };
@@ -123,7 +124,7 @@ pub fn inherit(from: &Path, to: &Path) -> Result<()> {
     if !read(to)?.lines.is_empty() || !from.exists() {
         return Ok(());
     }
-    let text = fs::read(from).map_err(|e| Error::io("read", from, e))?;
+    let text = input::read(from).map_err(|e| Error::io("read", from, e))?;
     manifest::write_atomically(to, &text)
 }
 
@@ -178,6 +179,8 @@ fn line(path: &Path, value: &impl Serialize) -> Result<Vec<u8>> {
 
 #[cfg(test)]
 mod tests {
+    use std::fs;
+
     use super::*;
 
     fn at(step: u64) -> Metrics {

@@ -9,6 +9,7 @@ use indicatif::{MultiProgress, ProgressBar, ProgressStyle};
 
 use super::store::WantedRun;
 use super::worker::Event;
+use crate::visible;
 
 /// Time between two plain lines about the whole.
 const PLAIN: Duration = Duration::from_secs(10);
@@ -73,9 +74,10 @@ impl Display {
         if let Event::Warning { message } = event {
             let label = self.board.lines.get(&id).map_or_else(String::new, |line| line.label.clone());
             // Who wants no progress still wants to know what weakens a result.
+            let text = format!("{label}: {}", message.replace('\n', "; "));
             match self.show {
-                Show::Bars | Show::Lines => self.says(&format!("{label}: {message}")),
-                Show::Nothing => tell(&format!("{label}: {message}")),
+                Show::Bars | Show::Lines => self.says(&text),
+                Show::Nothing => tell(&text),
             }
         }
         if let Some(line) = self.board.lines.get_mut(&id) {
@@ -98,7 +100,7 @@ impl Display {
     pub(super) fn ends(&mut self, wanted: &WantedRun, how: &str, cause: Option<&str>) {
         self.board.ended += 1;
         self.board.ended_work += weight(wanted.flops);
-        let cause = cause.map_or_else(String::new, |cause| format!(": {cause}"));
+        let cause = cause.map_or_else(String::new, |cause| format!(": {}", cause.replace('\n', "; ")));
         self.says(&format!("{how:<8} {}{cause}", wanted.label));
     }
 
@@ -146,7 +148,7 @@ impl Display {
 
 /// A line on the error stream; nobody there to read it is no reason to end.
 fn tell(text: &str) {
-    let _ = std::io::Write::write_fmt(&mut std::io::stderr(), format_args!("{text}\n"));
+    let _ = std::io::Write::write_fmt(&mut std::io::stderr(), format_args!("{}\n", visible::line(text)));
 }
 
 fn bar(length: u64) -> ProgressBar {
@@ -236,7 +238,7 @@ struct Line {
 impl Line {
     fn new(wanted: &WantedRun) -> Self {
         Line {
-            label: wanted.label.clone(),
+            label: visible::line(&wanted.label).into_owned(),
             work: weight(wanted.flops),
             begun: 0,
             step: 0,

@@ -10,7 +10,7 @@
 //! The same plan on another kind of device or in another dtype is a sibling folder, never mixed with this one.
 
 use std::collections::HashMap;
-use std::fs::{self, DirEntry, File, OpenOptions};
+use std::fs::{self, DirEntry, File};
 use std::io;
 use std::path::{Path, PathBuf};
 
@@ -19,6 +19,7 @@ use serde::{Deserialize, Serialize};
 use super::folder::{Run, Site, found};
 use super::record::RunRecord;
 use crate::error::{Error, Problem, Result};
+use crate::input;
 use crate::plan::{Plan, Role};
 use crate::training::manifest;
 
@@ -260,7 +261,7 @@ impl Store {
 
     /// Keeps others from making run folders until the file is dropped; `None` where files cannot be locked.
     pub(super) fn lock(&self) -> Option<File> {
-        let lock = OpenOptions::new().create(true).append(true).open(self.root.join(LOCK));
+        let lock = input::append(&self.root.join(LOCK));
         lock.ok().filter(|file| file.lock().is_ok())
     }
 

@@ -11,6 +11,7 @@ use serde::{Deserialize, Serialize};
 use super::folder::{CONFIG, MODEL, Run};
 use crate::data::{FileVocabulary, Language};
 use crate::error::{Error, Problem, Result};
+use crate::input;
 use crate::model::exchange::{self, Imported};
 use crate::model::weights::{self, NonFinite, Weights};
 use crate::model::{Blueprint, Decoder};
@@ -132,7 +133,8 @@ pub fn keep(imported: &Imported, source: &Path, folder: &Path) -> Result<()> {
     manifest::write_json(&folder.join(CONFIG), &Config { format: FORMAT, blueprint: blueprint.clone() })?;
     weights::write(&folder.join(MODEL), weights, &[])?;
     let tokenizer = source.join(TOKENIZER);
-    if tokenizer.is_file() {
+    if tokenizer.exists() {
+        input::refuse_special(&tokenizer).map_err(|e| Error::io("copy", &tokenizer, e))?;
         std::fs::copy(&tokenizer, folder.join(TOKENIZER)).map_err(|e| Error::io("copy", &tokenizer, e))?;
     }
     let plan = Plan { model: blueprint.model.clone(), ..Plan::default() };

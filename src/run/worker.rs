@@ -29,6 +29,7 @@ use crate::measure::Measurements;
 use crate::model::ParamCount;
 use crate::plan::Plan;
 use crate::training::{Control, Metrics, Observer, Progress};
+use crate::visible;
 
 /// The word on standard input that asks for a checkpoint and an end.
 pub const STOP: &str = "stop";
@@ -354,7 +355,7 @@ impl Voice {
     fn say(&self, event: &Event) {
         let line = serde_json::to_string(event).expect("an event is strings and finite numbers");
         let mut out = io::stdout().lock();
-        if writeln!(out, "{line}").and_then(|()| out.flush()).is_err() {
+        if writeln!(out, "{}", visible::text(&line)).and_then(|()| out.flush()).is_err() {
             self.stop.request();
         }
     }

@@ -18,6 +18,7 @@ use super::meters::Meters;
 use super::optimizer::{Moments, Optimizer};
 use super::weights::{self, Weights};
 use crate::error::{Error, Kind, Problem, Result};
+use crate::input;
 use crate::kernels::{self, Level};
 
 /// Version of the format of `state.json`.
@@ -144,7 +145,7 @@ fn of_run(path: &Path, found: Option<&str>, wanted: Option<&str>) -> Result<Opti
 
 fn read(path: &Path, device: &Device) -> Result<Saved> {
     let file = path.join("state.json");
-    let text = fs::read_to_string(&file).map_err(|e| Error::io("read", &file, e))?;
+    let text = input::read_text(&file)?;
     let bad = |what: String| Error::data(Problem::new(format!("{}: {what}", file.display())));
     let state: State = serde_json::from_str(&text).map_err(|e| bad(e.to_string()))?;
     if state.format > FORMAT {

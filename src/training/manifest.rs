@@ -3,7 +3,7 @@
 //! A folder without a manifest was interrupted; a folder whose files differ from it was damaged. Checkpoints and
 //! runs share this, and so does the one way in which files are replaced: [`write_atomically`].
 
-use std::fs::{self, File, OpenOptions};
+use std::fs::{self, OpenOptions};
 use std::io::{self, Write};
 use std::path::Path;
 
@@ -12,6 +12,7 @@ use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
 use crate::error::{Error, Problem, Result};
+use crate::input;
 
 /// Name of the manifest in its folder.
 pub const MANIFEST: &str = "manifest.json";
@@ -146,7 +147,7 @@ pub fn read_json<T: DeserializeOwned>(path: &Path, newest: u32) -> Result<T> {
     struct Versioned {
         format: u32,
     }
-    let text = fs::read(path).map_err(|e| Error::io("read", path, e))?;
+    let text = input::read(path).map_err(|e| Error::io("read", path, e))?;
     let versioned: Versioned = serde_json::from_slice(&text).map_err(|e| damaged(path, e.to_string()))?;
     if versioned.format > newest {
         let got = format!("{} has format {}", path.display(), versioned.format);
@@ -188,12 +189,13 @@ fn damaged(path: &Path, how: String) -> Error {
 
 fn digest(path: &Path) -> io::Result<(u64, String)> {
     let mut hasher = blake3::Hasher::new();
-    hasher.update_reader(File::open(path)?)?;
+    hasher.update_reader(input::open(path)?)?;
     Ok((hasher.count(), hasher.finalize().to_hex().to_string()))
 }
 
 /// Opened for writing because some systems refuse to flush what was opened for reading.
 fn sync(path: &Path) -> io::Result<()> {
+    input::refuse_special(path)?;
     OpenOptions::new().write(true).open(path)?.sync_all()
 }
 

@@ -117,7 +117,7 @@ impl BioRConfig {
         match &self.prose {
             ProseConfig::Sample => Prose::parse("datasets/bior/sample.jsonl (built in)", SAMPLE),
             ProseConfig::File(ProseFile { path, .. }) => {
-                Prose::parse(&path.display().to_string(), &super::list::read_text(path)?)
+                Prose::parse(&path.display().to_string(), &crate::input::read_text(path)?)
             }
         }
     }

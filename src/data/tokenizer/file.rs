@@ -1,7 +1,6 @@
 //! A vocabulary of somebody else's: any `tokenizer.json` of Hugging Face.
 
 use std::collections::BTreeSet;
-use std::io::Read;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
 
@@ -9,6 +8,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{bounds, unknown};
 use crate::error::{Error, Problem, Result};
+use crate::input;
 
 /// The spellings of end-of-text that are looked for, in this order.
 const ENDS_OF_TEXT: [&str; 8] = [
@@ -105,7 +105,7 @@ impl FileVocabulary {
     /// # Errors
     /// It cannot be read, or is none, or what it says to do with a text has no bounds.
     pub fn read(path: &Path, end_of_text: Option<&str>) -> Result<Self> {
-        let text = read_bounded(path)?;
+        let text = input::read_at_most(path, bounds::MAX_BYTES).map_err(|e| Error::io("read", path, e))?;
         let refuse = |what: String| {
             let problem = Problem::new(format!("{}: {what}", path.display()));
             Error::data(
@@ -226,26 +226,6 @@ impl FileVocabulary {
             Kept::All => serde_json::to_value(&*self.tokenizer).ok(),
             Kept::Some { .. } => None,
         }
-    }
-}
-
-/// The file, if it is one and not too large for what it is.
-fn read_bounded(path: &Path) -> Result<Vec<u8>> {
-    let refuse = |got: String, expected: String| {
-        Error::data(Problem::new(format!("{} {got}", path.display())).expected(expected))
-    };
-    let metadata = std::fs::metadata(path).map_err(|e| Error::io("read", path, e))?;
-    if !metadata.is_file() {
-        return Err(refuse("is not a file".to_string(), "a tokenizer.json".to_string()));
-    }
-    let mut text = Vec::new();
-    let file = std::fs::File::open(path).map_err(|e| Error::io("read", path, e))?;
-    file.take(bounds::MAX_BYTES + 1).read_to_end(&mut text).map_err(|e| Error::io("read", path, e))?;
-    match text.len() as u64 > bounds::MAX_BYTES {
-        true => {
-            Err(refuse(format!("has {} bytes", metadata.len()), format!("at most {}", bounds::MAX_BYTES)))
-        }
-        false => Ok(text),
     }
 }
 

@@ -6,6 +6,7 @@ use serde_json::{Map, Value as Json};
 
 use super::parts;
 use crate::error::{Error, Problem, Result};
+use crate::input;
 use crate::kernels::{Function, is_said_in_f32};
 use crate::layers::Bias;
 
@@ -21,12 +22,8 @@ pub(super) struct Fields {
 impl Fields {
     /// Reads a file.
     pub fn open(file: &Path) -> Result<Self> {
-        let size = std::fs::metadata(file).map_err(|e| Error::io("read", file, e))?.len();
         let damaged = |what: String| Error::data(Problem::new(format!("{}: {what}", file.display())));
-        if size > MAX_BYTES {
-            return Err(damaged(format!("{size} bytes are too many for a config")));
-        }
-        let text = std::fs::read(file).map_err(|e| Error::io("read", file, e))?;
+        let text = input::read_at_most(file, MAX_BYTES).map_err(|e| Error::io("read", file, e))?;
         let keys = serde_json::from_slice(&text).map_err(|e| damaged(e.to_string()))?;
         Ok(Fields { file: file.to_path_buf(), keys })
     }

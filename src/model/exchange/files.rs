@@ -14,6 +14,7 @@ use serde::de::{Deserializer, IgnoredAny, MapAccess, Visitor};
 
 use super::WEIGHTS;
 use crate::error::{Error, Problem, Result};
+use crate::input;
 
 /// The file that says which tensor is in which file.
 const INDEX: &str = "model.safetensors.index.json";
@@ -53,10 +54,10 @@ impl Files {
         let source = folder.display().to_string();
         let mut files = Files { source, absent: Vec::new(), files: Vec::new(), tensors: BTreeMap::new() };
         let (one, index) = (folder.join(WEIGHTS), folder.join(INDEX));
-        if one.is_file() {
+        if one.exists() {
             files.source = one.display().to_string();
             files.add(&one)?;
-        } else if index.is_file() {
+        } else if index.exists() {
             files.add_indexed(folder, &index)?;
         } else {
             return Err(no_weights(folder));
@@ -93,7 +94,7 @@ impl Files {
 
     fn add(&mut self, path: &Path) -> Result<()> {
         let damaged = |what: String| Error::data(Problem::new(format!("{}: {what}", path.display())));
-        let bytes = std::fs::read(path).map_err(|e| Error::io("read", path, e))?;
+        let bytes = input::read(path).map_err(|e| Error::io("read", path, e))?;
         check_names(&bytes).map_err(damaged)?;
         let (header, metadata) = SafeTensors::read_metadata(&bytes).map_err(|e| damaged(e.to_string()))?;
         SafeTensors::deserialize(&bytes).map_err(|e| damaged(e.to_string()))?;
@@ -112,7 +113,7 @@ impl Files {
 
     fn add_indexed(&mut self, folder: &Path, index: &Path) -> Result<()> {
         let damaged = |what: String| Error::data(Problem::new(format!("{}: {what}", index.display())));
-        let text = std::fs::read(index).map_err(|e| Error::io("read", index, e))?;
+        let text = input::read(index).map_err(|e| Error::io("read", index, e))?;
         let index: Index = serde_json::from_slice(&text).map_err(|e| damaged(e.to_string()))?;
         let mut names: Vec<&String> = index.weight_map.values().collect();
         names.sort_unstable();

@@ -183,7 +183,7 @@ impl Class {
 
 /// Whether a folder holds a model of `transformers` rather than one of ours.
 pub fn is_foreign(folder: &Path) -> bool {
-    let config = std::fs::read(folder.join(CONFIG)).ok();
+    let config = crate::input::read(folder.join(CONFIG)).ok();
     let config: Option<Json> = config.and_then(|text| serde_json::from_slice(&text).ok());
     config.is_some_and(|config| config.get("model_type").is_some())
 }

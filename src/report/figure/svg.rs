@@ -7,6 +7,7 @@
 use std::fmt::Write;
 
 use super::font::Weight;
+use crate::visible;
 
 /// Colours by their use. The series are those of Okabe and Ito (2008), told apart by colour-blind readers too; their
 /// yellow is left out, for it is too light on white.
@@ -197,14 +198,13 @@ fn round(value: f64) -> String {
 
 /// Text for XML and HTML, in content and in quoted attributes; control characters, which XML forbids, become spaces.
 pub fn escape(text: &str) -> String {
-    text.chars().fold(String::with_capacity(text.len()), |mut safe, c| {
+    visible::line(text).chars().fold(String::with_capacity(text.len()), |mut safe, c| {
         match c {
             '&' => safe.push_str("&amp;"),
             '<' => safe.push_str("&lt;"),
             '>' => safe.push_str("&gt;"),
             '"' => safe.push_str("&quot;"),
             '\'' => safe.push_str("&#39;"),
-            c if c.is_control() || matches!(c, '\u{fffe}' | '\u{ffff}') => safe.push(' '),
             c => safe.push(c),
         }
         safe
@@ -220,7 +220,7 @@ mod tests {
         let mut canvas = Canvas::new(10.0, 10.0);
         canvas.text(Ink::Text, LABEL, Anchor::End, (1.0, 2.0), "</text><script>\u{1b}\"'&");
         let svg = canvas.finish("<title>");
-        assert!(svg.contains("&lt;/text&gt;&lt;script&gt; &quot;&#39;&amp;</text>"), "{svg}");
+        assert!(svg.contains("&lt;/text&gt;&lt;script&gt;\\u001b&quot;&#39;&amp;</text>"), "{svg}");
         assert!(svg.contains("<title>&lt;title&gt;</title>"));
     }
 

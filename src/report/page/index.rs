@@ -4,6 +4,9 @@ use super::super::comparison::Comparison;
 use super::super::figure::svg::escape;
 use super::document;
 
+/// Its title, by which it is known.
+pub const TITLE: &str = "Reports of all ablations";
+
 /// A report and where it is.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Linked {
@@ -27,7 +30,7 @@ pub fn html(reports: &[Linked]) -> String {
          <div class=\"scroll\">\n<table>\n<thead><tr><th>question</th><th>ablation</th><th>profile</th>\
          <th class=\"number\">runs</th><th>answer</th></tr></thead>\n<tbody>\n{rows}</tbody>\n</table>\n</div>"
     );
-    document("Reports of all ablations", &body)
+    document(TITLE, &body)
 }
 
 fn row(linked: &Linked) -> String {

@@ -15,7 +15,8 @@ pub fn manifest(submission: &Submission) -> String {
     if submission.gpus > 0 {
         limits["nvidia.com/gpu"] = submission.gpus.into();
     }
-    let script = format!("{}exec {}", submission.version_guard(), submission.command());
+    // Kubernetes expands $(NAME) in commands, and reads $$ as $.
+    let script = format!("{}exec {}", submission.version_guard(), submission.command()).replace('$', "$$");
     let container = json!({
         "name": "zoo",
         "image": submission.image,
@@ -32,7 +33,7 @@ pub fn manifest(submission: &Submission) -> String {
     let job = json!({
         "apiVersion": "batch/v1",
         "kind": "Job",
-        "metadata": {"name": submission.name},
+        "metadata": {"name": submission.name()},
         "spec": {
             "completionMode": "Indexed",
             "completions": submission.tasks,

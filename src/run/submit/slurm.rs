@@ -8,12 +8,15 @@ const WARNING: u32 = 120;
 
 /// The batch script.
 pub fn script(submission: &Submission) -> String {
-    let Submission { name, tasks, cores, gpus, time, store, .. } = submission;
+    let Submission { tasks, cores, gpus, time, store, .. } = submission;
+    let name = submission.name();
     let last = tasks.saturating_sub(1);
     let mut head = format!("#!/bin/bash\n#SBATCH --job-name={name}\n#SBATCH --array=0-{last}\n");
     head +=
         &format!("#SBATCH --cpus-per-task={cores}\n#SBATCH --signal=B:TERM@{WARNING}\n#SBATCH --requeue\n");
-    head += &format!("#SBATCH --open-mode=append\n#SBATCH --output=\"{}/%x-%A_%a.log\"\n", store.display());
+    // Slurm expands % in names of files, and ends what is quoted at a quote.
+    let folder = store.display().to_string().replace('%', "%%").replace('"', "\\\"");
+    head += &format!("#SBATCH --open-mode=append\n#SBATCH --output=\"{folder}/%x-%A_%a.log\"\n");
     if *gpus > 0 {
         head += &format!("#SBATCH --gpus-per-task={gpus}\n");
     }
@@ -40,4 +43,13 @@ fi
 exit $code
 "#
     )
+}
+
+/// Whether Slurm reads it as a time: `M`, `M:S`, `H:M:S`, `D-H`, `D-H:M`, `D-H:M:S`, or a word for no limit.
+pub fn is_time(text: &str) -> bool {
+    let is_number =
+        |part: &str| (1..=9).contains(&part.len()) && part.bytes().all(|byte| byte.is_ascii_digit());
+    let (days, rest) = text.split_once('-').map_or((None, text), |(days, rest)| (Some(days), rest));
+    let is_clock = rest.split(':').count() <= 3 && rest.split(':').all(is_number);
+    matches!(text, "UNLIMITED" | "INFINITE") || (days.is_none_or(is_number) && is_clock)
 }
