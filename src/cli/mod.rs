@@ -41,9 +41,10 @@ mod worker;
 use std::process::ExitCode;
 
 use ablation_zoo::Result;
-use ablation_zoo::error::variable;
+use ablation_zoo::error::{Error, Problem, variable};
 use ablation_zoo::kernels::{self, Precision};
 use ablation_zoo::model::weights::NonFinite;
+use ablation_zoo::run::store as stores;
 use ablation_zoo::run::worker::checkpoint_interval;
 use clap::{Args, CommandFactory, Parser, Subcommand};
 use clap_complete::CompleteEnv;
@@ -194,13 +195,33 @@ impl Sets {
 
 /// Runs the command; its exit code is that of the error, or 0.
 pub fn main() -> ExitCode {
-    CompleteEnv::with_factory(Cli::command).var(complete::VARIABLE).complete();
-    match run(Cli::parse().command) {
+    match environment().and_then(|()| run(Cli::parse().command)) {
         Ok(code) => code,
         Err(error) => {
             problems::print(&error);
             ExitCode::from(error.exit_code())
         }
+    }
+}
+
+/// Completes what a shell asks for, and looks at the variables that are asked for before the command line is.
+fn environment() -> Result<()> {
+    let complete = CompleteEnv::with_factory(Cli::command).var(complete::VARIABLE);
+    let folder = std::env::current_dir().ok();
+    match complete.try_complete(std::env::args_os(), folder.as_deref()) {
+        Ok(true) => std::process::exit(0),
+        Ok(false) => {}
+        Err(error) => {
+            let got = error.to_string().trim_start_matches("error: ").trim().to_string();
+            return Err(Error::config(Problem::new(got).key(complete::VARIABLE)));
+        }
+    }
+    match std::env::var_os(stores::VARIABLE) {
+        Some(folder) if folder.is_empty() => {
+            let problem = Problem::new("\"\"").key(stores::VARIABLE).expected("a folder");
+            Err(Error::config(problem.remedy("unset it, or name one")))
+        }
+        _ => Ok(()),
     }
 }
 
