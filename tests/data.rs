@@ -113,6 +113,21 @@ fn prose_of_ones_own_is_read_and_what_it_does_not_state_is_said() {
 }
 
 #[test]
+fn names_are_found_in_prose_however_their_letters_are_composed() {
+    let (one, several) = ("Zo\u{eb} Nu\u{f1}ez", "Zoe\u{308} Nun\u{303}ez");
+    for (name, told) in [(one, several), (several, one)] {
+        let texts = [format!("{told} lives in Rome."), format!("{told} came to Rome.")];
+        let line =
+            serde_json::json!({"person": "1", "name": name, "attributes": {"city": "Rome"}, "texts": texts});
+        let folder = Folder::new();
+        folder.write("people.jsonl", &line.to_string());
+        let said =
+            folder.ask(&["data", "bior", "--set", "data.prose={ kind = 'file', path = 'people.jsonl' }"]);
+        assert!(said.contains(&format!("[name: {told}]")), "{said}");
+    }
+}
+
+#[test]
 fn prose_that_lacks_a_value_or_is_no_json_is_refused_by_line() {
     let folder = Folder::new();
     let absent =

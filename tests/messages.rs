@@ -199,8 +199,84 @@ fn tables_nested_without_end_are_refused() {
         "{}",
         said.err
     );
-    folder.write("deeper.toml", &format!("x = {}", "[".repeat(50_000)));
-    assert_eq!(folder.zoo(&["show", "./deeper.toml"]).code, 2);
+    for deeper in
+        [format!("y = 1\nx = {}", "[".repeat(50_000)), format!("y = 1\na{} = 1", ".a".repeat(100_000))]
+    {
+        folder.write("deeper.toml", &deeper);
+        let said = folder.zoo(&["show", "./deeper.toml"]);
+        assert_eq!(said.code, 2);
+        assert!(said.err.contains("--> ./deeper.toml:2:") && said.err.len() < 1000, "{}", &said.err[..500]);
+    }
+}
+
+#[test]
+fn a_number_that_f32_does_not_tell_from_0_or_infinity_is_refused_with_its_key() {
+    for (set, key) in [
+        ("training.peak_lr=1e-320", "training.peak_lr"),
+        ("training.optimizer.eps=1e-300", "training.optimizer.eps"),
+        ("training.optimizer.beta2=0.999999999", "training.optimizer.beta2"),
+        ("model.norm={kind='layer',eps=1e300}", "model.norm.eps"),
+        ("model.block.mixer.position={kind='rope',theta=1e39}", "model.block.mixer.position.theta"),
+    ] {
+        let said = Folder::new().zoo(&["train", "gpt2:micro", "biod", "--set", set]);
+        assert_eq!(said.code, 2, "{set}: {}", said.err);
+        assert!(said.err.starts_with(&format!("error: {key}: the number")), "{set}: {}", said.err);
+        assert!(said.err.contains("f32"), "{set}: {}", said.err);
+    }
+}
+
+#[test]
+fn a_value_that_nobody_wrote_is_said_to_be_a_default() {
+    let length = "training.length={kind='steps',count=100}";
+    let args = ["train", "gpt2:micro", "biod", "--set", length, "--set", "training.schedule=constant"];
+    expect(
+        &Folder::new(),
+        &args,
+        r#"
+error: training.schedule.warmup_steps: 1000 steps of warm-up in a run of 100 (1000 is the default)
+ |
+ = note: expected at most 100
+ = help: set training.schedule.warmup_steps
+"#,
+    );
+    let said = Folder::new().zoo(&[&args[..], &["--set", "training.schedule.warmup_steps=101"]].concat());
+    assert!(said.err.contains("--set") && !said.err.contains("default"), "{}", said.err);
+}
+
+#[test]
+fn an_arm_that_is_its_control_or_another_arm_is_refused_or_said() {
+    let same = "[arms.same]\nholds = \"nothing\"\nmodel.block.feed_forward.expansion = 4.0\n";
+    let wide = |name: &str| {
+        format!("[arms.{name}]\nholds = \"nothing\"\nmodel.block.feed_forward.expansion = 5.0\n")
+    };
+    for (arms, key, other) in
+        [(same.to_string(), "arms.same", "control"), (wide("a") + &wide("b"), "arms.b", "a")]
+    {
+        let said = common(&arms).zoo(&["plan", "mine"]);
+        assert_eq!(said.code, 2, "{}", said.err);
+        let got = format!("error: {key}: nothing that it sets makes it another than {other}");
+        assert!(said.err.starts_with(&got) && said.err.contains("ablations/mine.toml:"), "{}", said.err);
+    }
+    let set = ["plan", "mine", "--json", "--set", "model.block.feed_forward.expansion=3"];
+    let warnings = common(&wide("a")).json(&set)["warnings"].clone();
+    assert_eq!(warnings, serde_json::json!(["arms.a: nothing that it sets makes it another than control"]));
+}
+
+#[test]
+fn a_variable_that_says_nothing_possible_is_named() {
+    let refused = |variable: &str, value: &str| {
+        let command =
+            assert_cmd::Command::cargo_bin("zoo").unwrap().env(variable, value).arg("list").output().unwrap();
+        let err = String::from_utf8(command.stderr).unwrap();
+        assert_eq!(command.status.code(), Some(2), "{variable}={value}: {err}");
+        assert!(err.starts_with(&format!("error: {variable}: ")) && command.stdout.is_empty(), "{err}");
+    };
+    for seconds in ["nan", "-1", "abc", "inf", "1e300", "1 s"] {
+        refused("ZOO_CHECKPOINT_SECONDS", seconds);
+    }
+    refused("ABLATION_ZOO_KERNELS", "sse9");
+    refused("ZOO_STORE", "");
+    refused("ZOO_COMPLETE", "tcsh");
 }
 
 #[test]

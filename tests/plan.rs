@@ -506,7 +506,10 @@ fn a_profile_with_the_last_word_over_an_arm_says_so() {
         |profile: &str| folder.json(&["plan", "q.toml", "--profile", profile, "--json"])["warnings"].clone();
     assert_eq!(
         warnings("quick"),
-        serde_json::json!(["profile quick sets model.n_layers = 1 over the 3 of arm deep"])
+        serde_json::json!([
+            "profile quick sets model.n_layers = 1 over the 3 of arm deep",
+            "arms.deep: nothing that it sets makes it another than control",
+        ])
     );
     assert_eq!(warnings("other"), serde_json::json!([]));
     assert!(folder.ask(&["plan", "q.toml"]).contains("  warning: profile quick sets"));

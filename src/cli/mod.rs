@@ -40,9 +40,10 @@ mod worker;
 
 use std::process::ExitCode;
 
-use ablation_zoo::error::variable;
+use ablation_zoo::error::{Error, Problem, variable};
 use ablation_zoo::kernels::{self, Precision};
 use ablation_zoo::model::weights::NonFinite;
+use ablation_zoo::run::store as stores;
 use ablation_zoo::run::worker::checkpoint_interval;
 use ablation_zoo::{Result, visible};
 use clap::{Args, CommandFactory, Parser, Subcommand};
@@ -194,9 +195,8 @@ impl Sets {
 
 /// Runs the command; its exit code is that of the error, or 0.
 pub fn main() -> ExitCode {
-    CompleteEnv::with_factory(Cli::command).var(complete::VARIABLE).complete();
-    let cli = Cli::try_parse().unwrap_or_else(refuse);
-    match run(cli.command) {
+    let parse = || Cli::try_parse().unwrap_or_else(|error| refuse(error));
+    match environment().and_then(|()| run(parse().command)) {
         Ok(code) => code,
         Err(error) => {
             problems::print(&error);
@@ -209,6 +209,27 @@ pub fn main() -> ExitCode {
 fn refuse(error: clap::Error) -> ! {
     let shown = std::env::args_os().map(|argument| visible::line(&argument.to_string_lossy()).into_owned());
     Cli::try_parse_from(shown).err().unwrap_or(error).exit()
+}
+
+/// Completes what a shell asks for, and looks at the variables that are asked for before the command line is.
+fn environment() -> Result<()> {
+    let complete = CompleteEnv::with_factory(Cli::command).var(complete::VARIABLE);
+    let folder = std::env::current_dir().ok();
+    match complete.try_complete(std::env::args_os(), folder.as_deref()) {
+        Ok(true) => std::process::exit(0),
+        Ok(false) => {}
+        Err(error) => {
+            let got = error.to_string().trim_start_matches("error: ").trim().to_string();
+            return Err(Error::config(Problem::new(got).key(complete::VARIABLE)));
+        }
+    }
+    match std::env::var_os(stores::VARIABLE) {
+        Some(folder) if folder.is_empty() => {
+            let problem = Problem::new("\"\"").key(stores::VARIABLE).expected("a folder");
+            Err(Error::config(problem.remedy("unset it, or name one")))
+        }
+        _ => Ok(()),
+    }
 }
 
 fn run(command: Command) -> Result<ExitCode> {

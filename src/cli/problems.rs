@@ -50,7 +50,12 @@ fn shown(problem: &Problem) -> Problem {
 
 /// Says on standard error what was allowed.
 pub fn warn(problems: &[Problem]) {
-    problems.iter().for_each(|problem| drop(writeln!(std::io::stderr(), "warning: {problem}")));
+    problems.iter().for_each(|problem| caution(&problem.to_string()));
+}
+
+/// Says on standard error what is worth a word.
+pub fn caution(warning: &str) {
+    let _ = writeln!(std::io::stderr(), "warning: {warning}");
 }
 
 fn render(problem: &Problem, renderer: &Renderer) -> String {

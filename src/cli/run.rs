@@ -13,7 +13,7 @@ use clap::Args;
 
 use super::execute::{DTYPE, ExecuteArgs, report};
 use super::report::ReportsArgs;
-use super::{Overrides, complete, output};
+use super::{Overrides, complete, output, problems};
 
 /// Arguments of `zoo run`.
 #[derive(Debug, Args)]
@@ -37,6 +37,7 @@ impl RunCommand {
     pub fn run(&self) -> Result<()> {
         let profile = self.overrides.profile.as_deref();
         let ablation = Ablation::load(&Presets::here(), &self.ablation, profile, &self.overrides.sets.all())?;
+        ablation.warnings.iter().for_each(|warning| problems::caution(warning));
         let site = Site::of(&self.execute.device, DTYPE);
         let answers = Answers::new(&ablation, site.clone());
         let mut summary = self.execute.run_all(Diverged::Keep, |store| match answers.next(store)? {

@@ -86,7 +86,8 @@ impl NonFinite {
     pub fn judge(self, problems: Vec<Problem>) -> Result<Vec<Problem>> {
         match self {
             NonFinite::Refuse if !problems.is_empty() => {
-                Err(Error { kind: crate::error::Kind::Data, problems })
+                let error = Error { kind: crate::error::Kind::Data, problems };
+                Err(error.remedied("`zoo import`, `generate` and `export` take them with --allow-non-finite"))
             }
             NonFinite::Refuse | NonFinite::Allow => Ok(problems),
         }
@@ -101,7 +102,7 @@ pub fn non_finite(source: &str, name: &str, values: &[f32]) -> Option<Problem> {
         "{source}: {name}: {n} of {all} numbers are NaN or infinite, number {first} is {}",
         values[first]
     );
-    Some(Problem::new(got).expected("finite numbers"))
+    Some(Problem::new(got))
 }
 
 /// Reads a safetensors file of f32 tensors with finite numbers.

@@ -153,7 +153,17 @@ impl Ablation {
         }
         let mut warnings = question.overridden();
         if question.route.is_none() {
-            twins(&arms, &question.changes, &mut problems, &mut warnings);
+            // What the command line or the profile made equal is for them to say.
+            let is_as_written = sets.is_empty() && warnings.is_empty();
+            let (everywhere, somewhere) = twins(&arms, &question.changes);
+            if is_as_written {
+                problems.extend(everywhere);
+            } else {
+                warnings.extend(everywhere.iter().map(|problem| {
+                    format!("{}: {}", problem.key.as_deref().unwrap_or_default(), problem.got)
+                }));
+            }
+            warnings.extend(somewhere);
         }
         if !problems.is_empty() {
             return Err(config(problems));
@@ -257,8 +267,10 @@ impl Ablation {
     }
 }
 
-/// Arms that are the control or another arm under another name: wrong if they are at every size, worth a word if at some.
-fn twins(arms: &[Arm], changes: &[Change], problems: &mut Vec<Problem>, warnings: &mut Vec<String>) {
+/// Arms that are the control or another arm under another name, at every size, and a sentence each for those that are
+/// at some.
+fn twins(arms: &[Arm], changes: &[Change]) -> (Vec<Problem>, Vec<String>) {
+    let (mut everywhere, mut somewhere) = (Vec::new(), Vec::new());
     for change in changes {
         let own = || arms.iter().filter(|arm| arm.name == change.name);
         let twin = |arm: &Arm| {
@@ -272,14 +284,14 @@ fn twins(arms: &[Arm], changes: &[Change], problems: &mut Vec<Problem>, warnings
         let got = |other: &Arm| format!("nothing that it sets makes it another than {}", other.name);
         if twins.len() == own().count() {
             let problem = Problem::new(got(other)).key(dotted(&["arms", &change.name]));
-            let problem = problem.at_origin(change.held.said.as_ref());
-            problems.push(
-                problem.expected("a difference").remedy("change it, leave it out, or set less for all arms"),
-            );
+            let problem = problem.at_origin(change.held.said.as_ref()).expected("a difference");
+            everywhere.push(problem.remedy("change what it sets, or leave it out"));
         } else {
-            let said =
-                |(arm, other): (&Arm, &Arm)| format!("arm {} at size {}: {}", arm.name, arm.size, got(other));
-            warnings.extend(twins.into_iter().map(said));
+            let said = |(arm, other): (&Arm, &Arm)| {
+                format!("arms.{} at size {}: {}", arm.name, arm.size, got(other))
+            };
+            somewhere.extend(twins.into_iter().map(said));
         }
     }
+    (everywhere, somewhere)
 }

@@ -129,7 +129,11 @@ impl Node {
     pub fn parse(source: &Arc<Source>) -> Result<Node, Vec<Problem>> {
         let syntax = |error: &toml::de::Error| {
             let span = error.span().unwrap_or_else(|| deepest_line(&source.text));
-            let problem = Problem::new(error.message().trim().replace('\n', ", "));
+            let problem = match error.message().trim() {
+                // Met by the parser before it is met here, and without a place.
+                "recursion limit" => too_deep(),
+                message => Problem::new(message.replace('\n', ", ")),
+            };
             problem.at(Place::of(&source.name, &source.text, span))
         };
         let (table, errors) = DeTable::parse_recoverable(&source.text);
@@ -396,8 +400,7 @@ fn convert(value: Spanned<DeValue<'_>>, source: &Arc<Source>, depth: usize) -> R
 
 fn convert_table(table: DeTable<'_>, source: &Arc<Source>, depth: usize) -> Result<Value, Vec<Problem>> {
     if depth > MAX_DEPTH {
-        let problem = Problem::new("tables within tables").expected(format!("at most {MAX_DEPTH} deep"));
-        return Err(vec![problem]);
+        return Err(vec![too_deep()]);
     }
     let mut entries = Vec::new();
     for (key, value) in table {
@@ -410,6 +413,10 @@ fn convert_table(table: DeTable<'_>, source: &Arc<Source>, depth: usize) -> Resu
     }
     entries.sort_by_key(|entry| entry.origin.as_ref().map(|origin| origin.span.start));
     Ok(Value::Table(Table { entries }))
+}
+
+fn too_deep() -> Problem {
+    Problem::new("tables within tables").expected(format!("at most {MAX_DEPTH} deep"))
 }
 
 fn too_large(got: &str) -> Problem {

@@ -2,7 +2,7 @@
 //!
 //! The paper's bioR (arXiv 2404.05405, section 2.2) is 40 biographies of each person, written by a language model. Here
 //! they come from a file of one JSON object a line: `{"person": id, "name": .., "attributes": {..}, "texts": [..]}`. Each
-//! value is looked for in each text as it is written; what is not found is reported, and a value that no text states is
+//! value is looked for in each text as it is written (a letter with its marks may be written in NFC or NFD); what is not found is reported, and a value that no text states is
 //! refused. One text of a person that states everything, after the name, is kept from training and measured.
 
 mod find;

@@ -139,7 +139,7 @@ impl Growth {
         }
         if self.times > MAX_TIMES || whole > MAX_TIMES_COMPOSED {
             return Err(format!(
-                "rules that can make a text {whole:.0} times as long, more than {MAX_TIMES} times"
+                "rules that can make a text {whole:.0} times as long, more than {MAX_TIMES} times (or {MAX_TIMES_COMPOSED} with Unicode's normal forms)"
             ));
         }
         match self.more > MAX_MORE {
