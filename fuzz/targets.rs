@@ -3,9 +3,9 @@
 use std::path::{Path, PathBuf};
 
 use ablation_zoo::laws::curves::{Records, Rows};
+use ablation_zoo::laws::table::{self, Demand, Table};
 use ablation_zoo::model::weights;
 use ablation_zoo::plan::{Ablation, Plan, Presets, check};
-use ablation_zoo::report::fit::Columns;
 use ablation_zoo::run::metrics;
 use ablation_zoo::training::manifest;
 
@@ -54,7 +54,12 @@ pub fn curves(bytes: &[u8]) {
     let text = String::from_utf8_lossy(bytes);
     let _ = Records::parse("fuzz.tsv", &text, Rows::InOrder);
     let _ = Records::parse("fuzz.tsv", &text, Rows::AnyOrder);
-    let _ = Columns::parse("fuzz.csv", &text);
+    let _ = table::text("fuzz.csv", bytes.to_vec());
+    if let Ok(table) = Table::parse("fuzz.csv", &text) {
+        let columns: Vec<_> = (0..table.names().len()).map(|column| (column, Demand::Finite)).collect();
+        let _ = table.numbers(&columns);
+        let _ = table.split(0);
+    }
 }
 
 /// A file with these bytes, in a folder of this process.

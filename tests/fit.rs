@@ -70,6 +70,111 @@ fn bad_curves_are_refused_by_name() {
     refused(&["race-of-nobody"], 2, "race-of-nobody");
 }
 
+#[test]
+fn tables_are_read_as_programs_write_them() {
+    let folder = race();
+    let texts =
+        ["net-1M.csv", "net-2M.csv"].map(|name| std::fs::read_to_string(folder.path().join(name)).unwrap());
+    let rows = |text: &str, row: &dyn Fn(usize, &str, &str) -> String| -> String {
+        let row = |(k, line): (usize, &str)| line.split_once(',').map(|(x, y)| row(k, x, y)).unwrap();
+        text.lines().enumerate().map(row).collect()
+    };
+    // Quotes around all names and cells, beside names of rows, as R writes them; Excel's byte order mark, line ends,
+    // semicolons and empty rows; tabs; texts with commas, quotes and line breaks.
+    let written: [&dyn Fn(&str) -> String; 4] = [
+        &|text| {
+            rows(text, &|k, x, y| {
+                format!("\"{}\",\"{x}\",\"{y}\"\n", if k == 0 { String::new() } else { k.to_string() })
+            })
+        },
+        &|text| format!("\u{feff}{}\r\n;;\r\n", rows(text, &|_, x, y| format!("{x};{y};\r\n")).trim_end()),
+        &|text| rows(text, &|_, x, y| format!("{y}\t {x} \n\n")),
+        &|text| {
+            rows(text, &|k, x, y| format!("{x},\"a \"\"b\"\", c\nd{k}\",{y},{}\n", ["note", "é"][k.min(1)]))
+        },
+    ];
+    for (index, write) in written.iter().enumerate() {
+        for (name, text) in ["1M.csv", "2M.csv"].iter().zip(&texts) {
+            folder.write(&format!("as-{index}-{name}"), &write(text));
+        }
+        let [small, big] = ["1M", "2M"].map(|name| format!("as-{index}-{name}.csv"));
+        let said = folder.ask(&["fit", "race", &small, &big, "--replicates", "20"]);
+        assert!(said.contains("yes, in 1 of 1 pair"), "{index}: {said}");
+    }
+    // A file of several runs, as `zoo export` writes metrics.
+    let both = rows(&texts[0], &|k, x, y| format!("{},{x},{y}\n", if k == 0 { "run" } else { "net-1M" }))
+        + &rows(texts[1].split_once('\n').unwrap().1, &|_, x, y| format!("net-2M,{x},{y}\n"));
+    folder.write("both.csv", &both);
+    let said = folder.ask(&["fit", "race", "both.csv", "--replicates", "20"]);
+    assert!(said.contains("yes, in 1 of 1 pair"), "{said}");
+}
+
+#[test]
+fn what_is_wrong_with_a_table_is_said_in_the_order_in_which_it_matters() {
+    let folder = points();
+    let good = std::fs::read_to_string(folder.path().join("points.csv")).unwrap();
+    let (header, rows) = good.split_once('\n').unwrap();
+    let first = |file: &str, bytes: &[u8], message: &str| {
+        std::fs::write(folder.path().join(file), bytes).unwrap();
+        let said = folder.zoo(&["fit", "scaling", file, "--replicates", "20"]);
+        assert_eq!((said.code, said.out.as_str()), (65, ""), "{file}: {}", said.err);
+        let title = said.err.lines().next().unwrap();
+        assert!(title.contains(message), "{file}: {}", said.err);
+        assert!(
+            said.err.len() < 3000 && said.err.lines().all(|line| line.len() < 400),
+            "{file}: {}",
+            said.err
+        );
+        said.err
+    };
+    let coloured: String = rows.lines().map(|row| format!("red,{row}\n")).collect();
+    let names = first(
+        "names.csv",
+        format!("colour,model size,tokens,loss\n{coloured}").as_bytes(),
+        "no column named params",
+    );
+    assert!(names.contains("here it names colour, model size, tokens, loss"), "{names}");
+    for twice in ["loss,params,tokens,loss", "Loss ,params,tokens,loss", "\" LOSS\",params,tokens,loss"] {
+        let text = format!("{twice}\n{}", coloured.replace("red", "9.9"));
+        let said = first("twice.csv", text.as_bytes(), "two columns of loss");
+        assert!(said.contains("remove or rename"), "{said}");
+    }
+    first("empty.csv", b"\n", "empty.csv is empty");
+    first("header.csv", b"params,tokens,loss\n", "header.csv has no rows");
+    first("ragged.csv", format!("{good}1e6,1e8\n").as_bytes(), "2 cells");
+    first("latin.csv", b"params,tokens,loss\n1e6,1e8,3\xe9\n", "line 2 of latin.csv is not in UTF-8");
+    let wide: Vec<u8> = good.encode_utf16().flat_map(u16::to_le_bytes).collect();
+    first("wide.csv", &[&[0xff, 0xfe], &wide[..]].concat(), "wide.csv is in UTF-16");
+    first("open.csv", format!("note,{header}\n\"a,{rows}").as_bytes(), "a quote that is never closed");
+    let long = format!("{header}\n{}", format!("{},1e8,3\n", "x".repeat(20_000)).repeat(500));
+    assert!(first("long.csv", long.as_bytes(), "params is \"xxx").contains("and 494 more"));
+    let comma = format!("{}\n{}", header.replace(',', ";"), rows.replace(',', ";").replace('.', ","));
+    let said = first("comma.csv", comma.as_bytes(), "params is ");
+    assert!(said.contains("write decimals with a point"), "{said}");
+}
+
+#[test]
+fn columns_that_nothing_needs_are_passed_over() {
+    let folder = points();
+    let good = std::fs::read_to_string(folder.path().join("points.csv")).unwrap();
+    let row = |(k, row): (usize, &str)| match k {
+        0 => format!("colour,{row},note,note\n"),
+        _ => format!("red,{row},read off a plot,\n"),
+    };
+    folder.write("text.csv", &good.lines().enumerate().map(row).collect::<String>());
+    let fit = |file| folder.ask(&["fit", "scaling", file, "--replicates", "20"]);
+    assert_eq!(fit("text.csv").replace("text.csv", "points.csv"), fit("points.csv"));
+}
+
+#[test]
+fn what_equal_losses_cannot_tell_is_said_in_words() {
+    let folder = Folder::new();
+    let rows: String = (0..25).map(|k| format!("{}e6,{}e7,2.0\n", 1 + k / 5, 1 + 3 * (k % 5))).collect();
+    folder.write("constant.csv", &format!("params,tokens,loss\n{rows}"));
+    let said = folder.ask(&["fit", "scaling", "constant.csv", "--replicates", "20"]);
+    assert!(said.contains("not bounded") && !said.contains("inf]") && !said.contains("-inf"), "{said}");
+}
+
 /// The curves of LLaMA-1 (Touvron et al. 2023, figure 1). Skipped when the files are absent.
 #[test]
 fn on_the_curves_of_llama_only_the_two_smallest_cross_and_only_in_hours() {
@@ -160,7 +265,7 @@ fn a_scaling_law_is_found_again_and_says_what_it_cannot_know() {
     let said = folder.zoo(&["fit", "scaling", "two.csv", "--replicates", "20"]);
     assert!((said.out + &said.err).contains("distinct values of parameters, its law needs 3"));
     let said = folder.zoo(&["fit", "scaling", "bad.csv"]);
-    assert!(said.code == 65 && said.err.contains("bad.csv row 1"), "{}", said.err);
+    assert!(said.code == 65 && said.err.contains("bad.csv:2:9"), "{}", said.err);
     let said = folder.zoo(&["fit", "scaling", "points.csv", "--budget", "-1"]);
     assert!(said.code == 2, "{}", said.err);
 }
@@ -201,6 +306,61 @@ fn a_law_of_mixtures_is_judged_on_mixtures_that_it_has_not_seen() {
         let said = folder.zoo(&["fit", "mixture", file]);
         assert!(said.code == 65 && said.err.contains(message), "{file}: {}", said.err);
     }
+}
+
+/// Mixtures of five domains that obey `c (r + r0)^-alpha`, the last of which alone has no web.
+fn one_without_web() -> Vec<String> {
+    let laws = [(2.6, 0.08, 0.01), (1.3, 0.11, 0.03), (2.4, 0.08, 0.02), (2.2, 0.1, 0.02), (1.7, 0.09, 0.03)];
+    let mut state = 7u64;
+    let mut draw = move || {
+        state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        (state >> 40) as f64 / (1u64 << 24) as f64
+    };
+    let mut row = |k: usize| {
+        let mut shares: Vec<f64> = (0..5).map(|_| 0.05 - draw().max(1e-6).ln()).collect();
+        if k == 25 {
+            shares[0] = 0.0;
+        }
+        let sum: f64 = shares.iter().sum();
+        shares.iter_mut().for_each(|share| *share /= sum);
+        let losses = shares
+            .iter()
+            .zip(laws)
+            .map(|(r, (c, alpha, r0))| c * f64::powf(r + r0, -alpha) * (1.0 + 0.01 * (draw() - 0.5)));
+        let losses: Vec<f64> = losses.collect();
+        shares.iter().chain(&losses).map(f64::to_string).collect::<Vec<_>>().join(",")
+    };
+    (0..26).map(&mut row).collect()
+}
+
+#[test]
+fn one_mixture_without_a_domain_decides_nothing_however_mixtures_are_shuffled() {
+    let folder = Folder::new();
+    let names = ["web", "code", "books", "talk", "maths"];
+    let header: Vec<String> =
+        ["share", "loss"].iter().flat_map(|what| names.map(|name| format!("{what}_{name}"))).collect();
+    let mut rows = one_without_web();
+    let table = |rows: &[String]| format!("{}\n{}\n", header.join(","), rows.join("\n"));
+    folder.write("m.csv", &table(&rows));
+    rows.reverse();
+    folder.write("reversed.csv", &table(&rows));
+    for folds in ["2", "3", "5", "8", "26"] {
+        let said = folder.ask(&["fit", "mixture", "m.csv", "--folds", folds]);
+        assert!(said.contains("The exponential law explains less than the own share law"), "{folds}: {said}");
+        assert!(said.contains("Only one mixture has no web"), "{folds}: {said}");
+        let turned = folder.ask(&["fit", "mixture", "reversed.csv", "--folds", folds]);
+        let verdict =
+            |text: &str| text.lines().find(|line| line.contains("law explains")).unwrap().to_string();
+        assert_eq!(verdict(&said), verdict(&turned));
+    }
+    let json = folder.json(&["fit", "mixture", "m.csv", "--json"]);
+    assert_fits(&folder, "fit-mixture", &json);
+    let web = &json["laws"][0]["domains"][0][1];
+    assert!(web["r2"].as_f64().unwrap() > 0.9 && web["r2_range"][0].as_f64().unwrap() > 0.8, "{web}");
+    assert_eq!(web["points"], 25);
+    folder.write("few.csv", &table(&rows[..2]));
+    let said = folder.zoo(&["fit", "mixture", "few.csv"]);
+    assert!(said.code == 65 && said.err.contains("web: 1 measurement for a law"), "{}", said.err);
 }
 
 #[test]
@@ -272,7 +432,46 @@ fn the_capacity_of_models_is_fitted_and_drawn_beside_the_published_one() {
     assert!((json["groups"][0]["law"]["capacity"]["estimate"].as_f64().unwrap() - 1.6).abs() < 1e-3);
     folder.write("bad.csv", "params,bits,max_bits\n1e5,3e5,2e5\n");
     let said = folder.zoo(&["fit", "capacity", "bad.csv"]);
-    assert!(said.code == 65 && said.err.contains("bad.csv row 1: 300000 of 200000 bits"), "{}", said.err);
+    assert!(
+        said.code == 65 && said.err.contains("300000 of 200000 bits") && said.err.contains("bad.csv:2:5"),
+        "{}",
+        said.err
+    );
+}
+
+#[test]
+fn a_constant_at_its_bound_and_what_else_tells_models_apart_are_said() {
+    let folder = Folder::new();
+    // The sharpest bend that there can be, and models of two kinds.
+    let mut text = "kind,params,bits,max_bits\n".to_string();
+    for (kind, capacity) in [("wide", 1.6f64), ("deep", 1.2)] {
+        for (params, load) in
+            [3e4, 1e5].iter().flat_map(|params| [0.8, 1.1, 2.0, 4.0].map(|load| (params, load)))
+        {
+            text.push_str(&format!(
+                "{kind},{params},{},{}\n",
+                params * capacity.min(load * 0.999),
+                load * params
+            ));
+        }
+    }
+    folder.write("two.csv", &text);
+    folder.write(
+        "one.csv",
+        &text
+            .lines()
+            .filter(|row| !row.starts_with("deep"))
+            .map(|row| format!("{row}\n"))
+            .collect::<String>(),
+    );
+    let fit = |file| folder.ask(&["fit", "capacity", file, "--replicates", "40"]);
+    assert!(
+        fit("two.csv")
+            .contains("differ in more than size and load, which the law takes for noise: kind (deep, wide)")
+    );
+    let one = fit("one.csv");
+    assert!(one.contains("the sharpness of the bend stands at the bound of its search, 30"), "{one}");
+    assert!(!one.contains("more than size and load"), "{one}");
 }
 
 #[test]

@@ -41,13 +41,19 @@ pub struct Fitted<L> {
     /// One per replicate; `None` where no law could be fitted.
     pub(super) replicates: Vec<Option<L>>,
     pub(super) bootstrap: Bootstrap,
+    /// What distances from the estimate are multiplied with: below 1 where replicates have fewer points than there are.
+    pub(super) scale: f64,
 }
 
 impl<L> Fitted<L> {
     /// What `number` is, and what it could have been.
     pub fn interval(&self, number: impl Fn(&L) -> f64) -> Interval {
-        let replicates = self.replicates.iter().map(|law| law.as_ref().map_or(f64::NAN, &number));
-        self.bootstrap.interval(number(&self.law), replicates)
+        let estimate = number(&self.law);
+        let value = |law: &Option<L>| law.as_ref().map_or(f64::NAN, &number);
+        // Infinite ones stay what they are: the data set no limit.
+        let scaled =
+            |value: f64| if value.is_finite() { estimate + self.scale * (value - estimate) } else { value };
+        self.bootstrap.interval(estimate, self.replicates.iter().map(value).map(scaled))
     }
 }
 
@@ -80,15 +86,25 @@ impl Interval {
 
 impl fmt::Display for Interval {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{} [{}, {}]", short(self.estimate), short(self.low), short(self.high))
+        let estimate = short(self.estimate);
+        match self.low.is_finite() || self.high.is_finite() {
+            true => write!(f, "{estimate} [{}, {}]", short(self.low), short(self.high)),
+            false => write!(f, "{estimate}, not bounded"),
+        }
     }
 }
 
-/// Four significant digits.
+/// Four significant digits, or that there is no limit.
 pub(super) fn short(value: f64) -> String {
     let size = value.abs();
-    if value == 0.0 || !value.is_finite() {
-        return value.to_string();
+    if value.is_nan() {
+        return "not known".to_string();
+    }
+    if value.is_infinite() {
+        return "not bounded".to_string();
+    }
+    if value == 0.0 {
+        return "0".to_string();
     }
     if !(1e-3..1e5).contains(&size) {
         return format!("{value:.3e}");
@@ -134,9 +150,9 @@ impl Draws {
         ((self.0.next_u64() as u128 * n as u128) >> 64) as usize
     }
 
-    /// `n` items with repetition.
-    pub(super) fn resample<T: Clone>(&mut self, items: &[T]) -> Vec<T> {
-        (0..items.len()).map(|_| items[self.below(items.len())].clone()).collect()
+    /// `n` of the items with repetition.
+    pub(super) fn resample<T: Clone>(&mut self, items: &[T], n: usize) -> Vec<T> {
+        (0..n).map(|_| items[self.below(items.len())].clone()).collect()
     }
 
     /// The items in another order (Fisher and Yates).
@@ -182,7 +198,8 @@ mod tests {
         let data: Vec<f64> = (0..400).map(|_| draws.normal()).collect();
         let mean = |x: &[f64]| x.iter().sum::<f64>() / x.len() as f64;
         let bootstrap = Bootstrap { replicates: 2000, ..Bootstrap::default() };
-        let interval = bootstrap.interval(mean(&data), bootstrap.run(|draws| mean(&draws.resample(&data))));
+        let interval =
+            bootstrap.interval(mean(&data), bootstrap.run(|draws| mean(&draws.resample(&data, data.len()))));
         // 1.96 / sqrt(400) = 0.098 on each side.
         assert!((interval.high - interval.low - 0.196).abs() < 0.02, "{interval}");
         assert!(interval.contains(0.0), "{interval}");
@@ -211,5 +228,18 @@ mod tests {
     fn numbers_are_short() {
         let interval = Interval { estimate: 0.34781, low: 2.2e4, high: 1.5e9 };
         assert_eq!(interval.to_string(), "0.3478 [22000, 1.500e9]");
+    }
+
+    #[test]
+    fn what_is_not_bounded_is_said_in_words() {
+        let infinity = f64::INFINITY;
+        let said = |low, high| Interval { estimate: 0.4, low, high }.to_string();
+        for (low, high) in [(-infinity, infinity), (infinity, infinity), (-infinity, -infinity)] {
+            assert_eq!(said(low, high), "0.4000, not bounded");
+        }
+        assert_eq!(said(0.3, infinity), "0.4000 [0.3000, not bounded]");
+        assert_eq!(said(-infinity, 0.5), "0.4000 [not bounded, 0.5000]");
+        let never = Interval { estimate: f64::NAN, low: f64::NEG_INFINITY, high: infinity };
+        assert_eq!(never.to_string(), "not known, not bounded");
     }
 }

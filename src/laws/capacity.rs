@@ -117,11 +117,11 @@ pub fn published(exposures: u64) -> Option<Vec<Known>> {
 }
 
 /// Bends that the search may reach; at the sharpest the law is the smaller of the two.
-const SHARPNESS: (f64, f64) = (0.5, 30.0);
+pub const SHARPNESS: (f64, f64) = (0.5, 30.0);
 /// Bends that it starts from.
 const START_SHARPNESS: [f64; 4] = [1.0, 2.0, 4.0, 10.0];
 /// Exponents that the search may reach.
-const EXPONENTS: (f64, f64) = (0.0, 3.0);
+pub const EXPONENTS: (f64, f64) = (0.0, 3.0);
 /// A capacity of so many times the most that any model knows is none that the data show.
 const BEYOND: f64 = 5.0;
 
@@ -199,7 +199,7 @@ pub fn fit(points: &[Known], growth: Growth, bootstrap: &Bootstrap) -> Result<Fi
         points.iter().zip(&residuals).map(noisy).collect()
     };
     let replicates = bootstrap.run(|draws| solve(&redraw(draws), growth));
-    Ok(Fitted { law, replicates, bootstrap: *bootstrap })
+    Ok(Fitted { law, replicates, bootstrap: *bootstrap, scale: 1.0 })
 }
 
 /// Root mean square of `ln R`, measured less fitted.

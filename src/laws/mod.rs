@@ -9,6 +9,7 @@
 //! | [`speedup`] | FLOPs at equal loss, and when to grow a model |
 //! | [`scaling`] | `L = E + A / N^alpha + B / D^beta` and the compute-optimal size, three ways |
 //! | [`mixture`] | `L_i(r_i, s)`: loss of a domain by its share of the data, and the best shares |
+//! | [`table`] | the files that all of them are fitted to |
 //! | [`entropy`] | entropies of a corpus, and shares made of them |
 //!
 //! Every number comes with a [`bootstrap::Interval`] where the data can give one.
@@ -23,6 +24,7 @@ pub mod mixture;
 pub mod power;
 pub mod scaling;
 pub mod speedup;
+pub mod table;
 
 /// The folder of measurements that tests of the laws read, if it is there: `ABLATION_ZOO_DATA`, or
 /// `../shared/data`.

@@ -88,7 +88,7 @@ pub fn fit(points: &[(f64, f64)], floor: Floor, bootstrap: &Bootstrap) -> Result
         points.iter().zip(&residuals).map(noisy).collect()
     };
     let replicates = bootstrap.run(|draws| solve(&redraw(draws), floor));
-    Ok(Fitted { law, replicates, bootstrap: *bootstrap })
+    Ok(Fitted { law, replicates, bootstrap: *bootstrap, scale: 1.0 })
 }
 
 /// Least squares of `ln L`.

@@ -12,7 +12,7 @@ use super::subject::FitArgs;
 /// Arguments of `zoo fit capacity`.
 #[derive(Debug, Args)]
 #[command(
-    after_help = "A file: a header, then rows, tabs or commas between: params, bits (known), max_bits (to know),\nexposures if known. Models of one architecture, several sizes, several numbers of people.\n\nExamples:\n  zoo fit capacity capacity-1000 --profile curve --out figures\n  zoo fit capacity models.csv"
+    after_help = "A file: a header, then rows, tabs, commas or semicolons between: params, bits (known), max_bits (to know,\nor max_bits_per_param), exposures if known; runs.csv of `zoo export all --to csv` is one. Models of one architecture, several sizes, several numbers of people.\n\nExamples:\n  zoo fit capacity capacity-1000 --profile curve --out figures\n  zoo fit capacity models.csv"
 )]
 pub struct CapacityCommand {
     #[command(flatten)]
@@ -93,5 +93,6 @@ fn judgement(name: &str, law: &Judgement) -> String {
             percent(error)
         ));
     }
+    text.extend(law.doubts.iter().map(|doubt| format!("    {doubt}\n")));
     text
 }

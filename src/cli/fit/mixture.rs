@@ -3,10 +3,9 @@
 use ablation_zoo::Result;
 use ablation_zoo::error::{Error, Problem};
 use ablation_zoo::laws::mixture::{AtZero, Folds};
+use ablation_zoo::laws::table::Table;
 use ablation_zoo::report::figure::scatter::predictions;
-use ablation_zoo::report::fit::{
-    self, Best, Columns, Judged, MixtureConfig, MixtureData, MixtureFit, Tested,
-};
+use ablation_zoo::report::fit::{self, Best, Judged, MixtureConfig, MixtureData, MixtureFit, Tested};
 use clap::{Args, ValueEnum};
 
 use super::super::output;
@@ -40,14 +39,21 @@ enum Zero {
 /// Fewer mixtures than this are left out one by one.
 const FEW: usize = 25;
 
+/// Folds are drawn so often that about so many mixtures are left out, within these limits.
+const FITTED: usize = 1000;
+const REPEATS: (usize, usize) = (3, 10);
+
 impl MixtureCommand {
     /// Fits and prints.
     pub fn run(&self) -> Result<()> {
         let data = of(&self.fit.read()?)?;
-        let folds = match (self.folds, data.distinct() < FEW) {
-            (Some(count), _) => Folds::Shuffled { count, seed: 0 },
+        let mixtures = data.distinct();
+        let repeats = (FITTED / mixtures).clamp(REPEATS.0, REPEATS.1) as u64;
+        let folds = match (self.folds, mixtures < FEW) {
+            (Some(count), _) if count == mixtures => Folds::LeaveOneMixtureOut,
             (None, true) => Folds::LeaveOneMixtureOut,
-            (None, false) => Folds::Shuffled { count: 5, seed: 0 },
+            (Some(count), _) => Folds::Shuffled { count, seed: 0, repeats },
+            (None, false) => Folds::Shuffled { count: 5, seed: 0, repeats },
         };
         let at_zero = match self.at_zero {
             Zero::Offset => AtZero::Offset,
@@ -67,8 +73,8 @@ impl MixtureCommand {
 fn of(subjects: &Subjects) -> Result<MixtureData> {
     match (subjects.files.as_slice(), subjects.runs.as_slice()) {
         (files @ ([_] | [_, _]), []) => {
-            let tables = files.iter().map(|file| Columns::parse(&file.path, &file.text));
-            MixtureData::of_tables(&tables.collect::<Result<Vec<Columns>>>()?)
+            let tables = files.iter().map(|file| Table::parse(&file.path, &file.text));
+            MixtureData::of_tables(&tables.collect::<Result<Vec<Table>>>()?)
         }
         ([], runs) => MixtureData::of_runs(runs),
         (files, runs) => {
@@ -85,21 +91,23 @@ pub fn text(found: &MixtureFit) -> String {
     for law in &found.laws {
         let percent = |error: f64| format!("{:.2} %", 100.0 * error);
         let name = |domain: &str| [law.name.clone(), domain.to_string()];
-        let row = |[law, domain]: [String; 2], r2: f64, error: f64| {
-            [law, domain, format!("{r2:.4}"), percent(error)]
+        let row = |[law, domain]: [String; 2], r2: f64, (low, high): (f64, f64), error: f64| {
+            let range = if low == high { String::new() } else { format!("{low:.4} to {high:.4}") };
+            [law, domain, format!("{r2:.4}"), range, percent(error)]
         };
         for (domain, score) in &law.domains {
-            rows.push(row(name(domain), score.r2, score.mean_relative_error));
+            rows.push(row(name(domain), score.r2, score.r2_range, score.mean_relative_error));
         }
-        if let (Some(r2), Some(error)) = (law.r2, law.mean_relative_error) {
-            rows.push(row(name("mean"), r2, error));
+        if let (Some(r2), Some(range), Some(error)) = (law.r2, law.r2_range, law.mean_relative_error) {
+            rows.push(row(name("mean"), r2, range, error));
         }
     }
-    text.push_str(&output::table(["law", "domain", "R2 (log)", "relative error"], 2, rows));
+    let header = ["law", "domain", "R2 (log)", "over shufflings", "relative error"];
+    text.push_str(&output::table(header, 2, rows));
     let refused =
         |law: &Judged| Some(format!("\n  The {} law is not fitted: {}", law.name, law.refused.as_ref()?));
     text.extend(found.laws.iter().filter_map(refused));
-    text.extend(found.verdicts.iter().map(|verdict| format!("\n  {verdict}")));
+    text.extend(found.verdicts.iter().chain(&found.cautions).map(|sentence| format!("\n  {sentence}")));
     if let Some(later) = found.later {
         let error = 100.0 * later.mean_relative_error;
         text.push_str(&format!(

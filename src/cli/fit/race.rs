@@ -4,6 +4,7 @@ use ablation_zoo::Result;
 use ablation_zoo::error::{Error, Problem};
 use ablation_zoo::laws::bootstrap::Bootstrap;
 use ablation_zoo::laws::curves::{Axis, CrossingConfig, Method, Smoothing, Verdict};
+use ablation_zoo::laws::table::Table;
 use ablation_zoo::report::figure::race::figure;
 use ablation_zoo::report::fit::{self, Answer, Drawn, Entrant, Heat, Race, RaceConfig, Size, Unit};
 use clap::Args;
@@ -14,7 +15,7 @@ use super::subject::{File, FitArgs};
 /// Arguments of `zoo fit race`.
 #[derive(Debug, Args)]
 #[command(
-    after_help = "Files: a header, then rows, tabs or commas between: hours (or seconds, tokens, flops, 6nd), loss, and stage\n(raw or annealed) if not all raw.\n\nExamples:\n  zoo fit race llama1-7B.tsv llama1-13B.tsv --out figures\n  zoo fit race small.csv big.csv --size small:1.1e6:52000 --size big:4.2e6:16000\n  zoo fit race race"
+    after_help = "Files: a header, then rows, tabs, commas or semicolons between: hours (or seconds, tokens, flops, 6nd), loss,\nand stage (raw or annealed) if not all raw; a column run, if a file has several.\n\nExamples:\n  zoo fit race llama1-7B.tsv llama1-13B.tsv --out figures\n  zoo fit race small.csv big.csv --size small:1.1e6:52000 --size big:4.2e6:16000\n  zoo fit race race"
 )]
 pub struct RaceCommand {
     #[command(flatten)]
@@ -66,13 +67,21 @@ impl RaceCommand {
 
     fn of_files(&self, files: &[File]) -> Result<Vec<Entrant>> {
         let sizes = self.sizes.iter().map(|text| Size::parse(text)).collect::<Result<Vec<Size>>>()?;
-        let stems: Vec<String> = files.iter().map(|file| file.stem.clone()).collect();
+        let mut tables: Vec<(String, Table)> = Vec::new();
+        for file in files {
+            let table = Table::parse(&file.path, &file.text)?;
+            // Metrics of several runs in one file, as `zoo export` writes them.
+            match table.find(&["run"])?.map(|column| table.split(column)) {
+                Some(runs) if runs.len() > 1 => tables.extend(runs),
+                _ => tables.push((file.stem.clone(), table)),
+            }
+        }
+        let stems: Vec<String> = tables.iter().map(|(stem, _)| stem.clone()).collect();
         let names = fit::labels(&stems);
-        let of = |file: &File, name: &String| {
-            let given = sizes.iter().find(|size| size.name == *name || size.name == file.stem);
-            let known = given.cloned().or_else(|| Size::published(&file.stem));
-            let known = known.or_else(|| Size::in_name(&file.stem));
-            Entrant::of_file(&file.path, &file.text, name, known)
+        let of = |(stem, table): &(String, Table), name: &String| {
+            let given = sizes.iter().find(|size| size.name == *name || size.name == *stem);
+            let known = given.cloned().or_else(|| Size::published(stem));
+            Entrant::of_table(table, name, known.or_else(|| Size::in_name(stem)))
         };
         if let Some(idle) =
             sizes.iter().find(|size| !names.contains(&size.name) && !stems.contains(&size.name))
@@ -80,7 +89,7 @@ impl RaceCommand {
             let problem = Problem::new(format!("{:?} is the size of no file", idle.name)).key("--size");
             return Err(Error::config(problem.expected(format!("one of {}", names.join(", ")))));
         }
-        files.iter().zip(&names).map(|(file, name)| of(file, name)).collect()
+        tables.iter().zip(&names).map(|(table, name)| of(table, name)).collect()
     }
 }
 

@@ -13,7 +13,7 @@ use super::subject::FitArgs;
 /// Arguments of `zoo fit scaling`.
 #[derive(Debug, Args)]
 #[command(
-    after_help = "A file: a header, then rows, tabs or commas between: params, tokens (or flops), loss in nats per token, and\ndecay (1 - rate / peak) if known.\n\nExamples:\n  zoo fit scaling points.csv --budget 1e21\n  zoo fit scaling points.csv --held-out 1e20\n  zoo fit scaling iso-flop --out figures\n  zoo fit scaling race --annealing"
+    after_help = "A file: a header, then rows, tabs, commas or semicolons between: params, tokens (or flops), loss in nats per\ntoken, and decay (1 - rate / peak) if known.\n\nExamples:\n  zoo fit scaling points.csv --budget 1e21\n  zoo fit scaling points.csv --held-out 1e20\n  zoo fit scaling iso-flop --out figures\n  zoo fit scaling race --annealing"
 )]
 pub struct ScalingCommand {
     #[command(flatten)]
@@ -88,7 +88,11 @@ fn row(approach: &Approach) -> [String; 5] {
 /// What is known exactly has no brackets.
 fn interval(at: &Interval) -> String {
     let text = at.to_string();
-    if at.low == at.high { text.split(' ').next().unwrap_or_default().to_string() } else { text }
+    if at.low == at.high && at.is_bounded() {
+        text.split(' ').next().unwrap_or_default().to_string()
+    } else {
+        text
+    }
 }
 
 fn unseen(unseen: &Unseen) -> String {

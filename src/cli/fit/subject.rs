@@ -4,8 +4,9 @@ use std::path::{Path, PathBuf};
 
 use ablation_zoo::Result;
 use ablation_zoo::error::{Error, Kind, Problem};
+use ablation_zoo::laws::table::{self, Table};
 use ablation_zoo::plan::{Ablation, Presets, Shelf};
-use ablation_zoo::report::fit::{Columns, Measured};
+use ablation_zoo::report::fit::Measured;
 use ablation_zoo::run::Site;
 use clap::Args;
 
@@ -106,9 +107,9 @@ impl Subjects {
     ///
     /// # Errors
     /// Several files, files beside runs, or a file that is no table.
-    pub fn one_table(&self) -> Result<Option<Columns>> {
+    pub fn one_table(&self) -> Result<Option<Table>> {
         match (self.files.as_slice(), self.runs.as_slice()) {
-            ([file], []) => Columns::parse(&file.path, &file.text).map(Some),
+            ([file], []) => Table::parse(&file.path, &file.text).map(Some),
             ([], _) => Ok(None),
             (files, runs) => {
                 let got = format!("{} files and {} runs", files.len(), runs.len());
@@ -121,9 +122,7 @@ impl Subjects {
 impl File {
     fn read(path: &str) -> Result<Self> {
         let bytes = std::fs::read(path).map_err(|error| Error::io("read", path, error))?;
-        let text = String::from_utf8(bytes).map_err(|_| {
-            Error::data(Problem::new(format!("{path} is not text")).expected("UTF-8, columns with a header"))
-        })?;
+        let text = table::text(path, bytes)?;
         let stem = Path::new(path).file_stem().unwrap_or_default().to_string_lossy().into_owned();
         Ok(File { path: path.to_string(), stem, text })
     }

@@ -546,6 +546,7 @@ fn capacity() -> Json {
         ("log_error", number()),
         ("exponent", or_null(interval())),
         ("log_error_of_growth", or_null(number())),
+        ("doubts", list(text())),
     ]);
     let group = object(&[
         ("exposures", or_null(count())),
@@ -581,11 +582,18 @@ fn scaling() -> Json {
 }
 
 fn mixture() -> Json {
-    let score = object(&[("r2", or_null(number())), ("mean_relative_error", number()), ("points", count())]);
+    let range = row(&[or_null(number()), or_null(number())]);
+    let score = object(&[
+        ("r2", or_null(number())),
+        ("r2_range", range.clone()),
+        ("mean_relative_error", or_null(number())),
+        ("points", count()),
+    ]);
     let law = object(&[
         ("name", text()),
         ("refused", or_null(text())),
         ("r2", or_null(number())),
+        ("r2_range", or_null(range)),
         ("mean_relative_error", or_null(number())),
         ("domains", list(row(&[text(), score]))),
         ("law", anything()),
@@ -608,6 +616,7 @@ fn mixture() -> Json {
         ("folds", text()),
         ("laws", list(law)),
         ("verdicts", list(text())),
+        ("cautions", list(text())),
         ("later", or_null(numbers(["steps", "mean_relative_error"]))),
         ("optima", list(optimum)),
         ("test", or_null(test)),

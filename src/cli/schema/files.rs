@@ -205,7 +205,7 @@ fn exported_run() -> Json {
     let maybe = |shape: Json| or_null(shape);
     let texts =
         ["run", "name", "arm", "role", "state", "fingerprint", "device", "dtype"].map(|name| (name, text()));
-    let counts = ["params", "active_params", "steps", "tokens", "peak_bytes", "threads"]
+    let counts = ["exposures", "params", "active_params", "steps", "tokens", "peak_bytes", "threads"]
         .map(|name| (name, maybe(count())));
     let numbers = [
         "peak_lr",
@@ -213,6 +213,7 @@ fn exported_run() -> Json {
         "seconds",
         "final_loss",
         "bits",
+        "max_bits",
         "bits_per_param",
         "max_bits_per_param",
         "fully_known",

@@ -1,11 +1,8 @@
-//! Text with a header, tab or comma between columns: `hours` (or `seconds`, `tokens`, `flops`, `6nd`), `loss`,
-//! and `stage` if not all raw.
-//!
-//! Names of columns may be in any case; other columns are passed over. Everything wrong with a file is
-//! reported at once.
+//! Tables with `hours` (or `seconds`, `tokens`, `flops`, `6nd`), `loss`, and `stage` if not all raw.
 
-use super::{Axis, Curve, MIN_POINTS, Stage, is_positive};
-use crate::error::{Error, Kind, Place, Problem, Result};
+use super::{Axis, Curve, MIN_POINTS, Stage};
+use crate::error::{Error, Problem, Result};
+use crate::laws::table::{Demand, Problems, Table};
 
 /// What to do with rows out of order.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -33,50 +30,65 @@ struct Record {
     stage: Stage,
 }
 
-/// What a column holds.
-#[derive(Debug, Clone, Copy, PartialEq)]
-enum Column {
-    Position(Axis),
-    Seconds,
-    Loss,
-    Stage,
-    Other,
-}
-
-/// Problems listed before the rest are only counted.
-const MAX_LISTED: usize = 6;
+/// What positions are along, and names of their columns.
+const POSITIONS: [(Axis, &[&str]); 4] = [
+    (Axis::Hours, &["hours", "gpu-hours", "seconds", "gpu-seconds"]),
+    (Axis::Tokens, &["tokens"]),
+    (Axis::Flops, &["flops"]),
+    (Axis::SixNd, &["6nd"]),
+];
 
 impl Records {
     /// Reads `text`; `file` is the name to print.
     ///
     /// # Errors
-    /// No `loss` or no axis among the columns; a row with more or fewer cells; a cell that is no number, not
-    /// finite or not above zero; a row that goes back along an axis (unless `rows` allows it); fewer than
-    /// [`MIN_POINTS`](super::MIN_POINTS) rows. Each with its line.
+    /// Those of [`Records::of`], or `text` is no table.
     pub fn parse(file: &str, text: &str, rows: Rows) -> Result<Self> {
-        let mut reader = Reader { file, text, problems: Vec::new() };
-        let mut lines = reader.lines();
-        let Some((header_at, header)) = lines.next() else {
-            return Err(Error::data(Problem::new(format!("{file} is empty")).expected("a header and rows")));
-        };
-        let delimiter = if header.contains('\t') { '\t' } else { ',' };
-        let columns: Vec<Column> = header.split(delimiter).map(Column::named).collect();
-        reader.check_header(&columns, header_at, header)?;
-        let axes = columns.iter().filter_map(|column| column.axis()).collect();
-        let mut records = Records { file: file.to_string(), axes, rows: Vec::new() };
-        for (at, line) in lines {
-            if let Some(record) = reader.row(&columns, delimiter, at, line) {
-                if rows == Rows::InOrder {
-                    reader.check_order(records.last_of(record.stage), &record, &records.axes, at, line);
-                }
-                records.rows.push(record);
+        Records::of(&Table::parse(file, text)?, rows)
+    }
+
+    /// Of a table.
+    ///
+    /// # Errors
+    /// No `loss` or no axis among the columns, or two of one; a row with more or fewer cells; a cell that is no number,
+    /// not finite or not above zero; a row that goes back along an axis (unless `rows` allows it); fewer than
+    /// [`MIN_POINTS`](super::MIN_POINTS) rows. Each with its line.
+    pub fn of(table: &Table, rows: Rows) -> Result<Self> {
+        let (mut axes, mut columns) = (Vec::new(), Vec::new());
+        for (axis, names) in POSITIONS {
+            if let Some(column) = table.find(names)? {
+                axes.push(axis);
+                columns.push((column, Demand::Positive));
             }
         }
-        if records.rows.len() < MIN_POINTS && reader.problems.is_empty() {
-            let got = format!("{file} has {} rows", records.rows.len());
-            reader.problems.push(Problem::new(got).expected(format!("at least {MIN_POINTS}")));
+        if axes.is_empty() {
+            return Err(table.missing("hours, seconds, tokens, flops or 6nd"));
         }
-        reader.finish(records)
+        columns.push((table.need(&["loss"])?, Demand::Positive));
+        let stage = table.find(&["stage"])?;
+        let seconds = table.find(&["seconds", "gpu-seconds"])?.is_some();
+        let (mut problems, mut records) =
+            (Problems::default(), Records { file: table.file.clone(), axes, rows: Vec::new() });
+        for row in 0..table.len() {
+            let Some(mut x) = table.row(row, &columns, &mut problems) else { continue };
+            let stage = stage.map_or(Some(Stage::Raw), |column| named(table, row, column, &mut problems));
+            let Some(stage) = stage else { continue };
+            let loss = x.pop().unwrap_or(f64::NAN);
+            if seconds {
+                x[0] /= 3600.0;
+            }
+            let record = Record { x, loss, stage };
+            if rows == Rows::InOrder {
+                records.check_order(&record, table, row, &mut problems);
+            }
+            records.rows.push(record);
+        }
+        let records = problems.finish(&table.file, records)?;
+        if records.rows.len() < MIN_POINTS {
+            let got = format!("{} has {} rows", records.file, records.rows.len());
+            return Err(Error::data(Problem::new(got).expected(format!("at least {MIN_POINTS}"))));
+        }
+        Ok(records)
     }
 
     /// The curve of one axis and stage, named `name`, in ascending order.
@@ -113,132 +125,31 @@ impl Records {
     fn last_of(&self, stage: Stage) -> Option<&Record> {
         self.rows.iter().rev().find(|row| row.stage == stage)
     }
-}
 
-impl Column {
-    /// What it is a position along.
-    fn axis(self) -> Option<Axis> {
-        match self {
-            Column::Position(axis) => Some(axis),
-            Column::Seconds => Some(Axis::Hours),
-            Column::Loss | Column::Stage | Column::Other => None,
-        }
-    }
-
-    fn named(header: &str) -> Self {
-        match header.trim().to_lowercase().replace(['_', ' '], "-").as_str() {
-            "hours" | "gpu-hours" => Column::Position(Axis::Hours),
-            "seconds" | "gpu-seconds" => Column::Seconds,
-            "tokens" => Column::Position(Axis::Tokens),
-            "flops" => Column::Position(Axis::Flops),
-            "6nd" => Column::Position(Axis::SixNd),
-            "loss" => Column::Loss,
-            "stage" => Column::Stage,
-            _ => Column::Other,
+    fn check_order(&self, record: &Record, table: &Table, row: usize, problems: &mut Problems) {
+        let Some(before) = self.last_of(record.stage) else { return };
+        if let Some(k) = (0..self.axes.len()).find(|&k| record.x[k] < before.x[k]) {
+            problems.push(|| {
+                let got = format!("goes back from {} to {} {}", before.x[k], record.x[k], self.axes[k]);
+                let problem = Problem::new(got).at(table.place(row, 0)).expected("rows in ascending order");
+                problem.remedy("sort the file, or allow rows in any order")
+            });
         }
     }
 }
 
-/// Collects problems while it reads.
-struct Reader<'a> {
-    file: &'a str,
-    text: &'a str,
-    problems: Vec<Problem>,
-}
-
-impl<'a> Reader<'a> {
-    /// Lines that are not blank, with the byte at which each begins.
-    fn lines(&self) -> impl Iterator<Item = (usize, &'a str)> + use<'a> {
-        let text = self.text;
-        let start = move |line: &str| line.as_ptr() as usize - text.as_ptr() as usize;
-        text.lines().map(move |line| (start(line), line)).filter(|(_, line)| !line.trim().is_empty())
+/// The stage that a cell names.
+fn named(table: &Table, row: usize, column: usize, problems: &mut Problems) -> Option<Stage> {
+    let cell = table.cell(row, column);
+    let stage = match cell.to_lowercase().as_str() {
+        "raw" => Some(Stage::Raw),
+        "annealed" => Some(Stage::Annealed),
+        _ => None,
+    };
+    if stage.is_none() {
+        problems.push(|| table.wrong(row, column, "raw or annealed"));
     }
-
-    fn check_header(&self, columns: &[Column], at: usize, header: &str) -> Result<()> {
-        let has_axis = columns.iter().any(|column| column.axis().is_some());
-        let missing = match (has_axis, columns.contains(&Column::Loss)) {
-            (true, true) => return Ok(()),
-            (false, _) => "hours, seconds, tokens, flops or 6nd",
-            (true, false) => "loss",
-        };
-        let problem = Problem::new(format!("no column named {missing}")).at(self.place(at, header));
-        Err(Error::data(problem.remedy("the first line names the columns, in any case")))
-    }
-
-    fn row(&mut self, columns: &[Column], delimiter: char, at: usize, line: &str) -> Option<Record> {
-        let before = self.problems.len();
-        let mut record = Record { x: Vec::new(), loss: 0.0, stage: Stage::Raw };
-        let cells: Vec<&str> = line.split(delimiter).collect();
-        if cells.len() != columns.len() {
-            let problem = Problem::new(format!("{} cells", cells.len())).at(self.place(at, line));
-            self.problems.push(problem.expected(format!("{}, one per column", columns.len())));
-            return None;
-        }
-        let mut cell_at = at;
-        for (column, cell) in columns.iter().zip(cells) {
-            match column {
-                Column::Position(axis) => record.x.push(self.number(&axis.to_string(), cell_at, cell)),
-                Column::Seconds => record.x.push(self.number("seconds", cell_at, cell) / 3600.0),
-                Column::Loss => record.loss = self.number("loss", cell_at, cell),
-                Column::Stage => record.stage = self.stage(cell_at, cell),
-                Column::Other => {}
-            }
-            cell_at += cell.len() + delimiter.len_utf8();
-        }
-        (self.problems.len() == before).then_some(record)
-    }
-
-    fn number(&mut self, what: &str, at: usize, cell: &str) -> f64 {
-        let value = cell.trim().parse::<f64>().unwrap_or(f64::NAN);
-        if !is_positive(value) {
-            let problem = Problem::new(format!("{what} is {:?}", cell.trim())).at(self.place(at, cell));
-            self.problems.push(problem.expected("a finite number above 0"));
-        }
-        value
-    }
-
-    fn stage(&mut self, at: usize, cell: &str) -> Stage {
-        match cell.trim().to_lowercase().as_str() {
-            "raw" => Stage::Raw,
-            "annealed" => Stage::Annealed,
-            other => {
-                let problem = Problem::new(format!("stage is {other:?}")).at(self.place(at, cell));
-                self.problems.push(problem.expected("raw or annealed"));
-                Stage::Raw
-            }
-        }
-    }
-
-    fn check_order(
-        &mut self,
-        before: Option<&Record>,
-        record: &Record,
-        axes: &[Axis],
-        at: usize,
-        line: &str,
-    ) {
-        let Some(before) = before else { return };
-        if let Some(k) = (0..axes.len()).find(|&k| record.x[k] < before.x[k]) {
-            let got = format!("goes back from {} to {} {}", before.x[k], record.x[k], axes[k]);
-            let problem = Problem::new(got).at(self.place(at, line)).expected("rows in ascending order");
-            self.problems.push(problem.remedy("sort the file, or allow rows in any order"));
-        }
-    }
-
-    fn place(&self, at: usize, part: &str) -> Place {
-        Place::of(self.file, self.text, at..at + part.len())
-    }
-
-    fn finish(mut self, records: Records) -> Result<Records> {
-        if self.problems.is_empty() {
-            return Ok(records);
-        }
-        if let more @ 1.. = self.problems.len().saturating_sub(MAX_LISTED) {
-            self.problems.truncate(MAX_LISTED);
-            self.problems.push(Problem::new(format!("and {more} more in {}", self.file)));
-        }
-        Err(Error { kind: Kind::Data, problems: self.problems })
-    }
+    stage
 }
 
 #[cfg(test)]
@@ -268,9 +179,9 @@ mod tests {
     fn every_bad_cell_is_named_with_its_line_and_column() {
         let text = "Hours\tLoss\n1\t-2.5\n2\tNaN\n3\t2.1\n4\tx\n5\t2.0\t7\n";
         let lines: Vec<String> = refusal(text).lines().map(String::from).collect();
-        assert_eq!(lines[0], "a.tsv:2:3: loss is \"-2.5\", expected a finite number above 0");
-        assert_eq!(lines[1], "a.tsv:3:3: loss is \"NaN\", expected a finite number above 0");
-        assert_eq!(lines[2], "a.tsv:5:3: loss is \"x\", expected a finite number above 0");
+        assert_eq!(lines[0], "a.tsv:2:3: Loss is \"-2.5\", expected a finite number above 0");
+        assert_eq!(lines[1], "a.tsv:3:3: Loss is \"NaN\", expected a finite number above 0");
+        assert_eq!(lines[2], "a.tsv:5:3: Loss is \"x\", expected a finite number above 0");
         assert_eq!(lines[3], "a.tsv:6:1: 3 cells, expected 2, one per column");
         assert_eq!(lines.len(), 4);
     }

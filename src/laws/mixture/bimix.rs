@@ -131,14 +131,14 @@ pub(super) fn fit(
     let search = Search { at_zero, time, steps: mean(|p| p.1.ln()).exp() };
     let bounds = search.bounds();
     if points.len() <= bounds.len() {
-        return Err(too_few(points.len(), bounds.len(), target));
+        return Err(too_few(points.len(), bounds.len(), mixtures.target(target)));
     }
     let errors = |x: &[f64], out: &mut Vec<f64>| {
         let law = search.decode(x);
         out.extend(points.iter().map(|&(share, steps, ln_loss)| law.loss(share, steps).ln() - ln_loss));
     };
     let minimum = minimise_from(&search.starts(mean(|p| p.2)), &bounds, Loss::Square, errors);
-    minimum
-        .map(|minimum| search.decode(&minimum.x))
-        .ok_or_else(|| Error::data(Problem::new(format!("no own-share law fits target {target}"))))
+    minimum.map(|minimum| search.decode(&minimum.x)).ok_or_else(|| {
+        Error::data(Problem::new(format!("no own-share law fits {}", mixtures.target(target))))
+    })
 }

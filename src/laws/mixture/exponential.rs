@@ -43,7 +43,7 @@ pub(super) fn fit(mixtures: &Mixtures, target: usize) -> Result<Exponential> {
     let observations = &mixtures.observations;
     let domains = observations[0].shares.len();
     if observations.len() <= domains + 1 {
-        return Err(too_few(observations.len(), domains + 1, target));
+        return Err(too_few(observations.len(), domains + 1, mixtures.target(target)));
     }
     let losses: Vec<f64> = observations.iter().map(|o| o.losses[target]).collect();
     let lowest = losses.iter().copied().fold(f64::INFINITY, f64::min);
@@ -68,7 +68,7 @@ pub(super) fn fit(mixtures: &Mixtures, target: usize) -> Result<Exponential> {
         out.extend(observations.iter().zip(&losses).map(error));
     };
     let minimum = minimise_from(&starts, &bounds, Loss::Square, errors);
-    minimum
-        .map(|minimum| Exponential { floor: minimum.x[0], rates: minimum.x[1..].to_vec() })
-        .ok_or_else(|| Error::data(Problem::new(format!("no exponential law fits target {target}"))))
+    minimum.map(|minimum| Exponential { floor: minimum.x[0], rates: minimum.x[1..].to_vec() }).ok_or_else(
+        || Error::data(Problem::new(format!("no exponential law fits {}", mixtures.target(target)))),
+    )
 }

@@ -15,9 +15,12 @@ use serde::{Deserialize, Serialize};
 pub use bimix::Bimix;
 pub use exponential::Exponential;
 pub use optimum::{Optimum, closed_optimum, numeric_optimum};
-pub use score::{Folds, Score, cross_validate, extrapolate_steps, held_out_predictions};
+pub use score::{
+    Folds, Prediction, Predictions, Score, cross_validate, extrapolate_steps, held_out_predictions,
+};
 
 use crate::error::{Error, Problem, Result};
+use crate::laws::table::Problems;
 
 /// Losses of one model at one time.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -35,6 +38,8 @@ pub struct Observation {
 pub struct Mixtures {
     /// Per loss: the domain whose text it was measured on, as an index into the shares.
     targets: Vec<usize>,
+    /// Names of the domains, in the order of the shares; empty if they have none.
+    names: Vec<String>,
     observations: Vec<Observation>,
 }
 
@@ -96,17 +101,24 @@ impl Mixtures {
         if let Some(target) = targets.iter().find(|target| **target >= domains) {
             return Err(Error::data(Problem::new(format!("target domain {target} of {domains}"))));
         }
-        let problems = observations.iter().enumerate().filter_map(|(index, observation)| {
-            observation
-                .fault(domains, targets.len())
-                .map(|got| Problem::new(got).key(format!("measurement {index}")))
-        });
-        let problems: Vec<Problem> = problems.collect();
-        if problems.is_empty() {
-            Ok(Mixtures { targets, observations })
-        } else {
-            Err(Error { kind: crate::error::Kind::Data, problems })
+        let mut problems = Problems::default();
+        for (index, observation) in observations.iter().enumerate() {
+            if let Some(got) = observation.fault(domains, targets.len()) {
+                problems.push(|| Problem::new(got).key(format!("mixture {}", index + 1)));
+            }
         }
+        problems.finish("these mixtures", Mixtures { targets, names: Vec::new(), observations })
+    }
+
+    /// With names of the domains, in the order of the shares.
+    pub fn named(self, names: Vec<String>) -> Self {
+        Mixtures { names, ..self }
+    }
+
+    /// What the losses of a target are called.
+    fn target(&self, target: usize) -> String {
+        let own = self.targets[target];
+        self.names.get(own).cloned().unwrap_or_else(|| format!("domain {own}"))
     }
 
     /// Index among the shares of each loss's domain.
@@ -123,7 +135,8 @@ impl Mixtures {
     fn filtered(&self, keep: impl Fn(usize, &Observation) -> bool) -> Mixtures {
         let kept =
             self.observations.iter().enumerate().filter(|(index, observation)| keep(*index, observation));
-        Mixtures { targets: self.targets.clone(), observations: kept.map(|(_, o)| o.clone()).collect() }
+        let (targets, names) = (self.targets.clone(), self.names.clone());
+        Mixtures { targets, names, observations: kept.map(|(_, o)| o.clone()).collect() }
     }
 
     /// Measurements of the same mixture have the same number: that of its first one.
@@ -191,9 +204,10 @@ fn one_time(mixtures: &Mixtures) -> Result<()> {
     }
 }
 
-fn too_few(points: usize, constants: usize, target: usize) -> Error {
-    let problem = Problem::new(format!("{points} measurements for a law of {constants} constants"));
-    Error::data(problem.key(format!("target {target}")).expected(format!("at least {}", constants + 1)))
+fn too_few(points: usize, constants: usize, target: String) -> Error {
+    let plural = if points == 1 { "" } else { "s" };
+    let problem = Problem::new(format!("{points} measurement{plural} for a law of {constants} constants"));
+    Error::data(problem.key(target).expected(format!("at least {}", constants + 1)))
 }
 
 impl MixtureLaw {
@@ -234,7 +248,7 @@ mod tests {
         ];
         for bad in bad {
             let error = Mixtures::new(vec![1], vec![good.clone(), bad]).unwrap_err().to_string();
-            assert!(error.starts_with("measurement 1: "), "{error}");
+            assert!(error.starts_with("mixture 2: "), "{error}");
         }
         assert!(Mixtures::new(vec![2], vec![good.clone()]).is_err());
         assert!(Mixtures::new(vec![1], vec![]).is_err());

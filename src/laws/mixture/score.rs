@@ -1,11 +1,12 @@
 //! `R2 = 1 - sum (ln L - ln Lhat)^2 / sum (ln L - mean)^2` and `mean |Lhat / L - 1|`, on measurements that
 //! the fit has not seen.
 //!
-//! Ge et al. 2024, section 4 (both numbers, held-out steps, held-out mixtures).
+//! Ge et al. 2024, section 4 (both numbers, held-out steps, held-out mixtures). One shuffling of mixtures into folds may be
+//! an unlucky one: folds are drawn several times, and scores say how far apart that leaves them.
 
 use serde::Serialize;
 
-use super::{Form, MixtureLaw, Mixtures, Observation, fit};
+use super::{Form, Mixtures, fit};
 use crate::error::{Error, Problem, Result};
 use crate::laws::bootstrap::Bootstrap;
 
@@ -20,17 +21,36 @@ pub enum Folds {
         count: usize,
         /// Seed of the grouping.
         seed: u64,
+        /// How often groups are drawn.
+        repeats: u64,
     },
 }
+
+/// A loss that the law has not seen.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Prediction {
+    /// The first measurement of its mixture.
+    pub mixture: usize,
+    /// As it was measured.
+    pub measured: f64,
+    /// As the law has it; infinite at share 0 of a law without an offset.
+    pub predicted: f64,
+}
+
+/// Predictions of each target.
+pub type Predictions = Vec<Vec<Prediction>>;
 
 /// How well one target is predicted.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize)]
 pub struct Score {
     /// R2 of log losses; 1 is perfect, 0 as good as the mean, minus infinity where all losses are alike.
     pub r2: f64,
+    /// The lowest and the highest R2 over shufflings.
+    pub r2_range: (f64, f64),
     /// Mean of `|predicted - measured| / measured`.
     pub mean_relative_error: f64,
-    /// Measurements that could be predicted: all but those at share 0 of a law without an offset.
+    /// Measurements that could be predicted: all but those at share 0 of a law without an offset, or of one that was
+    /// fitted to none at share 0.
     pub points: usize,
 }
 
@@ -46,7 +66,29 @@ impl Score {
             pairs.iter().map(|(measured, predicted)| (measured / predicted).ln().powi(2)).sum();
         let relative: f64 =
             pairs.iter().map(|(measured, predicted)| (predicted / measured - 1.0).abs()).sum();
-        Score { r2: 1.0 - around_law / around_mean, mean_relative_error: relative / n, points: pairs.len() }
+        let r2 = 1.0 - around_law / around_mean;
+        Score { r2, r2_range: (r2, r2), mean_relative_error: relative / n, points: pairs.len() }
+    }
+
+    /// Of predictions.
+    pub fn of_predictions<'a>(predictions: impl IntoIterator<Item = &'a Prediction>) -> Self {
+        Score::of(predictions.into_iter().map(|p| (p.measured, p.predicted)))
+    }
+
+    /// The medians over shufflings, at least one.
+    pub fn over(scores: &[Score]) -> Self {
+        let sorted = |of: fn(&Score) -> f64| {
+            let mut values: Vec<f64> = scores.iter().map(of).collect();
+            values.sort_by(f64::total_cmp);
+            values
+        };
+        let r2 = sorted(|score| score.r2);
+        Score {
+            r2: median(&r2),
+            r2_range: (r2[0], r2[r2.len() - 1]),
+            mean_relative_error: median(&sorted(|score| score.mean_relative_error)),
+            points: scores.iter().map(|score| score.points).min().unwrap_or(0),
+        }
     }
 
     /// Means over targets of R2 and of the relative error.
@@ -59,26 +101,54 @@ impl Score {
     }
 }
 
+/// The middle of sorted values.
+fn median(sorted: &[f64]) -> f64 {
+    (sorted[(sorted.len() - 1) / 2] + sorted[sorted.len() / 2]) / 2.0
+}
+
 /// One score per target, each mixture predicted by laws that were fitted without it.
 ///
 /// # Errors
 /// Fewer than two folds or more folds than mixtures; those of [`fit`].
 pub fn cross_validate(mixtures: &Mixtures, form: Form, folds: Folds) -> Result<Vec<Score>> {
-    Ok(held_out_predictions(mixtures, form, folds)?.into_iter().map(Score::of).collect())
+    let shufflings = held_out_predictions(mixtures, form, folds)?;
+    let score = |target: usize| {
+        let scores = shufflings.iter().map(|predictions| Score::of_predictions(&predictions[target]));
+        Score::over(&scores.collect::<Vec<Score>>())
+    };
+    Ok((0..mixtures.targets().len()).map(score).collect())
 }
 
-/// Pairs `(measured, predicted)` per target, each mixture predicted by laws that were fitted without it.
+/// The predictions of each shuffling, each mixture predicted by laws that were fitted without it.
+///
+/// What a law says at share 0 counts only if it was fitted to another mixture that has none of the domain: nothing else
+/// tells it, and the one mixture without would decide about the law.
 ///
 /// # Errors
 /// Those of [`cross_validate`].
-pub fn held_out_predictions(mixtures: &Mixtures, form: Form, folds: Folds) -> Result<Vec<Vec<(f64, f64)>>> {
-    let fold_of = fold_numbers(mixtures, folds)?;
-    let mut predicted = vec![Vec::new(); mixtures.targets().len()];
-    for fold in 0..=fold_of.iter().copied().max().unwrap_or(0) {
-        let law = fit(&mixtures.filtered(|index, _| fold_of[index] != fold), form)?;
-        add_predictions(&law, &mixtures.filtered(|index, _| fold_of[index] == fold), &mut predicted);
-    }
-    Ok(predicted)
+pub fn held_out_predictions(mixtures: &Mixtures, form: Form, folds: Folds) -> Result<Vec<Predictions>> {
+    let numbers = mixtures.mixture_numbers();
+    let shuffling = |fold_of: Vec<usize>| -> Result<Predictions> {
+        let mut predicted = vec![Vec::new(); mixtures.targets().len()];
+        for fold in 0..=fold_of.iter().copied().max().unwrap_or(0) {
+            let seen = mixtures.filtered(|index, _| fold_of[index] != fold);
+            let law = fit(&seen, form)?;
+            let unseen = || (0..fold_of.len()).filter(|index| fold_of[*index] == fold);
+            for (target, all) in predicted.iter_mut().enumerate() {
+                let own = law.targets[target];
+                let knows_zero = seen.observations().iter().any(|o| o.shares[own] == 0.0);
+                for index in unseen() {
+                    let o = &mixtures.observations()[index];
+                    if o.shares[own] > 0.0 || knows_zero {
+                        let (measured, predicted) = (o.losses[target], law.loss(target, &o.shares, o.steps));
+                        all.push(Prediction { mixture: numbers[index], measured, predicted });
+                    }
+                }
+            }
+        }
+        Ok(predicted)
+    };
+    fold_numbers(mixtures, &numbers, folds)?.into_iter().map(shuffling).collect()
 }
 
 /// One score per target at `from` steps and later, by laws fitted to what came before.
@@ -92,44 +162,46 @@ pub fn extrapolate_steps(mixtures: &Mixtures, form: Form, from: f64) -> Result<V
         let problem = Problem::new(format!("a cut at {from} steps leaves nothing on one side"));
         return Err(Error::config(problem.expected("a time between the first and the last measurement")));
     }
-    let mut predicted = vec![Vec::new(); mixtures.targets().len()];
-    add_predictions(&fit(&early, form)?, &late, &mut predicted);
-    Ok(predicted.into_iter().map(Score::of).collect())
+    let law = fit(&early, form)?;
+    let pair = |target: usize| {
+        let law = &law;
+        late.observations().iter().map(move |o| (o.losses[target], law.loss(target, &o.shares, o.steps)))
+    };
+    Ok((0..mixtures.targets().len()).map(|target| Score::of(pair(target))).collect())
 }
 
-fn add_predictions(law: &MixtureLaw, unseen: &Mixtures, out: &mut [Vec<(f64, f64)>]) {
-    for (target, pairs) in out.iter_mut().enumerate() {
-        let pair = |o: &Observation| (o.losses[target], law.loss(target, &o.shares, o.steps));
-        pairs.extend(unseen.observations().iter().map(pair));
-    }
-}
-
-/// The fold of each measurement.
-fn fold_numbers(mixtures: &Mixtures, folds: Folds) -> Result<Vec<usize>> {
-    let numbers = mixtures.mixture_numbers();
-    let mut distinct = numbers.clone();
+/// The fold of each measurement, once for each shuffling. Mixtures are shuffled in the order of their shares, so that the
+/// order of the rows decides nothing.
+fn fold_numbers(mixtures: &Mixtures, numbers: &[usize], folds: Folds) -> Result<Vec<Vec<usize>>> {
+    let mut distinct = numbers.to_vec();
     distinct.sort_unstable();
     distinct.dedup();
-    let (count, order) = match folds {
-        Folds::LeaveOneMixtureOut => (distinct.len(), distinct.clone()),
-        Folds::Shuffled { count, seed } => {
-            let bootstrap = Bootstrap { replicates: 1, seed, ..Bootstrap::default() };
-            (count, bootstrap.run(|draws| draws.shuffled(&distinct)).remove(0))
+    let shares = |number: &usize| &mixtures.observations()[*number].shares;
+    distinct.sort_by(|a, b| shares(a).partial_cmp(shares(b)).unwrap_or(std::cmp::Ordering::Equal));
+    let (count, orders) = match folds {
+        Folds::LeaveOneMixtureOut => (distinct.len(), vec![distinct.clone()]),
+        Folds::Shuffled { count, seed, repeats } => {
+            let bootstrap = Bootstrap { replicates: repeats.max(1), seed, ..Bootstrap::default() };
+            (count, bootstrap.run(|draws| draws.shuffled(&distinct)))
         }
     };
     if count < 2 || count > distinct.len() {
         let problem = Problem::new(format!("{count} folds of {} mixtures", distinct.len()));
         return Err(Error::config(problem.expected("from two to as many as there are mixtures")));
     }
-    let position = |number: &usize| order.iter().position(|other| other == number).unwrap_or(0) % count;
-    Ok(numbers.iter().map(position).collect())
+    let folds = |order: Vec<usize>| {
+        let mut fold_of = vec![0; mixtures.observations().len()];
+        order.iter().enumerate().for_each(|(place, number)| fold_of[*number] = place % count);
+        numbers.iter().map(|number| fold_of[*number]).collect()
+    };
+    Ok(orders.into_iter().map(folds).collect())
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::laws::bootstrap::Draws;
-    use crate::laws::mixture::{AtZero, Bimix, DomainLaw};
+    use crate::laws::mixture::{AtZero, Bimix, DomainLaw, Observation};
 
     const TRUTH: [Bimix; 3] = [
         Bimix { alpha: 0.12, b: 30.0, beta: 0.45, c: 1.1, offset: 0.0 },
@@ -209,11 +281,45 @@ mod tests {
     #[test]
     fn folds_part_mixtures_evenly_and_never_split_one() {
         let mixtures = measured(0.0);
-        let numbers = fold_numbers(&mixtures, Folds::Shuffled { count: 3, seed: 5 }).unwrap();
-        for fold in 0..3 {
-            assert_eq!(numbers.iter().filter(|number| **number == fold).count(), 20);
+        let of = |mixtures: &Mixtures, count| {
+            fold_numbers(
+                mixtures,
+                &mixtures.mixture_numbers(),
+                Folds::Shuffled { count, seed: 5, repeats: 4 },
+            )
+        };
+        let shufflings = of(&mixtures, 3).unwrap();
+        for numbers in &shufflings {
+            for fold in 0..3 {
+                assert_eq!(numbers.iter().filter(|number| **number == fold).count(), 20);
+            }
+            assert!(numbers.chunks(10).all(|times| times.iter().all(|number| *number == times[0])));
         }
-        assert!(numbers.chunks(10).all(|times| times.iter().all(|number| *number == times[0])));
-        assert!(fold_numbers(&mixtures, Folds::Shuffled { count: 7, seed: 5 }).is_err());
+        assert!(shufflings.len() == 4 && shufflings[0] != shufflings[1]);
+        assert!(of(&mixtures, 7).is_err());
+        let reversed = mixtures.observations().iter().rev().cloned().collect();
+        let mut back = of(&Mixtures::new(vec![1, 2, 0], reversed).unwrap(), 3).unwrap();
+        back.iter_mut().for_each(|numbers| numbers.reverse());
+        assert_eq!(back, shufflings, "the order of the rows decides nothing");
+    }
+
+    #[test]
+    fn the_only_mixture_without_a_domain_is_not_scored_there() {
+        let mut observations = measured(0.0).observations().to_vec();
+        observations.retain(|o| o.steps == 1000.0);
+        observations[4].shares = vec![0.1, 0.9, 0.0];
+        let mixtures = Mixtures::new(vec![1, 2, 0], observations).unwrap();
+        for folds in [Folds::LeaveOneMixtureOut, Folds::Shuffled { count: 3, seed: 1, repeats: 5 }] {
+            let scores = cross_validate(&mixtures, Form::OwnShare(AtZero::Offset), folds).unwrap();
+            assert_eq!(scores.iter().map(|score| score.points).collect::<Vec<_>>(), [6, 5, 6], "{scores:?}");
+        }
+    }
+
+    #[test]
+    fn scores_of_several_shufflings_are_their_median_and_range() {
+        let score = |r2: f64| Score { r2, r2_range: (r2, r2), mean_relative_error: 1.0 - r2, points: 3 };
+        let over = Score::over(&[score(0.9), score(-3.0), score(0.8)]);
+        assert_eq!((over.r2, over.r2_range), (0.8, (-3.0, 0.9)));
+        assert!((over.mean_relative_error - 0.2).abs() < 1e-12);
     }
 }

@@ -90,7 +90,9 @@ impl fmt::Display for Doubt {
                 )
             }
             Doubt::Unbounded { constant, interval } => {
-                write!(f, "the points do not bound {constant}: {interval}")
+                let half = interval.low.is_finite() || interval.high.is_finite();
+                let shown = if half { interval.to_string() } else { short(interval.estimate) };
+                write!(f, "the points do not bound {constant}: {shown}")
             }
         }
     }

@@ -37,7 +37,7 @@ pub fn frontier_of_envelope(
     };
     let redrawn = noisy_envelopes(&curves, smoothing, PLACES, bootstrap)?;
     let replicates = redrawn.iter().map(|envelope| self::frontier(runs, envelope)).collect();
-    Ok(Fitted { law: frontier, replicates, bootstrap: *bootstrap })
+    Ok(Fitted { law: frontier, replicates, bootstrap: *bootstrap, scale: 1.0 })
 }
 
 fn frontier(runs: &[(f64, Curve)], envelope: &[EnvelopePoint]) -> Option<Frontier> {

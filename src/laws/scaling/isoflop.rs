@@ -49,7 +49,7 @@ pub fn frontier_of_profiles(profiles: &[Profile], bootstrap: &Bootstrap) -> Resu
             parabolas.iter().map(|parabola| parabola.redraw(draws)).collect();
         frontier(&redrawn?, Parabola::lowest)
     });
-    Ok(Fitted { law, replicates, bootstrap: *bootstrap })
+    Ok(Fitted { law, replicates, bootstrap: *bootstrap, scale: 1.0 })
 }
 
 fn missed(profile: &Profile, lowest: &str) -> Problem {

@@ -92,6 +92,10 @@ pub struct HeldOut {
     pub mean_relative_error: f64,
 }
 
+/// The most points of a replicate. Of more, so many are drawn, and what that makes the law's scatter wider by the root of
+/// the ratio is taken off again (Bickel, Götze and van Zwet 1997, the bootstrap of m out of n).
+pub const DRAWN: usize = 1000;
+
 /// Fits the law.
 ///
 /// # Errors
@@ -100,16 +104,26 @@ pub struct HeldOut {
 pub fn fit(points: &[Point], config: &FitConfig) -> Result<ParametricFit> {
     check(points, config)?;
     let search = Search::new(points, config);
-    let Some(law) = search.solve(points, &search.starts(points)) else {
+    let from_starts = |points: &[Point]| search.solve(points, &search.starts(points));
+    let law = match points.len() > DRAWN {
+        false => from_starts(points),
+        // The way down is long: most of it is walked with some of the points.
+        true => from_starts(&some_of(points, config))
+            .and_then(|law| search.solve(points, &[search.encode(&law)]))
+            .or_else(|| from_starts(points)),
+    };
+    let Some(law) = law else {
         let got = format!("no law with positive constants fits {} points", points.len());
         let why = few_values(points, config).first().map(Doubt::to_string);
         let why = why.unwrap_or_else(|| "check that losses fall with parameters and with tokens".to_string());
         return Err(Error::data(Problem::new(got).remedy(why)));
     };
     let start = [search.encode(&law)];
-    let replicates = config.bootstrap.run(|draws| search.solve(&draws.resample(points), &start));
-    let constants = constants(&search, config, &law, &replicates);
-    let fitted = Fitted { law, replicates, bootstrap: config.bootstrap };
+    let drawn = points.len().min(DRAWN);
+    let replicates = config.bootstrap.run(|draws| search.solve(&draws.resample(points, drawn), &start));
+    let scale = (drawn as f64 / points.len() as f64).sqrt();
+    let fitted = Fitted { law, replicates, bootstrap: config.bootstrap, scale };
+    let constants = constants(&search, config, &fitted);
     let square = |point: &Point| (law.loss_at(point) / point.loss).ln().powi(2);
     let log_error = (points.iter().map(square).sum::<f64>() / points.len() as f64).sqrt();
     let condition = search.condition(points, &law);
@@ -135,18 +149,28 @@ pub fn predict_held_out(points: &[Point], flops: f64, config: &FitConfig) -> Res
     Ok(HeldOut { fit, predictions, mean_relative_error })
 }
 
+/// Some of the points, drawn without repetition.
+fn some_of(points: &[Point], config: &FitConfig) -> Vec<Point> {
+    let once = Bootstrap { replicates: 1, ..config.bootstrap };
+    let mut some = once.run(|draws| draws.shuffled(points)).remove(0);
+    some.truncate(DRAWN);
+    some
+}
+
 fn constants(
     search: &Search,
     config: &FitConfig,
-    law: &ParametricLaw,
-    replicates: &[Option<ParametricLaw>],
+    found: &Fitted<ParametricLaw>,
 ) -> Vec<(&'static str, Interval)> {
-    let rows: Vec<Option<Vec<f64>>> =
-        replicates.iter().map(|law| law.as_ref().map(|law| search.constants(law))).collect();
-    let values = |k: usize| rows.iter().map(move |row| row.as_ref().map_or(f64::NAN, |row| row[k]));
-    let interval =
-        |(k, (name, value)): (usize, Constant)| (name, config.bootstrap.interval(value(law), values(k)));
-    config.constants().into_iter().enumerate().map(interval).collect()
+    let constants = config.constants();
+    let replicates = found.replicates.iter().map(|law| law.as_ref().map(|law| search.constants(law)));
+    let values = Fitted {
+        law: constants.iter().map(|(_, value)| value(&found.law)).collect::<Vec<f64>>(),
+        replicates: replicates.collect(),
+        bootstrap: found.bootstrap,
+        scale: found.scale,
+    };
+    constants.iter().enumerate().map(|(k, (name, _))| (*name, values.interval(|row| row[k]))).collect()
 }
 
 fn check(points: &[Point], config: &FitConfig) -> Result<()> {
@@ -254,6 +278,21 @@ mod tests {
             assert!(size.contains(BESIROGLU.optimum(1e22).params), "{size}");
             assert!(found.doubts.is_empty(), "{:?}", found.doubts);
         }
+    }
+
+    #[test]
+    fn many_points_give_the_intervals_that_all_of_them_would() {
+        let seeds = (0..4 * DRAWN as u64 / 80).flat_map(|seed| points(&BESIROGLU, 0.01, seed));
+        let many: Vec<Point> = seeds.collect();
+        let alpha = |points: &[Point]| {
+            let found = fit(points, &quick(Method::VariableProjection)).unwrap();
+            found.constants[3].1
+        };
+        let (all, some) = (alpha(&many), alpha(&many[..DRAWN]));
+        assert!(all.contains(BESIROGLU.alpha) && some.contains(BESIROGLU.alpha), "{all} {some}");
+        // Four times the points, half the width.
+        let ratio = (some.high - some.low) / (all.high - all.low);
+        assert!((1.5..2.7).contains(&ratio), "{all} {some}");
     }
 
     #[test]

@@ -6,6 +6,7 @@ use super::frame::{self, Mark};
 use super::svg::{Canvas, Ink, SMALL, Stroke};
 use super::{Figure, NARROW};
 use crate::laws::capacity::Known;
+use crate::laws::mixture::Prediction;
 use crate::laws::scaling::Profile;
 use crate::report::fit::{CapacityGroup, Judged, MixtureFit, Scaling};
 use crate::report::number;
@@ -62,13 +63,15 @@ fn of_profile(profile: &Profile) -> Series {
 /// Losses of mixtures that a law has not seen, predicted against measured, one figure per law.
 pub fn predictions(fit: &MixtureFit) -> Vec<Figure> {
     let of = |judged: &Judged| {
-        let series = |(pairs, (name, _)): (&Vec<(f64, f64)>, &(String, _))| Series {
+        let pair = |p: &Prediction| (p.measured, p.predicted);
+        let series = |(predictions, (name, _)): (&Vec<Prediction>, &(String, _))| Series {
             name: name.clone(),
-            points: pairs.iter().copied().filter(|pair| pair.1.is_finite()).collect(),
+            points: predictions.iter().map(pair).filter(|pair| pair.1.is_finite()).collect(),
             line: Vec::new(),
             stroke: Stroke::Solid(1.5),
         };
-        let mut all: Vec<Series> = judged.predictions.iter().zip(&judged.domains).map(series).collect();
+        let mut all: Vec<Series> =
+            judged.predictions.iter().take(1).flatten().zip(&judged.domains).map(series).collect();
         let losses = || all.iter().flat_map(|series| &series.points).flat_map(|point| [point.0, point.1]);
         let (low, high) = (losses().fold(f64::INFINITY, f64::min), losses().fold(0.0, f64::max));
         let diagonal = Series::reference("equal", vec![(low, low), (high, high)]);

@@ -7,6 +7,7 @@ use super::known::Size;
 use super::measured::Measured;
 use crate::error::{Error, Kind, Problem, Result};
 use crate::laws::curves::{Axis, Curve, MIN_POINTS, Records, Rows, Stage, Throughput};
+use crate::laws::table::Table;
 
 /// All axes, in the order in which they are shown.
 pub const AXES: [Axis; 4] = [Axis::Hours, Axis::Flops, Axis::SixNd, Axis::Tokens];
@@ -31,16 +32,17 @@ pub struct Entrant {
 }
 
 impl Entrant {
-    /// Of a file: `file` is the name to print, `name` that of the model, `size` what is known of it.
+    /// Of a table: `name` is that of the model, `size` what is known of it.
     ///
     /// Rows that go back are sorted, and it is noted: points read off a figure come in the order of its path.
     ///
     /// # Errors
-    /// Everything that is wrong with the file.
-    pub fn of_file(file: &str, text: &str, name: &str, size: Option<Size>) -> Result<Self> {
-        let (records, notes) = match Records::parse(file, text, Rows::InOrder) {
+    /// Everything that is wrong with the table.
+    pub fn of_table(table: &Table, name: &str, size: Option<Size>) -> Result<Self> {
+        let file = &table.file;
+        let (records, notes) = match Records::of(table, Rows::InOrder) {
             Ok(records) => (records, Vec::new()),
-            Err(error) => match Records::parse(file, text, Rows::AnyOrder) {
+            Err(error) => match Records::of(table, Rows::AnyOrder) {
                 Ok(records) => (records, vec![format!("Rows of {file} go back and were sorted.")]),
                 Err(_) => return Err(error),
             },
@@ -197,6 +199,10 @@ mod tests {
     use super::super::super::fake;
     use super::*;
 
+    fn of(text: &str, size: Option<Size>) -> Result<Entrant> {
+        Entrant::of_table(&Table::parse("s.csv", text)?, "s", size)
+    }
+
     #[test]
     fn names_lose_what_all_of_them_begin_with() {
         let of = |names: &[&str]| labels(&names.iter().map(|name| name.to_string()).collect::<Vec<_>>());
@@ -250,7 +256,7 @@ mod tests {
     fn hours_become_tokens_and_6nd_but_never_exact_flops() {
         let size = Size { name: "s".into(), params: 1e6, tokens_per_second: Some(10.0) };
         let text = "hours,loss\n1,3\n2,2.5\n3,2.2\n4,2\n";
-        let entrant = Entrant::of_file("s.csv", text, "s", Some(size)).unwrap();
+        let entrant = of(text, Some(size)).unwrap();
         assert_eq!(entrant.curve(Axis::Tokens, Stage::Raw).unwrap().x()[0], 36_000.0);
         assert!(
             (entrant.curve(Axis::SixNd, Stage::Raw).unwrap().x()[0] / (6e6 * 36_000.0) - 1.0).abs() < 1e-12
@@ -261,8 +267,8 @@ mod tests {
 
     #[test]
     fn rows_that_go_back_are_sorted_and_said_to_be() {
-        let entrant = Entrant::of_file("s.csv", "tokens,loss\n1,3\n3,2.5\n2,2.7\n4,2\n", "s", None).unwrap();
+        let entrant = of("tokens,loss\n1,3\n3,2.5\n2,2.7\n4,2\n", None).unwrap();
         assert_eq!(entrant.notes, ["Rows of s.csv go back and were sorted."]);
-        assert!(Entrant::of_file("s.csv", "tokens,loss\n1,3\n3,-1\n2,2\n4,2\n", "s", None).is_err());
+        assert!(of("tokens,loss\n1,3\n3,-1\n2,2\n4,2\n", None).is_err());
     }
 }

@@ -1,16 +1,19 @@
 //! `L_i(r, s)` of files and runs: the law of the own share beside its rivals, on mixtures that it has not seen, and the
 //! mixture that it holds for the best.
 
+use std::collections::{BTreeSet, HashMap};
+
 use serde::Serialize;
 
-use super::columns::Columns;
 use super::entrant::labels;
 use crate::error::{Error, Kind, Problem, Result};
 use crate::laws::mixture::{
-    AtZero, Folds, Form, MixtureLaw, Mixtures, Observation, Score, closed_optimum, extrapolate_steps, fit,
-    held_out_predictions, numeric_optimum,
+    AtZero, Folds, Form, MixtureLaw, Mixtures, Observation, Prediction, Predictions, Score, closed_optimum,
+    extrapolate_steps, fit, held_out_predictions, numeric_optimum,
 };
+use crate::laws::table::{Demand, Table};
 use crate::plan::OPTIMUM;
+use crate::report::number;
 
 /// Measured mixtures with their names.
 #[derive(Debug, Clone, PartialEq)]
@@ -43,6 +46,8 @@ pub struct MixtureFit {
     pub laws: Vec<Judged>,
     /// What the rivals are worth beside the own-share law, in sentences.
     pub verdicts: Vec<String>,
+    /// Domains that only one mixture is without: nothing that has not seen it is scored there. In sentences.
+    pub cautions: Vec<String>,
     /// Later times, predicted from earlier ones, if there are several.
     pub later: Option<Later>,
     /// The best shares by each law that has them.
@@ -58,17 +63,19 @@ pub struct Judged {
     pub name: String,
     /// Why it could not be fitted; the rest is empty then.
     pub refused: Option<String>,
-    /// Mean of R2 of log losses over domains.
+    /// Mean of R2 of log losses over domains, the median over shufflings.
     pub r2: Option<f64>,
+    /// The lowest and the highest over shufflings.
+    pub r2_range: Option<(f64, f64)>,
     /// Mean relative error over domains.
     pub mean_relative_error: Option<f64>,
     /// By domain.
     pub domains: Vec<(String, Score)>,
     /// Its constants, from all measurements.
     pub law: Option<MixtureLaw>,
-    /// Pairs `(measured, predicted)` by domain, for a figure.
+    /// What it predicted by shuffling and domain, for a figure.
     #[serde(skip)]
-    pub predictions: Vec<Vec<(f64, f64)>>,
+    pub predictions: Vec<Predictions>,
 }
 
 /// Times that the fit has not seen.
@@ -113,20 +120,16 @@ impl MixtureData {
     /// (or `metric/X_val_loss`), and `steps` if there are several times.
     ///
     /// # Errors
-    /// A loss of a domain without share, a row of one table that the other lacks, shares that do not add up to 1, a
-    /// loss that is not positive.
-    pub fn of_tables(tables: &[Columns]) -> Result<Self> {
-        let share = |table: &Columns| columns(table, &[("share_", ""), ("train_", "")]);
-        let loss = |table: &Columns| columns(table, &[("loss_", ""), ("metric/", "_val_loss")]);
-        let pick = |of: &dyn Fn(&Columns) -> Vec<(usize, String)>, what: &str| {
-            let found = tables.iter().find(|table| !of(table).is_empty());
-            found.ok_or_else(|| {
-                let problem = Problem::new(format!("no column of {what}"));
-                Error::data(problem.expected("columns share_X and loss_X for every domain X"))
-            })
+    /// A column twice, a loss of a domain without share, a row of one table that the other lacks, shares that do not add
+    /// up to 1, a loss that is not positive.
+    pub fn of_tables(tables: &[Table]) -> Result<Self> {
+        let pick = |patterns: Patterns, what: &str| {
+            let of = |table| Ok((table, columns(table, patterns)?));
+            let all = tables.iter().map(of).collect::<Result<Vec<(&Table, Vec<(usize, String)>)>>>()?;
+            all.into_iter().find(|(_, found)| !found.is_empty()).ok_or_else(|| tables[0].missing(what))
         };
-        let (left, right) = (pick(&share, "shares")?, pick(&loss, "losses")?);
-        let (shares, losses) = (share(left), loss(right));
+        let (left, shares) = pick(&[("share_", ""), ("train_", "")], "share_X for every domain X")?;
+        let (right, losses) = pick(&[("loss_", ""), ("metric/", "_val_loss")], "loss_X for every domain X")?;
         let domains: Vec<String> = shares.iter().map(|(_, name)| name.clone()).collect();
         let target = |(_, name): &(usize, String)| {
             domains.iter().position(|domain| domain == name).ok_or_else(|| {
@@ -135,17 +138,33 @@ impl MixtureData {
             })
         };
         let targets = losses.iter().map(target).collect::<Result<Vec<usize>>>()?;
-        let steps = (left.find("steps"), right.find("steps"));
-        let mut observations = Vec::new();
-        for (row, other) in joined(left, right)? {
-            observations.push(Observation {
-                shares: shares.iter().map(|(k, _)| row[*k]).collect(),
-                steps: steps.0.map(|k| row[k]).or(steps.1.map(|k| other[k])).unwrap_or(1.0),
-                losses: losses.iter().map(|(k, _)| other[*k]).collect(),
-            });
-        }
-        let mixtures = Mixtures::new(targets, observations)?;
-        Ok(MixtureData { mixtures, domains: labels(&domains), names: Vec::new() })
+        let is_one = std::ptr::eq(left, right);
+        let late = left.find(&["steps"])?.map(|column| (left, column));
+        let steps = match late {
+            None if !is_one => right.find(&["steps"])?.map(|column| (right, column)),
+            late => late,
+        };
+        let numbers = |table: &Table, columns: &[(usize, String)]| {
+            let mut wanted: Vec<_> = columns.iter().map(|(column, _)| (*column, Demand::Finite)).collect();
+            let steps = steps.filter(|(other, _)| std::ptr::eq(*other, table));
+            wanted.extend(steps.map(|(_, column)| (column, Demand::Positive)));
+            table.numbers(&wanted)
+        };
+        let (left_rows, right_rows) = (numbers(left, &shares)?, numbers(right, &losses)?);
+        let partners = if is_one { (0..left.len()).collect() } else { partners(left, right)? };
+        let observation = |(row, &partner): (&Vec<f64>, &usize)| {
+            let other = &right_rows[partner];
+            let steps = row.get(shares.len()).or(other.get(losses.len())).copied().unwrap_or(1.0);
+            Observation {
+                shares: row[..shares.len()].to_vec(),
+                steps,
+                losses: other[..losses.len()].to_vec(),
+            }
+        };
+        let observations = left_rows.iter().zip(&partners).map(observation).collect();
+        let domains = labels(&domains);
+        let mixtures = Mixtures::new(targets, observations)?.named(domains.clone());
+        Ok(MixtureData { mixtures, domains, names: Vec::new() })
     }
 
     /// The same without the mixtures of this name, and those alone.
@@ -155,6 +174,7 @@ impl MixtureData {
         let (these, others): (Vec<_>, Vec<_>) = all.partition(|(index, _)| named(*index));
         let observations = others.iter().map(|(_, o)| (*o).clone()).collect();
         let mixtures = Mixtures::new(self.mixtures.targets().to_vec(), observations);
+        let mixtures = mixtures.map(|mixtures| mixtures.named(self.domains.clone()));
         let names = self.names.iter().filter(|other| *other != name).cloned().collect();
         let rest = mixtures.map(|mixtures| MixtureData { mixtures, domains: self.domains.clone(), names });
         (rest.unwrap_or_else(|_| self.clone()), these.into_iter().map(|(_, o)| o.clone()).collect())
@@ -173,36 +193,86 @@ impl MixtureData {
         times
     }
 
+    /// Domains that only one mixture is without.
+    fn only_without(&self) -> Vec<String> {
+        let all = self.mixtures.observations();
+        let sentence = |(domain, name): (usize, &String)| {
+            let without = (0..all.len()).filter(|&k| all[k].shares[domain] == 0.0).collect::<Vec<_>>();
+            let first = *without.first()?;
+            without.iter().all(|&k| all[k].shares == all[first].shares).then(|| {
+                format!(
+                    "Only one mixture has no {name}, {}: what laws that have not seen it say of {name} there is not scored.",
+                    self.mixture(first)
+                )
+            })
+        };
+        self.domains.iter().enumerate().filter_map(sentence).collect()
+    }
+
+    /// A mixture in words: its name, or its place and largest shares.
+    fn mixture(&self, index: usize) -> String {
+        if let Some(name) = self.names.get(index) {
+            return name.clone();
+        }
+        let shares = &self.mixtures.observations()[index].shares;
+        let mut order: Vec<usize> = (0..shares.len()).collect();
+        order.sort_by(|a, b| shares[*b].total_cmp(&shares[*a]));
+        let share = |&k: &usize| format!("{} {:.3}", self.domains[k], shares[k]);
+        let shares: Vec<String> = order.iter().take(MAX_SHARES).map(share).collect();
+        let more = if order.len() > MAX_SHARES { ", ..." } else { "" };
+        format!("number {} ({}{more})", index + 1, shares.join(", "))
+    }
+
     /// Name of a loss's domain.
     fn target(&self, target: usize) -> &str {
         &self.domains[self.mixtures.targets()[target]]
     }
 }
 
-/// Columns named `{before}{domain}{after}` by any of the patterns, with the domain.
-fn columns(table: &Columns, patterns: &[(&str, &str)]) -> Vec<(usize, String)> {
+/// Shares of a mixture that are named.
+const MAX_SHARES: usize = 5;
+
+/// What stands before and after the name of a domain.
+type Patterns = &'static [(&'static str, &'static str)];
+
+/// Table named `{before}{domain}{after}` by any of the patterns, with the domain.
+fn columns(table: &Table, patterns: Patterns) -> Result<Vec<(usize, String)>> {
     let domain = |name: &String| {
+        let name = name.to_lowercase().replace(' ', "_");
         patterns
             .iter()
             .find_map(|(before, after)| name.strip_prefix(before)?.strip_suffix(after).map(str::to_string))
     };
-    table.names().iter().enumerate().filter_map(|(k, name)| Some((k, domain(name)?))).collect()
+    let mut found: Vec<(usize, String)> = Vec::new();
+    for (column, name) in table.names().iter().enumerate().filter_map(|(k, name)| Some((k, domain(name)?))) {
+        if let Some((first, _)) = found.iter().find(|(_, other)| *other == name) {
+            return Err(table.twice(&name, *first, column));
+        }
+        found.push((column, name));
+    }
+    Ok(found)
 }
 
-/// Rows of both tables that belong together.
-fn joined<'a>(left: &'a Columns, right: &'a Columns) -> Result<Vec<(&'a [f64], &'a [f64])>> {
-    if left.file == right.file {
-        return Ok(left.rows().iter().map(|row| (&row[..], &row[..])).collect());
+/// For every row of one table that of the other with the same `index`.
+fn partners(left: &Table, right: &Table) -> Result<Vec<usize>> {
+    let (key, other) = (left.need(&["index"])?, right.need(&["index"])?);
+    // Some programs write 1 as 1.0.
+    let index =
+        |cell: &str| cell.parse::<f64>().map_or_else(|_| cell.to_string(), |number| number.to_string());
+    let mut rows = HashMap::new();
+    for row in 0..right.len() {
+        if rows.insert(index(right.cell(row, other)), row).is_some() {
+            return Err(Error::data(right.wrong(row, other, "each index once")));
+        }
     }
-    let (key, other) = (left.need("index")?, right.need("index")?);
-    let partner = |row: &'a Vec<f64>| {
-        let found = right.rows().iter().find(|candidate| candidate[other] == row[key]);
-        found.map(|found| (&row[..], &found[..])).ok_or_else(|| {
-            let got = format!("{} has no row of index {}, which is in {}", right.file, row[key], left.file);
-            Error::data(Problem::new(got))
+    let partner = |row: usize| {
+        rows.get(&index(left.cell(row, key))).copied().ok_or_else(|| {
+            let cell = left.cell(row, key);
+            let got = format!("{} has no row of index {cell}, which is in {}", right.file, left.file);
+            Error::data(Problem::new(got).at(left.place(row, key)))
         })
     };
-    left.rows().iter().map(partner).collect()
+    (0..left.len()).map(partner).collect()
 }
 
 /// Fits the laws and judges them.
@@ -234,12 +304,15 @@ pub fn mixture(data: &MixtureData, config: &MixtureConfig) -> Result<MixtureFit>
     let test = law.and_then(|law| Tested::of(&seen, &trained, law, last));
     let count = |folds| match folds {
         Folds::LeaveOneMixtureOut => "each mixture left out in turn".to_string(),
-        Folds::Shuffled { count, .. } => format!("{count} folds of mixtures"),
+        Folds::Shuffled { count, repeats, .. } => {
+            format!("{count} folds of mixtures, shuffled {}", number::plural(repeats as usize, "time"))
+        }
     };
     Ok(MixtureFit {
         mixtures: seen.distinct(),
         folds: count(config.folds),
-        verdicts: verdicts(&laws),
+        verdicts: verdicts(&seen, &laws),
+        cautions: seen.only_without(),
         laws,
         later,
         optima,
@@ -252,16 +325,22 @@ impl Judged {
         let judged = held_out_predictions(&data.mixtures, form, folds);
         match judged.and_then(|predictions| Ok((predictions, fit(&data.mixtures, form)?))) {
             Ok((predictions, law)) => {
-                let scores: Vec<Score> =
-                    predictions.iter().map(|pairs| Score::of(pairs.iter().copied())).collect();
-                let (r2, error) = Score::means(&scores);
-                let named = |(target, score): (usize, &Score)| (data.target(target).to_string(), *score);
+                let targets = 0..data.mixtures.targets().len();
+                let score = |target: usize| {
+                    let scores = predictions.iter().map(|all| Score::of_predictions(&all[target]));
+                    (data.target(target).to_string(), Score::over(&scores.collect::<Vec<Score>>()))
+                };
+                let means = predictions.iter().map(|all| means(all, None));
+                let mean =
+                    |(r2, error)| Score { r2, r2_range: (r2, r2), mean_relative_error: error, points: 0 };
+                let over = Score::over(&means.map(mean).collect::<Vec<Score>>());
                 Judged {
                     name: name.to_string(),
                     refused: None,
-                    r2: Some(r2),
-                    mean_relative_error: Some(error),
-                    domains: scores.iter().enumerate().map(named).collect(),
+                    r2: Some(over.r2),
+                    r2_range: Some(over.r2_range),
+                    mean_relative_error: Some(over.mean_relative_error),
+                    domains: targets.map(score).collect(),
                     law: Some(law),
                     predictions,
                 }
@@ -270,6 +349,7 @@ impl Judged {
                 name: name.to_string(),
                 refused: Some(error.problems.iter().map(Problem::to_string).collect::<Vec<_>>().join("; ")),
                 r2: None,
+                r2_range: None,
                 mean_relative_error: None,
                 domains: Vec::new(),
                 law: None,
@@ -279,20 +359,57 @@ impl Judged {
     }
 }
 
-/// Each rival beside the first law.
-fn verdicts(laws: &[Judged]) -> Vec<String> {
+/// The means over domains of one shuffling, without a mixture.
+fn means(predictions: &Predictions, without: Option<usize>) -> (f64, f64) {
+    let score =
+        |all: &Vec<Prediction>| Score::of_predictions(all.iter().filter(|p| Some(p.mixture) != without));
+    Score::means(&predictions.iter().map(score).collect::<Vec<Score>>())
+}
+
+/// Each rival beside the first law: who explains more, if that is so however the mixtures are shuffled and whichever of
+/// them is left out.
+fn verdicts(data: &MixtureData, laws: &[Judged]) -> Vec<String> {
     let (own, rivals) = (&laws[0], &laws[1..]);
+    let numbers: BTreeSet<usize> = own.predictions.iter().flatten().flatten().map(|p| p.mixture).collect();
     let verdict = |rival: &Judged| {
         let (r2, own_r2) = (rival.r2?, own.r2?);
         let (error, own_error) = (rival.mean_relative_error?, own.mean_relative_error?);
-        let pairs = || own.domains.iter().zip(&rival.domains);
-        let better = pairs().filter(|(own, rival)| rival.1.r2 > own.1.r2).count();
-        let more = if r2 > own_r2 { "more" } else { "less" };
+        let better =
+            own.domains.iter().zip(&rival.domains).filter(|(own, rival)| rival.1.r2 > own.1.r2).count();
+        // By how much the rival explains more, in each shuffling.
+        let leads = |without: Option<usize>| {
+            let pairs = rival.predictions.iter().zip(&own.predictions);
+            pairs
+                .map(move |(rival, own)| means(rival, without).0 - means(own, without).0)
+                .collect::<Vec<f64>>()
+        };
+        let ahead = |leads: &[f64]| leads.iter().filter(|lead| **lead > 0.0).count();
+        let all = leads(None);
+        let is_ahead = 2 * ahead(&all) > all.len();
+        let decisive = numbers.iter().find(|&&number| {
+            let rest = leads(Some(number));
+            (2 * ahead(&rest) > rest.len()) != is_ahead
+        });
+        let (rival_name, own_name) = (&rival.name, &own.name);
+        let says = match (ahead(&all), decisive) {
+            (count, _) if count > 0 && count < all.len() => {
+                format!(
+                    "Neither the {rival_name} nor the {own_name} law explains more however the mixtures are shuffled"
+                )
+            }
+            (_, Some(&number)) => format!(
+                "Neither the {rival_name} nor the {own_name} law explains more for sure, one mixture alone decides, {}",
+                data.mixture(number)
+            ),
+            (count, None) => {
+                let more = if count > 0 { "more" } else { "less" };
+                format!("The {rival_name} law explains {more} than the {own_name} law")
+            }
+        };
         Some(format!(
-            "The {} law explains {more} than the {} law: R2 {r2:.3} against {own_r2:.3} in the mean, more for {better} of \
-             {} domains; its mean relative error is {:.2} % against {:.2} %.",
-            rival.name,
-            own.name,
+            "{says}: R2 {}{r2:.3} against {own_r2:.3} in the mean, more for {better} of {} domains; its mean relative \
+             error is {:.2} % against {:.2} %.",
+            if says.starts_with("The") { String::new() } else { format!("of the {rival_name} law ") },
             own.domains.len(),
             100.0 * error,
             100.0 * own_error
@@ -358,7 +475,7 @@ mod tests {
     use super::*;
 
     /// Seven mixtures of three domains whose losses obey `2 / r^alpha`.
-    fn table(shares: &[[f64; 3]]) -> Columns {
+    fn table(shares: &[[f64; 3]]) -> Table {
         let mut text = "share_a,share_b,share_c,loss_a,loss_b,loss_c\n".to_string();
         for r in shares {
             let loss = |k: usize, alpha: f64| 2.0 * r[k].powf(-alpha);
@@ -372,7 +489,7 @@ mod tests {
                 loss(2, 0.05)
             ));
         }
-        Columns::parse("m.csv", &text).unwrap()
+        Table::parse("m.csv", &text).unwrap()
     }
 
     const SHARES: [[f64; 3]; 7] = [
@@ -417,11 +534,11 @@ mod tests {
     fn impossible_mixtures_are_refused_by_name() {
         let off = MixtureData::of_tables(&[table(&[[0.2, 0.2, 0.2]])]).unwrap_err();
         assert!(off.exit_code() == 65 && off.to_string().contains("a sum of 1"), "{off}");
-        let stranger = Columns::parse("m.csv", "share_a,loss_b\n1,2\n").unwrap();
+        let stranger = Table::parse("m.csv", "share_a,loss_b\n1,2\n").unwrap();
         let error = MixtureData::of_tables(&[stranger]).unwrap_err().to_string();
         assert!(error.contains("a loss of b, which has no share"), "{error}");
-        let shares = Columns::parse("s.csv", "index,share_a\n1,1\n2,1\n").unwrap();
-        let losses = Columns::parse("l.csv", "index,loss_a\n1,3\n").unwrap();
+        let shares = Table::parse("s.csv", "index,share_a\n1,1\n2,1\n").unwrap();
+        let losses = Table::parse("l.csv", "index,loss_a\n1,3\n").unwrap();
         let error = MixtureData::of_tables(&[shares, losses]).unwrap_err().to_string();
         assert!(error.contains("l.csv has no row of index 2"), "{error}");
     }

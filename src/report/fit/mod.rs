@@ -5,7 +5,6 @@
 
 mod answer;
 mod capacity;
-mod columns;
 mod entrant;
 mod known;
 mod measured;
@@ -17,7 +16,6 @@ mod unit;
 
 pub use answer::{Answer, Outcome};
 pub use capacity::{Capacities, CapacityData, CapacityGroup, Judgement, Load, capacity};
-pub use columns::Columns;
 pub use entrant::{Entrant, labels};
 pub use known::Size;
 pub use measured::{Measured, families};

@@ -228,7 +228,7 @@ mod tests {
         let rows = (1..=200).map(|k| format!("{k},{}\n", loss(f64::from(k))));
         let text = "hours,loss\n".to_string() + &rows.collect::<String>();
         let size = Size { name: name.into(), params, tokens_per_second: Some(1e9 / params) };
-        Entrant::of_file(name, &text, name, Some(size)).unwrap()
+        Entrant::of_table(&Table::parse(name, &text).unwrap(), name, Some(size)).unwrap()
     }
 
     fn field() -> Vec<Entrant> {

@@ -3,15 +3,16 @@
 
 use serde::Serialize;
 
-use super::columns::Columns;
+use super::super::number;
 use super::measured::Measured;
 use crate::error::{Error, Problem, Result};
 use crate::laws::bootstrap::{Bootstrap, Fitted, Interval};
 use crate::laws::curves::{Axis, CrossingConfig, Curve, MIN_POINTS, Smoothing, Stage, crossings};
 use crate::laws::scaling::{
-    Annealing, BESIROGLU, FitConfig, Frontier, HOFFMANN, HeldOut, Method, ParametricFit, ParametricLaw,
-    Point, Profile, fit, frontier_of_envelope, frontier_of_profiles, predict_held_out,
+    Annealing, BESIROGLU, DRAWN, FitConfig, Frontier, HOFFMANN, HeldOut, Method, ParametricFit,
+    ParametricLaw, Point, Profile, fit, frontier_of_envelope, frontier_of_profiles, predict_held_out,
 };
+use crate::laws::table::{Demand, Table};
 
 /// What a scaling law is fitted to.
 #[derive(Debug, Clone, PartialEq)]
@@ -122,34 +123,39 @@ const SAME_BUDGET: f64 = 0.05;
 const ANNEALED: f64 = 0.75;
 
 impl ScalingData {
-    /// From a table with `params`, `tokens` (or `flops`), `loss` and, if known, `decay`.
+    /// From a table with `params`, `tokens` (or `flops`), `loss` (or `final_loss`) and, if known, `decay`.
     ///
     /// # Errors
-    /// A column is missing, or a number is not positive.
-    pub fn of_table(table: &Columns) -> Result<Self> {
-        let (params, loss) = (table.need("params")?, table.need("loss")?);
-        let (tokens, flops, decay) = (table.find("tokens"), table.find("flops"), table.find("decay"));
-        if flops.is_none() {
-            table.need("tokens")?;
+    /// A column is missing or there twice, or a number is not positive.
+    pub fn of_table(table: &Table) -> Result<Self> {
+        let params = table.need(&["params"])?;
+        let (tokens, flops) = (table.find(&["tokens"])?, table.find(&["flops"])?);
+        if tokens.or(flops).is_none() {
+            return Err(table.missing("tokens or flops"));
         }
-        let mut points = Vec::new();
-        for (index, row) in table.rows().iter().enumerate() {
-            let params = row[params];
-            let tokens = tokens.map_or_else(|| row[flops.unwrap_or(0)] / (6.0 * params), |k| row[k]);
-            let point = Point { params, tokens, loss: row[loss], decay: decay.map_or(0.0, |k| row[k]) };
-            if !(params > 0.0 && tokens > 0.0 && point.loss > 0.0) {
-                let got = format!(
-                    "{} row {}: {params} parameters, {tokens} tokens, loss {}",
-                    table.file,
-                    index + 1,
-                    point.loss
-                );
-                return Err(Error::data(Problem::new(got).expected("numbers above 0")));
-            }
-            points.push(Measurement { point, flops: flops.map_or(point.flops(), |k| row[k]) });
-        }
+        let loss = table.find(&["loss"])?.or(table.find(&["final_loss"])?);
+        let loss = loss.ok_or_else(|| table.missing("loss"))?;
+        let positive = [Some(params), Some(loss), tokens, flops].into_iter().flatten();
+        let mut columns: Vec<_> = positive.map(|column| (column, Demand::Positive)).collect();
+        let decay = table.find(&["decay"])?;
+        columns.extend(decay.map(|column| (column, Demand::Finite)));
+        let (measured, empty) = table.measured(&[params, loss]);
+        let point = |row: Vec<f64>| {
+            let (params, loss, mut rest) = (row[0], row[1], row[2..].iter().copied());
+            let mut next = |column: Option<usize>| column.and_then(|_| rest.next());
+            let (tokens, flops, decay) = (next(tokens), next(flops), next(decay));
+            let tokens = tokens.unwrap_or_else(|| flops.unwrap_or(f64::NAN) / (6.0 * params));
+            let point = Point { params, tokens, loss, decay: decay.unwrap_or(0.0) };
+            Measurement { point, flops: flops.unwrap_or(point.flops()) }
+        };
+        let points: Vec<Measurement> = measured.numbers(&columns)?.into_iter().map(point).collect();
         let runs = curves(&points);
-        Ok(ScalingData { note: format!("{} points of {}", points.len(), table.file), points, runs })
+        let left_out = match empty {
+            0 => String::new(),
+            empty => format!(" ({} without size and loss left out)", number::plural(empty, "row")),
+        };
+        let note = format!("{} points of {}{left_out}", points.len(), table.file);
+        Ok(ScalingData { note, points, runs })
     }
 
     /// From finished runs: their ends, annealed ones if there are any; where decay is fitted, places all along them.
@@ -236,7 +242,15 @@ fn profiles(points: &[Measurement]) -> Vec<Profile> {
         let flops = group.iter().map(|m| m.flops).sum::<f64>() / group.len() as f64;
         (points.len() >= MIN_POINTS).then_some(Profile { flops, points })
     };
-    sorted.chunk_by(|a, b| b.flops < a.flops * (1.0 + SAME_BUDGET)).filter_map(budget).collect()
+    let mut profiles = Vec::new();
+    let mut rest = &sorted[..];
+    while let Some(first) = rest.first() {
+        let (group, others) =
+            rest.split_at(rest.partition_point(|m| m.flops < first.flops * (1.0 + SAME_BUDGET)));
+        profiles.extend(budget(group));
+        rest = others;
+    }
+    profiles
 }
 
 /// Fits all that the points allow.
@@ -287,7 +301,11 @@ pub fn scaling(data: &ScalingData, config: &ScalingConfig) -> Result<Scaling> {
             Some(Unseen::of(flops, &predict_held_out(&points, flops, &fit_config)?))
         }
     };
-    Ok(Scaling { note: data.note.clone(), budget, approaches, doubts, held_out, annealing, profiles })
+    let mut note = data.note.clone();
+    if points.len() > DRAWN {
+        note.push_str(&format!("; intervals of approach 3 from {DRAWN} of them at a time"));
+    }
+    Ok(Scaling { note, budget, approaches, doubts, held_out, annealing, profiles })
 }
 
 /// How the FLOPs of points are counted.
@@ -398,7 +416,8 @@ fn recrossing(points: &[Point], fitted: &ParametricFit) -> Result<Recrossing> {
     let law = fitted.fitted.law;
     let mut sorted = points.to_vec();
     sorted.sort_by(|a, b| a.params.total_cmp(&b.params).then(a.tokens.total_cmp(&b.tokens)));
-    let groups: Vec<&[Point]> = sorted.chunk_by(|a, b| a.params == b.params).collect();
+    let groups = sorted.chunk_by(|a, b| a.params == b.params).filter(|group| group.len() >= MIN_POINTS);
+    let groups: Vec<&[Point]> = groups.collect();
     let curve = |group: &[Point], decayed: bool| {
         let point =
             |p: &Point| (p.flops(), law.loss_at(&Point { decay: if decayed { p.decay } else { 0.0 }, ..*p }));
@@ -425,7 +444,7 @@ mod tests {
     use super::*;
 
     /// Ten sizes at five budgets, on a known law, as a table.
-    fn table() -> Columns {
+    fn table() -> Table {
         let mut text = "params,tokens,loss\n".to_string();
         for (budget, size) in (0..5).flat_map(|b| (-4..=4).map(move |s| (b, s))) {
             let flops = 1e18 * 10f64.powi(budget);
@@ -434,7 +453,7 @@ mod tests {
             let wobble = 1.0 + 1e-4 * f64::from((budget * 7 + size * 3) % 5 - 2);
             text.push_str(&format!("{params},{tokens},{}\n", BESIROGLU.loss(params, tokens) * wobble));
         }
-        Columns::parse("points.csv", &text).unwrap()
+        Table::parse("points.csv", &text).unwrap()
     }
 
     fn config() -> ScalingConfig {
@@ -477,10 +496,15 @@ mod tests {
         let found = scaling(&ScalingData::of_table(&table()).unwrap(), &config()).unwrap();
         let envelope = found.approaches[0].refused.as_ref().unwrap();
         assert!(envelope.starts_with("no curve of any size, expected curves of"), "{envelope}");
-        let few = Columns::parse("few.csv", "params,tokens,loss\n1e6,1e8,3\n2e6,1e8,2.9\n").unwrap();
+        let few = Table::parse("few.csv", "params,tokens,loss\n1e6,1e8,3\n2e6,1e8,2.9\n").unwrap();
         let error = scaling(&ScalingData::of_table(&few).unwrap(), &config()).unwrap_err();
         assert_eq!(error.exit_code(), 65);
-        let negative = Columns::parse("bad.csv", "params,tokens,loss\n1e6,1e8,-3\n").unwrap();
-        assert!(ScalingData::of_table(&negative).unwrap_err().to_string().contains("bad.csv row 1"));
+        let negative = Table::parse("bad.csv", "params,tokens,loss\n1e6,1e8,-3\n").unwrap();
+        assert!(
+            ScalingData::of_table(&negative)
+                .unwrap_err()
+                .to_string()
+                .starts_with("bad.csv:2:9: loss is \"-3\"")
+        );
     }
 }

@@ -52,11 +52,8 @@ impl MixtureData {
             return Err(Error { kind: Kind::Data, problems });
         }
         let names = runs.iter().map(|run| run.arm().to_string()).collect();
-        Ok(MixtureData {
-            mixtures: Mixtures::new((0..domains.len()).collect(), observations)?,
-            domains,
-            names,
-        })
+        let mixtures = Mixtures::new((0..domains.len()).collect(), observations)?.named(domains.clone());
+        Ok(MixtureData { mixtures, domains, names })
     }
 }
 
