@@ -89,7 +89,7 @@ impl fmt::Display for Interval {
         let estimate = short(self.estimate);
         match self.low.is_finite() || self.high.is_finite() {
             true => write!(f, "{estimate} [{}, {}]", short(self.low), short(self.high)),
-            false => write!(f, "{estimate}, not bounded"),
+            false => write!(f, "{estimate} [not bounded]"),
         }
     }
 }
@@ -235,11 +235,11 @@ mod tests {
         let infinity = f64::INFINITY;
         let said = |low, high| Interval { estimate: 0.4, low, high }.to_string();
         for (low, high) in [(-infinity, infinity), (infinity, infinity), (-infinity, -infinity)] {
-            assert_eq!(said(low, high), "0.4000, not bounded");
+            assert_eq!(said(low, high), "0.4000 [not bounded]");
         }
         assert_eq!(said(0.3, infinity), "0.4000 [0.3000, not bounded]");
         assert_eq!(said(-infinity, 0.5), "0.4000 [not bounded, 0.5000]");
         let never = Interval { estimate: f64::NAN, low: f64::NEG_INFINITY, high: infinity };
-        assert_eq!(never.to_string(), "not known, not bounded");
+        assert_eq!(never.to_string(), "not known [not bounded]");
     }
 }

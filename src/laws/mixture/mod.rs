@@ -16,7 +16,7 @@ pub use bimix::Bimix;
 pub use exponential::Exponential;
 pub use optimum::{Optimum, closed_optimum, numeric_optimum};
 pub use score::{
-    Folds, Prediction, Predictions, Score, cross_validate, extrapolate_steps, held_out_predictions,
+    FAR, Folds, Prediction, Predictions, Score, cross_validate, extrapolate_steps, held_out_predictions,
 };
 
 use crate::error::{Error, Problem, Result};

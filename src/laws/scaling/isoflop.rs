@@ -7,6 +7,7 @@ use super::{Allocation, Frontier, Point};
 use crate::error::{Error, Problem, Result};
 use crate::laws::bootstrap::{Bootstrap, Draws, Fitted, short};
 use crate::laws::linear::regress;
+use crate::laws::table::Problems;
 
 /// Final losses of several sizes at one budget.
 #[derive(Debug, Clone, PartialEq)]
@@ -26,19 +27,17 @@ const MIN_SIZES: usize = 4;
 /// A parabola that opens downwards or is lowest outside of its sizes (the sweep missed the best size), or
 /// fewer than two budgets.
 pub fn frontier_of_profiles(profiles: &[Profile], bootstrap: &Bootstrap) -> Result<Fitted<Frontier>> {
-    let (mut parabolas, mut problems) = (Vec::new(), Vec::new());
+    let (mut parabolas, mut problems) = (Vec::new(), Problems::default());
     for profile in profiles {
         match Parabola::of(profile).map(|parabola| (parabola.lowest(), parabola)) {
             Some((Some(size), parabola)) if parabola.covers(size) => parabolas.push(parabola),
             Some((Some(size), _)) => {
-                problems.push(missed(profile, &format!("at {} parameters", short(size.exp()))))
+                problems.push(|| missed(profile, &format!("at {} parameters", short(size.exp()))));
             }
-            Some((None, _)) | None => problems.push(missed(profile, "nowhere")),
+            Some((None, _)) | None => problems.push(|| missed(profile, "nowhere")),
         }
     }
-    if !problems.is_empty() {
-        return Err(Error { kind: crate::error::Kind::Data, problems });
-    }
+    let parabolas = problems.finish("these budgets", parabolas)?;
     let Some(law) = frontier(&parabolas, Parabola::lowest) else {
         return Err(Error::data(
             Problem::new(format!("{} budgets", parabolas.len())).expected("at least two"),

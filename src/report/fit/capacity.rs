@@ -251,7 +251,8 @@ fn setting(table: &Table, column: usize, models: &[Model]) -> Option<String> {
 pub fn capacity(data: &CapacityData, bootstrap: &Bootstrap) -> Result<Capacities> {
     if data.models.is_empty() {
         let problem = Problem::new("no model that knows any facts");
-        return Err(Error::data(problem.expected("finished runs on biographies (biod, bios, bior)")));
+        let problem = problem.expected("finished runs on biographies (biod, bios, bior)");
+        return Err(Error::data(problem.remedy("train for longer, then `zoo fit capacity` again")));
     }
     let mut models = data.models.clone();
     models.sort_by_key(|model| model.exposures);

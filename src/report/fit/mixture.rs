@@ -8,8 +8,8 @@ use serde::Serialize;
 use super::entrant::labels;
 use crate::error::{Error, Kind, Problem, Result};
 use crate::laws::mixture::{
-    AtZero, Folds, Form, MixtureLaw, Mixtures, Observation, Prediction, Predictions, Score, closed_optimum,
-    extrapolate_steps, fit, held_out_predictions, numeric_optimum,
+    AtZero, FAR, Folds, Form, MixtureLaw, Mixtures, Observation, Prediction, Predictions, Score,
+    closed_optimum, extrapolate_steps, fit, held_out_predictions, numeric_optimum,
 };
 use crate::laws::table::{Demand, Table};
 use crate::plan::OPTIMUM;
@@ -46,7 +46,7 @@ pub struct MixtureFit {
     pub laws: Vec<Judged>,
     /// What the rivals are worth beside the own-share law, in sentences.
     pub verdicts: Vec<String>,
-    /// Domains that only one mixture is without: nothing that has not seen it is scored there. In sentences.
+    /// Domains of which only one mixture has so little: nothing that has not seen it is scored there. In sentences.
     pub cautions: Vec<String>,
     /// Later times, predicted from earlier ones, if there are several.
     pub later: Option<Later>,
@@ -193,16 +193,23 @@ impl MixtureData {
         times
     }
 
-    /// Domains that only one mixture is without.
-    fn only_without(&self) -> Vec<String> {
+    /// Domains of which only one mixture has so little, or none.
+    fn lonely(&self) -> Vec<String> {
         let all = self.mixtures.observations();
         let sentence = |(domain, name): (usize, &String)| {
-            let without = (0..all.len()).filter(|&k| all[k].shares[domain] == 0.0).collect::<Vec<_>>();
-            let first = *without.first()?;
-            without.iter().all(|&k| all[k].shares == all[first].shares).then(|| {
+            let share = |k: &usize| all[*k].shares[domain];
+            let least = (0..all.len()).min_by(|a, b| share(a).total_cmp(&share(b)))?;
+            let others = (0..all.len()).filter(|k| all[*k].shares != all[least].shares);
+            let lowest = others.map(|k| share(&k)).fold(f64::INFINITY, f64::min);
+            let has = if share(&least) == 0.0 {
+                "no".to_string()
+            } else {
+                format!("as little as {} of", share(&least))
+            };
+            (share(&least) < FAR * lowest && lowest.is_finite()).then(|| {
+                let mixture = self.mixture(least);
                 format!(
-                    "Only one mixture has no {name}, {}: what laws that have not seen it say of {name} there is not scored.",
-                    self.mixture(first)
+                    "Only one mixture has {has} {name}, {mixture}: what laws that have not seen it say of {name} there is not scored."
                 )
             })
         };
@@ -312,7 +319,7 @@ pub fn mixture(data: &MixtureData, config: &MixtureConfig) -> Result<MixtureFit>
         mixtures: seen.distinct(),
         folds: count(config.folds),
         verdicts: verdicts(&seen, &laws),
-        cautions: seen.only_without(),
+        cautions: seen.lonely(),
         laws,
         later,
         optima,
