@@ -121,7 +121,7 @@ impl Subjects {
 
 impl File {
     fn read(path: &str) -> Result<Self> {
-        let bytes = std::fs::read(path).map_err(|error| Error::io("read", path, error))?;
+        let bytes = ablation_zoo::input::read(path).map_err(|error| Error::io("read", path, error))?;
         let text = table::text(path, bytes)?;
         let stem = Path::new(path).file_stem().unwrap_or_default().to_string_lossy().into_owned();
         Ok(File { path: path.to_string(), stem, text })
