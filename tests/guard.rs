@@ -145,10 +145,12 @@ fn a_pipe_a_device_or_a_folder_is_no_file() {
     let path = |name: &str| folder.path().join(name);
     let fifo =
         |path: &Path| assert!(std::process::Command::new("mkfifo").arg(path).status().unwrap().success());
-    ["f.toml", "f.json", "text/f.txt", "hf/config.json", "models.toml"].map(|name| fifo(&path(name)));
+    for name in ["f.toml", "f.json", "text/f.txt", "hf/config.json"] {
+        fifo(&path(name));
+    }
     std::os::unix::fs::symlink("/dev/zero", path("zero.toml")).unwrap();
     std::fs::create_dir(path("folder.toml")).unwrap();
-    std::fs::File::create(path("endless.toml")).unwrap().set_len(1 << 45).unwrap();
+    std::fs::File::create(path("endless.toml")).unwrap().set_len(1 << 43).unwrap();
     let text = ["--set", "data.path=text", "--set", "data.tokenizer=bytes"];
     let bior = ["--set", "data.prose={kind=\"file\",path=\"f.json\"}"];
     let tokenizer = ["--set", "data.path=hf", "--set", "data.tokenizer={kind=\"file\",path=\"f.json\"}"];
@@ -180,7 +182,8 @@ fn a_pipe_a_device_or_a_folder_is_no_file() {
         std::fs::rename(&file, &kept).unwrap();
         fifo(&file);
         check(&["runs", "--verify"], &[65, 74]);
-        check(&["report", "two.toml"], &[65, 74]);
+        // A report may do without it, but does not wait for it.
+        check(&["report", "two.toml"], &[0, 65, 74]);
         std::fs::remove_file(&file).unwrap();
         std::fs::rename(&kept, &file).unwrap();
     }
@@ -204,7 +207,7 @@ fn the_answer_is_printed_where_no_page_can_be_written() {
         );
     }
     let said = folder.zoo(&["run", "fails.toml"]);
-    assert!(said.code == 1 && said.err.contains("fails seed 1"), "{} {}", said.code, said.err);
+    assert!(said.code == 1 && said.err.contains("fails micro seed 1"), "{} {}", said.code, said.err);
     // Another place, and one that is named for the page itself.
     let said = folder.ask(&["report", "two.toml", "--reports", "elsewhere"]);
     assert!(said.contains("page: elsewhere/two-quick/report.html"), "{said}");

@@ -178,7 +178,7 @@ impl Sets {
 /// Runs the command; its exit code is that of the error, or 0.
 pub fn main() -> ExitCode {
     CompleteEnv::with_factory(Cli::command).var(complete::VARIABLE).complete();
-    let cli = Cli::try_parse().unwrap_or_else(refuse);
+    let cli = Cli::try_parse().unwrap_or_else(|error| refuse(error));
     match run(cli.command) {
         Ok(code) => code,
         Err(error) => {
