@@ -182,7 +182,8 @@ fn a_pipe_a_device_or_a_folder_is_no_file() {
         std::fs::rename(&file, &kept).unwrap();
         fifo(&file);
         check(&["runs", "--verify"], &[65, 74]);
-        check(&["report", "two.toml"], &[65, 74]);
+        // A report may do without it, but does not wait for it.
+        check(&["report", "two.toml"], &[0, 65, 74]);
         std::fs::remove_file(&file).unwrap();
         std::fs::rename(&kept, &file).unwrap();
     }
