@@ -1,5 +1,5 @@
-//! Models to and from Hugging Face's `transformers`, as users meet it. What needs Python runs where `ZOO_PYTHON` names
-//! one that has `transformers`: `ZOO_PYTHON=python3 cargo test --test zoo exchange`.
+//! Models to and from Hugging Face's `transformers`, as users meet it. What needs Python runs where `python3`,
+//! or that of `ZOO_PYTHON`, has `transformers` and PyTorch: `ZOO_PYTHON=python3 cargo test --test zoo exchange`.
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -63,7 +63,7 @@ fn a_run_is_handed_over_with_its_tokenizer_and_the_way_to_make_it_again() {
     assert_eq!(fingerprint(&again), fingerprint(&folder));
     assert!(card.contains(&format!("fingerprint `{}`", fingerprint(&folder))), "{card}");
 
-    if let Some(python) = python() {
+    if let Some(python) = python("torch, transformers") {
         let program = card.split("```python\n").nth(1).unwrap().split("```").next().unwrap();
         let said = Command::new(python)
             .args(["-c", program])
@@ -343,18 +343,20 @@ fn every_preset_has_a_home_or_says_why_not() {
     assert!(!folder.path().join("gpt2-moe").exists(), "nothing is left behind");
 }
 
-/// A Python with `transformers`, if there is one.
-fn python() -> Option<String> {
-    let python = std::env::var("ZOO_PYTHON").ok();
-    if python.is_none() {
-        eprintln!("skipped: ZOO_PYTHON names no Python with transformers");
+/// A Python that has these modules, if there is one: `ZOO_PYTHON`, or `python3`.
+fn python(modules: &str) -> Option<String> {
+    let python = std::env::var("ZOO_PYTHON").unwrap_or_else(|_| "python3".to_string());
+    let said = Command::new(&python).args(["-c", &format!("import {modules}")]).output();
+    if said.is_ok_and(|said| said.status.success()) {
+        return Some(python);
     }
-    python
+    eprintln!("skipped: {python} has no {modules}; ZOO_PYTHON names another");
+    None
 }
 
 #[test]
 fn transformers_reads_what_is_written_and_gives_the_same_logits() {
-    let Some(python) = python() else { return };
+    let Some(python) = python("torch, transformers") else { return };
     let (folder, device) = (Folder::new(), device::open("cpu").unwrap());
     let names = ["gpt2", "gpt-neox", "gpt-neox-tied", "llama", "mistral", "mixtral", "qwen3", "olmo2"];
     let imported = names.map(|name| {
@@ -384,7 +386,7 @@ fn transformers_reads_what_is_written_and_gives_the_same_logits() {
 
 #[test]
 fn transformers_reads_our_tokenizers() {
-    let Some(python) = python() else { return };
+    let Some(python) = python("transformers") else { return };
     let text = " Ada Lovelace was born on December 10, 1815.\n\n  It isn't the naïve end: 3x, \"ok\".";
     let folder = Folder::new();
     folder.write("text.txt", text);

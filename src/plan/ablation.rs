@@ -152,7 +152,7 @@ impl Ablation {
             arms.extend(of_size);
         }
         let mut warnings = question.overridden();
-        if question.route.is_none() {
+        if question.route.is_none() && problems.is_empty() {
             // What the command line or the profile made equal is for them to say.
             let is_as_written = sets.is_empty() && warnings.is_empty();
             let (everywhere, somewhere) = twins(&arms, &question.changes);
