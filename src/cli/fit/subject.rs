@@ -99,7 +99,7 @@ fn is_file(subject: &str) -> bool {
     let table = path
         .extension()
         .is_some_and(|ending| ["tsv", "csv", "txt"].iter().any(|known| ending.eq_ignore_ascii_case(known)));
-    table || (path.is_file() && path.extension().is_none_or(|ending| ending != "toml"))
+    table || (path.exists() && !path.is_dir() && path.extension().is_none_or(|ending| ending != "toml"))
 }
 
 impl Subjects {
