@@ -69,12 +69,16 @@ fn metrics_are_written_for_other_programs() {
     sorted.sort();
     assert_eq!(sorted, required);
     folder.ask(&["export", "all", "--to", "csv", "all"]);
-    let said = folder.zoo(&["fit", "capacity", "all/runs.csv"]);
-    assert!(said.code == 0 || said.err.contains("no model that knows any facts"), "{}", said.err);
-    let said = folder.zoo(&["fit", "scaling", "all/runs.csv", "--replicates", "20"]);
-    assert!(said.err.contains("points for 5 constants") || said.code == 0, "{}", said.err);
-    let said = folder.zoo(&["fit", "race", "all/metrics.csv", "--replicates", "20"]);
-    assert!(said.code == 0 || said.err.contains("expected at least 4"), "{}", said.err);
+    // A few steps of a few runs are too little for a law, but nothing of the tables is.
+    for (fit, table) in [("capacity", "runs"), ("scaling", "runs"), ("race", "metrics")] {
+        let said = folder.zoo(&["fit", fit, &format!("all/{table}.csv"), "--replicates", "20"]);
+        assert!(said.code == 0 || said.code == 65, "{fit}: {}", said.err);
+        assert!(
+            !said.err.contains("no column") && !said.err.contains("finite number"),
+            "{fit}: {}",
+            said.err
+        );
+    }
     let said = folder.zoo(&["export", "all", "--to", "csv", "tables"]);
     assert!(said.code == 2 && said.err.contains("is not empty"), "{}", said.err);
     assert_eq!(folder.zoo(&["export", "nobody", "--to", "jsonl", "x"]).code, 2);

@@ -217,6 +217,7 @@ mod tests {
     use super::super::known::Size;
     use super::*;
     use crate::laws::bootstrap::Bootstrap;
+    use crate::laws::table::Table;
 
     fn config() -> RaceConfig {
         let bootstrap = Bootstrap { replicates: 40, ..Bootstrap::default() };
