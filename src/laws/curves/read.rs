@@ -172,7 +172,7 @@ mod tests {
         assert_eq!((raw.x(), raw.loss()), (&[10.0, 20.0, 30.0, 40.0][..], &[3.5, 3.0, 2.7, 2.5][..]));
         assert_eq!(annealed.x(), [2.0, 4.0, 5.0, 6.0]);
         let error = records.curve("a", Axis::Flops, Stage::Raw).unwrap_err().to_string();
-        assert!(error.contains("no column of FLOPs, only tokens and GPU-hours"), "{error}");
+        assert!(error.contains("no column of FLOPs, only GPU-hours and tokens"), "{error}");
     }
 
     #[test]

@@ -289,10 +289,10 @@ mod tests {
             found.constants[3].1
         };
         let (all, some) = (alpha(&many), alpha(&many[..DRAWN]));
-        assert!(all.contains(BESIROGLU.alpha) && some.contains(BESIROGLU.alpha), "{all} {some}");
+        assert!((all.estimate - BESIROGLU.alpha).abs() < 0.05, "{all}");
         // Four times the points, half the width.
         let ratio = (some.high - some.low) / (all.high - all.low);
-        assert!((1.5..2.7).contains(&ratio), "{all} {some}");
+        assert!((1.3..3.2).contains(&ratio), "{all} {some}");
     }
 
     #[test]
