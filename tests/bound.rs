@@ -170,7 +170,7 @@ fn a_checkpoint_of_another_run_is_refused_and_one_without_a_name_is_taken_with_a
     let folder = Folder::new();
     assert_eq!(train(&folder, &[]).code, 0);
     assert_eq!(train(&folder, &["--seed", "2"]).code, 0);
-    let (one, two) = (run(&folder, "runs", "gpt2_micro-biod-s1"), run(&folder, "runs", "gpt2_micro-biod-s2"));
+    let (one, two) = (run(&folder, "runs", "gpt2-micro-biod-s1"), run(&folder, "runs", "gpt2-micro-biod-s2"));
     let weights = fs::read(two.join("model.safetensors")).unwrap();
     unseal(&two);
     let own = folder.path().join("own");
@@ -217,7 +217,7 @@ fn curves_that_were_changed_after_sealing_are_not_drawn_without_a_word() {
         walk(&folder.path().join("reports")).into_iter().find(|path| path.ends_with("report.json")).unwrap(),
     )
     .unwrap();
-    assert!(report.contains("metrics.jsonl was changed") && report.contains("not drawn"), "{report}");
+    assert!(report.contains("metrics.jsonl has ") && report.contains("not drawn"), "{report}");
 }
 
 #[test]

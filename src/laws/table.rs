@@ -218,7 +218,7 @@ impl Table {
         if found.is_none() {
             problems.push(|| {
                 let problem = self.wrong(row, column, demand.words());
-                let comma = value.is_none() && cell.replace(',', ".").parse::<f64>().is_ok();
+                let comma = cell.contains(',') && cell.replace(',', ".").parse::<f64>().is_ok();
                 if comma { problem.remedy("write decimals with a point, not with a comma") } else { problem }
             });
         }

@@ -148,7 +148,7 @@ impl Summary {
     ///
     /// # Errors
     /// [`Kind::Stopped`] when something was stopped, [`Kind::RunsFailed`] when something failed, [`Kind::Data`] when bad
-    /// data is all that it failed of.
+    /// data is why nothing at all is finished.
     pub fn check(&self) -> Result<()> {
         let answer = |failure: &&Failure| {
             failure.role != Role::Report && matches!(failure.state, State::Diverged { .. })
@@ -162,8 +162,9 @@ impl Summary {
             let problems = std::iter::once(stopped).chain(problems).collect();
             return Err(Error { kind: Kind::Stopped, problems });
         }
-        let is_bad_data =
-            self.failures.iter().filter(|failure| !answer(failure)).all(|failure| failure.is_bad_data);
+        // Nothing came of it: then the reason is the answer, as for one run.
+        let is_bad_data = self.finished + self.skipped == 0
+            && self.failures.iter().filter(|failure| !answer(failure)).all(|failure| failure.is_bad_data);
         let kind = if is_bad_data { Kind::Data } else { Kind::RunsFailed };
         if problems.is_empty() { Ok(()) } else { Err(Error { kind, problems }) }
     }
