@@ -43,9 +43,9 @@ fn train(folder: &Folder, more: &[&str]) -> Said {
 
 /// The one run whose folder begins like this.
 fn run(folder: &Folder, store: &str, name: &str) -> PathBuf {
-    let runs = fs::read_dir(folder.path().join(store)).unwrap().map(|entry| entry.unwrap().path());
+    let mut runs = fs::read_dir(folder.path().join(store)).unwrap().map(|entry| entry.unwrap().path());
     let is_it = |path: &PathBuf| path.file_name().unwrap().to_string_lossy().starts_with(name);
-    runs.filter(is_it).next().unwrap()
+    runs.find(is_it).unwrap()
 }
 
 /// Finished, and then as if it had been stopped before it was measured.

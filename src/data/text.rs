@@ -84,7 +84,7 @@ impl TextConfig {
 
     pub(super) fn open(&self, opening: &Opening) -> Result<Text> {
         let &Opening { seed, seq_len, .. } = opening;
-        let texts = self.files()?.iter().map(|path| read_text(path)).collect::<Result<Vec<_>>>()?;
+        let texts = self.files()?.iter().map(read_text).collect::<Result<Vec<_>>>()?;
         let tokenizer = self.tokenizer.open(texts.iter().map(String::as_str))?;
         let marker = opening.marker_token(tokenizer.vocab_size());
         let (mut training, mut held_out) = (Vec::new(), Vec::new());
