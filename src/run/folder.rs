@@ -211,6 +211,13 @@ fn names(header: &Header, plan: &Plan, files: &[ExternalFile]) -> bool {
     [Fingerprint::with, Fingerprint::before].iter().any(|of| of(plan, files).full() == header.fingerprint)
 }
 
+/// Whether a run with these names is of `plan`, its data files as they were noted; older versions noted none, and then
+/// only a plan without such files can be told.
+fn is_bound(header: &Header, plan: &Plan) -> bool {
+    let is_known = !header.files.is_empty() || plan.data.external_paths().is_ok_and(|it| it.is_empty());
+    !is_known || names(header, plan, &header.files)
+}
+
 fn these(files: &[ExternalFile]) -> String {
     let shown: Vec<String> =
         files.iter().take(MAX_SHOWN).map(|file| file.path.display().to_string()).collect();
@@ -340,12 +347,7 @@ impl Run {
             // Sealed: cheaper than the fingerprint.
             return manifest::verify_file(&self.path, PLAN).map(|()| plan);
         }
-        // Older versions noted no files.
-        let is_known = !header.files.is_empty() || plan.data.external_paths().is_ok_and(|it| it.is_empty());
-        if is_known && !names(&header, &plan, &header.files) {
-            return Err(self.plan_changed());
-        }
-        Ok(plan)
+        if is_bound(&header, &plan) { Ok(plan) } else { Err(self.plan_changed()) }
     }
 
     /// Its plan, as [`Run::plan`], whose data files are still what they were: whoever trains or measures by it asks.
@@ -490,11 +492,7 @@ impl Run {
     pub fn verify(&self) -> Result<()> {
         manifest::verify(&self.path)?;
         let (header, plan, record) = (self.header()?, self.plan()?, self.record()?);
-        let is_known = !header.files.is_empty() || plan.data.external_paths().is_ok_and(|it| it.is_empty());
-        if plan != record.plan || (is_known && !names(&header, &plan, &header.files)) {
-            return Err(self.plan_changed());
-        }
-        Ok(())
+        if plan == record.plan && is_bound(&header, &plan) { Ok(()) } else { Err(self.plan_changed()) }
     }
 
     /// Bytes on disk.
