@@ -6,7 +6,7 @@
 use std::hint::black_box;
 
 use ablation_zoo::kernels::{self as fast, reference};
-use ablation_zoo::kernels::{AdamwStep, Function, Heads, Rope, level};
+use ablation_zoo::kernels::{Activation, AdamwStep, Heads, Rope, level};
 use burn::tensor::{DType, Device, Int, Tensor, TensorData};
 
 #[global_allocator]
@@ -205,13 +205,13 @@ fn kernels(s: &Shape) {
     );
     compare(
         "gelu",
-        || fast::activation(wide.clone(), Function::Gelu),
-        || reference::activation(wide.clone(), Function::Gelu),
+        || fast::activation(wide.clone(), Activation::Gelu),
+        || reference::activation(wide.clone(), Activation::Gelu),
     );
     compare(
         "silu gate",
-        || fast::gated(wide.clone(), wide.clone(), Function::Silu),
-        || reference::gated(wide.clone(), wide.clone(), Function::Silu),
+        || fast::gated(wide.clone(), wide.clone(), Activation::Silu),
+        || reference::gated(wide.clone(), wide.clone(), Activation::Silu),
     );
     compare(
         "attention",
@@ -290,7 +290,7 @@ macro_rules! step {
                 $form::causal_attention($form::linear(y, $model.matrix(p + 2), None), Some(&$rope), heads);
             x = $form::linear_add(y, $model.matrix(p + 3), None, x);
             let y = $form::layer_norm(x.clone(), $model.vector(p + 4), Some($model.vector(p + 5)), 1e-5);
-            let y = $form::activation($form::linear(y, $model.matrix(p + 6), None), Function::Gelu);
+            let y = $form::activation($form::linear(y, $model.matrix(p + 6), None), Activation::Gelu);
             x = $form::linear_add(y, $model.matrix(p + 7), None, x);
         }
         let p = 1 + 8 * $s.layers;

@@ -17,7 +17,9 @@ use ablation_zoo::data::{BioDConfig, DataConfig};
 use ablation_zoo::measure::{MeasureConfig, capacity};
 use ablation_zoo::model::{InitConfig, ModelConfig};
 use ablation_zoo::training::config::CosineConfig;
-use ablation_zoo::training::{Count, Job, Length, Outcome, ScheduleConfig, Silent, TrainingConfig, fit};
+use ablation_zoo::training::{
+    Count, Job, Length, NoopObserver, Outcome, ScheduleConfig, TrainingConfig, fit,
+};
 use ablation_zoo::{Result, device};
 
 fn main() -> Result<()> {
@@ -49,7 +51,7 @@ fn main() -> Result<()> {
     println!("untrained:       {:>7.0} bits, {:>5.2} bits per parameter", before.bits, before.bits_per_param);
 
     let folder = std::env::temp_dir().join(format!("ablation-zoo-lesson-3-{}", std::process::id()));
-    if let Outcome::Finished(trained) = fit(&job, &device, &folder, &mut Silent)? {
+    if let Outcome::Finished(trained) = fit(&job, &device, &folder, &mut NoopObserver)? {
         let after = capacity::measure(&trained.model, &trained.data, &measure, params, &device)?;
         let after = after.expect("invented people have facts");
         println!(

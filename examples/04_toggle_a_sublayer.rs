@@ -9,12 +9,12 @@
 //! cargo run --release --example 04_toggle_a_sublayer
 //! ```
 //!
-//! Exercise: write `[model.block]` and `arrangement = "post-norm"` as the arm, then `mixer = { kind = "attention", position
+//! Exercise: write `[model.block]` and `norm_placement = "post-norm"` as the arm, then `mixer = { kind = "attention", position
 //! = "none" }` below `[model.block]`. Which of the three does the model miss most, and which cost no parameters?
 
 use ablation_zoo::measure::capacity;
 use ablation_zoo::plan::{Plan, difference};
-use ablation_zoo::training::{Job, Outcome, Silent, fit};
+use ablation_zoo::training::{Job, NoopObserver, Outcome, fit};
 use ablation_zoo::{Result, device};
 
 const CONTROL: &str = r#"
@@ -64,7 +64,7 @@ fn bits_per_param(plan: &Plan) -> Result<f64> {
     let device = device::open("cpu")?;
     let job = Job { model: &plan.model, data: &plan.data, training: &plan.training, seed: plan.seed };
     let folder = std::env::temp_dir().join(format!("ablation-zoo-lesson-4-{}", std::process::id()));
-    let outcome = fit(&job, &device, &folder, &mut Silent);
+    let outcome = fit(&job, &device, &folder, &mut NoopObserver);
     std::fs::remove_dir_all(&folder).ok();
     let Outcome::Finished(trained) = outcome? else { unreachable!("nobody asks it to stop") };
     let params = plan.num_params()?.total;

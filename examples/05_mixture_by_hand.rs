@@ -9,11 +9,11 @@
 //! cargo run --release --example 05_mixture_by_hand
 //! ```
 //!
-//! Exercise: set `capacity` to `Capacity::Factor(CapacityConfig { factor: 1.0 })` and read with `Pass::training()`: tokens
-//! whose expert is full are dropped. Find them in the output, then print `routing.utilisation().dropped`.
+//! Exercise: set `capacity` to `Capacity::Factor(CapacityConfig { factor: 1.0 })` and read with `ForwardContext::training()`: tokens
+//! whose expert is full are dropped. Find them in the output, then print `routing.expert_load().dropped`.
 
 use ablation_zoo::layers::feed_forward::{FeedForwardConfig, MlpConfig, MoeConfig};
-use ablation_zoo::layers::{Pass, Widths};
+use ablation_zoo::layers::{ForwardContext, Widths};
 use ablation_zoo::model::parameter::{self, Map};
 use ablation_zoo::{Result, device};
 use burn::tensor::{Device, Tensor, activation::softmax};
@@ -40,8 +40,8 @@ fn main() -> Result<()> {
 
     let config = MoeConfig { n_experts: 8, top_k: 1, ..MoeConfig::default() };
     let moe = parameter::map(config.init(&widths, &device), &mut Fill);
-    let scores = softmax(moe.router.forward(x.clone(), &mut Pass::new()).reshape([TOKENS, 8]), 1); // [n, e]
-    let all = moe.experts.forward(x.clone().expand([8, TOKENS, D]), &mut Pass::new()); // [e, n, d]
+    let scores = softmax(moe.router.forward(x.clone(), &mut ForwardContext::new()).reshape([TOKENS, 8]), 1); // [n, e]
+    let all = moe.experts.forward(x.clone().expand([8, TOKENS, D]), &mut ForwardContext::new()); // [e, n, d]
     let chosen: Vec<usize> = scores.clone().argmax(1).into_data().iter::<i64>().map(|i| i as usize).collect();
     let by_hand = chosen.iter().enumerate().map(|(token, &expert)| {
         let score = scores.clone().narrow(0, token, 1).narrow(1, expert, 1); // [1, 1]
@@ -50,13 +50,13 @@ fn main() -> Result<()> {
     });
     let by_hand = Tensor::cat(by_hand.collect(), 1); // [1, t, d]
 
-    let mut pass = Pass::new();
-    let y = moe.forward(x.clone(), &mut pass);
+    let mut ctx = ForwardContext::new();
+    let y = moe.forward(x.clone(), &mut ctx);
     let difference = (y - by_hand).abs().max().into_scalar::<f32>();
     println!("the layer and the hand differ by {difference:.0e} at most");
-    for routing in pass.take_routings() {
+    for routing in ctx.take_routings() {
         let shares: Vec<String> =
-            routing.utilisation().shares.iter().map(|share| format!("{:.0} %", 100.0 * share)).collect();
+            routing.expert_load().shares.iter().map(|share| format!("{:.0} %", 100.0 * share)).collect();
         println!("share of the tokens of each expert: {}", shares.join(", "));
     }
     println!(
@@ -74,6 +74,7 @@ fn one_expert_is_the_mlp(widths: &Widths, x: Tensor<3>, device: &Device) {
     let one = parameter::map(one.init(widths, device), &mut Fill);
     let mlp = FeedForwardConfig::Mlp(MlpConfig::default()).init(widths, device).expect("an MLP is there");
     let mlp = parameter::map(mlp, &mut Fill);
-    let (y, z) = (one.forward(x.clone(), &mut Pass::new()), mlp.forward(x, &mut Pass::new()));
+    let (y, z) =
+        (one.forward(x.clone(), &mut ForwardContext::new()), mlp.forward(x, &mut ForwardContext::new()));
     println!("one expert is the MLP to the bit: {}", y.into_data() == z.into_data());
 }

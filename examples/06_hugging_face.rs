@@ -9,12 +9,12 @@
 //! cargo run --release --example 06_hugging_face
 //! ```
 //!
-//! Exercise: import `hf-mistral` instead, and set its `reach` to `Reach::Causal`. Why do only the later positions
+//! Exercise: import `hf-mistral` instead, and set its `reach` to `AttentionMask::Causal`. Why do only the later positions
 //! change? Then find a choice of this Llama that can be changed without changing any logit.
 
 use std::path::Path;
 
-use ablation_zoo::kernels::Function;
+use ablation_zoo::kernels::Activation;
 use ablation_zoo::layers::feed_forward::FeedForwardConfig;
 use ablation_zoo::layers::mixer::MixerConfig;
 use ablation_zoo::layers::norm::{NormConfig, RmsNormConfig};
@@ -46,7 +46,7 @@ fn main() -> Result<()> {
     compare("as it is", |_| {})?;
     compare("GELU in the gate instead of SiLU", |model| {
         if let FeedForwardConfig::GatedMlp(mlp) = &mut model.block.feed_forward {
-            mlp.activation = Function::Gelu;
+            mlp.activation = Activation::Gelu;
         }
     })?;
     compare("no positions", |model| {

@@ -18,7 +18,7 @@ use ablation_zoo::laws::curves::{Axis, CrossingConfig, Curve, Smoothing, Stage, 
 use ablation_zoo::model::{InitConfig, ModelConfig};
 use ablation_zoo::training::config::ConstantConfig;
 use ablation_zoo::training::{
-    Count, Job, Length, Metrics, Observer, Order, ScheduleConfig, TrainingConfig, fit,
+    Count, DocumentOrder, Job, Length, Metrics, Observer, ScheduleConfig, TrainingConfig, fit,
 };
 use ablation_zoo::{Result, device};
 
@@ -46,7 +46,7 @@ fn train(d_model: usize, steps: u64) -> Result<Vec<Metrics>> {
         length: Length::Steps(Count { count: steps }),
         peak_lr: 2e-3,
         schedule: ScheduleConfig::Constant(ConstantConfig { warmup_steps: 50 }),
-        order: Order::Epochs,
+        order: DocumentOrder::Epochs,
         ..TrainingConfig::default()
     };
     let job = Job { model: &model, data: &data, training: &training, seed: 0 };

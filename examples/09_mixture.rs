@@ -16,7 +16,9 @@ use ablation_zoo::laws::mixture::{AtZero, Form, Mixtures, Observation, closed_op
 use ablation_zoo::measure::loss;
 use ablation_zoo::model::{InitConfig, ModelConfig};
 use ablation_zoo::training::config::CosineConfig;
-use ablation_zoo::training::{Count, Job, Length, Outcome, ScheduleConfig, Silent, TrainingConfig, fit};
+use ablation_zoo::training::{
+    Count, Job, Length, NoopObserver, Outcome, ScheduleConfig, TrainingConfig, fit,
+};
 use ablation_zoo::{Result, device};
 
 const ROW: usize = 64;
@@ -54,7 +56,7 @@ fn losses(brackets: f64) -> Result<Vec<f64>> {
     let job = Job { model: &model, data: &data, training: &training, seed: 0 };
     let folder =
         std::env::temp_dir().join(format!("ablation-zoo-lesson-9-{}-{brackets}", std::process::id()));
-    let outcome = fit(&job, &device, &folder, &mut Silent)?;
+    let outcome = fit(&job, &device, &folder, &mut NoopObserver)?;
     std::fs::remove_dir_all(&folder).ok();
     let Outcome::Finished(trained) = outcome else { unreachable!("nobody asks this run to stop") };
     let domains = loss::domains(&trained.model, &trained.data, ROW, &device);

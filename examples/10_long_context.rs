@@ -12,7 +12,7 @@
 //! after as many steps, which of the two has the lower loss?
 
 use ablation_zoo::data::{Batch, ChunkBatch, DataConfig, ReadingConfig};
-use ablation_zoo::layers::Pass;
+use ablation_zoo::layers::ForwardContext;
 use ablation_zoo::model::context::is_new;
 use ablation_zoo::model::{
     Chunks, ContextModel, CrossAttentionInit, EncoderConfig, EncoderTraining, InitConfig, ModelConfig,
@@ -48,7 +48,7 @@ fn main() -> Result<()> {
     let batch = data.batch(1000, 4);
     let chunks = ChunkBatch::copy_of(&batch, reading.chunk_len());
     let alone = config.init(data.vocab_size(), data_config.seq_len(), 0, &device);
-    let expected = alone.hidden(tokens(&batch, &device), &mut Pass::new());
+    let expected = alone.hidden(tokens(&batch, &device), &mut ForwardContext::new());
 
     println!("{:<28} {:>14} {:>12} {:>12}", "", "without chunks", "with chunks", "other order");
     compare("at the start", &model, &expected, &batch, &chunks, &device);
@@ -87,7 +87,7 @@ fn compare(
     chunks: &ChunkBatch,
     device: &Device,
 ) {
-    let read = |chunks: Option<Chunks>| model.hidden(tokens(batch, device), chunks, Pass::new()).0;
+    let read = |chunks: Option<Chunks>| model.hidden(tokens(batch, device), chunks, ForwardContext::new()).0;
     let given = chunk_tensors(chunks, batch.rows, device);
     let Chunks { tokens, hidden } = given.clone();
     let turned = Chunks { tokens: tokens.flip([1]), hidden: hidden.flip([1]) };

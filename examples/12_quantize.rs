@@ -15,7 +15,9 @@ use ablation_zoo::measure::quantize::{GptqConfig, QuantizeConfig, RtnConfig, Sco
 use ablation_zoo::measure::{MeasureConfig, capacity};
 use ablation_zoo::model::{Decoder, InitConfig, ModelConfig};
 use ablation_zoo::training::config::CosineConfig;
-use ablation_zoo::training::{Count, Job, Length, Outcome, ScheduleConfig, Silent, TrainingConfig, fit};
+use ablation_zoo::training::{
+    Count, Job, Length, NoopObserver, Outcome, ScheduleConfig, TrainingConfig, fit,
+};
 use ablation_zoo::{Result, device};
 
 fn main() -> Result<()> {
@@ -39,7 +41,7 @@ fn main() -> Result<()> {
     let device = device::open("cpu")?;
     let params = model.num_params(data.vocab_size()?, data.seq_len()).total;
     let folder = std::env::temp_dir().join(format!("ablation-zoo-lesson-12-{}", std::process::id()));
-    let Outcome::Finished(trained) = fit(&job, &device, &folder, &mut Silent)? else { return Ok(()) };
+    let Outcome::Finished(trained) = fit(&job, &device, &folder, &mut NoopObserver)? else { return Ok(()) };
     std::fs::remove_dir_all(&folder).ok();
 
     let known = |model: &Decoder| -> Result<f64> {

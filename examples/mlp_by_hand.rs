@@ -12,7 +12,7 @@ use ablation_zoo::layers::feed_forward::{FeedForwardConfig, MlpConfig};
 use ablation_zoo::measure::{MeasureConfig, capacity};
 use ablation_zoo::model::{InitConfig, ModelConfig};
 use ablation_zoo::training::config::CosineConfig;
-use ablation_zoo::training::{Job, Outcome, ScheduleConfig, Silent, TrainingConfig, fit};
+use ablation_zoo::training::{Job, NoopObserver, Outcome, ScheduleConfig, TrainingConfig, fit};
 use ablation_zoo::{Result, device};
 
 fn main() -> Result<()> {
@@ -39,7 +39,7 @@ fn bits_per_param(job: &Job) -> Result<f64> {
     let device = device::open("cpu")?;
     let folder = std::env::temp_dir().join(format!("ablation-zoo-{}", std::process::id()));
     let params = job.model.num_params(job.data.vocab_size()?, job.data.seq_len()).total;
-    let outcome = fit(job, &device, &folder, &mut Silent);
+    let outcome = fit(job, &device, &folder, &mut NoopObserver);
     std::fs::remove_dir_all(&folder).ok();
     let Outcome::Finished(trained) = outcome? else { unreachable!("nobody asks it to stop") };
     let capacity =

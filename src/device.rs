@@ -65,9 +65,9 @@ fn look_up(name: &str) -> Result<Device> {
             "{name} does not let shaders lay out their shared memory (workgroupMemoryExplicitLayout), and for such \
              devices CubeCL 0.11.3 makes SPIR-V that is not valid"
         ));
-        let remedy = "use cpu, a newer driver, a build with --features wgpu and without vulkan, or a mended CubeCL \
+        let help = "use cpu, a newer driver, a build with --features wgpu and without vulkan, or a mended CubeCL \
              (docs/gpu.md)";
-        return Err(Error::device(problem.key("--device").remedy(remedy)));
+        return Err(Error::device(problem.key("--device").help(help)));
     }
     Ok(device)
 }
@@ -174,9 +174,7 @@ fn check(name: &str, device: Device) -> Result<Device> {
         Err(panic) => panic,
     };
     let problem = Problem::new(format!("the device {name} does not compute: {cause}"));
-    Err(Error::device(
-        problem.key("--device").remedy("zoo doctor says what the machine has; check its driver"),
-    ))
+    Err(Error::device(problem.key("--device").help("zoo doctor says what the machine has; check its driver")))
 }
 
 /// What `f` gives, or the words with which it panicked: drivers that are missing or broken are met as panics.
@@ -198,11 +196,10 @@ fn absent(name: &str) -> Problem {
         .key("--device")
         .expected(format!("one of {}", names.join(", ")));
     match found(kind) {
-        None if KINDS.contains(&kind) => problem.remedy(format!(
-            "this build lacks that backend: build with --features {kind} (README, Backends)"
-        )),
+        None if KINDS.contains(&kind) => problem
+            .help(format!("this build lacks that backend: build with --features {kind} (README, Backends)")),
         Some(found) if found.is_empty() => {
-            problem.remedy(format!("this build has the backend, and found no {kind} device and driver here"))
+            problem.help(format!("this build has the backend, and found no {kind} device and driver here"))
         }
         _ => problem,
     }

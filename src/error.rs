@@ -57,11 +57,11 @@ pub struct Problem {
     /// The key or flag, for instance `model.block.mixer`.
     pub key: Option<String>,
     /// What was found, in a few words.
-    pub got: String,
-    /// What was expected, if that is not plain from `got`.
+    pub found: String,
+    /// What was expected, if that is not plain from `found`.
     pub expected: Option<String>,
     /// How to mend it, for instance `did you mean "gelu"?`.
-    pub remedy: Option<String>,
+    pub help: Option<String>,
 }
 
 /// A place in a text file or in a `--set` argument.
@@ -108,8 +108,8 @@ impl Place {
 
 impl Problem {
     /// A problem that says only what was found.
-    pub fn new(got: impl Into<String>) -> Self {
-        Problem { got: got.into(), ..Problem::default() }
+    pub fn new(found: impl Into<String>) -> Self {
+        Problem { found: found.into(), ..Problem::default() }
     }
 
     /// Adds the place.
@@ -131,8 +131,8 @@ impl Problem {
     }
 
     /// Adds how to mend it.
-    pub fn remedy(mut self, remedy: impl Into<String>) -> Self {
-        self.remedy = Some(remedy.into());
+    pub fn help(mut self, help: impl Into<String>) -> Self {
+        self.help = Some(help.into());
         self
     }
 }
@@ -165,9 +165,9 @@ impl Error {
     }
 
     /// With a way to mend problems that is tried if those that they name do not help.
-    pub fn remedied(mut self, remedy: &str) -> Self {
+    pub fn remedied(mut self, help: &str) -> Self {
         for problem in &mut self.problems {
-            problem.remedy = Some(problem.remedy.take().map_or(String::new(), |own| own + "; ") + remedy);
+            problem.help = Some(problem.help.take().map_or(String::new(), |own| own + "; ") + help);
         }
         self
     }
@@ -193,12 +193,12 @@ impl fmt::Display for Problem {
         if let Some(key) = &self.key {
             write!(f, "{}: ", line(key))?;
         }
-        f.write_str(&line(&self.got))?;
+        f.write_str(&line(&self.found))?;
         if let Some(expected) = &self.expected {
             write!(f, ", expected {}", line(expected))?;
         }
-        if let Some(remedy) = &self.remedy {
-            write!(f, "; {}", line(remedy))?;
+        if let Some(help) = &self.help {
+            write!(f, "; {}", line(help))?;
         }
         Ok(())
     }
@@ -234,7 +234,7 @@ mod tests {
     #[test]
     fn no_part_of_a_problem_commands_a_terminal() {
         let bad = "\u{1b}[2J\n";
-        let problem = Problem::new(bad).at(Place::of(bad, "x", 0..1)).key(bad).expected(bad).remedy(bad);
+        let problem = Problem::new(bad).at(Place::of(bad, "x", 0..1)).key(bad).expected(bad).help(bad);
         let error = Error::io("read", bad, std::io::Error::other("gone")).to_string();
         assert_eq!(problem.to_string().matches("\\u001b[2J\\n").count(), 5, "{problem}");
         assert_eq!(error, "cannot read \\u001b[2J\\n: gone");
@@ -246,7 +246,7 @@ mod tests {
             .at(Place::of("m.toml", "act = \"gelo\"", 6..12))
             .key("model.act")
             .expected("one of gelu, silu")
-            .remedy("did you mean \"gelu\"?");
+            .help("did you mean \"gelu\"?");
         assert_eq!(
             Error::config(problem).to_string(),
             "m.toml:1:7: model.act: unknown variant \"gelo\", expected one of gelu, silu; did you mean \"gelu\"?"

@@ -86,8 +86,8 @@ pub fn read_text(path: impl AsRef<Path>) -> Result<String> {
     String::from_utf8(bytes).map_err(|error| {
         let valid = &error.as_bytes()[..error.utf8_error().valid_up_to()];
         let line = valid.iter().filter(|&&byte| byte == b'\n').count() + 1;
-        let got = format!("{}: line {line}: bytes that are not UTF-8", path.display());
-        Error::data(Problem::new(got).remedy("convert the file to UTF-8"))
+        let found = format!("{}: line {line}: bytes that are not UTF-8", path.display());
+        Error::data(Problem::new(found).help("convert the file to UTF-8"))
     })
 }
 

@@ -2,7 +2,7 @@
 
 use ablation_zoo::model::weights;
 use ablation_zoo::plan::{Presets, Request, resolve_single};
-use ablation_zoo::training::{Job, Outcome, Silent, fit};
+use ablation_zoo::training::{Job, NoopObserver, Outcome, fit};
 
 use crate::program::Folder;
 
@@ -54,7 +54,7 @@ fn a_walk_runs_and_shows_what_each_step_does() {
     assert_eq!(report["arms"].as_array().unwrap().len(), 12);
     let steps = report["walk"]["steps"].as_array().unwrap();
     let names: Vec<&str> = steps.iter().map(|step| step["name"].as_str().unwrap()).collect();
-    assert_eq!(names, ["embedding-head", "norm", "position-share", "mixer-bias", "feed-forward"]);
+    assert_eq!(names, ["embedding-head", "norm", "position-rotary-fraction", "mixer-bias", "feed-forward"]);
     for step in steps {
         for end in ["added", "removed"] {
             assert_eq!(step[end]["n"], 3, "{step}");
@@ -79,8 +79,8 @@ fn a_finished_model_is_measured_again_with_the_same_result() {
     let again = folder.json(&["measure", name, "--json"]);
     assert_eq!(kept["measurements"]["capacity"], again["capacity"]);
     for n in ["0", "10001"] {
-        let said = folder.zoo(&["measure", name, "--renderings", n]);
-        assert!(said.code == 2 && said.err.contains("--renderings"), "{n}: {}", said.err);
+        let said = folder.zoo(&["measure", name, "--paraphrases", n]);
+        assert!(said.code == 2 && said.err.contains("--paraphrases"), "{n}: {}", said.err);
     }
 }
 
@@ -147,7 +147,8 @@ fn what_the_program_trains_the_library_trains_bit_for_bit() {
     let job = Job { model: &plan.model, data: &plan.data, training: &plan.training, seed: plan.seed };
     let checkpoints = tempfile::tempdir().unwrap();
     let device = ablation_zoo::device::open("cpu").unwrap();
-    let Outcome::Finished(trained) = fit(&job, &device, checkpoints.path(), &mut Silent).unwrap() else {
+    let Outcome::Finished(trained) = fit(&job, &device, checkpoints.path(), &mut NoopObserver).unwrap()
+    else {
         panic!("nobody asked it to stop")
     };
     let (saved, _) = weights::read(&run.join("model.safetensors")).unwrap();

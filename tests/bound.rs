@@ -74,7 +74,7 @@ fn a_plan_that_was_changed_is_neither_gone_on_with_nor_taken_for_what_it_was() {
         ("peak_lr = 0.001", "peak_lr = 0.005"),
         ("people = 16", "people = 17"),
         ("seed = 1", "seed = 3"),
-        ("renderings = 4", "renderings = 5"),
+        ("paraphrases = 4", "paraphrases = 5"),
         (whole.as_str(), ""),
     ] {
         edit(&plan, |text| text.replacen(from, to, 1));

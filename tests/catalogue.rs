@@ -33,12 +33,12 @@ const fn slot(name: &'static str, key: &'static str, file: &'static str, choices
 
 const MOE: &str = "model.block.feed_forward = { kind = \"moe\", top_k = 2 }";
 
-const SLOTS: [Slot; 18] = [
+const SLOTS: [Slot; 17] = [
     Slot {
         files: &[("mlp", "mlp.rs"), ("gated-mlp", "gated_mlp.rs"), ("moe", "moe.rs")],
         ..slot("Feed-forward", "model.block.feed_forward", "layers/feed_forward/mod.rs", "FeedForwardConfig")
     },
-    slot("Activation", "model.block.feed_forward.activation", "kernels/activation.rs", "Function"),
+    slot("Activation", "model.block.feed_forward.activation", "kernels/activation.rs", "Activation"),
     Slot {
         beside: MOE,
         ..slot(
@@ -47,10 +47,6 @@ const SLOTS: [Slot; 18] = [
             "layers/feed_forward/router.rs",
             "Router",
         )
-    },
-    Slot {
-        beside: MOE,
-        ..slot("Gate of experts", "model.block.feed_forward.gate", "layers/feed_forward/router.rs", "Gate")
     },
     Slot {
         beside: MOE,
@@ -75,20 +71,20 @@ const SLOTS: [Slot; 18] = [
         ..slot("Position", "model.block.mixer.position", "layers/position/mod.rs", "PositionConfig")
     },
     slot(
-        "Scaling of rotary positions",
+        "RoPE scaling",
         "model.block.mixer.position.scaling",
         "layers/position/rope_scaling.rs",
         "RopeScaling",
     ),
     Slot {
-        beside: "model.block.mixer.reach = { kind = \"window\", size = 128 }",
-        ..slot("Reach of attention", "model.block.mixer.reach", "layers/mixer/reach.rs", "Reach")
+        beside: "model.block.mixer.mask = { kind = \"sliding-window\", size = 128 }",
+        ..slot("Attention mask", "model.block.mixer.mask", "layers/mixer/mask.rs", "AttentionMask")
     },
     slot("Norm of queries and keys", "model.block.mixer.qk_norm", "layers/mixer/qk_norm.rs", "QkNormConfig"),
-    slot("Bound of scores", "model.block.mixer.score_cap", "layers/mixer/scores.rs", "ScoreCap"),
-    slot("Arrangement of the block", "model.block.arrangement", "model/arrangement.rs", "Arrangement"),
+    slot("Logit softcap", "model.block.mixer.logit_softcap", "layers/mixer/scores.rs", "LogitSoftcap"),
+    slot("Norm placement", "model.block.norm_placement", "model/norm_placement.rs", "NormPlacement"),
     slot("Norm", "model.norm", "layers/norm.rs", "NormConfig"),
-    slot("Offsets of attention", "model.block.mixer.bias", "layers/mod.rs", "Bias"),
+    slot("Bias of attention", "model.block.mixer.bias", "layers/mod.rs", "Bias"),
     slot("Short convolution", "model.block.mixer_convolution", "layers/convolution.rs", "ConvolutionConfig"),
     slot("Head", "model.embedding.head", "layers/embedding.rs", "Head"),
     slot("Scale of the embedding", "model.embedding.scale", "layers/embedding.rs", "EmbeddingScale"),

@@ -32,7 +32,7 @@ chunks = 2
 [repeat]
 seeds = 1
 [arms.window]
-holds = "nothing"
+match_on = "nothing"
 context = "window"
 "#;
 
@@ -103,8 +103,8 @@ fn contexts_that_cannot_be_are_refused_before_anything_runs() {
         ("reading", vec!["context=\"stretched\"", "model.block.mixer.position=\"none\""], "context.scaling"),
         (
             "reading",
-            vec!["context=\"window\"", "measure.exam.most_chunks=100000"],
-            "measure.exam.most_chunks",
+            vec!["context=\"window\"", "measure.qa_test.most_chunks=100000"],
+            "measure.qa_test.most_chunks",
         ),
     ] {
         let mut args =

@@ -1,6 +1,6 @@
 //! Datasets as users meet them.
 
-use ablation_zoo::plan::Shelf;
+use ablation_zoo::plan::PresetKind;
 
 use crate::program::Folder;
 use crate::schema::assert_fits;
@@ -8,7 +8,7 @@ use crate::schema::assert_fits;
 #[test]
 fn every_dataset_is_shown_and_its_note_has_the_size_of_its_vocabulary() {
     let folder = Folder::new();
-    for (name, text) in Shelf::Datasets.built_in().iter().filter(|(name, _)| *name != "text") {
+    for (name, text) in PresetKind::Datasets.built_in().iter().filter(|(name, _)| *name != "text") {
         let shown = folder.json(&["data", name, "--json"]);
         let vocabulary = format!("{} tokens", shown["vocab_size"]);
         assert!(

@@ -2,15 +2,15 @@
 
 use std::path::Path;
 
-use ablation_zoo::plan::Shelf;
+use ablation_zoo::plan::PresetKind;
 
 #[test]
 fn the_tables_of_models_and_ablations_list_every_file() {
-    for shelf in [Shelf::Models, Shelf::Ablations] {
-        let path = Path::new(env!("CARGO_MANIFEST_DIR")).join(shelf.folder()).join("README.md");
+    for kind in [PresetKind::Models, PresetKind::Ablations] {
+        let path = Path::new(env!("CARGO_MANIFEST_DIR")).join(kind.folder()).join("README.md");
         let text = std::fs::read_to_string(path).unwrap();
-        for (name, _) in shelf.built_in() {
-            assert!(text.contains(&format!("[{name}]({name}.toml)")), "{} misses {name}", shelf.folder());
+        for (name, _) in kind.built_in() {
+            assert!(text.contains(&format!("[{name}]({name}.toml)")), "{} misses {name}", kind.folder());
         }
     }
 }

@@ -151,7 +151,7 @@ fn a_store_of_the_first_format_is_read_and_a_newer_one_is_refused() {
         let text = std::fs::read_to_string(&path).unwrap();
         std::fs::write(
             &path,
-            text.replace("\"format\": 1", "\"format\": 2").replace("format = 1", "format = 2"),
+            text.replace("\"format\": 1", "\"format\": 9").replace("format = 1", "format = 9"),
         )
         .unwrap();
         let said = folder.zoo(&[&["runs"][..], &store].concat());

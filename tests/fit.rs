@@ -29,7 +29,7 @@ fn a_race_finds_the_comeback_draws_it_and_says_so_in_json() {
     }
     let json = folder.json(&["fit", "race", "net-1M.csv", "net-2M.csv", "--replicates", "40", "--json"]);
     assert_fits(&folder, "fit-race", &json);
-    let crossings = json["heats"][0]["pairs"][0]["crossings"].as_array().unwrap();
+    let crossings = json["rounds"][0]["pairs"][0]["crossings"].as_array().unwrap();
     for (crossing, truth) in crossings.iter().zip([20.0, 100.0]) {
         let at = |key: &str| crossing["at"][key].as_f64().unwrap();
         assert!((at("estimate") / truth - 1.0).abs() < 0.02 && at("low") <= at("high"), "{crossing}");
@@ -44,7 +44,7 @@ fn tokens_per_second_open_the_other_axes() {
     let sizes = ["--size", "1M:1e6:1000", "--size", "2M:2e6:400", "--replicates", "20", "--json"];
     let json = folder.json(&[&["fit", "race", "net-1M.csv", "net-2M.csv"], &sizes[..]].concat());
     let axes: Vec<&str> =
-        json["heats"].as_array().unwrap().iter().map(|heat| heat["axis"].as_str().unwrap()).collect();
+        json["rounds"].as_array().unwrap().iter().map(|heat| heat["axis"].as_str().unwrap()).collect();
     assert_eq!(axes, ["hours", "six-nd", "tokens"]);
 }
 
@@ -191,7 +191,7 @@ fn on_the_curves_of_llama_only_the_two_smallest_cross_and_only_in_hours() {
         .chain(files.iter().map(String::as_str))
         .collect();
     let json = race().json(&args);
-    for heat in json["heats"].as_array().unwrap().iter().filter(|heat| heat["axis"] != "tokens") {
+    for heat in json["rounds"].as_array().unwrap().iter().filter(|heat| heat["axis"] != "tokens") {
         for pair in heat["pairs"].as_array().unwrap() {
             let at: Vec<f64> = pair["crossings"]
                 .as_array()
@@ -395,7 +395,7 @@ fn runs_race_by_every_axis_and_anneal_apart() {
     folder.ask(&["run", "race", "--profile", "smoke", "--quiet"]);
     let json = folder.json(&["fit", "race", "race", "--profile", "smoke", "--replicates", "20", "--json"]);
     assert_fits(&folder, "fit-race", &json);
-    let heats = json["heats"].as_array().unwrap();
+    let heats = json["rounds"].as_array().unwrap();
     for axis in ["hours", "flops", "six-nd", "tokens"] {
         for schedule in ["cosine", "wsd"] {
             let raw = |heat: &&serde_json::Value| {

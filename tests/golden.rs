@@ -6,7 +6,7 @@ use std::path::Path;
 
 use ablation_zoo::plan::difference::{between, phrase};
 use ablation_zoo::plan::tree::{Node, Source, Table};
-use ablation_zoo::plan::{Ablation, Arm, Fingerprint, Presets, Shelf, resolve_model};
+use ablation_zoo::plan::{Ablation, Arm, Fingerprint, PresetKind, Presets, resolve_model};
 
 /// Only what is compiled in.
 fn presets() -> Presets {
@@ -47,7 +47,7 @@ fn describe(ablation: &Ablation) -> String {
         }
         text.push('\n');
     }
-    for run in ablation.outlook().certain {
+    for run in ablation.forecast().certain {
         let value = run.value.map_or("-".to_string(), |value| format!("{value:e}"));
         let (arm, size, seed, role) = (&run.arm, &run.size, run.seed, run.role);
         writeln!(text, "# run {arm} {size} seed {seed} {role:?} at {value}: {}", run.fingerprint).unwrap();
@@ -63,7 +63,7 @@ fn heading(text: &mut String, arm: &Arm) {
 
 #[test]
 fn golden_models() {
-    for (name, _) in Shelf::Models.built_in() {
+    for (name, _) in PresetKind::Models.built_in() {
         let resolved = resolve_model(&presets(), name, Some("tiny")).unwrap();
         compare(&format!("model-{name}.toml"), &resolved.plan.to_toml());
     }
@@ -71,7 +71,7 @@ fn golden_models() {
 
 #[test]
 fn golden_ablations() {
-    for (name, text) in Shelf::Ablations.built_in() {
+    for (name, text) in PresetKind::Ablations.built_in() {
         for profile in profiles(text) {
             let ablation = Ablation::load(&presets(), name, Some(&profile), &[]).unwrap();
             compare(&format!("{name}-{profile}.toml"), &describe(&ablation));

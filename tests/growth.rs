@@ -18,16 +18,16 @@ batch = 4
 peak_lr = 2e-3
 schedule = { kind = "constant", warmup_steps = 5 }
 [arms.stack]
-holds = "parameters"
+match_on = "parameters"
 growth = { operator = "stack", factor = 2, at = { kind = "flops-share", share = 0.25 } }
 [arms.zero]
-holds = "parameters"
+match_on = "parameters"
 growth = { operator = "zero", order = "interleave", factor = 2, at = { kind = "flops-share", share = 0.25 } }
 [arms.random]
-holds = "parameters"
+match_on = "parameters"
 growth = { operator = { kind = "random", ramp_steps = 20 }, factor = 2, at = { kind = "flops-share", share = 0.25 } }
 [arms.learn]
-holds = "parameters"
+match_on = "parameters"
 growth = { operator = { kind = "learn", steps = 5, lr = 1e-3 }, factor = 2, at = { kind = "flops-share", share = 0.25 } }
 [repeat]
 seeds = 1

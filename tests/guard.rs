@@ -20,7 +20,7 @@ training.length = {{ kind = "steps", count = 2 }}
 training.schedule = {{ kind = "constant", warmup_steps = 0 }}
 training.batch = 4
 [arms."{arm}"]
-holds = "nothing"
+match_on = "nothing"
 {change}
 [repeat]
 seeds = 1
@@ -115,7 +115,7 @@ fn arms_that_look_alike_are_refused() {
     let folder = Folder::new();
     let with = |first: &str, second: &str| {
         let more = format!(
-            "[arms.\"{second}\"]\nholds = \"nothing\"\nmodel.block.feed_forward.expansion = 3.0\n[repeat]"
+            "[arms.\"{second}\"]\nmatch_on = \"nothing\"\nmodel.block.feed_forward.expansion = 3.0\n[repeat]"
         );
         folder.write("x.toml", &two(first, HALF).replace("[repeat]", &more));
         folder.zoo(&["plan", "x.toml"])

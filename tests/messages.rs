@@ -1,6 +1,6 @@
 //! What the program says when it cannot do what is asked, word for word.
 
-use ablation_zoo::plan::Shelf;
+use ablation_zoo::plan::PresetKind;
 
 use crate::program::Folder;
 
@@ -79,7 +79,7 @@ error: trainin: unknown key "trainin"
  --> --set:1:1
   |
 1 | trainin.batch=3
-  | ^^^^^^^ expected one of expect, size, dataset, arms, walk, repeat, tune, compare, then, model, data, training, prediction, context, growth, adapt, measure
+  | ^^^^^^^ expected one of expect, size, dataset, arms, one_at_a_time, repeat, tune, compare, then, model, data, training, prediction, context, growth, adapt, measure
   |
   = help: did you mean "training"?
 
@@ -109,7 +109,7 @@ error: model.norm.epss: unknown key "epss"
 #[test]
 fn a_choice_without_kind_lists_the_kinds() {
     let folder = Folder::new();
-    folder.write("ablations/mine.toml", "[control]\nmodel = \"gpt2\"\ndataset = \"biod\"\nsize = \"tiny\"\n[about.published.x]\nratio = { value = 1.0 }\n[arms.x]\nholds = \"nothing\"\n");
+    folder.write("ablations/mine.toml", "[control]\nmodel = \"gpt2\"\ndataset = \"biod\"\nsize = \"tiny\"\n[about.published.x]\nratio = { value = 1.0 }\n[arms.x]\nmatch_on = \"nothing\"\n");
     expect(
         &folder,
         &["plan", "mine"],
@@ -245,17 +245,17 @@ error: training.schedule.warmup_steps: 1000 steps of warm-up in a run of 100 (10
 
 #[test]
 fn an_arm_that_is_its_control_or_another_arm_is_refused_or_said() {
-    let same = "[arms.same]\nholds = \"nothing\"\nmodel.block.feed_forward.expansion = 4.0\n";
+    let same = "[arms.same]\nmatch_on = \"nothing\"\nmodel.block.feed_forward.expansion = 4.0\n";
     let wide = |name: &str| {
-        format!("[arms.{name}]\nholds = \"nothing\"\nmodel.block.feed_forward.expansion = 5.0\n")
+        format!("[arms.{name}]\nmatch_on = \"nothing\"\nmodel.block.feed_forward.expansion = 5.0\n")
     };
     for (arms, key, other) in
         [(same.to_string(), "arms.same", "control"), (wide("a") + &wide("b"), "arms.b", "a")]
     {
         let said = common(&arms).zoo(&["plan", "mine"]);
         assert_eq!(said.code, 2, "{}", said.err);
-        let got = format!("error: {key}: nothing that it sets makes it another than {other}");
-        assert!(said.err.starts_with(&got) && said.err.contains("ablations/mine.toml:"), "{}", said.err);
+        let found = format!("error: {key}: nothing that it sets makes it another than {other}");
+        assert!(said.err.starts_with(&found) && said.err.contains("ablations/mine.toml:"), "{}", said.err);
     }
     let set = ["plan", "mine", "--json", "--set", "model.block.feed_forward.expansion=3"];
     let warnings = common(&wide("a")).json(&set)["warnings"].clone();
@@ -308,7 +308,7 @@ error: peak_lr: unknown key "peak_lr"
  --> --set:1:1
   |
 1 | peak_lr=0.1
-  | ^^^^^^^ expected one of expect, size, dataset, arms, walk, repeat, tune, compare, then, model, data, training, prediction, context, growth, adapt, measure
+  | ^^^^^^^ expected one of expect, size, dataset, arms, one_at_a_time, repeat, tune, compare, then, model, data, training, prediction, context, growth, adapt, measure
   |
   = help: did you mean training.peak_lr?
 "#,
@@ -317,7 +317,7 @@ error: peak_lr: unknown key "peak_lr"
 
 #[test]
 fn unknown_names_list_what_there_is() {
-    let names: Vec<&str> = Shelf::Ablations.built_in().iter().map(|(name, _)| *name).collect();
+    let names: Vec<&str> = PresetKind::Ablations.built_in().iter().map(|(name, _)| *name).collect();
     let message = format!(
         "error: unknown ablation \"mpl\"\n |\n = note: expected one of {}\n = help: did you mean \"mlp\"?",
         names.join(", ")
@@ -336,20 +336,20 @@ fn unknown_names_list_what_there_is() {
 #[test]
 fn an_arm_that_does_not_hold_what_it_says_is_shown_with_both_numbers() {
     let folder = Folder::new();
-    let arm = "[arms.wide]\nholds = \"parameters\"\nmodel.block.feed_forward.expansion = 5.0\n";
+    let arm = "[arms.wide]\nmatch_on = \"parameters\"\nmodel.block.feed_forward.expansion = 5.0\n";
     let text = format!("[control]\nmodel = \"gpt2\"\ndataset = \"biod\"\nsize = \"tiny\"\n{arm}");
     folder.write("ablations/mine.toml", &text);
     expect(
         &folder,
         &["plan", "mine"],
         r#"
-error: arms.wide.holds: 133312 parameters against 116800 of the control at size tiny, +14.1 %
- --> ablations/mine.toml:6:9
+error: arms.wide.match_on: 133312 parameters against 116800 of the control at size tiny, +14.1 %
+ --> ablations/mine.toml:6:12
   |
-6 | holds = "parameters"
-  |         ^^^^^^^^^^^^ expected a difference of at most 2 %
+6 | match_on = "parameters"
+  |            ^^^^^^^^^^^^ expected a difference of at most 2 %
   |
-  = help: change the arm's widths, let match = "expansion" do it, or say holds = "nothing"
+  = help: change the arm's widths, let match = "expansion" do it, or say match_on = "nothing"
 "#,
     );
 }
@@ -426,21 +426,21 @@ fn a_model_without_a_size_asks_for_one() {
 #[test]
 fn a_walk_of_a_misspelt_model_or_with_arms_beside_it_is_refused() {
     let folder = Folder::new();
-    let walk = "[control]\nmodel = \"gpt2\"\ndataset = \"biod\"\nsize = \"tiny\"\n[walk]\nfrom = \"llama\"\nto = \"gtp2\"\nholds = \"parameter\"\n[arms.x]\nholds = \"nothing\"\n";
+    let walk = "[control]\nmodel = \"gpt2\"\ndataset = \"biod\"\nsize = \"tiny\"\n[one_at_a_time]\nfrom = \"llama\"\nto = \"gtp2\"\nmatch_on = \"parameter\"\n[arms.x]\nmatch_on = \"nothing\"\n";
     folder.write("ablations/mine.toml", walk);
     expect(
         &folder,
         &["plan", "mine"],
         r#"
-error: control.model: a walk names its models itself
+error: control.model: a one-at-a-time path names its models itself
  --> ablations/mine.toml:2:9
   |
 2 | model = "gpt2"
   |         ^^^^^^
   |
-  = help: leave it out: the control is what walk.from says
+  = help: leave it out: the control is what one_at_a_time.from says
 
-error: walk.to: unknown model "gtp2"
+error: one_at_a_time.to: unknown model "gtp2"
  --> ablations/mine.toml:7:6
   |
 7 | to = "gtp2"
@@ -448,19 +448,19 @@ error: walk.to: unknown model "gtp2"
   |
   = help: did you mean "gpt2"?
 
-error: walk.holds: unknown kind "parameter"
- --> ablations/mine.toml:8:9
+error: one_at_a_time.match_on: unknown kind "parameter"
+ --> ablations/mine.toml:8:12
   |
-8 | holds = "parameter"
-  |         ^^^^^^^^^^^ expected one of parameters, active-flops, nothing
+8 | match_on = "parameter"
+  |            ^^^^^^^^^^^ expected one of parameters, active-flops, nothing
   |
   = help: did you mean "parameters"?
 
-error: arms: arms beside a walk
+error: arms: arms beside a one-at-a-time path
  --> ablations/mine.toml:9:2
   |
 9 | [arms.x]
-  |  ^^^^ expected one of the two: a walk makes its arms itself
+  |  ^^^^ expected one of the two: the path makes its arms itself
 "#,
     );
 }

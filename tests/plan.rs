@@ -2,7 +2,7 @@
 
 use ablation_zoo::model::ModelConfig;
 use ablation_zoo::plan::{
-    Ablation, Fingerprint, Plan, Presets, Request, Shelf, resolve, resolve_model, resolve_single,
+    Ablation, Fingerprint, Plan, PresetKind, Presets, Request, resolve, resolve_model, resolve_single,
 };
 use ablation_zoo::training::ScheduleConfig;
 use ablation_zoo::training::config::ConstantConfig;
@@ -14,9 +14,9 @@ use crate::program::Folder;
 fn an_empty_folder_has_every_preset() {
     let folder = Folder::new();
     let items = folder.json(&["list", "--json"]);
-    for shelf in Shelf::ALL {
-        for (name, _) in shelf.built_in() {
-            let is_it = |item: &&serde_json::Value| item["name"] == *name && item["kind"] == shelf.noun();
+    for kind in PresetKind::ALL {
+        for (name, _) in kind.built_in() {
+            let is_it = |item: &&serde_json::Value| item["name"] == *name && item["kind"] == kind.noun();
             let found = items.as_array().unwrap().iter().find(is_it).unwrap();
             assert!(found["note"].as_str().unwrap().len() > 10, "{name}");
         }
@@ -43,7 +43,10 @@ fn show_says_where_each_key_comes_from_and_is_toml() {
         text.lines().any(|l| l.starts_with("d_model = 48") && l.contains("models/gpt2.toml (built in)")),
         "{text}"
     );
-    assert!(text.lines().any(|line| line.starts_with("renderings") && line.ends_with("# default")), "{text}");
+    assert!(
+        text.lines().any(|line| line.starts_with("paraphrases") && line.ends_with("# default")),
+        "{text}"
+    );
     let read = Plan::from_toml("shown", &text).unwrap();
     assert_eq!(read.training.batch, 8);
     let sizes = folder.json(&["show", "gpt2", "--json"]);
@@ -109,7 +112,7 @@ fn model(name: &str, size: &str) -> ModelConfig {
 #[test]
 fn every_model_is_possible_at_every_size() {
     let presets = Presets::at("/nowhere");
-    for (name, _) in Shelf::Models.built_in() {
+    for (name, _) in PresetKind::Models.built_in() {
         let sizes = resolve::sizes(&presets, name).unwrap();
         for small in ["micro", "mini", "tiny"] {
             assert!(sizes.iter().any(|size| size == small), "{name} has no size {small}");
@@ -229,13 +232,13 @@ const NOT_FOR: [(&str, &[&str]); 20] = [
 fn every_model_goes_with_every_ablation_and_counts_right() {
     let presets = Presets::at("/nowhere");
     let mut refused = Vec::new();
-    for (ablation, text) in Shelf::Ablations.built_in() {
-        if text.contains("\n[walk]") {
+    for (ablation, text) in PresetKind::Ablations.built_in() {
+        if text.contains("\n[one_at_a_time]") {
             continue;
         }
         let arms = Ablation::load(&presets, ablation, Some("smoke"), &[]).unwrap().arms;
         for arm in arms {
-            for (model, _) in Shelf::Models.built_in() {
+            for (model, _) in PresetKind::Models.built_in() {
                 let request = Request {
                     model: Some(model),
                     size: Some("micro"),
@@ -273,20 +276,20 @@ fn every_model_goes_with_every_ablation_and_counts_right() {
 fn every_two_models_have_a_walk_between_them() {
     let folder = Folder::new();
     let presets = Presets::at(folder.path());
-    let walk = "[control]\ndataset = \"biod\"\nsize = \"micro\"\n[walk]\nholds = \"nothing\"\n";
+    let walk = "[control]\ndataset = \"biod\"\nsize = \"micro\"\n[one_at_a_time]\nmatch_on = \"nothing\"\n";
     folder.write("ablations/between.toml", walk);
     let mut impossible = Vec::new();
-    let models: Vec<&str> = Shelf::Models.built_in().iter().map(|(name, _)| *name).collect();
+    let models: Vec<&str> = PresetKind::Models.built_in().iter().map(|(name, _)| *name).collect();
     for from in &models {
         for to in models.iter().filter(|to| *to != from) {
-            let sets = [format!("walk.from={from}"), format!("walk.to={to}")];
+            let sets = [format!("one_at_a_time.from={from}"), format!("one_at_a_time.to={to}")];
             match Ablation::load(&presets, "between", None, &sets) {
                 Ok(ablation) => assert_eq!(ablation.arms.len(), 2 + 2 * ablation.walks[0].steps.len()),
                 Err(error) => impossible.push(format!("{from} to {to}: {error}")),
             }
         }
     }
-    let together = "make one step of both: walk.together.NAME = [\"model.block.feed_forward";
+    let together = "make one step of both: one_at_a_time.together.NAME = [\"model.block.feed_forward";
     assert_eq!(impossible.len(), 2, "{impossible:#?}");
     for (said, between) in impossible.iter().zip(["gpt2-moe to mixtral", "mixtral to gpt2-moe"]) {
         assert!(said.starts_with(between) && said.contains(together), "{said}");
@@ -323,7 +326,7 @@ fn key_value_heads_of_mistral_follow_the_paper() {
 #[test]
 fn every_dataset_and_model_go_together() {
     let presets = Presets::at("/nowhere");
-    for (model, _) in Shelf::Models.built_in() {
+    for (model, _) in PresetKind::Models.built_in() {
         for dataset in ["bios", "biod"] {
             let request = Request {
                 model: Some(model),
@@ -343,7 +346,7 @@ fn every_dataset_and_model_go_together() {
 fn the_last_word_has_set_then_profile_then_arm_then_common() {
     let folder = Folder::new();
     let file = "[control]\nmodel = \"gpt2\"\ndataset = \"biod\"\nsize = \"tiny\"\n[common.training]\nbatch = 2\npeak_lr = 0.02\n\
-                [arms.x]\nholds = \"parameters\"\ntraining = { batch = 3, peak_lr = 0.03 }\n\
+                [arms.x]\nmatch_on = \"parameters\"\ntraining = { batch = 3, peak_lr = 0.03 }\n\
                 [profiles.quick.training]\nbatch = 4\n";
     folder.write("ablations/mine.toml", file);
     let presets = Presets::at(folder.path());
@@ -363,7 +366,7 @@ fn a_tuned_whole_number_stays_one() {
     let control = "[control]\nmodel = \"gpt2\"\ndataset = \"biod\"\nsize = \"tiny\"\n";
     folder.write("ablations/mine.toml", &format!("{control}[tune]\n\"training.batch\" = [8, 16.0]\n"));
     let ablation = Ablation::load(&Presets::at(folder.path()), "mine", None, &[]).unwrap();
-    let batches: Vec<usize> = ablation.outlook().certain.iter().map(|run| run.plan.training.batch).collect();
+    let batches: Vec<usize> = ablation.forecast().certain.iter().map(|run| run.plan.training.batch).collect();
     assert_eq!(batches, [8, 16, 8, 8, 8]);
 }
 
@@ -373,7 +376,7 @@ fn a_tuned_key_is_set_nowhere_else() {
     let file = |of_arm: &str| {
         format!(
             "[control]\nmodel = \"gpt2\"\ndataset = \"biod\"\nsize = \"tiny\"\n[common.training]\npeak_lr = 0.02\n\
-             [arms.x]\nholds = \"nothing\"\nmodel.norm = \"rms\"\n{of_arm}\n[tune]\n\"training.peak_lr\" = [1e-3, 2e-3]\n"
+             [arms.x]\nmatch_on = \"nothing\"\nmodel.norm = \"rms\"\n{of_arm}\n[tune]\n\"training.peak_lr\" = [1e-3, 2e-3]\n"
         )
     };
     let load = |of_arm: &str, sets: &[&str]| {
@@ -399,7 +402,7 @@ fn equal_rmax_needs_people() {
         "datasets/words.toml",
         &format!("[data]\nkind = \"text\"\ntokenizer = \"bytes\"\nseq_len = 8\npath = {path:?}\n"),
     );
-    let arm = "[arms.none]\nholds = \"nothing\"\nmodel.block.feed_forward = \"none\"\n";
+    let arm = "[arms.none]\nmatch_on = \"nothing\"\nmodel.block.feed_forward = \"none\"\n";
     let control = "[control]\nmodel = \"gpt2\"\ndataset = \"words\"\nsize = \"tiny\"\n";
     let common = "[common]\ntraining.length = { kind = \"steps\", count = 2000 }\n";
     folder.write("ablations/mine.toml", &format!("{control}{common}{arm}[compare]\nequal-rmax = \"run\"\n"));
@@ -452,7 +455,7 @@ fn overrides() -> impl Strategy<Value = Vec<String>> {
         number("model.n_layers", 1..5),
         number("training.batch", 1..99),
         number("data.people", 1000..9999), // with any batch above more steps than the warm-up has
-        number("measure.renderings", 1..9),
+        number("measure.paraphrases", 1..9),
         (1e-5..1.0).prop_map(|lr| format!("training.peak_lr={lr:?}")),
         (0.001..0.999).prop_map(|share| format!("training.schedule={{ kind = \"cosine\", floor = {share:?} }}")),
         prop::sample::select(vec![
@@ -499,7 +502,7 @@ proptest! {
 #[test]
 fn a_profile_with_the_last_word_over_an_arm_says_so() {
     let folder = Folder::new();
-    let question = "[control]\nmodel = \"gpt2\"\ndataset = \"biod\"\nsize = \"micro\"\n[arms.deep]\nholds = \"nothing\"\n\
+    let question = "[control]\nmodel = \"gpt2\"\ndataset = \"biod\"\nsize = \"micro\"\n[arms.deep]\nmatch_on = \"nothing\"\n\
         model.n_layers = 3\n[profiles.quick]\nmodel.n_layers = 1\n[profiles.other]\ndata.people = 512\n";
     folder.write("q.toml", question);
     let warnings =

@@ -18,7 +18,7 @@ use ablation_zoo::run::executor::{Diverged, OnFailure, Processes, Share, Summary
 use ablation_zoo::run::folder::{CHECKPOINTS, LOG, MEASUREMENTS, MODEL};
 use ablation_zoo::run::gc;
 use ablation_zoo::run::progress::Show;
-use ablation_zoo::run::worker::{Order, Outcome, Results, Supervision, Task, Watch};
+use ablation_zoo::run::worker::{Outcome, Results, Supervision, Task, Watch, WorkerArgs};
 use ablation_zoo::run::{
     Environment, Executor, Role, RunRecord, Site, State, Stop, Store, TrainingSummary, WantedRun,
 };
@@ -159,7 +159,7 @@ fn worker_entry() {
     let supervision =
         if args.iter().any(|arg| arg == "--supervised") { Supervision::Pipe } else { Supervision::Alone };
     let silence = value("--silent-lease").map(|silence| silence.parse().unwrap());
-    let order = Order { store: store.into(), run, silence, device: "cpu".to_string(), supervision };
+    let order = WorkerArgs { store: store.into(), run, silence, device: "cpu".to_string(), supervision };
     let code = ablation_zoo::run::work(&order, &Stop::on_signals().unwrap(), job);
     std::process::exit(code.into());
 }
@@ -351,7 +351,7 @@ fn a_run_whose_beginning_was_stopped_is_left_and_not_waited_for() {
         Request { model: Some("gpt2"), size: Some("micro"), dataset: Some("biod"), ..Request::default() };
     let mut plan = resolve_single(&Presets::here(), &request).unwrap().plan;
     plan.training.length = Length::Steps(Count { count: STEPS });
-    plan.training.order = ablation_zoo::training::Order::Epochs;
+    plan.training.order = ablation_zoo::training::DocumentOrder::Epochs;
     plan.training.schedule =
         ScheduleConfig::Wsd(WsdConfig { warmup_steps: 5, cooldown: 0.5, ..WsdConfig::default() });
     let fingerprint = Fingerprint::of(&plan).unwrap().full();
@@ -722,7 +722,7 @@ fn train(store: &Path) -> Child {
     let mut command = Command::new(env!("CARGO_BIN_EXE_zoo"));
     command.args(["train", "gpt2:micro", "biod", "--quiet", "--threads-per-run", "1", "--store"]).arg(store);
     command.args(["--set", "data.people=64", "--set", "training.length.count=400"]);
-    command.args(["--set", "training.schedule.warmup_steps=10", "--set", "measure.renderings=1"]);
+    command.args(["--set", "training.schedule.warmup_steps=10", "--set", "measure.paraphrases=1"]);
     command.stdin(Stdio::null()).stdout(Stdio::null()).spawn().unwrap()
 }
 
@@ -932,7 +932,7 @@ fn a_store_of_ten_thousand_finished_runs_is_listed_completely() {
         fs::create_dir(&path).unwrap();
         let text = serde_json::to_vec(&record(format!("{i:064x}")[48..].to_string())).unwrap();
         let (bytes, blake3) = (text.len() as u64, blake3::hash(&text).to_string());
-        let files = vec![manifest::Entry { name: MEASUREMENTS.to_string(), bytes, blake3 }];
+        let files = vec![manifest::ManifestEntry { name: MEASUREMENTS.to_string(), bytes, blake3 }];
         fs::write(path.join(MEASUREMENTS), text).unwrap();
         let sealed = serde_json::to_vec(&manifest::Manifest { format: 1, files }).unwrap();
         fs::write(path.join(manifest::MANIFEST), sealed).unwrap();

@@ -15,7 +15,7 @@ model = "gpt2"
 dataset = "biod"
 size = "micro"
 [arms.silu]
-holds = "parameters"
+match_on = "parameters"
 model.block.feed_forward.activation = "silu"
 [common.data]
 people = 64

@@ -20,7 +20,7 @@ length = { kind = "steps", count = 40 }
 order = "epochs"
 schedule = { kind = "wsd", warmup_steps = 5, cooldown = 0.25 }
 [arms.long]
-holds = "nothing"
+match_on = "nothing"
 training.length.count = 80
 [repeat]
 seeds = 2

@@ -136,9 +136,9 @@ impl Bench {
     fn check_memory(&self, shape: &Shape) -> Result<()> {
         let needed = shape.least_bytes().saturating_mul(cores() as u64);
         check_memory(&self.device, needed, |bytes| {
-            let got =
+            let found =
                 format!("{} rows of {} need at least {bytes}, a run on each core", shape.batch, shape.name);
-            Problem::new(got).key("--rows")
+            Problem::new(found).key("--rows")
         })
     }
 

@@ -22,10 +22,10 @@ pub fn answer<T: DeserializeOwned>(child: Child) -> Result<T> {
     let failed = |e: std::io::Error| Error::io("run", "a child of this process", e);
     let output = child.wait_with_output().map_err(failed)?;
     if !output.status.success() {
-        let got = format!("a child of this process ended with {}", output.status);
+        let found = format!("a child of this process ended with {}", output.status);
         let problem = match output.status.code() {
-            Some(_) => Problem::new(got).remedy("it says why above"),
-            None => Problem::new(got),
+            Some(_) => Problem::new(found).help("it says why above"),
+            None => Problem::new(found),
         };
         return Err(Error::new(kind(&output.status), problem));
     }

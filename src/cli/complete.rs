@@ -3,7 +3,7 @@
 use std::ffi::OsStr;
 use std::path::PathBuf;
 
-use ablation_zoo::plan::{Presets, Shelf, hardware, preset};
+use ablation_zoo::plan::{PresetKind, Presets, hardware, preset};
 use ablation_zoo::run::{Store, store};
 use ablation_zoo::visible;
 use clap_complete::engine::{ArgValueCompleter, CompletionCandidate};
@@ -16,28 +16,28 @@ const PROFILES: [&str; 5] = ["smoke", "quick", "cpu", "gpu", "paper"];
 
 /// Names of ablations.
 pub fn ablations() -> ArgValueCompleter {
-    ArgValueCompleter::new(|typed: &OsStr| presets(&[Shelf::Ablations], typed))
+    ArgValueCompleter::new(|typed: &OsStr| presets(&[PresetKind::Ablations], typed))
 }
 
 /// Names of models.
 pub fn models() -> ArgValueCompleter {
-    ArgValueCompleter::new(|typed: &OsStr| presets(&[Shelf::Models], typed))
+    ArgValueCompleter::new(|typed: &OsStr| presets(&[PresetKind::Models], typed))
 }
 
 /// Names of datasets.
 pub fn datasets() -> ArgValueCompleter {
-    ArgValueCompleter::new(|typed: &OsStr| presets(&[Shelf::Datasets], typed))
+    ArgValueCompleter::new(|typed: &OsStr| presets(&[PresetKind::Datasets], typed))
 }
 
-/// Names of everything on the shelves.
+/// Names of everything on the kinds.
 pub fn subjects() -> ArgValueCompleter {
-    ArgValueCompleter::new(|typed: &OsStr| presets(&Shelf::ALL, typed))
+    ArgValueCompleter::new(|typed: &OsStr| presets(&PresetKind::ALL, typed))
 }
 
-/// Names of everything on the shelves, and of runs.
+/// Names of everything on the kinds, and of runs.
 pub fn subjects_and_runs() -> ArgValueCompleter {
     ArgValueCompleter::new(|typed: &OsStr| {
-        presets(&Shelf::ALL, typed).into_iter().chain(stored(typed)).collect()
+        presets(&PresetKind::ALL, typed).into_iter().chain(stored(typed)).collect()
     })
 }
 
@@ -58,15 +58,14 @@ pub fn hardware() -> ArgValueCompleter {
     ArgValueCompleter::new(move |typed: &OsStr| matching(known().into(), typed))
 }
 
-fn presets(shelves: &[Shelf], typed: &OsStr) -> Vec<CompletionCandidate> {
+fn presets(kinds: &[PresetKind], typed: &OsStr) -> Vec<CompletionCandidate> {
     let presets = Presets::here();
-    let candidate = |shelf: Shelf, name: String| {
-        let note = presets.load(shelf, &name).map(|source| preset::note(&source.text).to_string());
+    let candidate = |kind: PresetKind, name: String| {
+        let note = presets.load(kind, &name).map(|source| preset::note(&source.text).to_string());
         CompletionCandidate::new(name).help(note.ok().map(|note| visible::line(&note).into_owned().into()))
     };
-    let names = shelves
-        .iter()
-        .flat_map(|shelf| presets.names(*shelf).into_iter().map(|name| candidate(*shelf, name)));
+    let names =
+        kinds.iter().flat_map(|kind| presets.names(*kind).into_iter().map(|name| candidate(*kind, name)));
     matching(names.collect(), typed)
 }
 

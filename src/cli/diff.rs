@@ -49,11 +49,11 @@ impl Diff {
         let presets = Presets::here();
         let a = Subject::find(&presets, &self.a, &self.overrides)?;
         let b = Subject::find(&presets, &self.b, &self.overrides)?;
-        if a.shelf != b.shelf {
+        if a.kind != b.kind {
             let side =
-                |subject: &Subject| format!("{} is one of the {}", subject.name, subject.shelf.folder());
-            let got = format!("{}, {}", side(&a), side(&b));
-            return Err(Error::config(Problem::new(got).expected("two of one kind")));
+                |subject: &Subject| format!("{} is one of the {}", subject.name, subject.kind.folder());
+            let found = format!("{}, {}", side(&a), side(&b));
+            return Err(Error::config(Problem::new(found).expected("two of one kind")));
         }
         let differences = between_trees(&a.tree(), &b.tree());
         if self.format.json {

@@ -106,9 +106,10 @@ impl Export {
         let mut runs = self.store.open()?.runs()?;
         runs.retain(|run| self.run == ALL || run.folder().starts_with(&self.run));
         if runs.is_empty() {
-            let got = format!("no run in {} begins with {:?}", self.store.store.display(), self.run);
-            let problem = Problem::new(got).key("run").expected(format!("the beginning of a name, or {ALL}"));
-            return Err(Error::config(problem.remedy("`zoo runs` lists them")));
+            let found = format!("no run in {} begins with {:?}", self.store.store.display(), self.run);
+            let problem =
+                Problem::new(found).key("run").expected(format!("the beginning of a name, or {ALL}"));
+            return Err(Error::config(problem.help("`zoo runs` lists them")));
         }
         Ok(runs)
     }
@@ -176,8 +177,7 @@ impl Import {
     fn name(&self) -> Result<String> {
         let absolute = std::path::absolute(&self.folder).map_err(|e| Error::io("find", &self.folder, e))?;
         let name = absolute.file_name().map(|name| name.to_string_lossy().into_owned());
-        let unnamed =
-            || Error::config(Problem::new("a folder without a name").key("--out").remedy("name one"));
+        let unnamed = || Error::config(Problem::new("a folder without a name").key("--out").help("name one"));
         name.ok_or_else(unnamed)
     }
 }

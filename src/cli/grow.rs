@@ -2,7 +2,9 @@
 
 use std::path::PathBuf;
 
-use ablation_zoo::model::growth::{Direction, LearnConfig, Operator, Order, RampConfig, Recipe, StackConfig};
+use ablation_zoo::model::growth::{
+    Direction, LayerOrder, LearnConfig, Operator, RampConfig, Recipe, StackConfig,
+};
 use ablation_zoo::run::grow::{GrowthReport, grow};
 use ablation_zoo::{Result, device};
 use clap::{Args, ValueEnum};
@@ -35,7 +37,7 @@ pub struct Grow {
     direction: DirectionName,
     /// Which layer comes from which: stack, interleave, middle:N, last:N, overlap:N, or 12-345*7-6
     #[arg(long, value_name = "SPEC", default_value = "stack")]
-    order: Order,
+    order: LayerOrder,
     /// Share of noise in the maps of new and old layers (stack)
     #[arg(long, value_name = "SHARE", default_value_t = 0.0)]
     noise: f64,

@@ -6,8 +6,8 @@ use ablation_zoo::Result;
 use ablation_zoo::error::{Error, Kind, Problem};
 use ablation_zoo::input::read_text;
 use ablation_zoo::plan::tree::{Node, Table};
-use ablation_zoo::plan::{Ablation, Presets, Shelf};
-use ablation_zoo::report::board::{self, Entry, Measured};
+use ablation_zoo::plan::{Ablation, PresetKind, Presets};
+use ablation_zoo::report::board::{self, BoardEntry, Measured};
 use ablation_zoo::report::{self, Comparison, Verdict, number};
 use ablation_zoo::run::{Site, Store};
 use clap::Args;
@@ -43,7 +43,7 @@ impl Laws {
         let store = self.store.open().ok();
         let site = Site::of(&self.device, DTYPE);
         let (mut entries, mut comparisons) = (Vec::new(), reports(&self.results)?);
-        for name in presets.names(Shelf::Ablations) {
+        for name in presets.names(PresetKind::Ablations) {
             let ablation = match Ablation::load(&presets, &name, None, &[]) {
                 Ok(ablation) => ablation,
                 Err(error) => {
@@ -97,7 +97,7 @@ pub fn finished_of(
 }
 
 pub fn profiles(presets: &Presets, name: &str) -> Result<Vec<String>> {
-    let file = Node::parse(&presets.load(Shelf::Ablations, name)?)
+    let file = Node::parse(&presets.load(PresetKind::Ablations, name)?)
         .map_err(|problems| Error { kind: Kind::Config, problems })?;
     let profiles = file.get(&["profiles"]).and_then(Node::as_table).into_iter().flat_map(Table::iter);
     Ok(profiles.map(|profile| profile.key.clone()).collect())
@@ -121,11 +121,11 @@ fn reports(folder: &Path) -> Result<Vec<Comparison>> {
 
 fn not_a_report(file: &Path, error: &serde_json::Error) -> Error {
     let problem = Problem::new(format!("{} is not a report: {error}", file.display())).key("--results");
-    Error::data(problem.remedy("make it again with `zoo report NAME --out DIR`, or name another folder"))
+    Error::data(problem.help("make it again with `zoo report NAME --out DIR`, or name another folder"))
 }
 
 /// One line per claim and comparison.
-fn text(entries: &[Entry]) -> String {
+fn text(entries: &[BoardEntry]) -> String {
     let header = ["", "ablation", "arm", "published", "here", "parameters", "measured", "95 %", "seeds"];
     let mut rows = Vec::new();
     for entry in entries {
@@ -137,7 +137,7 @@ fn text(entries: &[Entry]) -> String {
     format!("{}\n{notes}\n", output::table(header, 5, rows))
 }
 
-fn row(entry: &Entry, measured: Option<&Measured>) -> [String; 9] {
+fn row(entry: &BoardEntry, measured: Option<&Measured>) -> [String; 9] {
     let here = match measured {
         None => "not run".to_string(),
         Some(measured) => format!("{}: {}", measured.profile, short(entry, measured)),
@@ -159,7 +159,7 @@ fn row(entry: &Entry, measured: Option<&Measured>) -> [String; 9] {
 }
 
 /// The verdict in a few words.
-fn short(entry: &Entry, measured: &Measured) -> &'static str {
+fn short(entry: &BoardEntry, measured: &Measured) -> &'static str {
     let is_a_number = entry.published.bits_per_param.or(entry.published.ratio).is_some();
     let reaches = |params: u64| entry.published.min_params.is_some_and(|least| params >= least);
     match &measured.verdict {

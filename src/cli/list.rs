@@ -1,6 +1,6 @@
 //! `zoo list`: what there is, one line each.
 
-use ablation_zoo::plan::{Presets, Shelf, preset};
+use ablation_zoo::plan::{PresetKind, Presets, preset};
 use ablation_zoo::{Result, visible};
 use clap::Args;
 use serde_json::json;
@@ -14,9 +14,9 @@ pub struct List {
     format: Format,
 }
 
-/// One file of a shelf.
+/// One file of a kind.
 struct Item {
-    shelf: Shelf,
+    kind: PresetKind,
     name: String,
     note: String,
     file: String,
@@ -30,15 +30,15 @@ impl List {
         let items = items(&Presets::here())?;
         if self.format.json {
             let items = items.iter().map(
-                |item| json!({"kind": item.shelf.noun(), "name": item.name, "note": item.note, "file": item.file}),
+                |item| json!({"kind": item.kind.noun(), "name": item.name, "note": item.note, "file": item.file}),
             );
             return output::print_json(&items.collect());
         }
         let width = items.iter().map(|item| visible::line(&item.name).chars().count()).max().unwrap_or(0);
         let mut text = String::new();
-        for shelf in Shelf::ALL {
-            text.push_str(&format!("{}\n", shelf.folder()));
-            for item in items.iter().filter(|item| item.shelf == shelf) {
+        for kind in PresetKind::ALL {
+            text.push_str(&format!("{}\n", kind.folder()));
+            for item in items.iter().filter(|item| item.kind == kind) {
                 let own = if item.own { "  [this folder]" } else { "" };
                 text.push_str(&format!(
                     "  {:<width$}  {}{own}\n",
@@ -54,12 +54,12 @@ impl List {
 
 fn items(presets: &Presets) -> Result<Vec<Item>> {
     let mut items = Vec::new();
-    for shelf in Shelf::ALL {
-        for name in presets.names(shelf) {
-            let source = presets.load(shelf, &name)?;
+    for kind in PresetKind::ALL {
+        for name in presets.names(kind) {
+            let source = presets.load(kind, &name)?;
             let note = preset::note(&source.text).to_string();
-            let own = !shelf.built_in().contains(&(name.as_str(), source.text.as_str()));
-            items.push(Item { shelf, name, note, file: source.name.clone(), own });
+            let own = !kind.built_in().contains(&(name.as_str(), source.text.as_str()));
+            items.push(Item { kind, name, note, file: source.name.clone(), own });
         }
     }
     Ok(items)

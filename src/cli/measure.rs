@@ -25,9 +25,9 @@ pub struct MeasureCommand {
     /// Where to compute
     #[arg(long, value_name = "DEVICE", default_value = "cpu")]
     device: String,
-    /// Fresh renderings of each biography [default: those of the plan]
-    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..=10_000))]
-    renderings: Option<u64>,
+    /// Freshly sampled texts of each biography [default: those of the plan]
+    #[arg(long, alias = "renderings", value_name = "N", value_parser = clap::value_parser!(u64).range(1..=10_000))]
+    paraphrases: Option<u64>,
     /// In which texts [default: those of the plan]
     #[arg(long, value_name = "TEXTS")]
     texts: Option<MeasuredIn>,
@@ -52,7 +52,7 @@ impl MeasureCommand {
         let configs = self.rounding.configs()?;
         let run = self.store.run(&self.run)?;
         let mut plan = run.plan_and_data()?;
-        plan.measure.renderings = self.renderings.unwrap_or(plan.measure.renderings);
+        plan.measure.paraphrases = self.paraphrases.unwrap_or(plan.measure.paraphrases);
         match self.texts {
             None => {}
             Some(MeasuredIn::Unprompted) => plan.measure.texts = Texts::Unprompted,

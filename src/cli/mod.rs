@@ -219,14 +219,14 @@ fn environment() -> Result<()> {
         Ok(true) => std::process::exit(0),
         Ok(false) => {}
         Err(error) => {
-            let got = error.to_string().trim_start_matches("error: ").trim().to_string();
-            return Err(Error::config(Problem::new(got).key(complete::VARIABLE)));
+            let found = error.to_string().trim_start_matches("error: ").trim().to_string();
+            return Err(Error::config(Problem::new(found).key(complete::VARIABLE)));
         }
     }
     match std::env::var_os(stores::VARIABLE) {
         Some(folder) if folder.is_empty() => {
             let problem = Problem::new("\"\"").key(stores::VARIABLE).expected("a folder");
-            Err(Error::config(problem.remedy("unset it, or name one")))
+            Err(Error::config(problem.help("unset it, or name one")))
         }
         _ => Ok(()),
     }

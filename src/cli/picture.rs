@@ -1,6 +1,6 @@
 //! A model as text, from tokens to logits.
 
-use ablation_zoo::model::{Arrangement, ModelConfig};
+use ablation_zoo::model::{ModelConfig, NormPlacement};
 use ablation_zoo::plan::difference::phrase;
 use ablation_zoo::plan::tree::Node;
 use ablation_zoo::plan::writer;
@@ -21,10 +21,10 @@ pub fn draw(model: &ModelConfig) -> String {
     let halves = [slot("mixer", "mixer_convolution"), slot("feed_forward", "feed_forward_convolution")];
     let mut text =
         format!("\n  tokens\n    |\n{}    |\n", stream("embedding", &is(&["embedding"]).unwrap_or_default()));
-    text.push_str(&block(model.block.arrangement, &norm, halves.into_iter().flatten()));
+    text.push_str(&block(model.block.norm_placement, &norm, halves.into_iter().flatten()));
     let times = if model.n_layers > 0 { model.n_layers.to_string() } else { "n".to_string() };
     text.push_str(&format!("   ...   {times} such blocks{}\n    |\n", overrides(&tree)));
-    if let (Some((name, norm)), false) = (norm, model.block.arrangement.normalises_the_stream()) {
+    if let (Some((name, norm)), false) = (norm, model.block.norm_placement.normalises_the_stream()) {
         text.push_str(&format!("{}    |\n", stream(name, &norm)));
     }
     text + "  logits\n"
@@ -32,18 +32,18 @@ pub fn draw(model: &ModelConfig) -> String {
 
 /// The branches of a block and what lies between them.
 fn block(
-    arrangement: Arrangement,
+    norm_placement: NormPlacement,
     norm: &Option<(&'static str, String)>,
     halves: impl Iterator<Item = Branch>,
 ) -> String {
     let norm = || norm.clone().into_iter();
     let on_stream = norm().map(|(name, norm)| format!("{}    |\n", stream(name, &norm))).collect::<String>();
-    match arrangement {
-        Arrangement::PreNorm => halves.map(|half| branch(norm().chain(half))).collect(),
-        Arrangement::PostNorm => halves.map(|half| branch(half.into_iter()) + &on_stream).collect(),
-        Arrangement::OutputNorm => halves.map(|half| branch(half.into_iter().chain(norm()))).collect(),
-        Arrangement::Sandwich => halves.map(|half| branch(norm().chain(half).chain(norm()))).collect(),
-        Arrangement::Parallel(_) => {
+    match norm_placement {
+        NormPlacement::Pre => halves.map(|half| branch(norm().chain(half))).collect(),
+        NormPlacement::Post => halves.map(|half| branch(half.into_iter()) + &on_stream).collect(),
+        NormPlacement::Output => halves.map(|half| branch(half.into_iter().chain(norm()))).collect(),
+        NormPlacement::Sandwich => halves.map(|half| branch(norm().chain(half).chain(norm()))).collect(),
+        NormPlacement::Parallel(_) => {
             let beside = "    (the next branch reads the same input)\n";
             halves.map(|half| branch(norm().chain(half))).collect::<Vec<_>>().join(beside)
         }
@@ -76,15 +76,15 @@ mod tests {
 
     #[test]
     fn the_norms_stand_where_the_arrangement_has_them() {
-        let norms = |arrangement| {
+        let norms = |norm_placement| {
             let mut model = ModelConfig::default();
-            model.block.arrangement = arrangement;
+            model.block.norm_placement = norm_placement;
             count(&draw(&model), "norm")
         };
-        assert_eq!(norms(Arrangement::PreNorm), 3);
-        assert_eq!(norms(Arrangement::PostNorm), 2);
-        assert_eq!(norms(Arrangement::OutputNorm), 3);
-        assert_eq!(norms(Arrangement::Sandwich), 5);
+        assert_eq!(norms(NormPlacement::Pre), 3);
+        assert_eq!(norms(NormPlacement::Post), 2);
+        assert_eq!(norms(NormPlacement::Output), 3);
+        assert_eq!(norms(NormPlacement::Sandwich), 5);
     }
 
     #[test]

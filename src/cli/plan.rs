@@ -3,7 +3,7 @@
 use ablation_zoo::error::Error;
 use ablation_zoo::kernels::Precision;
 use ablation_zoo::plan::{
-    Ablation, Arm, Calibration, Cost, Hardware, Holds, Outlook, Plan, PlannedRun, PlannedStage, Presets,
+    Ablation, Arm, Calibration, Cost, Forecast, Hardware, MatchOn, Plan, PlannedRun, PlannedStage, Presets,
     forecast, hardware, reader, stages,
 };
 use ablation_zoo::report::statistics::MIN_SEEDS;
@@ -44,16 +44,16 @@ impl PlanCommand {
     pub fn run(&self) -> Result<()> {
         let profile = self.overrides.profile.as_deref();
         let ablation = Ablation::load(&Presets::here(), &self.ablation, profile, &self.overrides.sets.all())?;
-        let outlook = ablation.outlook();
-        let stages = stages(&outlook.certain)?;
+        let forecast = ablation.forecast();
+        let stages = stages(&forecast.certain)?;
         let speed = self.store.calibration(&Site::of("cpu", DTYPE));
         let power = self.power(&ablation)?;
-        let on = self.on()?.map(|known| Elsewhere::of(known, &outlook, &stages)).transpose()?;
+        let on = self.on()?.map(|known| Elsewhere::of(known, &forecast, &stages)).transpose()?;
         let mut warnings = ablation.warnings.clone();
         warnings.extend(too_large(&ablation)?);
         match self.format.json {
             true => {
-                let mut json = as_json(&ablation, &outlook, &stages, &speed)?;
+                let mut json = as_json(&ablation, &forecast, &stages, &speed)?;
                 json["power"] = json!(power);
                 json["warnings"] = json!(warnings);
                 json["on"] = json!(on.as_ref().map(Elsewhere::json));
@@ -67,7 +67,7 @@ impl PlanCommand {
                     .map(|warning| format!("  warning: {}\n", visible::line(warning)))
                     .collect();
                 output::print(
-                    &(as_text(&ablation, &outlook, &stages, &speed)? + &elsewhere + &note + &warnings),
+                    &(as_text(&ablation, &forecast, &stages, &speed)? + &elsewhere + &note + &warnings),
                 )
             }
         }
@@ -106,7 +106,7 @@ fn too_large(ablation: &Ablation) -> Result<Option<String>> {
         let (need, have) = (output::bytes(largest.bytes), output::bytes(memory));
         format!(
             "the largest run needs {need} of memory, runs on this machine may need {have}; `zoo run` refuses it without --force{}",
-            largest.remedy()
+            largest.help()
         )
     }))
 }
@@ -128,7 +128,7 @@ impl Largest {
         Ok(())
     }
 
-    fn remedy(&self) -> String {
+    fn help(&self) -> String {
         self.rows.map_or_else(String::new, |rows| format!("; training.micro_batch = {rows} fits"))
     }
 }
@@ -149,12 +149,12 @@ fn power_note(ablation: &Ablation, power: Option<&Power>) -> String {
 
 fn as_text(
     ablation: &Ablation,
-    outlook: &Outlook,
+    forecast: &Forecast,
     stages: &[PlannedStage],
     speed: &Calibration,
 ) -> Result<String> {
     let mut text = heading(ablation);
-    text.push_str(&arms(ablation, outlook, speed)?);
+    text.push_str(&arms(ablation, forecast, speed)?);
     text.push_str(&tuning(ablation));
     let shared = Total::of_stages(stages)?;
     if shared.runs > 0 {
@@ -164,7 +164,7 @@ fn as_text(
             "  first: {runs} that others begin from ({parts}), {flops}, each done once\n"
         ));
     }
-    text.push_str(&totals(&ablation.name, outlook, stages, shared, speed)?);
+    text.push_str(&totals(&ablation.name, forecast, stages, shared, speed)?);
     Ok(text)
 }
 
@@ -181,13 +181,24 @@ fn heading(ablation: &Ablation) -> String {
 }
 
 /// One line per arm and size.
-fn arms(ablation: &Ablation, outlook: &Outlook, speed: &Calibration) -> Result<String> {
-    let header =
-        ["arm", "size", "holds", "parameters", "", "FLOPs/token", "", "tokens", "memory", "time", "runs"];
+fn arms(ablation: &Ablation, forecast: &Forecast, speed: &Calibration) -> Result<String> {
+    let header = [
+        "arm",
+        "size",
+        "matched on",
+        "parameters",
+        "",
+        "FLOPs/token",
+        "",
+        "tokens",
+        "memory",
+        "time",
+        "runs",
+    ];
     let mut rows = Vec::new();
     for arm in &ablation.arms {
         let cost = arm.resolved.plan.cost(speed)?;
-        rows.push(arm_row(arm, ablation.control(&arm.size), &cost, runs_of(arm, outlook)));
+        rows.push(arm_row(arm, ablation.control(&arm.size), &cost, runs_of(arm, forecast)));
     }
     Ok(output::table(header, 3, rows) + "\n")
 }
@@ -198,9 +209,9 @@ fn arm_row(arm: &Arm, control: &Arm, cost: &Cost, runs: String) -> [String; 11] 
         false => format!("{:+.1} %", (ratio - 1.0) * 100.0),
     };
     let holds = match arm.holds {
-        Holds::Parameters => "parameters",
-        Holds::ActiveFlops => "FLOPs",
-        Holds::Nothing => "-",
+        MatchOn::Parameters => "parameters",
+        MatchOn::ActiveFlops => "FLOPs",
+        MatchOn::Nothing => "-",
     };
     [
         arm.name.clone(),
@@ -217,9 +228,9 @@ fn arm_row(arm: &Arm, control: &Arm, cost: &Cost, runs: String) -> [String; 11] 
     ]
 }
 
-fn runs_of(arm: &Arm, outlook: &Outlook) -> String {
+fn runs_of(arm: &Arm, forecast: &Forecast) -> String {
     let count = |runs: &[PlannedRun]| runs.iter().filter(|r| r.arm == arm.name && r.size == arm.size).count();
-    let (certain, likely) = (count(&outlook.certain), count(&outlook.likely));
+    let (certain, likely) = (count(&forecast.certain), count(&forecast.likely));
     if likely == 0 { certain.to_string() } else { format!("{certain} to {}", certain + likely) }
 }
 
@@ -246,14 +257,14 @@ fn tuning(ablation: &Ablation) -> String {
 /// Runs, FLOPs and time of everything, and of everything that may be.
 fn totals(
     name: &str,
-    outlook: &Outlook,
+    forecast: &Forecast,
     stages: &[PlannedStage],
     shared: Total,
     speed: &Calibration,
 ) -> Result<String> {
-    let certain = Total::of(&outlook.certain)?.and(shared);
-    let all = certain.and(Total::of(&outlook.likely)?);
-    let [least, most] = seconds(outlook, stages, speed)?;
+    let certain = Total::of(&forecast.certain)?.and(shared);
+    let all = certain.and(Total::of(&forecast.likely)?);
+    let [least, most] = seconds(forecast, stages, speed)?;
     let range = |low: String, high: String| if low == high { low } else { format!("{low} to {high}") };
     let runs = match certain.runs == all.runs {
         true => output::count(all.runs, "run"),
@@ -293,10 +304,10 @@ struct Elsewhere {
 }
 
 impl Elsewhere {
-    fn of(hardware: Hardware, outlook: &Outlook, stages: &[PlannedStage]) -> Result<Self> {
+    fn of(hardware: Hardware, forecast: &Forecast, stages: &[PlannedStage]) -> Result<Self> {
         let speed = Calibration::default();
         let of_stages = stages.iter().map(|stage| (&stage.run.plan, Some(stage.first_step)));
-        let of_runs = outlook.certain.iter().chain(&outlook.likely).map(|run| (&run.plan, None));
+        let of_runs = forecast.certain.iter().chain(&forecast.likely).map(|run| (&run.plan, None));
         let mut all = Elsewhere { hardware, seconds: 0.0, largest: Largest::default(), peaks: Vec::new() };
         for (plan, first_step) in of_stages.chain(of_runs) {
             let cost = match first_step {
@@ -341,9 +352,9 @@ impl Elsewhere {
         );
         if !self.fits() {
             let (need, have) = (output::bytes(self.largest.bytes), output::bytes(memory_bytes));
-            let remedy = self.largest.remedy();
+            let help = self.largest.help();
             text.push_str(&format!(
-                "  on {name}: the largest run needs {need}, the device has {have}{remedy}\n"
+                "  on {name}: the largest run needs {need}, the device has {have}{help}\n"
             ));
         }
         text
@@ -391,14 +402,14 @@ impl Total {
 }
 
 /// Seconds of everything that is certain, and of everything that may be.
-fn seconds(outlook: &Outlook, stages: &[PlannedStage], speed: &Calibration) -> Result<[f64; 2]> {
-    let all = [&outlook.certain[..], &outlook.likely[..]].concat();
-    Ok([forecast::seconds(stages, &outlook.certain, speed)?, forecast::seconds(stages, &all, speed)?])
+fn seconds(forecast: &Forecast, stages: &[PlannedStage], speed: &Calibration) -> Result<[f64; 2]> {
+    let all = [&forecast.certain[..], &forecast.likely[..]].concat();
+    Ok([forecast::seconds(stages, &forecast.certain, speed)?, forecast::seconds(stages, &all, speed)?])
 }
 
 fn as_json(
     ablation: &Ablation,
-    outlook: &Outlook,
+    forecast: &Forecast,
     stages: &[PlannedStage],
     speed: &Calibration,
 ) -> Result<Json> {
@@ -406,7 +417,7 @@ fn as_json(
     for stage in stages {
         runs.push(run_json(&stage.run, &stage.run.plan.cost_after(stage.first_step, speed)?, true));
     }
-    for (planned, certain) in [(&outlook.certain, true), (&outlook.likely, false)] {
+    for (planned, certain) in [(&forecast.certain, true), (&forecast.likely, false)] {
         for run in planned {
             runs.push(run_json(run, &run.plan.cost(speed)?, certain));
         }
@@ -433,7 +444,7 @@ fn as_json(
         "seeds": ablation.seeds,
         "tune": ablation.tune.as_ref().map(|t| json!({"key": t.key, "grid": t.grid, "seeds": t.seeds})),
         "arms": arms.collect::<Vec<_>>(),
-        "seconds": seconds(outlook, stages, speed)?,
+        "seconds": seconds(forecast, stages, speed)?,
         "runs": runs,
     }))
 }

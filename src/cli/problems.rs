@@ -42,9 +42,9 @@ fn shown(problem: &Problem) -> Problem {
     Problem {
         place: problem.place.as_ref().map(place),
         key: problem.key.as_ref().map(line),
-        got: line(&problem.got),
+        found: line(&problem.found),
         expected: problem.expected.as_ref().map(line),
-        remedy: problem.remedy.as_ref().map(line),
+        help: problem.help.as_ref().map(line),
     }
 }
 
@@ -60,8 +60,8 @@ pub fn caution(warning: &str) {
 
 fn render(problem: &Problem, renderer: &Renderer) -> String {
     let title = match &problem.key {
-        Some(key) => format!("{key}: {}", problem.got),
-        None => problem.got.clone(),
+        Some(key) => format!("{key}: {}", problem.found),
+        None => problem.found.clone(),
     };
     let expected = problem.expected.as_ref().map(|expected| format!("expected {expected}"));
     let mut group = Group::with_title(Level::ERROR.primary_title(title));
@@ -81,8 +81,8 @@ fn render(problem: &Problem, renderer: &Renderer) -> String {
         }
         (None, expected) => group.elements(expected.map(|expected| Level::NOTE.message(expected))),
     };
-    if let Some(remedy) = &problem.remedy {
-        group = group.element(Level::HELP.message(remedy));
+    if let Some(help) = &problem.help {
+        group = group.element(Level::HELP.message(help));
     }
     renderer.render(&[group])
 }

@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use ablation_zoo::Result;
 use ablation_zoo::error::{Error, Problem};
-use ablation_zoo::plan::{Ablation, Presets, Shelf};
+use ablation_zoo::plan::{Ablation, PresetKind, Presets};
 use ablation_zoo::report::{self, Evidence, Look};
 use ablation_zoo::run::Site;
 use ablation_zoo::run::submit::quote;
@@ -75,12 +75,12 @@ fn elsewhere(path: &Path) -> Option<String> {
     let whole = std::path::absolute(path).ok().filter(|_| Presets::is_path(&path.to_string_lossy()))?;
     let here = std::env::current_dir().ok()?;
     let folder = whole.parent()?.strip_prefix(here).ok();
-    let names = Presets::here().names(Shelf::Ablations);
+    let names = Presets::here().names(PresetKind::Ablations);
     let is_known = match folder {
         Some(folder) if folder == Path::new("") => {
             !names.iter().any(|name| path.file_stem() == Some(name.as_ref()))
         }
-        folder => folder == Some(Path::new(Shelf::Ablations.folder())),
+        folder => folder == Some(Path::new(PresetKind::Ablations.folder())),
     };
     (!is_known).then(|| whole.display().to_string())
 }
@@ -111,7 +111,7 @@ impl ReportCommand {
         let folder = self.out.as_ref().unwrap_or(&self.reports.reports);
         report::index_of(folder)?;
         let mut linked = Vec::new();
-        for name in presets.names(Shelf::Ablations) {
+        for name in presets.names(PresetKind::Ablations) {
             // One file that is wrong, or data that is not here, hides no other report.
             let of_profiles = profiles(&presets, &name).unwrap_or_else(|error| {
                 problems::left_out(&name, &error);
@@ -149,7 +149,7 @@ impl ReportCommand {
         }
         if linked.is_empty() {
             let problem = Problem::new("no ablation has a finished run of its control").key("--all");
-            return Err(Error::config(problem.remedy("`zoo run NAME` makes some")));
+            return Err(Error::config(problem.help("`zoo run NAME` makes some")));
         }
         let index = report::write_index(&linked, folder)?;
         output::print(&format!("{}\nindex: {}", output::count(linked.len(), "report"), output::path(&index)))

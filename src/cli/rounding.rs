@@ -5,7 +5,7 @@ use ablation_zoo::error::{Error, Problem};
 use ablation_zoo::measure::Measurements;
 use ablation_zoo::measure::quantize::config::BITS;
 use ablation_zoo::measure::quantize::{
-    GptqConfig, GroupConfig, Order, QuantizeConfig, RtnConfig, Scale, Scope,
+    ColumnOrder, GptqConfig, GroupConfig, QuantizeConfig, RtnConfig, Scale, Scope,
 };
 use clap::{Args, ValueEnum};
 use serde::Serialize;
@@ -86,8 +86,8 @@ impl RoundingArgs {
 
     fn config(&self, bits: u32, scale: Scale, weights: Scope) -> QuantizeConfig {
         let order = match self.order {
-            InputOrder::Stored => Order::Stored,
-            InputOrder::Activation => Order::Activation,
+            InputOrder::Stored => ColumnOrder::Stored,
+            InputOrder::Activation => ColumnOrder::Activation,
         };
         match self.method {
             Method::Rtn => QuantizeConfig::Rtn(RtnConfig { bits, scale, weights }),

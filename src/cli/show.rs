@@ -3,7 +3,7 @@
 use ablation_zoo::model::{FlopCount, ParamCount};
 use ablation_zoo::plan::difference;
 use ablation_zoo::plan::{
-    Ablation, Plan, Presets, Shelf, ablation, preset, resolve, resolve_dataset, resolve_model,
+    Ablation, Plan, PresetKind, Presets, ablation, preset, resolve, resolve_dataset, resolve_model,
 };
 use ablation_zoo::{Result, visible};
 use clap::Args;
@@ -47,26 +47,26 @@ impl Show {
             return self.print_json(&presets, &subject);
         }
         let mut text = format!("{}\n", visible::line(&format!("# {} · {}", self.name, subject.file)));
-        let note = presets.load(subject.shelf, &subject.name)?;
+        let note = presets.load(subject.kind, &subject.name)?;
         text.push_str(&format!("# {}\n", preset::note(&note.text)));
-        for other in presets.elsewhere(subject.shelf, &subject.name) {
-            let (own, noun, name) = (subject.shelf.noun(), other.noun(), &subject.name);
+        for other in presets.elsewhere(subject.kind, &subject.name) {
+            let (own, noun, name) = (subject.kind.noun(), other.noun(), &subject.name);
             text.push_str(&format!(
                 "# this is the {own}; of the {noun} of that name: zoo show {noun}/{name}\n"
             ));
         }
-        if subject.shelf == Shelf::Models {
+        if subject.kind == PresetKind::Models {
             text.push_str(&commented(&picture::draw(&subject.resolved.plan.model)));
             text.push_str(&commented(&self.sizes(&presets, &subject)?));
         }
         text.push('\n');
         let settings = subject.resolved.annotated(subject.tables());
         let is_left_to_sizes = |line: &&str| line.contains(" = 0 ") && line.ends_with("# default");
-        let sized = subject.shelf != Shelf::Models || subject.part.is_some();
+        let sized = subject.kind != PresetKind::Models || subject.part.is_some();
         settings.lines().filter(|line| sized || !is_left_to_sizes(line)).for_each(|line| {
             text.push_str(&format!("{line}\n"));
         });
-        if subject.shelf == Shelf::Ablations && subject.part.is_none() {
+        if subject.kind == PresetKind::Ablations && subject.part.is_none() {
             text.push_str(&commented(&self.arms(&presets, &subject)?));
         }
         output::print(&text)
@@ -74,13 +74,13 @@ impl Show {
 
     fn print_json(&self, presets: &Presets, subject: &Subject) -> Result<()> {
         let mut value = json!({
-            "kind": subject.shelf.noun(),
+            "kind": subject.kind.noun(),
             "name": subject.name,
             "part": subject.part,
             "file": subject.file,
             "plan": output::json(&subject.tree()),
         });
-        if subject.shelf == Shelf::Models {
+        if subject.kind == PresetKind::Models {
             let counts = self.counts(presets, subject)?;
             value["sizes"] = counts.iter().map(Count::json).collect();
         }

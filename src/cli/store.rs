@@ -46,7 +46,7 @@ impl StoreArgs {
                     Problem::new(format!("{} is an imported or grown model", folder.display())).key("run");
                 let problem = problem.expected("a finished run, which has a plan and data");
                 Err(Error::config(
-                    problem.remedy("`zoo generate` and `zoo export` take models; `zoo runs` lists runs"),
+                    problem.help("`zoo generate` and `zoo export` take models; `zoo runs` lists runs"),
                 ))
             }
             Some(folder) => Store::holding(folder),

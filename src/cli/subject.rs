@@ -5,14 +5,14 @@ use ablation_zoo::error::{Error, Problem};
 use ablation_zoo::plan::resolve::resolve_dataset_with;
 use ablation_zoo::plan::tree::Node;
 use ablation_zoo::plan::writer;
-use ablation_zoo::plan::{Presets, Request, Resolved, Shelf, ablation, resolve_model, resolve_single};
+use ablation_zoo::plan::{PresetKind, Presets, Request, Resolved, ablation, resolve_model, resolve_single};
 
 use super::Overrides;
 
 /// A model, a dataset, or an arm.
 pub struct Subject {
     /// What it is of.
-    pub shelf: Shelf,
+    pub kind: PresetKind,
     /// Its name without the part.
     pub name: String,
     /// The size or arm.
@@ -35,27 +35,27 @@ impl Subject {
     /// Finds and resolves `NAME[:PART]`.
     pub fn find(presets: &Presets, name: &str, overrides: &Overrides) -> Result<Self> {
         let (name, part) = split(name);
-        let (shelf, source) = presets.find(name)?;
-        refuse_without_effect(shelf, name, part, overrides)?;
-        let resolved = match shelf {
-            Shelf::Models => resolve_model(presets, name, part)?,
-            Shelf::Datasets => resolve_dataset_with(presets, name, &overrides.sets.all())?,
-            Shelf::Ablations => {
+        let (kind, source) = presets.find(name)?;
+        refuse_without_effect(kind, name, part, overrides)?;
+        let resolved = match kind {
+            PresetKind::Models => resolve_model(presets, name, part)?,
+            PresetKind::Datasets => resolve_dataset_with(presets, name, &overrides.sets.all())?,
+            PresetKind::Ablations => {
                 let with = Some((name, part.unwrap_or(ablation::CONTROL)));
                 let (profile, sets) = (overrides.profile.as_deref(), overrides.sets.all());
                 resolve_single(presets, &Request { with, profile, sets: &sets, ..Request::default() })?
             }
         };
         let part = part.map(str::to_string);
-        Ok(Subject { shelf, name: name.to_string(), part, file: source.name.clone(), resolved })
+        Ok(Subject { kind, name: name.to_string(), part, file: source.name.clone(), resolved })
     }
 
     /// The tables of the plan that it is about.
     pub fn tables(&self) -> &'static [&'static str] {
-        match self.shelf {
-            Shelf::Models => &["model"],
-            Shelf::Datasets => &["data"],
-            Shelf::Ablations => {
+        match self.kind {
+            PresetKind::Models => &["model"],
+            PresetKind::Datasets => &["data"],
+            PresetKind::Ablations => {
                 &["model", "data", "training", "prediction", "context", "growth", "adapt", "measure"]
             }
         }
@@ -68,21 +68,26 @@ impl Subject {
 }
 
 /// Refuses what would have no effect on a subject of this kind.
-fn refuse_without_effect(shelf: Shelf, name: &str, part: Option<&str>, overrides: &Overrides) -> Result<()> {
-    let refuse = |key: &str, got: String, expected: &str| {
-        Err(Error::config(Problem::new(got).key(key).expected(expected)))
+fn refuse_without_effect(
+    kind: PresetKind,
+    name: &str,
+    part: Option<&str>,
+    overrides: &Overrides,
+) -> Result<()> {
+    let refuse = |key: &str, found: String, expected: &str| {
+        Err(Error::config(Problem::new(found).key(key).expected(expected)))
     };
-    let is = format!("{name} is a {}", shelf.noun());
-    match (shelf, part) {
-        (Shelf::Ablations, _) => Ok(()),
+    let is = format!("{name} is a {}", kind.noun());
+    match (kind, part) {
+        (PresetKind::Ablations, _) => Ok(()),
         _ if overrides.profile.is_some() => refuse("--profile", is, "an ablation"),
-        (Shelf::Models, _) if !overrides.sets.sets.is_empty() => {
+        (PresetKind::Models, _) if !overrides.sets.sets.is_empty() => {
             refuse("--set", is, "an ablation or a dataset")
         }
-        (Shelf::Models | Shelf::Datasets, _) if overrides.sets.dtype.is_some() => {
+        (PresetKind::Models | PresetKind::Datasets, _) if overrides.sets.dtype.is_some() => {
             refuse("--dtype", is, "an ablation")
         }
-        (Shelf::Datasets, Some(part)) => refuse(part, is, "a model or an ablation before the colon"),
-        (Shelf::Models | Shelf::Datasets, _) => Ok(()),
+        (PresetKind::Datasets, Some(part)) => refuse(part, is, "a model or an ablation before the colon"),
+        (PresetKind::Models | PresetKind::Datasets, _) => Ok(()),
     }
 }

@@ -89,7 +89,7 @@ impl Submit {
             status if status.success() => Ok(()),
             status => {
                 let problem = Problem::new(format!("{program} {}: {status}", path.display()));
-                Err(Error::new(Kind::RunsFailed, problem.remedy("`zoo status` shows what is finished")))
+                Err(Error::new(Kind::RunsFailed, problem.help("`zoo status` shows what is finished")))
             }
         }
     }
@@ -134,6 +134,6 @@ fn check_installed(engine: Engine) -> Result<()> {
     let problem = Problem::new(format!("{program} is not installed")).key("--to");
     Err(Error::new(
         Kind::Device,
-        problem.remedy("install it, or write the script with --print and take it there"),
+        problem.help("install it, or write the script with --print and take it there"),
     ))
 }

@@ -68,8 +68,8 @@ impl ArmsBench<'_> {
     fn check_memory(&self, arm: &Arm, runs: usize) -> Result<()> {
         let needed = arm.plan.cost(&Calibration::default())?.peak_bytes.saturating_mul(runs as u64);
         check_memory(self.device, needed, |bytes| {
-            let got = format!("{runs} runs of {} need about {bytes} of memory", arm.name);
-            Problem::new(got).remedy("time it on the machine that is to run it")
+            let found = format!("{runs} runs of {} need about {bytes} of memory", arm.name);
+            Problem::new(found).help("time it on the machine that is to run it")
         })
     }
 
@@ -83,7 +83,7 @@ impl ArmsBench<'_> {
                 size: arm.size.clone(),
                 plan: arm.resolved.plan.clone(),
             };
-            let stages = plan::stages(&ablation.outlook().certain)?.into_iter().map(|stage| Arm {
+            let stages = plan::stages(&ablation.forecast().certain)?.into_iter().map(|stage| Arm {
                 name: format!("{} of {}", stage.part.name(), stage.run.arm),
                 size: stage.run.size,
                 plan: stage.run.plan,

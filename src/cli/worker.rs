@@ -5,7 +5,7 @@ use std::process::ExitCode;
 
 use ablation_zoo::Result;
 use ablation_zoo::run::lease::Silence;
-use ablation_zoo::run::worker::{Order, Supervision, work};
+use ablation_zoo::run::worker::{Supervision, WorkerArgs, work};
 use ablation_zoo::run::{Stop, job, store};
 use clap::Args;
 
@@ -34,7 +34,7 @@ impl Worker {
     pub fn run(self) -> Result<ExitCode> {
         let supervision = if self.supervised { Supervision::Pipe } else { Supervision::Alone };
         let (store, run, silence, device) = (self.store, self.run, self.silent_lease, self.device);
-        let order = Order { store, run, silence, device, supervision };
+        let order = WorkerArgs { store, run, silence, device, supervision };
         Ok(ExitCode::from(work(&order, &Stop::on_signals()?, job::run)))
     }
 }

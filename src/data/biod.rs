@@ -13,7 +13,7 @@ use super::opening::Opening;
 use super::permutation::Permutation;
 use super::questions::Form;
 use super::random::{Draws, Streams};
-use super::stream::Order;
+use super::stream::ExposureOrder;
 use super::{Batch, Document, Fact, MAX_SEQ_LEN, Span, check_range, out_of_range};
 use crate::error::{Error, Problem, Result};
 
@@ -175,7 +175,7 @@ impl BioDConfig {
             first_person,
             seq_len,
             marker: opening.marker_token(self.vocab_size()),
-            order: Order::new(seed, self.people, exposures)?,
+            order: ExposureOrder::new(seed, self.people, exposures)?,
             names: Permutation::new(name_space, &mut Streams::new(seed, "bio-d names").at(0)),
             strings: Strings::new(self, seed),
             choices: Streams::new(seed, "bio-d people"),
@@ -245,7 +245,7 @@ pub(super) struct BioD {
     first_person: u64,
     seq_len: usize,
     marker: Option<u32>,
-    order: Order,
+    order: ExposureOrder,
     names: Permutation,
     strings: Strings,
     choices: Streams,

@@ -31,7 +31,7 @@ impl List {
         let mut problems = Vec::new();
         for (i, entry) in list.entries.iter().enumerate() {
             if entry.is_empty() {
-                problems.push(list.problem(i, "empty line").remedy("delete the line"));
+                problems.push(list.problem(i, "empty line").help("delete the line"));
             } else if entry.contains("  ") || entry.contains(char::is_control) {
                 problems
                     .push(list.problem(i, "a double space or a control character").expected("single spaces"));
@@ -39,7 +39,7 @@ impl List {
             if let Some(line) = first_line.insert(entry, i + 1).filter(|_| !entry.is_empty()) {
                 problems.push(
                     list.problem(i, format!("{entry:?} stands in line {line} already"))
-                        .remedy("delete one of the two"),
+                        .help("delete one of the two"),
                 );
             }
         }
@@ -50,9 +50,9 @@ impl List {
     }
 
     /// A problem at entry `i`.
-    pub fn problem(&self, i: usize, got: impl Into<String>) -> Problem {
+    pub fn problem(&self, i: usize, found: impl Into<String>) -> Problem {
         let text = self.entries[i].clone();
-        Problem::new(got).at(Place {
+        Problem::new(found).at(Place {
             file: self.file.clone(),
             line: i + 1,
             column: 1,

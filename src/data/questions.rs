@@ -99,7 +99,7 @@ impl Dataset {
     /// There are no people, none is asked about, or there are fewer names than that.
     pub fn questions(&self, seed: u64, config: QuestionsConfig) -> Result<Questions<'_>> {
         let refused =
-            |got: String, expected: String| Err(Error::config(Problem::new(got).expected(expected)));
+            |found: String, expected: String| Err(Error::config(Problem::new(found).expected(expected)));
         let Some((attributes, names)) = self.source.askable() else {
             return refused(
                 "questions about data without people".into(),

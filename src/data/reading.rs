@@ -4,7 +4,7 @@
 //! Values are drawn anew for every row: a model that answers has found the answer in what stands before the question,
 //! or in the chunks beside it. A biography is end-of-text and one sentence of four symbols for each attribute, in any
 //! order: both parts of the name, the attribute, the value. A question is a mark and such a sentence; what comes after
-//! its attribute is the answer. A quarter of all names is kept for [`Exam`]s and never seen in training.
+//! its attribute is the answer. A quarter of all names is kept for [`QaTest`]s and never seen in training.
 //!
 //! So questions are answered in text. A decoder can be tuned to another [`AnswerForm`], which no text shows, on rows whose
 //! questions are answered so.
@@ -75,7 +75,7 @@ impl AnswerForm {
 
 /// Something on which a model is measured: a question, or the end of a document.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Exam {
+pub struct QaTest {
     /// One biography each; a question is about one of them.
     pub chunks: Vec<Vec<u32>>,
     /// What stands before the answer, for instance a question without its value.
@@ -84,7 +84,7 @@ pub struct Exam {
     pub answer: Vec<u32>,
 }
 
-impl Exam {
+impl QaTest {
     /// The same question, which text answers by a value, with its answer in this form.
     pub fn answered(self, form: AnswerForm) -> Self {
         let answer = match form {
@@ -92,7 +92,7 @@ impl Exam {
             AnswerForm::Ended => [&self.answer[..], &[END_OF_TEXT]].concat(),
             AnswerForm::Sentence => [&self.question[1..], &self.answer, &[END_OF_TEXT]].concat(),
         };
-        Exam { answer, ..self }
+        QaTest { answer, ..self }
     }
 }
 
@@ -347,7 +347,7 @@ impl Reading {
     ///
     /// # Panics
     /// If there are more chunks than kept names, or `gold` is none of them.
-    pub fn exam(&self, index: u64, n_chunks: u64, gold: u64) -> Exam {
+    pub fn exam(&self, index: u64, n_chunks: u64, gold: u64) -> QaTest {
         assert!(gold < n_chunks, "chunk {gold} of {n_chunks}");
         let mut draws = self.exams.at(index);
         let people = self.strangers(n_chunks, Names::Kept, &mut draws);
@@ -368,7 +368,7 @@ impl Reading {
     ///
     /// # Panics
     /// If there are more chunks than kept names, or `relevant` is 0 or above `n_chunks`.
-    pub fn repeated_exam(&self, index: u64, n_chunks: u64, relevant: u64) -> Exam {
+    pub fn repeated_exam(&self, index: u64, n_chunks: u64, relevant: u64) -> QaTest {
         assert!((1..=n_chunks).contains(&relevant), "{relevant} relevant chunks of {n_chunks}");
         let mut draws = self.exams.at(index);
         let attribute = draws.below(self.config.attributes);
@@ -392,7 +392,7 @@ impl Reading {
     ///
     /// # Panics
     /// If there are more biographies than kept names, `n_chunks` is 0 or above `length`, or a row has no questions.
-    pub fn document(&self, index: u64, length: u64, n_chunks: u64) -> Exam {
+    pub fn document(&self, index: u64, length: u64, n_chunks: u64) -> QaTest {
         assert!((1..=length).contains(&n_chunks), "{n_chunks} of {length} biographies");
         let mut draws = self.documents.at(index);
         let people = self.strangers(length, Names::Kept, &mut draws);
@@ -409,15 +409,15 @@ impl Reading {
             self.write_question(person, draws.below(self.config.attributes), &mut question);
         }
         let answer = question.split_off(1);
-        Exam { chunks: chunks.split_off((length - n_chunks) as usize), question, answer }
+        QaTest { chunks: chunks.split_off((length - n_chunks) as usize), question, answer }
     }
 
     /// The question for an attribute of somebody.
-    fn asked(&self, chunks: Vec<Vec<u32>>, person: &Stranger, attribute: u64) -> Exam {
+    fn asked(&self, chunks: Vec<Vec<u32>>, person: &Stranger, attribute: u64) -> QaTest {
         let mut question = Vec::new();
         self.write_question(person, attribute, &mut question);
         let answer = question.split_off(QUESTION_LEN - 1);
-        Exam { chunks, question, answer }
+        QaTest { chunks, question, answer }
     }
 
     fn strangers(&self, n: u64, names: Names, draws: &mut Draws) -> Vec<Stranger> {

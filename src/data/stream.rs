@@ -11,13 +11,13 @@ use crate::error::{Error, Problem, Result};
 /// Document number -> (person, exposure): each pair once in every cycle of `people * exposures`, shuffled as
 /// a whole.
 #[derive(Debug, Clone)]
-pub(super) struct Order {
+pub(super) struct ExposureOrder {
     people: u64,
     exposures: u64,
     permutation: Permutation,
 }
 
-impl Order {
+impl ExposureOrder {
     pub fn new(seed: u64, people: u64, exposures: u64) -> Result<Self> {
         let limit = (Permutation::MAX_LEN / people).min(u64::from(u32::MAX));
         if exposures == 0 || exposures > limit {
@@ -26,7 +26,7 @@ impl Order {
             return Err(Error::config(problem));
         }
         let permutation = Permutation::new(people * exposures, &mut Streams::new(seed, "order").at(0));
-        Ok(Order { people, exposures, permutation })
+        Ok(ExposureOrder { people, exposures, permutation })
     }
 
     /// The person and the exposure of a document; later cycles go on counting exposures.
@@ -123,7 +123,7 @@ mod tests {
 
     #[test]
     fn every_pair_comes_once_in_a_cycle_and_exposures_go_on_in_the_next() {
-        let order = Order::new(5, 11, 7).unwrap();
+        let order = ExposureOrder::new(5, 11, 7).unwrap();
         for cycle in 0..3 {
             let mut pairs: Vec<_> = (cycle * 77..(cycle + 1) * 77).map(|i| order.pair(i)).collect();
             pairs.sort_unstable();
@@ -152,8 +152,8 @@ mod tests {
 
     #[test]
     fn exposures_beyond_what_can_be_shuffled_are_an_error_not_an_overflow() {
-        let error = Order::new(0, 1 << 60, 100).unwrap_err();
+        let error = ExposureOrder::new(0, 1 << 60, 100).unwrap_err();
         assert_eq!(error.to_string(), "exposures: 100, expected 1 to 8");
-        assert!(Order::new(0, 5, 0).is_err());
+        assert!(ExposureOrder::new(0, 5, 0).is_err());
     }
 }

@@ -72,7 +72,7 @@ fn strangers_and_questions_are_pinned_for_ever() {
         let bytes: Vec<u8> = ids.into_iter().flat_map(i32::to_le_bytes).collect();
         blake3::hash(&bytes).to_hex()[..12].to_string()
     };
-    let exam = |exam: crate::data::reading::Exam| {
+    let exam = |exam: crate::data::reading::QaTest| {
         let ids = exam.chunks.concat().into_iter().chain(exam.question).chain(exam.answer);
         of(ids.map(|id| id as i32).collect())
     };

@@ -43,8 +43,10 @@ impl TextConfig {
             return Err(out_of_range("held_out", self.held_out, "a share from 0 to below 1"));
         }
         if !self.path.is_dir() {
-            let got = format!("no folder {:?}", self.path.display().to_string());
-            return Err(Error::config(Problem::new(got).key("data.path").expected("a folder of text files")));
+            let found = format!("no folder {:?}", self.path.display().to_string());
+            return Err(Error::config(
+                Problem::new(found).key("data.path").expected("a folder of text files"),
+            ));
         }
         self.tokenizer.check()
     }
@@ -56,8 +58,8 @@ impl TextConfig {
         collect_files(&self.path, &mut files)?;
         files.sort();
         if files.is_empty() {
-            let got = format!("no files in {}", self.path.display());
-            return Err(Error::data(Problem::new(got).key("data.path").remedy("put text files there")));
+            let found = format!("no files in {}", self.path.display());
+            return Err(Error::data(Problem::new(found).key("data.path").help("put text files there")));
         }
         Ok(files)
     }
@@ -100,10 +102,10 @@ impl TextConfig {
             }
         }
         if training.len() <= seq_len {
-            let got = format!("{} has {} tokens to train on", self.path.display(), training.len());
+            let found = format!("{} has {} tokens to train on", self.path.display(), training.len());
             let problem =
-                Problem::new(got).key("data.path").expected(format!("more than seq_len = {seq_len}"));
-            return Err(Error::data(problem.remedy("add text, or lower data.seq_len or data.held_out")));
+                Problem::new(found).key("data.path").expected(format!("more than seq_len = {seq_len}"));
+            return Err(Error::data(problem.help("add text, or lower data.seq_len or data.held_out")));
         }
         let windows = (training.len() - 1) as u64 / seq_len as u64;
         Ok(Text {

@@ -5,12 +5,12 @@ use serde::{Deserialize, Serialize};
 
 #[cfg(feature = "flex")]
 use super::flex;
-use super::precision::widened;
+use super::precision::upcast;
 
 /// An elementwise nonlinearity.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
-pub enum Function {
+pub enum Activation {
     /// x Phi(x), with the error function (Hendrycks and Gimpel 2016, arXiv 1606.08415).
     #[default]
     Gelu,
@@ -28,7 +28,7 @@ pub enum Function {
 ///
 /// # Shapes
 /// `x [b, t, f]` to `[b, t, f]`.
-pub fn activation(x: Tensor<3>, function: Function) -> Tensor<3> {
+pub fn activation(x: Tensor<3>, function: Activation) -> Tensor<3> {
     #[cfg(feature = "flex")]
     if flex::takes(&x) {
         return flex::activation(x, function);
@@ -40,7 +40,7 @@ pub fn activation(x: Tensor<3>, function: Function) -> Tensor<3> {
 ///
 /// # Shapes
 /// `gate [b, t, f]`, `up [b, t, f]` to `[b, t, f]`.
-pub fn gated(gate: Tensor<3>, up: Tensor<3>, function: Function) -> Tensor<3> {
+pub fn gated(gate: Tensor<3>, up: Tensor<3>, function: Activation) -> Tensor<3> {
     #[cfg(feature = "flex")]
     if flex::takes(&gate) {
         return flex::gated(gate, up, function);
@@ -55,21 +55,21 @@ pub mod reference {
     use super::*;
 
     /// See [`super::activation`].
-    pub fn activation(x: Tensor<3>, function: Function) -> Tensor<3> {
-        let (dtype, x) = (x.dtype(), widened(x));
+    pub fn activation(x: Tensor<3>, function: Activation) -> Tensor<3> {
+        let (dtype, x) = (x.dtype(), upcast(x));
         let y = match function {
-            Function::Gelu => {
+            Activation::Gelu => {
                 let twice_phi = (x.clone() * std::f64::consts::FRAC_1_SQRT_2).erf() + 1.0;
                 x * twice_phi * 0.5
             }
-            Function::GeluTanh => {
+            Activation::GeluTanh => {
                 let cubic = x.clone() + x.clone() * x.clone() * x.clone() * 0.044715;
                 let tanh = (cubic * (2.0 / std::f64::consts::PI).sqrt()).tanh();
                 x * (tanh + 1.0) * 0.5
             }
-            Function::Silu => x.clone() * sigmoid(x),
-            Function::Relu => relu(x),
-            Function::ReluSquared => {
+            Activation::Silu => x.clone() * sigmoid(x),
+            Activation::Relu => relu(x),
+            Activation::ReluSquared => {
                 let y = relu(x);
                 y.clone() * y
             }
@@ -78,7 +78,7 @@ pub mod reference {
     }
 
     /// See [`super::gated`].
-    pub fn gated(gate: Tensor<3>, up: Tensor<3>, function: Function) -> Tensor<3> {
+    pub fn gated(gate: Tensor<3>, up: Tensor<3>, function: Activation) -> Tensor<3> {
         activation(gate, function) * up
     }
 }
@@ -88,8 +88,8 @@ mod tests {
     use super::*;
     use crate::kernels::check::{self, Leaf};
 
-    const ALL: [Function; 5] =
-        [Function::Gelu, Function::GeluTanh, Function::Silu, Function::Relu, Function::ReluSquared];
+    const ALL: [Activation; 5] =
+        [Activation::Gelu, Activation::GeluTanh, Activation::Silu, Activation::Relu, Activation::ReluSquared];
     /// The fast forms replace erf, exp and tanh by polynomials good to a few units in the last place.
     const POLYNOMIAL: f64 = 2e-6;
 
@@ -135,14 +135,14 @@ mod tests {
     fn views_that_are_not_contiguous_give_the_same_numbers() {
         let fast = |x: &[Leaf]| {
             let both = x[0].get::<3>();
-            gated(both.clone().narrow(2, 0, 5), both.narrow(2, 5, 5).swap_dims(0, 1), Function::Silu)
+            gated(both.clone().narrow(2, 0, 5), both.narrow(2, 5, 5).swap_dims(0, 1), Activation::Silu)
         };
         let slow = |x: &[Leaf]| {
             let both = x[0].get::<3>();
             reference::gated(
                 both.clone().narrow(2, 0, 5),
                 both.narrow(2, 5, 5).swap_dims(0, 1),
-                Function::Silu,
+                Activation::Silu,
             )
         };
         check::same(&[vec![3, 3, 10]], fast, slow);
@@ -151,7 +151,7 @@ mod tests {
     #[test]
     fn one_thread_and_two_give_equal_bits() {
         let shape = vec![3, 100, 333];
-        check::equal_bits(&[shape.clone(), shape], |x| gated(x[0].get(), x[1].get(), Function::Gelu));
+        check::equal_bits(&[shape.clone(), shape], |x| gated(x[0].get(), x[1].get(), Activation::Gelu));
     }
 
     #[test]

@@ -5,7 +5,7 @@ use burn::tensor::Tensor;
 
 #[cfg(feature = "flex")]
 use super::flex;
-use super::precision::widened;
+use super::precision::upcast;
 use super::rope::Rope;
 
 /// How the channels of a packed projection divide into heads.
@@ -75,7 +75,7 @@ pub mod reference {
         let share = |x: Tensor<4>| {
             x.unsqueeze_dim::<5>(2).expand([b, g, heads.n_sharing(), t, k]).reshape([b, h, t, k]) // [b, h, t, k]
         };
-        let scores = widened(queries.matmul(share(keys).swap_dims(2, 3))) / (k as f64).sqrt(); // [b, h, t, s]
+        let scores = upcast(queries.matmul(share(keys).swap_dims(2, 3))) / (k as f64).sqrt(); // [b, h, t, s]
         let future = Tensor::<2, Bool>::tril_mask([t, t], 0, &scores.device()).unsqueeze::<4>(); // [1, 1, t, s]
         let shares = softmax(scores.mask_fill(future.expand([b, h, t, t]), f32::NEG_INFINITY), 3);
         let values = share(values);

@@ -4,7 +4,7 @@ use burn::tensor::{Int, Tensor};
 
 #[cfg(feature = "flex")]
 use super::flex;
-use super::precision::{lowered, widened};
+use super::precision::{to_compute_dtype, upcast};
 
 /// The weighted mean `sum(w l) / sum(w)` as `[1]`, differentiable in `hidden` and `head_weight`, and the detached
 /// losses `l [n]` in nats. A token of weight 0 gives no gradient but still a loss.
@@ -22,7 +22,7 @@ pub fn linear_cross_entropy(
     targets: Tensor<1, Int>,
     weights: Tensor<1>,
 ) -> (Tensor<1>, Tensor<1>) {
-    let hidden = lowered(hidden);
+    let hidden = to_compute_dtype(hidden);
     #[cfg(feature = "flex")]
     if flex::takes(&hidden) {
         return flex::linear_cross_entropy(hidden, head_weight, targets, weights);
@@ -45,7 +45,7 @@ pub mod reference {
     ) -> (Tensor<1>, Tensor<1>) {
         let [n, _] = hidden.dims();
         let head_weight = head_weight.cast(hidden.dtype());
-        let log_shares = log_softmax(widened(hidden.matmul(head_weight.transpose())), 1); // [n, v]
+        let log_shares = log_softmax(upcast(hidden.matmul(head_weight.transpose())), 1); // [n, v]
         let losses = -log_shares.gather(1, targets.reshape([n, 1])).reshape([n]); // [n]
         let mean = (losses.clone() * weights.clone()).sum() / weights.sum(); // [1]
         (mean, losses.detach())

@@ -4,14 +4,14 @@ use burn::tensor::Tensor;
 
 #[cfg(feature = "flex")]
 use super::flex;
-use super::precision::{lowered, widened};
+use super::precision::{to_compute_dtype, upcast};
 
 /// `x W + b`.
 ///
 /// # Shapes
 /// `x [b, t, d_in]`, `weight [d_in, d_out]`, `bias [d_out]` to `[b, t, d_out]`.
 pub fn linear(x: Tensor<3>, weight: Tensor<2>, bias: Option<Tensor<1>>) -> Tensor<3> {
-    let x = lowered(x);
+    let x = to_compute_dtype(x);
     #[cfg(feature = "flex")]
     if flex::takes(&x) {
         return flex::linear(x, weight, bias, None);
@@ -29,7 +29,7 @@ pub fn linear_add(
     bias: Option<Tensor<1>>,
     residual: Tensor<3>,
 ) -> Tensor<3> {
-    let x = lowered(x);
+    let x = to_compute_dtype(x);
     #[cfg(feature = "flex")]
     if flex::takes(&x) {
         return flex::linear(x, weight, bias, Some(residual));
@@ -48,7 +48,7 @@ pub mod reference {
         let dtype = x.dtype();
         let y = x.reshape([b * t, d_in]).matmul(weight.cast(dtype)); // [n, d_out]
         let y = match bias {
-            Some(bias) => (widened(y) + bias.unsqueeze()).cast(dtype), // its gradient is a sum over tokens
+            Some(bias) => (upcast(y) + bias.unsqueeze()).cast(dtype), // its gradient is a sum over tokens
             None => y,
         };
         y.reshape([b, t, d_out]) // [b, t, d_out]

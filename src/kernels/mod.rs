@@ -26,7 +26,7 @@ mod norm;
 mod precision;
 mod rope;
 
-pub use activation::{Function, activation, gated};
+pub use activation::{Activation, activation, gated};
 pub use adamw::{AdamwStep, adamw, square_sum};
 pub use attention::{Heads, causal_attention};
 pub use cross_entropy::linear_cross_entropy;
@@ -34,7 +34,7 @@ pub use embedding::embedding;
 pub use level::{Level, VARIABLE, level, parse_level};
 pub use linear::{linear, linear_add};
 pub use norm::{layer_norm, rms_norm};
-pub use precision::{Precision, is_said_in_f32, lowered, widened};
+pub use precision::{Precision, is_said_in_f32, to_compute_dtype, upcast};
 pub use rope::{Rope, rope};
 
 /// The form that kernels in f32 take on a device: fast on the CPU if the machine can, else the reference.

@@ -5,7 +5,7 @@ use burn::tensor::Tensor;
 
 #[cfg(feature = "flex")]
 use super::flex;
-use super::precision::widened;
+use super::precision::upcast;
 
 /// Layer norm over the channels of each token; the variance is the biased one.
 ///
@@ -37,7 +37,7 @@ pub mod reference {
 
     /// See [`super::layer_norm`].
     pub fn layer_norm(x: Tensor<3>, gamma: Tensor<1>, beta: Option<Tensor<1>>, eps: f64) -> Tensor<3> {
-        let (dtype, x) = (x.dtype(), widened(x));
+        let (dtype, x) = (x.dtype(), upcast(x));
         let centred = x.clone() - x.mean_dim(2);
         let y = rms_norm(centred, gamma, eps);
         match beta {
@@ -48,7 +48,7 @@ pub mod reference {
 
     /// See [`super::rms_norm`].
     pub fn rms_norm(x: Tensor<3>, gamma: Tensor<1>, eps: f64) -> Tensor<3> {
-        let (dtype, x) = (x.dtype(), widened(x));
+        let (dtype, x) = (x.dtype(), upcast(x));
         let mean_square = (x.clone() * x.clone()).mean_dim(2); // [b, t, 1]
         (x / (mean_square + eps).sqrt() * gamma.unsqueeze()).cast(dtype)
     }

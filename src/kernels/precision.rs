@@ -69,12 +69,12 @@ impl Precision {
             return Ok(());
         }
         let problem = Problem::new("this device does not compute in bf16").key("training.precision");
-        Err(Error::device(problem.expected("\"f32\"").remedy("leave --dtype or training.precision out")))
+        Err(Error::device(problem.expected("\"f32\"").help("leave --dtype or training.precision out")))
     }
 }
 
 /// An operand of a matrix product, in the precision of the scope.
-pub fn lowered<const D: usize>(x: Tensor<D>) -> Tensor<D> {
+pub fn to_compute_dtype<const D: usize>(x: Tensor<D>) -> Tensor<D> {
     match HERE.get() {
         Precision::Bf16 if x.dtype() == DType::F32 => x.cast(FloatDType::BF16),
         Precision::F32 | Precision::Bf16 => x,
@@ -82,7 +82,7 @@ pub fn lowered<const D: usize>(x: Tensor<D>) -> Tensor<D> {
 }
 
 /// What is summed or exponentiated: at least f32.
-pub fn widened<const D: usize>(x: Tensor<D>) -> Tensor<D> {
+pub fn upcast<const D: usize>(x: Tensor<D>) -> Tensor<D> {
     match x.dtype() {
         DType::BF16 | DType::F16 => x.cast(FloatDType::F32),
         _ => x,
@@ -100,13 +100,13 @@ mod tests {
     #[test]
     fn a_scope_ends_where_it_ends_also_by_a_panic() {
         let one = || Tensor::<1>::ones([1], &check::device());
-        let nested = Precision::Bf16.scope(|| Precision::F32.scope(|| lowered(one()).dtype()));
-        assert_eq!((nested, lowered(one()).dtype()), (DType::F32, DType::F32));
-        assert_eq!(Precision::Bf16.scope(|| lowered(one()).dtype()), DType::BF16);
+        let nested = Precision::Bf16.scope(|| Precision::F32.scope(|| to_compute_dtype(one()).dtype()));
+        assert_eq!((nested, to_compute_dtype(one()).dtype()), (DType::F32, DType::F32));
+        assert_eq!(Precision::Bf16.scope(|| to_compute_dtype(one()).dtype()), DType::BF16);
         let panic =
             std::panic::catch_unwind(|| Precision::Bf16.scope(|| std::panic::resume_unwind(Box::new(()))));
         assert!(panic.is_err());
-        assert_eq!(lowered(one()).dtype(), DType::F32);
+        assert_eq!(to_compute_dtype(one()).dtype(), DType::F32);
     }
 
     #[test]
@@ -120,10 +120,10 @@ mod tests {
         let map = || kernels::linear(x.clone(), weight.clone(), Some(bias.clone()));
         let (wide, low) = (map(), Precision::Bf16.scope(map));
         assert_eq!((wide.dtype(), low.dtype()), (DType::F32, DType::BF16));
-        let distance = (widened(low.clone()) - wide.clone()).abs().max().into_scalar::<f32>();
+        let distance = (upcast(low.clone()) - wide.clone()).abs().max().into_scalar::<f32>();
         assert!(distance > 0.0 && distance < ROUNDING * wide.clone().abs().max().into_scalar::<f32>());
-        let (expected, got) = (wide.sum().backward(), widened(low).sum().backward());
-        let gradient = weight.grad(&got).unwrap();
+        let (expected, found) = (wide.sum().backward(), upcast(low).sum().backward());
+        let gradient = weight.grad(&found).unwrap();
         assert_eq!(gradient.dtype(), DType::F32);
         let difference = (gradient - weight.grad(&expected).unwrap()).abs().max().into_scalar::<f32>();
         assert!(difference < ROUNDING * 6.0, "six tokens are summed, {difference}");
@@ -136,7 +136,7 @@ mod tests {
             (check::random::<3>([1, 1001, 4], 1, &device), check::random::<2>([4, 3], 2, &device));
         let bias = check::random::<1>([3], 3, &device).require_grad();
         let y = Precision::Bf16.scope(|| kernels::linear(x, weight, Some(bias.clone())));
-        let gradients = widened(y).sum().backward();
+        let gradients = upcast(y).sum().backward();
         assert_eq!(check::values(&bias.grad(&gradients).unwrap()), [1001.0; 3], "bf16 has 1000 and 1004");
     }
 

@@ -5,7 +5,7 @@ use burn::tensor::Tensor;
 
 #[cfg(feature = "flex")]
 use super::flex;
-use super::precision::widened;
+use super::precision::upcast;
 
 /// The angles: `cos` and `sin`, each `[t, rotated / 2]`. The first `rotated` channels of a head turn, the rest pass
 /// through unchanged.
@@ -38,7 +38,7 @@ pub mod reference {
         let [_, _, _, k] = x.dims();
         let [_, half] = rope.cos.dims();
         let (cos, sin) = (rope.cos.clone().unsqueeze::<4>(), rope.sin.clone().unsqueeze::<4>()); // [1, 1, t, half]
-        let (dtype, x) = (x.dtype(), widened(x));
+        let (dtype, x) = (x.dtype(), upcast(x));
         let (x1, x2) = (x.clone().narrow(3, 0, half), x.clone().narrow(3, half, half)); // [b, h, t, half]
         let first = x1.clone() * cos.clone() - x2.clone() * sin.clone();
         let second = x2 * cos + x1 * sin;

@@ -161,12 +161,12 @@ pub fn fit(points: &[Known], growth: Growth, bootstrap: &Bootstrap) -> Result<Fi
         Growth::Fitted => 3,
     };
     if points.len() <= constants {
-        let got = format!(
+        let found = format!(
             "{} of the {} models that a law of {constants} constants takes",
             points.len(),
             constants + 1
         );
-        return Err(Error::data(Problem::new(got).remedy("add sizes, people or seeds")));
+        return Err(Error::data(Problem::new(found).help("add sizes, people or seeds")));
     }
     let is_positive = |known: &&Known| {
         [known.params, known.bits, known.max_bits].iter().all(|number| *number > 0.0 && number.is_finite())

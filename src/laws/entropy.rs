@@ -81,8 +81,9 @@ pub fn shannon(counts: impl IntoIterator<Item = u64>) -> f64 {
 /// # Errors
 /// Not `n` times `n` finite values, not symmetric, a diagonal other than 1, or an eigenvalue below 0.
 pub fn von_neumann(kernel: &[f64], n: usize) -> Result<f64> {
-    let bad =
-        |got: String| Err(Error::data(Problem::new(got).expected("a similarity kernel with unit diagonal")));
+    let bad = |found: String| {
+        Err(Error::data(Problem::new(found).expected("a similarity kernel with unit diagonal")))
+    };
     if n == 0 || kernel.len() != n * n || kernel.iter().any(|v| !v.is_finite()) {
         return bad(format!("{} values for a kernel of {n} rows, or some that are not finite", kernel.len()));
     }
@@ -114,8 +115,8 @@ pub fn cosine_kernel(vectors: &[Vec<f64>]) -> Result<Vec<f64>> {
     for (index, vector) in vectors.iter().enumerate() {
         let length = dot(vector, vector).sqrt();
         if vector.len() != vectors[0].len() || !(length > 0.0 && length.is_finite()) {
-            let got = format!("vector {index} of {} numbers and length {length}", vector.len());
-            return Err(Error::data(Problem::new(got).expected("vectors of one size with a direction")));
+            let found = format!("vector {index} of {} numbers and length {length}", vector.len());
+            return Err(Error::data(Problem::new(found).expected("vectors of one size with a direction")));
         }
         unit.push(vector.iter().map(|v| v / length).collect::<Vec<f64>>());
     }

@@ -51,9 +51,9 @@ const MAX_SHOWN: usize = 40;
 /// # Errors
 /// It is not UTF-8.
 pub fn text(file: &str, bytes: Vec<u8>) -> Result<String> {
-    let refuse = |got: String| {
-        let problem = Problem::new(got).expected("text in UTF-8, columns with a header");
-        Error::data(problem.remedy("save it as CSV in UTF-8"))
+    let refuse = |found: String| {
+        let problem = Problem::new(found).expected("text in UTF-8, columns with a header");
+        Error::data(problem.help("save it as CSV in UTF-8"))
     };
     match (&bytes[..], bytes.contains(&0)) {
         ([0xff, 0xfe, ..] | [0xfe, 0xff, ..], _) => return Err(refuse(format!("{file} is in UTF-16"))),
@@ -96,7 +96,7 @@ impl Table {
         match cells.last() {
             Some(cell) if is_open => {
                 let problem = Problem::new("a quote that is never closed").at(table.at(cell.clone()));
-                Err(Error::data(problem.remedy("close it, or double a quote within a quoted cell")))
+                Err(Error::data(problem.help("close it, or double a quote within a quoted cell")))
             }
             _ => Ok(table),
         }
@@ -146,7 +146,7 @@ impl Table {
             names.push(format!("{more} more"));
         }
         let problem = Problem::new(format!("no column named {wanted}")).at(self.line(&self.header));
-        Error::data(problem.remedy(format!(
+        Error::data(problem.help(format!(
             "the first line names the columns, in any case; here it names {}",
             names.join(", ")
         )))
@@ -157,7 +157,7 @@ impl Table {
         let names = [first, second].map(|k| shown(&self.names[k]));
         let problem = Problem::new(format!("two columns of {what}: {} and {}", names[0], names[1]));
         Error::data(
-            problem.at(self.of(&self.header, second)).remedy("remove or rename the one that is not meant"),
+            problem.at(self.of(&self.header, second)).help("remove or rename the one that is not meant"),
         )
     }
 
@@ -173,8 +173,8 @@ impl Table {
 
     /// A cell that is not what is expected.
     pub fn wrong(&self, row: usize, column: usize, expected: &str) -> Problem {
-        let got = format!("{} is {:?}", shown(&self.names[column]), cut(self.cell(row, column)));
-        Problem::new(got).at(self.place(row, column)).expected(expected)
+        let found = format!("{} is {:?}", shown(&self.names[column]), cut(self.cell(row, column)));
+        Problem::new(found).at(self.place(row, column)).expected(expected)
     }
 
     /// The numbers of these columns, row by row.
@@ -201,7 +201,7 @@ impl Table {
                 let problem = problem.expected(format!("{}, one per column", self.names.len()));
                 let decimal = self.delimiter == ',' && cells > self.names.len();
                 if decimal {
-                    problem.remedy("quote what has a comma, and write decimals with a point")
+                    problem.help("quote what has a comma, and write decimals with a point")
                 } else {
                     problem
                 }
@@ -219,7 +219,7 @@ impl Table {
             problems.push(|| {
                 let problem = self.wrong(row, column, demand.words());
                 let comma = cell.contains(',') && cell.replace(',', ".").parse::<f64>().is_ok();
-                if comma { problem.remedy("write decimals with a point, not with a comma") } else { problem }
+                if comma { problem.help("write decimals with a point, not with a comma") } else { problem }
             });
         }
         found

@@ -8,9 +8,9 @@ use burn::module::{Module, Param};
 use burn::tensor::{Device, Tensor};
 use serde::{Deserialize, Serialize};
 
-use super::Pass;
+use super::ForwardContext;
 use crate::error::Problem;
-use crate::kernels::widened;
+use crate::kernels::upcast;
 
 /// Whether there is a short convolution.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
@@ -88,11 +88,11 @@ impl Canon {
     ///
     /// # Shapes
     /// `[b, t, d] -> [b, t, d]`
-    pub fn forward(&self, x: Tensor<3>, pass: &mut Pass) -> Tensor<3> {
+    pub fn forward(&self, x: Tensor<3>, ctx: &mut ForwardContext) -> Tensor<3> {
         let [b, t, d] = x.dims();
         let [width, _] = self.kernel.val().dims();
-        let (dtype, x) = (x.dtype(), widened(x));
-        let seen = pass.remember(x.clone().unsqueeze_dim::<4>(1)).squeeze_dim::<3>(1); // [b, s, d]
+        let (dtype, x) = (x.dtype(), upcast(x));
+        let seen = ctx.append_to_kv_cache(x.clone().unsqueeze_dim::<4>(1)).squeeze_dim::<3>(1); // [b, s, d]
         let before = Tensor::zeros([b, width - 1, d], &x.device());
         let seen = Tensor::cat(vec![before, seen], 1); // [b, width - 1 + s, d]
         let now = seen.dims()[1] - t;
@@ -104,9 +104,9 @@ impl Canon {
     }
 
     /// Adds the weighted past, if there is a convolution.
-    pub fn forward_if(canon: &Option<Canon>, x: Tensor<3>, pass: &mut Pass) -> Tensor<3> {
+    pub fn forward_if(canon: &Option<Canon>, x: Tensor<3>, ctx: &mut ForwardContext) -> Tensor<3> {
         match canon {
-            Some(canon) => canon.forward(x, pass),
+            Some(canon) => canon.forward(x, ctx),
             None => x,
         }
     }
@@ -122,7 +122,7 @@ mod tests {
         let kernel = Tensor::from_floats([[1.0, 0.0], [10.0, 0.0], [100.0, 1.0]], &device);
         let canon = Canon { kernel: Param::from_tensor(kernel) };
         let x = Tensor::<3>::from_floats([[[1.0, 5.0], [2.0, 6.0], [3.0, 7.0], [4.0, 8.0]]], &device);
-        let y: Vec<f32> = canon.forward(x, &mut Pass::new()).into_data().iter::<f32>().collect();
+        let y: Vec<f32> = canon.forward(x, &mut ForwardContext::new()).into_data().iter::<f32>().collect();
         assert_eq!(y, [2.0, 5.0, 14.0, 6.0, 126.0, 12.0, 238.0, 14.0]);
     }
 
@@ -132,11 +132,11 @@ mod tests {
         let kernel = Tensor::from_floats([[1.0], [10.0], [100.0]], &device);
         let canon = Canon { kernel: Param::from_tensor(kernel) };
         let x = Tensor::<1>::from_floats([1.0, 2.0, 3.0, 4.0, 5.0], &device).reshape([1, 5, 1]);
-        let whole = canon.forward(x.clone(), &mut Pass::new());
-        let mut pass = Pass::remembering();
+        let whole = canon.forward(x.clone(), &mut ForwardContext::new());
+        let mut ctx = ForwardContext::with_kv_cache();
         for (start, t) in [(0, 1), (1, 1), (2, 2), (4, 1)] {
-            let part = canon.forward(x.clone().narrow(1, start, t), &mut pass);
-            pass.advance(t);
+            let part = canon.forward(x.clone().narrow(1, start, t), &mut ctx);
+            ctx.advance(t);
             assert_eq!(part.into_data(), whole.clone().narrow(1, start, t).into_data(), "from {start}");
         }
     }

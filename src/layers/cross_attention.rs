@@ -3,15 +3,15 @@
 //! Yen, Gao and Chen 2024 (arXiv 2402.16617). The context is a set of encoded tokens: there are no positions, no order
 //! among its chunks and no causal mask, so that it may be longer than any that was trained on. Keys and values are
 //! projected from the encoder's width. There is no gate: without a context, or where all of it is hidden, `x` passes
-//! unchanged to the bit. It has its own norm and adds to the residual stream itself, whatever the block's arrangement.
+//! unchanged to the bit. It has its own norm and adds to the residual stream itself, whatever the block's norm_placement.
 
 use burn::module::Module;
 use burn::tensor::{Bool, Device, Tensor};
 
 use super::linear::{Linear, LinearConfig};
-use super::mixer::{ScoreCap, scores};
+use super::mixer::{LogitSoftcap, scores};
 use super::norm::{Norm, NormConfig};
-use super::{Bias, Context, Pass, Purpose, Widths};
+use super::{Bias, EncoderStates, ForwardContext, Mode, Widths};
 use crate::kernels::Heads;
 
 /// Scores that exist at once where nothing is learned from them, about: 16 MiB.
@@ -85,24 +85,24 @@ impl CrossAttention {
     ///
     /// # Shapes
     /// `[b, t, d] -> [b, t, d]`
-    pub fn forward(&self, x: Tensor<3>, pass: &mut Pass) -> Tensor<3> {
-        let Some(Context { states, hidden }) = pass.context() else { return x };
-        let queries = self.queries.forward(Norm::forward_if(&self.norm, x.clone()), pass); // [b, t, h k]
-        let keys_values = self.keys_values.forward(states, pass); // [b, s, 2 g k]
+    pub fn forward(&self, x: Tensor<3>, ctx: &mut ForwardContext) -> Tensor<3> {
+        let Some(EncoderStates { states, hidden }) = ctx.encoder_states() else { return x };
+        let queries = self.queries.forward(Norm::forward_if(&self.norm, x.clone()), ctx); // [b, t, h k]
+        let keys_values = self.keys_values.forward(states, ctx); // [b, s, 2 g k]
         let Heads { n_heads: h, n_kv_heads: g, .. } = self.heads;
         let [queries] = self.part(queries, [h]);
         let [keys, values] = self.part(keys_values, [g, g]);
         let nothing = hidden.clone().all_dim(1).unsqueeze_dim::<3>(2); // [b, 1, 1]
         let hidden = scores::keys_hidden(hidden); // [b, 1, 1, s]
-        let at_once = match pass.purpose() {
-            Purpose::Training => usize::MAX,
-            Purpose::Reading => SCORES,
+        let at_once = match ctx.mode() {
+            Mode::Train => usize::MAX,
+            Mode::Eval => SCORES,
         };
         let read = attend([queries, keys, values], hidden, at_once); // [b, t, h k]
         let shape = read.dims();
         let read = read.mask_fill(nothing.expand(shape), 0.0);
-        pass.offer_residual(x);
-        self.out.forward_to_residual(read, pass) // [b, t, d]
+        ctx.set_fused_residual(x);
+        self.out.forward_to_residual(read, ctx) // [b, t, d]
     }
 
     /// Parts of so many heads each: `[b, t, n k] -> [b, n, t, k]`.
@@ -126,7 +126,7 @@ fn attend([queries, keys, values]: [Tensor<4>; 3], hidden: Tensor<4, Bool>, at_o
     let part = |from: usize| {
         let few = queries.clone().narrow(2, from, rows.min(t - from));
         let inputs = [few, keys.clone(), values.clone()];
-        scores::attend(inputs, ScoreCap::None, None, Some(hidden.clone()))
+        scores::attend(inputs, LogitSoftcap::None, None, Some(hidden.clone()))
     };
     match rows == t {
         true => part(0),

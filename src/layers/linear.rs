@@ -6,8 +6,8 @@
 use burn::module::{Module, Param};
 use burn::tensor::{Device, Tensor};
 
-use super::{Bias, Pass};
-use crate::kernels::{self, lowered, widened};
+use super::{Bias, ForwardContext};
+use crate::kernels::{self, to_compute_dtype, upcast};
 
 /// A linear map from `d_in` to `d_out` channels.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -19,7 +19,7 @@ pub struct LinearConfig {
     /// Whether an offset is added.
     pub bias: Bias,
     /// Maps of these widths, `e`; one, but inside a mixture of experts.
-    pub copies: usize,
+    pub n_experts: usize,
 }
 
 /// The linear map.
@@ -29,35 +29,35 @@ pub struct Linear {
     pub weight: Param<Tensor<2>>,
     /// `[e d_out]`, if any.
     pub bias: Option<Param<Tensor<1>>>,
-    copies: usize,
+    n_experts: usize,
 }
 
 impl LinearConfig {
     /// One linear map of these widths.
     pub fn new(d_in: usize, d_out: usize, bias: Bias) -> Self {
-        LinearConfig { d_in, d_out, bias, copies: 1 }
+        LinearConfig { d_in, d_out, bias, n_experts: 1 }
     }
 
-    /// The same `copies` times.
-    pub fn with_copies(self, copies: usize) -> Self {
-        LinearConfig { copies, ..self }
+    /// The same `n_experts` times.
+    pub fn with_experts(self, n_experts: usize) -> Self {
+        LinearConfig { n_experts, ..self }
     }
 
     /// Zeros of the right shapes; values come from [`crate::model::init`].
     pub fn init(&self, device: &Device) -> Linear {
         Linear {
-            weight: Param::from_tensor(Tensor::zeros([self.copies * self.d_in, self.d_out], device)),
+            weight: Param::from_tensor(Tensor::zeros([self.n_experts * self.d_in, self.d_out], device)),
             bias: match self.bias {
-                Bias::With => Some(Param::from_tensor(Tensor::zeros([self.copies * self.d_out], device))),
+                Bias::With => Some(Param::from_tensor(Tensor::zeros([self.n_experts * self.d_out], device))),
                 Bias::Without => None,
             },
-            copies: self.copies,
+            n_experts: self.n_experts,
         }
     }
 
     /// `e (d_in d_out (+ d_out))`.
     pub fn num_params(&self) -> u64 {
-        self.copies as u64 * (self.d_in as u64 * self.d_out as u64 + self.bias.num_params(self.d_out))
+        self.n_experts as u64 * (self.d_in as u64 * self.d_out as u64 + self.bias.num_params(self.d_out))
     }
 
     /// Forward FLOPs of a token that goes through one of the maps: a multiply and an add for each weight.
@@ -71,13 +71,13 @@ impl Linear {
     ///
     /// # Shapes
     /// `[b, t, d_in] -> [b, t, d_out]`; several maps: `[e, c, d_in] -> [e, c, d_out]`
-    pub fn forward(&self, x: Tensor<3>, pass: &mut Pass) -> Tensor<3> {
-        pass.hear(self.weight.id, self.copies, &x);
+    pub fn forward(&self, x: Tensor<3>, ctx: &mut ForwardContext) -> Tensor<3> {
+        ctx.capture(self.weight.id, self.n_experts, &x);
         self.apply(x)
     }
 
     fn apply(&self, x: Tensor<3>) -> Tensor<3> {
-        if self.copies > 1 {
+        if self.n_experts > 1 {
             return self.apply_each(x);
         }
         kernels::linear(x, self.weight.val(), self.bias.as_ref().map(Param::val))
@@ -86,12 +86,12 @@ impl Linear {
     /// Map `i` for row `i`, as one batched product.
     fn apply_each(&self, x: Tensor<3>) -> Tensor<3> {
         let [e, _, d_in] = x.dims();
-        let x = lowered(x);
+        let x = to_compute_dtype(x);
         let dtype = x.dtype();
         let weight = self.weight.val().cast(dtype).reshape([e as i32, d_in as i32, -1]); // [e, d_in, d_out]
         let y = x.matmul(weight); // [e, c, d_out]
         match &self.bias {
-            Some(bias) => (widened(y) + bias.val().reshape([e as i32, 1, -1])).cast(dtype),
+            Some(bias) => (upcast(y) + bias.val().reshape([e as i32, 1, -1])).cast(dtype),
             None => y,
         }
     }
@@ -100,10 +100,10 @@ impl Linear {
     ///
     /// # Shapes
     /// `[b, t, d_in] -> [b, t, d_out]`
-    pub fn forward_to_residual(&self, x: Tensor<3>, pass: &mut Pass) -> Tensor<3> {
-        pass.hear(self.weight.id, self.copies, &x);
-        match pass.take_residual() {
-            Some(residual) if self.copies > 1 => residual + widened(self.apply(x)),
+    pub fn forward_to_residual(&self, x: Tensor<3>, ctx: &mut ForwardContext) -> Tensor<3> {
+        ctx.capture(self.weight.id, self.n_experts, &x);
+        match ctx.take_fused_residual() {
+            Some(residual) if self.n_experts > 1 => residual + upcast(self.apply(x)),
             Some(residual) => {
                 kernels::linear_add(x, self.weight.val(), self.bias.as_ref().map(Param::val), residual)
             }
@@ -123,10 +123,10 @@ mod tests {
         let random = |n: usize| Tensor::<1>::random([n], Distribution::Uniform(-1.0, 1.0), &device);
         let (weight, bias) = (random(2 * 3 * 5), random(2 * 5));
         let slice = |x: &Tensor<1>, i: usize, n: usize| x.clone().narrow(0, i * n, n);
-        let linear = |copies: usize, weight: Tensor<1>, bias: Tensor<1>| Linear {
+        let linear = |n_experts: usize, weight: Tensor<1>, bias: Tensor<1>| Linear {
             weight: Param::from_tensor(weight.reshape([-1, 5])),
             bias: Some(Param::from_tensor(bias)),
-            copies,
+            n_experts,
         };
         let x = random(2 * 4 * 3).reshape([2, 4, 3]);
         let both = linear(2, weight.clone(), bias.clone()).apply(x.clone());

@@ -11,7 +11,7 @@
 //! | `v` | vocabulary | `n` | `b * t`, rows and time flattened |
 //! | `e` | experts | `c` | places of an expert |
 //!
-//! Every sublayer has one signature, `forward(&self, x: Tensor<3>, pass: &mut Pass) -> Tensor<3>`, and every config
+//! Every sublayer has one signature, `forward(&self, x: Tensor<3>, pass: &mut ForwardContext) -> Tensor<3>`, and every config
 //! answers three questions without building anything: is it possible ([`Widths`] given), how many parameters, how
 //! many FLOPs.
 
@@ -22,10 +22,10 @@ pub mod feed_forward;
 pub mod linear;
 pub mod mixer;
 pub mod norm;
-mod pass;
+mod forward_context;
 pub mod position;
 
-pub use pass::{Context, Heard, Pass, Purpose};
+pub use forward_context::{CapturedInput, EncoderStates, ForwardContext, Mode};
 
 use serde::{Deserialize, Serialize};
 
@@ -61,19 +61,19 @@ pub struct Widths {
     pub n_heads: usize,
     /// The longest row, `t`.
     pub seq_len: usize,
-    /// Independent copies of each linear map: one, but `e` inside a mixture of experts.
-    pub copies: usize,
+    /// Independent n_experts of each linear map: one, but `e` inside a mixture of experts.
+    pub n_experts: usize,
 }
 
 impl Widths {
     /// The widths of an ordinary sublayer.
     pub fn new(d_model: usize, n_heads: usize, seq_len: usize) -> Self {
-        Widths { d_model, n_heads, seq_len, copies: 1 }
+        Widths { d_model, n_heads, seq_len, n_experts: 1 }
     }
 
-    /// The same for a sublayer that is there `copies` times.
-    pub fn with_copies(self, copies: usize) -> Self {
-        Widths { copies, ..self }
+    /// The same for a sublayer that is there `n_experts` times.
+    pub fn with_experts(self, n_experts: usize) -> Self {
+        Widths { n_experts, ..self }
     }
 
     /// Width of one head, `k = d / h`.

@@ -8,9 +8,9 @@ use burn::tensor::activation::log_softmax;
 use burn::tensor::{Device, Int, Tensor, TensorData};
 use serde::{Deserialize, Serialize};
 
-use crate::data::reading::{AnswerForm, Exam, Reading};
+use crate::data::reading::{AnswerForm, QaTest, Reading};
 use crate::data::{ChunkBatch, Dataset};
-use crate::layers::Pass;
+use crate::layers::ForwardContext;
 use crate::model::{ContextModel, Decoder};
 use crate::training::reading::chunk_tensors;
 
@@ -106,7 +106,7 @@ pub struct AnswerPoint {
 /// How many questions of which sizes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
-pub struct ExamConfig {
+pub struct QaTestConfig {
     /// Questions at each number of chunks.
     pub questions: u64,
     /// The most chunks; smaller numbers are the powers of two below.
@@ -115,13 +115,13 @@ pub struct ExamConfig {
     pub judged_by: u64,
 }
 
-impl Default for ExamConfig {
+impl Default for QaTestConfig {
     fn default() -> Self {
-        ExamConfig { questions: 256, most_chunks: 64, judged_by: 8 }
+        QaTestConfig { questions: 256, most_chunks: 64, judged_by: 8 }
     }
 }
 
-impl ExamConfig {
+impl QaTestConfig {
     /// The numbers of chunks, ascending.
     pub fn sizes(&self) -> Vec<u64> {
         ascending(powers(self.most_chunks).chain([self.most_chunks, self.judged_by]))
@@ -155,36 +155,36 @@ fn ascending(numbers: impl Iterator<Item = u64>) -> Vec<u64> {
 pub fn measure(
     reader: Reader,
     data: &Dataset,
-    config: &ExamConfig,
+    config: &QaTestConfig,
     form: AnswerForm,
     device: &Device,
 ) -> Option<Answers> {
     let reading = data.reading()?;
-    let examiner = Examiner { reader, reading, config, form, device };
-    let points: Vec<AnswerPoint> = config.sizes().into_iter().map(|chunks| examiner.point(chunks)).collect();
+    let tester = QaTester { reader, reading, config, form, device };
+    let points: Vec<AnswerPoint> = config.sizes().into_iter().map(|chunks| tester.point(chunks)).collect();
     let judged = points.iter().find(|point| point.chunks == config.judged_by);
     let accuracy = judged.expect("the sizes hold the one that is judged by").accuracy;
     let relevant = match reader {
         Reader::Alone(_) => Vec::new(),
         Reader::Window(_) | Reader::Replug(_) | Reader::Encoder(_) => {
-            config.relevant().into_iter().map(|relevant| examiner.repeated(relevant)).collect()
+            config.relevant().into_iter().map(|relevant| tester.repeated(relevant)).collect()
         }
     };
-    let documents = config.sizes().into_iter().filter_map(|chunks| examiner.document(chunks)).collect();
+    let documents = config.sizes().into_iter().filter_map(|chunks| tester.document(chunks)).collect();
     Some(Answers { accuracy, judged_by: config.judged_by, points, relevant, documents })
 }
 
 /// Who is asked, about what and how.
-struct Examiner<'a> {
+struct QaTester<'a> {
     reader: Reader<'a>,
     reading: &'a Reading,
-    config: &'a ExamConfig,
+    config: &'a QaTestConfig,
     form: AnswerForm,
     device: &'a Device,
 }
 
-impl Examiner<'_> {
-    fn exams(&self, exam: impl Fn(u64) -> Exam) -> Vec<Exam> {
+impl QaTester<'_> {
+    fn exams(&self, exam: impl Fn(u64) -> QaTest) -> Vec<QaTest> {
         (0..self.config.questions).map(|index| exam(index).answered(self.form)).collect()
     }
 
@@ -193,12 +193,12 @@ impl Examiner<'_> {
     }
 
     fn point(&self, chunks: u64) -> AnswerPoint {
-        let Examiner { reader, config: ExamConfig { questions, .. }, device, .. } = self;
+        let QaTester { reader, config: QaTestConfig { questions, .. }, device, .. } = self;
         let exams = self.exams(|index| self.reading.exam(index, chunks, index % chunks));
         let start = Instant::now();
-        let told = reader.answers(&exams, device);
+        let log_probs = reader.answers(&exams, device);
         let seconds = start.elapsed().as_secs_f64();
-        let marks = self.marks(&exams, &told);
+        let marks = self.marks(&exams, &log_probs);
         let read = exams.first().map_or(0, |exam| reader.tokens_read(exam)) as u64;
         AnswerPoint {
             chunks,
@@ -210,7 +210,7 @@ impl Examiner<'_> {
             by_quarter: marks.by_quarter(chunks),
             teacher_nats: reader
                 .teacher(&exams)
-                .map(|teacher| mean_divergence(teacher, &exams, &told, device)),
+                .map(|teacher| mean_divergence(teacher, &exams, &log_probs, device)),
             tokens_per_second: (read * questions) as f64 / seconds,
         }
     }
@@ -231,21 +231,21 @@ impl Examiner<'_> {
             of_one => self.config.questions.div_ceil(of_one),
         };
         let end = |index| self.reading.document(index, length, chunks);
-        let ends: Vec<Exam> = (0..documents).map(end).collect();
-        let told = self.reader.answers(&ends, self.device);
-        let nats: f64 = ends.iter().zip(&told).map(|(end, logs)| nats(end, logs)).sum();
+        let ends: Vec<QaTest> = (0..documents).map(end).collect();
+        let log_probs = self.reader.answers(&ends, self.device);
+        let nats: f64 = ends.iter().zip(&log_probs).map(|(end, logs)| nats(end, logs)).sum();
         let tokens: usize = ends.iter().map(|end| end.answer.len()).sum();
         Some(DocumentPoint { chunks, tokens: self.tokens(chunks), nats_per_token: nats / tokens as f64 })
     }
 
-    /// What became of `exams`, whose right answers the reader gives the probabilities `told`.
-    fn marks(&self, exams: &[Exam], told: &[Vec<f32>]) -> Marks {
-        let said = self.said(exams, told);
-        let each = |judge: fn(&Self, &Exam, &Exam) -> bool| {
+    /// What became of `exams`, whose right answers the reader gives the probabilities `log_probs`.
+    fn marks(&self, exams: &[QaTest], log_probs: &[Vec<f32>]) -> Scores {
+        let said = self.said(exams, log_probs);
+        let each = |judge: fn(&Self, &QaTest, &QaTest) -> bool| {
             said.iter().zip(exams).map(|(said, exam)| judge(self, said, exam)).collect()
         };
-        let nats: f64 = exams.iter().zip(told).map(|(exam, logs)| nats(exam, logs)).sum();
-        Marks {
+        let nats: f64 = exams.iter().zip(log_probs).map(|(exam, logs)| nats(exam, logs)).sum();
+        Scores {
             right: each(Self::is_right),
             in_form: each(Self::is_in_form),
             nats: nats / exams.len() as f64,
@@ -253,13 +253,13 @@ impl Examiner<'_> {
     }
 
     /// Whether the first value that was said is that of the right answer.
-    fn is_right(&self, said: &Exam, exam: &Exam) -> bool {
-        let value = |exam: &Exam| exam.answer.iter().copied().find(|&token| self.reading.is_value(token));
+    fn is_right(&self, said: &QaTest, exam: &QaTest) -> bool {
+        let value = |exam: &QaTest| exam.answer.iter().copied().find(|&token| self.reading.is_value(token));
         value(said) == value(exam)
     }
 
     /// Whether the answer is the right one but for its value.
-    fn is_in_form(&self, said: &Exam, exam: &Exam) -> bool {
+    fn is_in_form(&self, said: &QaTest, exam: &QaTest) -> bool {
         let is_value = |token: u32| self.reading.is_value(token);
         let alike = |(&said, &right): (&u32, &u32)| said == right || (is_value(said) && is_value(right));
         said.answer.iter().zip(&exam.answer).all(alike)
@@ -267,11 +267,11 @@ impl Examiner<'_> {
 
     /// `exams` with what the reader says in the place of the right answers: the most probable token after what it has
     /// said so far, as many as those have. What stands behind a place does not change what is said in it.
-    fn said(&self, exams: &[Exam], told: &[Vec<f32>]) -> Vec<Exam> {
+    fn said(&self, exams: &[QaTest], log_probs: &[Vec<f32>]) -> Vec<QaTest> {
         let mut said = exams.to_vec();
         for place in 0..exams.first().map_or(0, |exam| exam.answer.len()) {
             let logs = match place {
-                0 => told,
+                0 => log_probs,
                 _ => &self.reader.answers(&said, self.device),
             };
             for (exam, logs) in said.iter_mut().zip(logs) {
@@ -293,7 +293,7 @@ fn most_probable(logs: &[f32]) -> u32 {
 }
 
 /// `-ln p` of the right answer.
-fn nats(exam: &Exam, logs: &[f32]) -> f64 {
+fn nats(exam: &QaTest, logs: &[f32]) -> f64 {
     let of_place =
         |(place, &token): (usize, &u32)| -f64::from(in_place(logs, place, exam.answer.len())[token as usize]);
     exam.answer.iter().enumerate().map(of_place).sum()
@@ -304,7 +304,7 @@ fn share(of: &[bool]) -> f64 {
 }
 
 /// What became of each question.
-struct Marks {
+struct Scores {
     /// Whether the first value that was said is the one that was asked for.
     right: Vec<bool>,
     /// Whether the answer has the form of the right one, with any value.
@@ -313,7 +313,7 @@ struct Marks {
     nats: f64,
 }
 
-impl Marks {
+impl Scores {
     /// By the quarter in which the answer stands, if question number `i` has it in chunk `i` modulo `chunks`.
     fn by_quarter(&self, chunks: u64) -> Vec<f64> {
         if chunks < QUARTERS as u64 || (self.right.len() as u64) < chunks {
@@ -329,17 +329,17 @@ impl Marks {
     }
 }
 
-/// The mean of `KL(teacher || told)` over questions.
-fn mean_divergence(teacher: Reader, exams: &[Exam], told: &[Vec<f32>], device: &Device) -> f64 {
+/// The mean of `KL(teacher || log_probs)` over questions.
+fn mean_divergence(teacher: Reader, exams: &[QaTest], log_probs: &[Vec<f32>], device: &Device) -> f64 {
     let taught = teacher.answers(exams, device);
-    let each = taught.iter().flatten().zip(told.iter().flatten());
+    let each = taught.iter().flatten().zip(log_probs.iter().flatten());
     let sum: f64 = each.map(|(p, q)| f64::from(p.exp()) * f64::from(p - q)).sum();
     sum / exams.len() as f64
 }
 
 impl<'a> Reader<'a> {
     /// Who reads the chunks of `exams` in the window of the same decoder, if an encoder reads them here and they fit.
-    fn teacher(&self, exams: &[Exam]) -> Option<Reader<'a>> {
+    fn teacher(&self, exams: &[QaTest]) -> Option<Reader<'a>> {
         let Reader::Encoder(model) = *self else { return None };
         let exam = exams.first()?;
         let tokens = exam.chunks.iter().map(Vec::len).sum::<usize>() + end(exam).len();
@@ -347,7 +347,7 @@ impl<'a> Reader<'a> {
     }
 
     /// Tokens of chunks that are read for a question.
-    fn tokens_read(&self, exam: &Exam) -> usize {
+    fn tokens_read(&self, exam: &QaTest) -> usize {
         let tokens = exam.chunks.iter().map(Vec::len).sum();
         match self {
             Reader::Alone(_) => 0,
@@ -360,15 +360,15 @@ impl<'a> Reader<'a> {
     }
 
     /// As [`Reader::log_shares`], in batches.
-    pub(super) fn answers(&self, exams: &[Exam], device: &Device) -> Vec<Vec<f32>> {
-        let tokens = |exam: &Exam| exam.chunks.iter().map(Vec::len).sum::<usize>();
+    pub(super) fn answers(&self, exams: &[QaTest], device: &Device) -> Vec<Vec<f32>> {
+        let tokens = |exam: &QaTest| exam.chunks.iter().map(Vec::len).sum::<usize>();
         let per_pass = (TOKENS_PER_PASS / exams.first().map_or(1, tokens)).max(1);
         exams.chunks(per_pass).flat_map(|some| self.log_shares(some, device)).collect()
     }
 
     /// The logarithms of the probabilities of all tokens in the places of the right answer, each after what stands before
     /// it, one place after the other; for questions with as many chunks each and answers as long.
-    fn log_shares(&self, exams: &[Exam], device: &Device) -> Vec<Vec<f32>> {
+    fn log_shares(&self, exams: &[QaTest], device: &Device) -> Vec<Vec<f32>> {
         let places = exams[0].answer.len();
         match self {
             Reader::Alone(decoder) => {
@@ -380,7 +380,7 @@ impl<'a> Reader<'a> {
                 rows_of(last_logs(decoder, hidden(decoder, &rows.collect::<Vec<_>>(), device), places))
             }
             Reader::Replug(decoder) => {
-                let each = |exam: &Exam| {
+                let each = |exam: &QaTest| {
                     let rows: Vec<_> =
                         exam.chunks.iter().map(|chunk| [chunk.clone(), end(exam)].concat()).collect();
                     let at_once = (TOKENS_PER_PASS / rows[0].len()).max(1);
@@ -394,7 +394,7 @@ impl<'a> Reader<'a> {
             Reader::Encoder(model) => {
                 let rows: Vec<Vec<u32>> = exams.iter().map(opened).collect();
                 let chunks = chunk_tensors(&chunks_of(exams), exams.len(), device);
-                let (hidden, _) = model.hidden(ids(&rows, device), Some(chunks), Pass::new());
+                let (hidden, _) = model.hidden(ids(&rows, device), Some(chunks), ForwardContext::new());
                 rows_of(last_logs(&model.decoder, hidden, places))
             }
         }
@@ -402,18 +402,18 @@ impl<'a> Reader<'a> {
 }
 
 /// The question and its answer, but for the last token of it.
-fn end(exam: &Exam) -> Vec<u32> {
+fn end(exam: &QaTest) -> Vec<u32> {
     let (_, answer) = exam.answer.split_last().expect("an answer has a token");
     [&exam.question, answer].concat()
 }
 
 /// The question by itself.
-fn opened(exam: &Exam) -> Vec<u32> {
+fn opened(exam: &QaTest) -> Vec<u32> {
     [&exam.chunks[0][..1], &end(exam)].concat()
 }
 
 /// The last chunks that fit into a window together with the question.
-fn windowed(exam: &Exam, window: usize) -> Vec<u32> {
+fn windowed(exam: &QaTest, window: usize) -> Vec<u32> {
     let room = window.saturating_sub(end(exam).len()) / exam.chunks[0].len();
     match exam.chunks.len().min(room) {
         0 => opened(exam),
@@ -421,7 +421,7 @@ fn windowed(exam: &Exam, window: usize) -> Vec<u32> {
     }
 }
 
-fn chunks_of(exams: &[Exam]) -> ChunkBatch {
+fn chunks_of(exams: &[QaTest]) -> ChunkBatch {
     let mut batch = ChunkBatch::new(exams[0].chunks.len(), exams[0].chunks[0].len());
     for chunk in exams.iter().flat_map(|exam| &exam.chunks) {
         batch.push(chunk, chunk.len());
@@ -435,7 +435,7 @@ fn ids(rows: &[Vec<u32>], device: &Device) -> Tensor<2, Int> {
 }
 
 fn hidden(decoder: &Decoder, rows: &[Vec<u32>], device: &Device) -> Tensor<3> {
-    decoder.hidden(ids(rows, device), &mut Pass::new())
+    decoder.hidden(ids(rows, device), &mut ForwardContext::new())
 }
 
 /// Logarithms of probabilities behind each of the last `n` tokens of each row, `[b, t, d] -> [b, n v]`.
@@ -463,7 +463,7 @@ mod tests {
     /// Sums of a few dozen products, in two different orders.
     const ROUNDING: f32 = 1e-4;
 
-    fn exams(n: u64, chunks: u64) -> (DataConfig, Dataset, Vec<Exam>) {
+    fn exams(n: u64, chunks: u64) -> (DataConfig, Dataset, Vec<QaTest>) {
         let config =
             DataConfig::Reading(ReadingConfig { biographies: 2, questions: 2, ..Default::default() });
         let data = config.open(3, 1).unwrap();
@@ -551,7 +551,7 @@ mod tests {
         let joined =
             ContextModel::join(&config, decoder.clone(), encoder, output, EncoderTraining::Trained, 2)
                 .unwrap();
-        let exam = ExamConfig { questions: 12, most_chunks: 4, judged_by: 4 };
+        let exam = QaTestConfig { questions: 12, most_chunks: 4, judged_by: 4 };
         let answers = |reader| measure(reader, &dataset, &exam, AnswerForm::Value, &device).unwrap();
         let read = answers(Reader::Encoder(&joined));
         let nats: Vec<_> = read.points.iter().map(|point| point.teacher_nats).collect();
@@ -559,7 +559,7 @@ mod tests {
         assert_eq!(nats[2], None, "4 chunks of 17 in a window of 44");
         assert_eq!(answers(Reader::Window(&decoder)).points[0].teacher_nats, None);
         let reading = dataset.reading().unwrap();
-        let two: Vec<Exam> = (0..5).map(|i| reading.exam(i, 2, 0)).collect();
+        let two: Vec<QaTest> = (0..5).map(|i| reading.exam(i, 2, 0)).collect();
         let window = Reader::Window(&decoder);
         assert_eq!(mean_divergence(window, &two, &window.answers(&two, &device), &device), 0.0);
     }
@@ -583,7 +583,7 @@ mod tests {
         let device = crate::device::open("cpu").unwrap();
         let (data, dataset, _) = exams(1, 1);
         let (_, decoder) = model(&data, &device);
-        let config = ExamConfig { questions: 64, most_chunks: 8, judged_by: 4 };
+        let config = QaTestConfig { questions: 64, most_chunks: 8, judged_by: 4 };
         let answers =
             measure(Reader::Window(&decoder), &dataset, &config, AnswerForm::Value, &device).unwrap();
         assert_eq!(answers.points.iter().map(|point| point.chunks).collect::<Vec<_>>(), [1, 2, 4, 8]);
@@ -629,7 +629,7 @@ mod tests {
             for place in 0..5 {
                 let (before, after) = whole.answer.split_at(place);
                 let question = [&whole.question, before].concat();
-                let one = Exam { question, answer: after[..1].to_vec(), ..whole.clone() };
+                let one = QaTest { question, answer: after[..1].to_vec(), ..whole.clone() };
                 let apart = reader.answers(&[one], &device).remove(0);
                 let together = in_place(&logs, place, 5);
                 assert!(together.iter().zip(&apart).all(|(a, b)| (a - b).abs() < ROUNDING), "{reader:?}");
@@ -644,15 +644,15 @@ mod tests {
         let (_, decoder) = model(&data, &device);
         let (reader, reading) = (Reader::Window(&decoder), dataset.reading().unwrap());
         let (config, form) =
-            (ExamConfig { questions: 3, most_chunks: 1, judged_by: 1 }, AnswerForm::Sentence);
-        let examiner = Examiner { reader, reading, config: &config, form, device: &device };
-        let exams = examiner.exams(|index| reading.exam(index, 1, 0));
-        let said = examiner.said(&exams, &reader.answers(&exams, &device));
+            (QaTestConfig { questions: 3, most_chunks: 1, judged_by: 1 }, AnswerForm::Sentence);
+        let tester = QaTester { reader, reading, config: &config, form, device: &device };
+        let exams = tester.exams(|index| reading.exam(index, 1, 0));
+        let said = tester.said(&exams, &reader.answers(&exams, &device));
         for (said, exam) in said.iter().zip(&exams) {
             assert_ne!(said.answer, exam.answer, "an untrained decoder knows no answer");
             let mut question = exam.question.clone();
             for &token in &said.answer {
-                let one = Exam { question: question.clone(), answer: vec![0], ..exam.clone() };
+                let one = QaTest { question: question.clone(), answer: vec![0], ..exam.clone() };
                 assert_eq!(most_probable(&reader.answers(&[one], &device)[0]), token);
                 question.push(token);
             }
@@ -665,15 +665,15 @@ mod tests {
         let (data, dataset, _) = exams(1, 1);
         let (_, decoder) = model(&data, &device);
         let (reader, reading) = (Reader::Window(&decoder), dataset.reading().unwrap());
-        let config = ExamConfig { questions: 1, most_chunks: 1, judged_by: 1 };
-        let examiner =
-            Examiner { reader, reading, config: &config, form: AnswerForm::Sentence, device: &device };
+        let config = QaTestConfig { questions: 1, most_chunks: 1, judged_by: 1 };
+        let tester =
+            QaTester { reader, reading, config: &config, form: AnswerForm::Sentence, device: &device };
         let exam = reading.exam(0, 1, 0).answered(AnswerForm::Sentence);
         let (right, v) = (exam.answer.clone(), dataset.vocab_size());
         let other = if right[3] as usize == v - 1 { right[3] - 1 } else { right[3] + 1 };
         let judged = |said: [u32; 5]| {
-            let said = Exam { answer: said.to_vec(), ..exam.clone() };
-            (examiner.is_right(&said, &exam), examiner.is_in_form(&said, &exam))
+            let said = QaTest { answer: said.to_vec(), ..exam.clone() };
+            (tester.is_right(&said, &exam), tester.is_in_form(&said, &exam))
         };
         let [n1, n2, a, value, end] = right[..] else { panic!("a sentence and end-of-text") };
         assert_eq!(judged([n1, n2, a, value, end]), (true, true));

@@ -12,7 +12,7 @@ use super::record::{AttributeBits, Capacity, GivenSource, MeasureConfig, People}
 use crate::data::{Dataset, Document, Fact, Information};
 use crate::error::Result;
 use crate::kernels;
-use crate::layers::Pass;
+use crate::layers::ForwardContext;
 use crate::model::Decoder;
 
 /// Losses of one rendering of everybody's biography, in nats, summed over people.
@@ -55,7 +55,7 @@ pub fn measure(
     let Some(information) = data.information() else { return Ok(None) };
     let people = chosen(information.people, config.people);
     let mut tally = Tally::new(people.len());
-    for rendering in 0..config.renderings {
+    for rendering in 0..config.paraphrases {
         tally
             .renderings
             .push(RenderingLosses { values: vec![0.0; information.attributes.len()], ..Default::default() });
@@ -105,7 +105,7 @@ fn token_losses(model: &Decoder, group: &[(usize, Document)], longest: usize, de
     }
     let tokens = Tensor::<2, Int>::from_data(TensorData::new(tokens, [b, t]), device);
     let targets = Tensor::<1, Int>::from_data(TensorData::new(targets, [b * t]), device);
-    let hidden = model.hidden(tokens, &mut Pass::new()).flatten::<2>(0, 1); // [n, d]
+    let hidden = model.hidden(tokens, &mut ForwardContext::new()).flatten::<2>(0, 1); // [n, d]
     let weights = Tensor::ones([b * t], device);
     let (_, losses) = kernels::linear_cross_entropy(hidden, model.head_weight(), targets, weights);
     losses.into_data().try_into_vec().expect("losses are f32")
@@ -303,8 +303,8 @@ mod tests {
         Losses { people: N, renderings, fully_known: 0, variance_between_people: 1.0 }
     }
 
-    fn close(got: f64, expected: f64) {
-        assert!((got - expected).abs() < 1e-6 * expected.abs().max(1.0), "{got} is not {expected}");
+    fn close(found: f64, expected: f64) {
+        assert!((found - expected).abs() < 1e-6 * expected.abs().max(1.0), "{found} is not {expected}");
     }
 
     #[test]

@@ -14,7 +14,7 @@ use super::capacity::chosen;
 use super::record::MeasureConfig;
 use crate::data::questions::Form;
 use crate::data::{Dataset, Fact, Texts};
-use crate::layers::Pass;
+use crate::layers::ForwardContext;
 use crate::model::{Adapted, Decoder};
 use crate::training::QuestionsAdapt;
 
@@ -161,7 +161,7 @@ fn said_in_group(model: &Decoder, rows: &[Row], device: &Device) -> Vec<Vec<bool
     let ids = Tensor::<2, Int>::from_data(TensorData::new(ids, [rows.len(), t]), device);
     let n = places.len();
     let places = Tensor::<1, Int>::from_data(TensorData::new(places, [n]), device);
-    let hidden = model.hidden(ids, &mut Pass::new()).flatten::<2>(0, 1).select(0, places); // [n, d]
+    let hidden = model.hidden(ids, &mut ForwardContext::new()).flatten::<2>(0, 1).select(0, places); // [n, d]
     let logits = hidden.matmul(model.head_weight().transpose()); // [n, v]
     let mut best = logits.argmax(1).into_data().iter::<i64>().collect::<Vec<_>>().into_iter();
     let mut is_said = |tokens: &[u32], range: &Range<usize>| {

@@ -6,7 +6,7 @@ use super::TOKENS_PER_PASS;
 use super::record::{DomainLoss, Loss};
 use crate::data::{Batch, Dataset};
 use crate::kernels;
-use crate::layers::Pass;
+use crate::layers::ForwardContext;
 use crate::model::Decoder;
 use crate::training::fit::tensors;
 
@@ -38,7 +38,7 @@ fn mean(model: &Decoder, batches: impl Iterator<Item = Batch>, device: &Device) 
     let (mut nats, mut tokens) = (0.0, 0.0);
     for batch in batches {
         let (ids, targets, weights) = tensors(&batch, device);
-        let hidden = model.hidden(ids, &mut Pass::new()).flatten::<2>(0, 1); // [n, d]
+        let hidden = model.hidden(ids, &mut ForwardContext::new()).flatten::<2>(0, 1); // [n, d]
         let (_, losses) = kernels::linear_cross_entropy(hidden, model.head_weight(), targets, weights);
         let losses: Vec<f32> = losses.into_data().try_into_vec().expect("losses are f32");
         nats += losses.iter().zip(&batch.weights).map(|(loss, weight)| (loss * weight) as f64).sum::<f64>();

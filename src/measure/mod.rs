@@ -10,7 +10,7 @@ pub mod reading_speed;
 pub mod record;
 pub mod speed;
 
-pub use answers::{AnswerPoint, Answers, DocumentPoint, ExamConfig, RelevantPoint};
+pub use answers::{AnswerPoint, Answers, DocumentPoint, QaTestConfig, RelevantPoint};
 pub use extraction::{AttributeAnswers, Extraction};
 pub use quantize::QuantizeConfig;
 pub use record::{

@@ -10,7 +10,7 @@ use burn::tensor::Device;
 use serde::{Deserialize, Serialize};
 
 use super::answers::Reader;
-use crate::data::reading::Exam;
+use crate::data::reading::QaTest;
 use crate::error::{Error, Problem, Result};
 use crate::layers::mixer::{AttentionConfig, MixerConfig};
 use crate::layers::position::{PositionConfig, RopeConfig};
@@ -132,7 +132,7 @@ impl Built {
 }
 
 /// Chunks and a question of `CHUNK` tokens each, from a fixed generator.
-fn exam(context: usize) -> Exam {
+fn exam(context: usize) -> QaTest {
     let mut state = 1u64;
     let mut token = || {
         state = state.wrapping_mul(6364136223846793005).wrapping_add(1442695040888963407);
@@ -140,7 +140,7 @@ fn exam(context: usize) -> Exam {
     };
     let mut tokens = |n: usize| (0..n).map(|_| token()).collect::<Vec<u32>>();
     let chunks = (0..context / CHUNK).map(|_| tokens(CHUNK)).collect();
-    Exam { chunks, question: tokens(CHUNK), answer: vec![0] }
+    QaTest { chunks, question: tokens(CHUNK), answer: vec![0] }
 }
 
 /// Reads a context of so many tokens in this process, once without a clock and then for about `budget`, at least once.

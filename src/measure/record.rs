@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::answers::{Answers, ExamConfig};
+use super::answers::{Answers, QaTestConfig};
 use super::extraction::Extraction;
 use super::quantize::{QuantizeConfig, Storage};
 use crate::data::Texts;
@@ -11,8 +11,8 @@ use crate::data::Texts;
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct MeasureConfig {
-    /// Fresh renderings of each biography over which losses are averaged.
-    pub renderings: u64,
+    /// Freshly sampled texts of each biography over which losses are averaged.
+    pub paraphrases: u64,
     /// Whose biographies.
     pub people: People,
     /// In which texts.
@@ -21,9 +21,9 @@ pub struct MeasureConfig {
     /// Whether weights are rounded first.
     #[serde(skip_serializing_if = "QuantizeConfig::is_none")]
     pub quantize: QuantizeConfig,
-    /// Questions about strangers, where the data asks any.
+    /// Questions about held-out people, where the data asks any.
     #[serde(skip_serializing_if = "is_default")]
-    pub exam: ExamConfig,
+    pub qa_test: QaTestConfig,
 }
 
 fn is_default<T: Default + PartialEq>(value: &T) -> bool {
@@ -68,11 +68,11 @@ impl Default for Sample {
 impl Default for MeasureConfig {
     fn default() -> Self {
         MeasureConfig {
-            renderings: 4,
+            paraphrases: 4,
             people: People::All,
             texts: Texts::default(),
             quantize: QuantizeConfig::None,
-            exam: ExamConfig::default(),
+            qa_test: QaTestConfig::default(),
         }
     }
 }

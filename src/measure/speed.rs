@@ -19,7 +19,9 @@ use crate::layers::feed_forward::{FeedForwardConfig, MlpConfig};
 use crate::layers::mixer::{AttentionConfig, MixerConfig};
 use crate::layers::position::{PositionConfig, RopeConfig};
 use crate::model::{Decoder, ModelConfig};
-use crate::training::{Control, Objective, Observer, Optimizer, Progress, TrainingConfig, Unread, fit, loss};
+use crate::training::{
+    Control, DeferredMetrics, Objective, Observer, Optimizer, Progress, TrainingConfig, fit, loss,
+};
 
 /// A shape that is timed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
@@ -95,7 +97,7 @@ impl Shape {
 
     /// The `gpt2` preset at this shape.
     pub fn model(&self) -> ModelConfig {
-        let position = PositionConfig::Rope(RopeConfig { share: 0.25, ..RopeConfig::default() });
+        let position = PositionConfig::Rope(RopeConfig { rotary_fraction: 0.25, ..RopeConfig::default() });
         let mixer = AttentionConfig { position, bias: Bias::With, ..AttentionConfig::default() };
         let mut model = ModelConfig {
             d_model: self.d_model,
@@ -273,17 +275,17 @@ impl Training {
 
     /// Takes steps until the time is up, one at least, and reads their losses when that is due.
     fn run_unread(&mut self, start: Instant, budget: Duration) {
-        let mut unread = Unread::new();
+        let mut deferred = DeferredMetrics::new();
         loop {
             let model = self.model.take().expect("every step gives the model back");
             let (loss, gradients) = self.descend(&model);
             let (model, grad_norm) = self.optimizer.step_unread(model, gradients, 1e-3, &self.device);
             self.model = Some(model);
             self.steps += 1;
-            unread.push(self.steps, loss, None, grad_norm);
+            deferred.push(self.steps, loss, None, grad_norm);
             let is_over = start.elapsed() >= budget;
-            if is_over || unread.is_due() {
-                unread.read();
+            if is_over || deferred.is_due() {
+                deferred.read();
             }
             if is_over {
                 break;

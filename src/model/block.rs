@@ -1,4 +1,4 @@
-//! A block: a mixer and a feed-forward on the residual stream, with norms by its [`Arrangement`].
+//! A block: a mixer and a feed-forward on the residual stream, with norms by its [`NormPlacement`].
 //!
 //! Without a feed-forward its half, norms and convolution included, is absent.
 
@@ -6,15 +6,15 @@ use burn::module::Module;
 use burn::tensor::{Device, Tensor};
 use serde::{Deserialize, Serialize};
 
-use super::arrangement::{Arrangement, HalfNorms};
+use super::norm_placement::{HalfNorms, NormPlacement};
 use crate::error::Problem;
-use crate::kernels::widened;
+use crate::kernels::upcast;
 use crate::layers::convolution::{Canon, ConvolutionConfig};
 use crate::layers::cross_attention::CrossAttention;
 use crate::layers::feed_forward::{FeedForward, FeedForwardConfig};
 use crate::layers::mixer::{Mixer, MixerConfig};
 use crate::layers::norm::{Norm, NormConfig};
-use crate::layers::{Pass, Widths, within};
+use crate::layers::{ForwardContext, Widths, within};
 
 /// The slots of a block.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
@@ -25,7 +25,7 @@ pub struct BlockConfig {
     /// What happens to each token by itself.
     pub feed_forward: FeedForwardConfig,
     /// Where the norms are.
-    pub arrangement: Arrangement,
+    pub norm_placement: NormPlacement,
     /// What mixer and feed-forward are multiplied by before they are added to the residual stream.
     pub residual_scale: f64,
     /// A short convolution of what the mixer reads (Canon-A).
@@ -39,7 +39,7 @@ impl Default for BlockConfig {
         BlockConfig {
             mixer: MixerConfig::default(),
             feed_forward: FeedForwardConfig::default(),
-            arrangement: Arrangement::default(),
+            norm_placement: NormPlacement::default(),
             residual_scale: 1.0,
             mixer_convolution: ConvolutionConfig::None,
             feed_forward_convolution: ConvolutionConfig::None,
@@ -69,7 +69,7 @@ pub struct Block {
     /// After the feed-forward, before the addition.
     pub feed_forward_out_norm: Option<Norm>,
     #[module(skip)]
-    arrangement: Arrangement,
+    norm_placement: NormPlacement,
     residual_scale: f64,
 }
 
@@ -78,7 +78,7 @@ impl BlockConfig {
     pub fn init(&self, widths: &Widths, norm: &NormConfig, device: &Device) -> Block {
         let feed_forward = self.feed_forward.init(widths, device);
         let norm_if = |present: bool| present.then(|| norm.init(widths.d_model, device)).flatten();
-        let mixer_norms = self.arrangement.mixer_norms();
+        let mixer_norms = self.norm_placement.mixer_norms();
         let norms = self.feed_forward_norms();
         let [mixer_convolution, feed_forward_convolution] =
             self.convolutions().map(|convolution| convolution.init(widths.d_model, device));
@@ -92,7 +92,7 @@ impl BlockConfig {
             feed_forward_convolution,
             feed_forward,
             feed_forward_out_norm: norm_if(norms.out),
-            arrangement: self.arrangement,
+            norm_placement: self.norm_placement,
             residual_scale: self.residual_scale,
         }
     }
@@ -100,7 +100,7 @@ impl BlockConfig {
     fn feed_forward_norms(&self) -> HalfNorms {
         match self.feed_forward == FeedForwardConfig::None {
             true => HalfNorms::NONE,
-            false => self.arrangement.feed_forward_norms(),
+            false => self.norm_placement.feed_forward_norms(),
         }
     }
 
@@ -113,7 +113,7 @@ impl BlockConfig {
         let idle = self.feed_forward_convolution != ConvolutionConfig::None;
         if self.feed_forward == FeedForwardConfig::None && idle {
             let problem = Problem::new("there is no feed-forward to read it").key("feed_forward_convolution");
-            problems.push(problem.remedy("say \"none\""));
+            problems.push(problem.help("say \"none\""));
         }
         if !self.residual_scale.is_normal() {
             let problem = Problem::new(self.residual_scale.to_string()).key("residual_scale");
@@ -124,7 +124,7 @@ impl BlockConfig {
 
     /// Parameters, norms and convolutions included.
     pub fn num_params(&self, widths: &Widths, norm: &NormConfig) -> u64 {
-        let halves = [self.arrangement.mixer_norms(), self.feed_forward_norms()];
+        let halves = [self.norm_placement.mixer_norms(), self.feed_forward_norms()];
         let n_norms: u64 = halves.iter().map(|half| half.main as u64 + half.out as u64).sum();
         let convolutions = self.convolutions().map(|convolution| convolution.num_params(widths.d_model));
         n_norms * norm.num_params(widths.d_model)
@@ -161,87 +161,87 @@ impl Block {
     ///
     /// # Shapes
     /// `[b, t, d] -> [b, t, d]`
-    pub fn forward(&self, x: Tensor<3>, pass: &mut Pass) -> Tensor<3> {
-        if let Arrangement::Parallel(_) = self.arrangement {
-            return self.forward_parallel(x, pass);
+    pub fn forward(&self, x: Tensor<3>, ctx: &mut ForwardContext) -> Tensor<3> {
+        if let NormPlacement::Parallel(_) = self.norm_placement {
+            return self.forward_parallel(x, ctx);
         }
         let norms = [&self.mixer_norm, &self.mixer_out_norm];
-        let x = self.half(x, pass, norms, |x, pass| self.mix(x, pass));
-        let x = self.read_context(x, pass);
+        let x = self.half(x, ctx, norms, |x, ctx| self.mix(x, ctx));
+        let x = self.read_context(x, ctx);
         match &self.feed_forward {
             Some(feed_forward) => {
                 let norms = [&self.feed_forward_norm, &self.feed_forward_out_norm];
-                self.half(x, pass, norms, |x, pass| self.feed(feed_forward, x, pass))
+                self.half(x, ctx, norms, |x, ctx| self.feed(feed_forward, x, ctx))
             }
             None => x,
         }
     }
 
-    fn forward_parallel(&self, x: Tensor<3>, pass: &mut Pass) -> Tensor<3> {
+    fn forward_parallel(&self, x: Tensor<3>, ctx: &mut ForwardContext) -> Tensor<3> {
         let normed = Norm::forward_if(&self.mixer_norm, x.clone()); // [b, t, d]
         let Some(feed_forward) = &self.feed_forward else {
-            let x = self.add(x, pass, &None, |pass| self.mix(normed, pass));
-            return self.read_context(x, pass);
+            let x = self.add(x, ctx, &None, |ctx| self.mix(normed, ctx));
+            return self.read_context(x, ctx);
         };
         let beside = match &self.feed_forward_norm {
             Some(norm) => norm.forward(x.clone()),
             None => normed.clone(),
         };
-        let x = self.add(x, pass, &None, |pass| self.mix(normed, pass));
-        let x = self.read_context(x, pass);
-        self.add(x, pass, &None, |pass| self.feed(feed_forward, beside, pass))
+        let x = self.add(x, ctx, &None, |ctx| self.mix(normed, ctx));
+        let x = self.read_context(x, ctx);
+        self.add(x, ctx, &None, |ctx| self.feed(feed_forward, beside, ctx))
     }
 
-    fn mix(&self, x: Tensor<3>, pass: &mut Pass) -> Tensor<3> {
-        let x = Canon::forward_if(&self.mixer_convolution, x, pass);
-        self.mixer.forward(x, pass)
+    fn mix(&self, x: Tensor<3>, ctx: &mut ForwardContext) -> Tensor<3> {
+        let x = Canon::forward_if(&self.mixer_convolution, x, ctx);
+        self.mixer.forward(x, ctx)
     }
 
-    fn read_context(&self, x: Tensor<3>, pass: &mut Pass) -> Tensor<3> {
+    fn read_context(&self, x: Tensor<3>, ctx: &mut ForwardContext) -> Tensor<3> {
         match &self.cross_attention {
-            Some(cross_attention) => cross_attention.forward(x, pass),
+            Some(cross_attention) => cross_attention.forward(x, ctx),
             None => x,
         }
     }
 
-    fn feed(&self, feed_forward: &FeedForward, x: Tensor<3>, pass: &mut Pass) -> Tensor<3> {
-        let x = Canon::forward_if(&self.feed_forward_convolution, x, pass);
-        feed_forward.forward(x, pass)
+    fn feed(&self, feed_forward: &FeedForward, x: Tensor<3>, ctx: &mut ForwardContext) -> Tensor<3> {
+        let x = Canon::forward_if(&self.feed_forward_convolution, x, ctx);
+        feed_forward.forward(x, ctx)
     }
 
     /// One sublayer with the norms of its half.
     fn half(
         &self,
         x: Tensor<3>,
-        pass: &mut Pass,
+        ctx: &mut ForwardContext,
         [norm, out_norm]: [&Option<Norm>; 2],
-        sublayer: impl FnOnce(Tensor<3>, &mut Pass) -> Tensor<3>,
+        sublayer: impl FnOnce(Tensor<3>, &mut ForwardContext) -> Tensor<3>,
     ) -> Tensor<3> {
-        if self.arrangement.normalises_the_stream() {
-            let sum = self.add(x.clone(), pass, out_norm, |pass| sublayer(x, pass));
+        if self.norm_placement.normalises_the_stream() {
+            let sum = self.add(x.clone(), ctx, out_norm, |ctx| sublayer(x, ctx));
             return Norm::forward_if(norm, sum);
         }
         let normed = Norm::forward_if(norm, x.clone());
-        self.add(x, pass, out_norm, |pass| sublayer(normed, pass))
+        self.add(x, ctx, out_norm, |ctx| sublayer(normed, ctx))
     }
 
     /// `x + scale norm(sublayer)`; with nothing between, the sublayer may add `x` in its last kernel.
     fn add(
         &self,
         x: Tensor<3>,
-        pass: &mut Pass,
+        ctx: &mut ForwardContext,
         out_norm: &Option<Norm>,
-        sublayer: impl FnOnce(&mut Pass) -> Tensor<3>,
+        sublayer: impl FnOnce(&mut ForwardContext) -> Tensor<3>,
     ) -> Tensor<3> {
         if out_norm.is_none() && self.residual_scale == 1.0 {
-            pass.offer_residual(x);
-            let y = sublayer(pass);
-            return match pass.take_residual() {
-                Some(x) => x + widened(y),
+            ctx.set_fused_residual(x);
+            let y = sublayer(ctx);
+            return match ctx.take_fused_residual() {
+                Some(x) => x + upcast(y),
                 None => y,
             };
         }
-        let y = Norm::forward_if(out_norm, widened(sublayer(pass)));
+        let y = Norm::forward_if(out_norm, upcast(sublayer(ctx)));
         match self.residual_scale == 1.0 {
             true => x + y,
             false => x + y * self.residual_scale,
@@ -252,11 +252,11 @@ impl Block {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::model::arrangement::{ParallelConfig, ParallelNorms};
+    use crate::model::norm_placement::{ParallelConfig, ParallelNorms};
     use crate::model::parameter::{self, Map};
     use burn::tensor::Distribution;
 
-    const WIDTHS: Widths = Widths { d_model: 24, n_heads: 4, seq_len: 5, copies: 1 };
+    const WIDTHS: Widths = Widths { d_model: 24, n_heads: 4, seq_len: 5, n_experts: 1 };
     /// Sums of a few dozen products, in two different orders.
     const ROUNDING: f32 = 1e-5;
 
@@ -270,27 +270,27 @@ mod tests {
         }
     }
 
-    /// Compares a block with the formula of its arrangement, written with its own parts.
+    /// Compares a block with the formula of its norm_placement, written with its own parts.
     fn check(config: BlockConfig, formula: impl Fn(&Block, Tensor<3>) -> Tensor<3>) {
         let device = crate::device::open("cpu").unwrap();
         let norm = NormConfig::default();
         let block = parameter::map(config.init(&WIDTHS, &norm, &device), &mut Fill);
         let x = Tensor::random([2, 5, 24], Distribution::Uniform(-1.0, 1.0), &device);
-        let difference = block.forward(x.clone(), &mut Pass::new()) - formula(&block, x);
+        let difference = block.forward(x.clone(), &mut ForwardContext::new()) - formula(&block, x);
         let difference = difference.abs().max().into_scalar::<f32>();
-        assert!(difference < ROUNDING, "{:?} is off by {difference}", config.arrangement);
+        assert!(difference < ROUNDING, "{:?} is off by {difference}", config.norm_placement);
     }
 
-    fn arranged(arrangement: Arrangement) -> BlockConfig {
-        BlockConfig { arrangement, ..BlockConfig::default() }
+    fn arranged(norm_placement: NormPlacement) -> BlockConfig {
+        BlockConfig { norm_placement, ..BlockConfig::default() }
     }
 
     fn mixed(block: &Block, x: Tensor<3>) -> Tensor<3> {
-        block.mixer.forward(x, &mut Pass::new())
+        block.mixer.forward(x, &mut ForwardContext::new())
     }
 
     fn fed(block: &Block, x: Tensor<3>) -> Tensor<3> {
-        block.feed_forward.as_ref().unwrap().forward(x, &mut Pass::new())
+        block.feed_forward.as_ref().unwrap().forward(x, &mut ForwardContext::new())
     }
 
     fn norm(norm: &Option<Norm>, x: Tensor<3>) -> Tensor<3> {
@@ -299,19 +299,19 @@ mod tests {
 
     #[test]
     fn arrangements_are_their_formulas() {
-        check(arranged(Arrangement::PreNorm), |block, x| {
+        check(arranged(NormPlacement::Pre), |block, x| {
             let x = x.clone() + mixed(block, norm(&block.mixer_norm, x));
             x.clone() + fed(block, norm(&block.feed_forward_norm, x))
         });
-        check(arranged(Arrangement::PostNorm), |block, x| {
+        check(arranged(NormPlacement::Post), |block, x| {
             let x = norm(&block.mixer_norm, x.clone() + mixed(block, x));
             norm(&block.feed_forward_norm, x.clone() + fed(block, x))
         });
-        check(arranged(Arrangement::OutputNorm), |block, x| {
+        check(arranged(NormPlacement::Output), |block, x| {
             let x = x.clone() + norm(&block.mixer_out_norm, mixed(block, x));
             x.clone() + norm(&block.feed_forward_out_norm, fed(block, x))
         });
-        check(arranged(Arrangement::Sandwich), |block, x| {
+        check(arranged(NormPlacement::Sandwich), |block, x| {
             let x = x.clone() + norm(&block.mixer_out_norm, mixed(block, norm(&block.mixer_norm, x)));
             let y = fed(block, norm(&block.feed_forward_norm, x.clone()));
             x + norm(&block.feed_forward_out_norm, y)
@@ -320,7 +320,7 @@ mod tests {
 
     #[test]
     fn parallel_halves_read_the_same_input() {
-        let parallel = |norms| arranged(Arrangement::Parallel(ParallelConfig { norms }));
+        let parallel = |norms| arranged(NormPlacement::Parallel(ParallelConfig { norms }));
         check(parallel(ParallelNorms::Shared), |block, x| {
             let normed = norm(&block.mixer_norm, x.clone());
             x + mixed(block, normed.clone()) + fed(block, normed)

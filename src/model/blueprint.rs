@@ -54,8 +54,8 @@ impl Blueprint {
         let found: u64 = weights.values().map(|data| data.shape().num_elements() as u64).sum();
         let expected = self.num_params().total;
         if expected / 2 > found {
-            let got = format!("{source} holds {found} numbers");
-            return Err(Error::data(Problem::new(got).expected(format!("{expected}, as its config says"))));
+            let found = format!("{source} holds {found} numbers");
+            return Err(Error::data(Problem::new(found).expected(format!("{expected}, as its config says"))));
         }
         weights::put(self.model.init(self.vocab_size, self.seq_len, 0, device), weights, source)
     }

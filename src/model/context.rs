@@ -15,7 +15,7 @@ use super::weights::{self, Weights, floats};
 use crate::error::{Error, Problem, Result};
 use crate::layers::cross_attention::CrossAttentionConfig;
 use crate::layers::mixer::MixerConfig;
-use crate::layers::{Context, Pass, Purpose};
+use crate::layers::{EncoderStates, ForwardContext, Mode};
 
 /// Tokens of chunks that are encoded at once where nothing is learned from them.
 const TOKENS_AT_ONCE: usize = 8192;
@@ -88,9 +88,9 @@ impl ContextModel {
     ) -> Result<Self> {
         let (known, read) = (decoder.vocab_size(), encoder.vocab_size() - 1);
         if known != read {
-            let got = format!("an encoder of {read} tokens and the mask for a decoder of {known} tokens");
-            let problem = Problem::new(got).key("context.encoder").expected("the decoder's vocabulary");
-            return Err(Error::config(problem.remedy("pre-train the encoder with the decoder's tokenizer")));
+            let found = format!("an encoder of {read} tokens and the mask for a decoder of {known} tokens");
+            let problem = Problem::new(found).key("context.encoder").expected("the decoder's vocabulary");
+            return Err(Error::config(problem.help("pre-train the encoder with the decoder's tokenizer")));
         }
         let widths = config.widths(decoder.seq_len());
         let device = decoder.embedding.weight.val().device();
@@ -115,21 +115,21 @@ impl ContextModel {
     ///
     /// # Panics
     /// If a chunk is longer than the encoder's longest row.
-    pub fn encode(&self, chunks: Chunks, pass: &mut Pass) -> Context {
+    pub fn encode(&self, chunks: Chunks, ctx: &mut ForwardContext) -> EncoderStates {
         let [b, k, c] = chunks.tokens.dims();
         let longest = self.encoder.seq_len();
         assert!(c <= longest, "chunks of {c} tokens for an encoder that reads {longest}");
         let hidden = chunks.hidden.reshape([b * k, c]);
-        let (fresh, rows): (fn() -> Pass, _) = match pass.purpose() {
-            Purpose::Reading => (Pass::new, (TOKENS_AT_ONCE / c).clamp(1, b * k)),
-            Purpose::Training => (Pass::training, b * k),
+        let (fresh, rows): (fn() -> ForwardContext, _) = match ctx.mode() {
+            Mode::Eval => (ForwardContext::new, (TOKENS_AT_ONCE / c).clamp(1, b * k)),
+            Mode::Train => (ForwardContext::training, b * k),
         };
         let tokens = chunks.tokens.reshape([b * k, c]);
         let mut part = |from: usize| {
             let n = rows.min(b * k - from);
             let mut each = fresh().with_padding(hidden.clone().narrow(0, from, n));
             let states = self.encoder.hidden(tokens.clone().narrow(0, from, n), &mut each);
-            each.take_auxiliary().into_iter().for_each(|loss| pass.add_auxiliary(loss));
+            each.take_auxiliary().into_iter().for_each(|loss| ctx.add_auxiliary(loss));
             states // [n, c, d_context]
         };
         let states = match rows == b * k {
@@ -137,7 +137,7 @@ impl ContextModel {
             false => Tensor::cat((0..b * k).step_by(rows).map(part).collect(), 0),
         }; // [b k, c, d_context]
         let d_context = self.encoder.d_model();
-        Context { states: states.reshape([b, k * c, d_context]), hidden: hidden.reshape([b, k * c]) }
+        EncoderStates { states: states.reshape([b, k * c, d_context]), hidden: hidden.reshape([b, k * c]) }
     }
 
     /// The last hidden state of a decoder that reads `chunks` beside its row; without any, that of the decoder alone.
@@ -148,11 +148,11 @@ impl ContextModel {
         &self,
         tokens: Tensor<2, Int>,
         chunks: Option<Chunks>,
-        mut pass: Pass,
-    ) -> (Tensor<3>, Pass) {
-        let context = chunks.map(|chunks| self.encode(chunks, &mut pass));
-        let mut pass = pass.with_context(context);
-        (self.decoder.hidden(tokens, &mut pass), pass)
+        mut ctx: ForwardContext,
+    ) -> (Tensor<3>, ForwardContext) {
+        let context = chunks.map(|chunks| self.encode(chunks, &mut ctx));
+        let mut ctx = ctx.with_encoder_states(context);
+        (self.decoder.hidden(tokens, &mut ctx), ctx)
     }
 }
 
@@ -262,7 +262,7 @@ mod tests {
     }
 
     fn read(model: &ContextModel, tokens: Tensor<2, Int>, chunks: Option<Chunks>) -> Tensor<3> {
-        model.hidden(tokens, chunks, Pass::new()).0
+        model.hidden(tokens, chunks, ForwardContext::new()).0
     }
 
     fn difference(x: Tensor<3>, y: Tensor<3>) -> f32 {
@@ -287,8 +287,8 @@ mod tests {
             tokens: Tensor::from_data(TensorData::new(tokens, [1, n, 4]), &device),
             hidden: Tensor::from_data(TensorData::new(vec![false; n * 4], [1, n, 4]), &device),
         };
-        let few = model.encode(chunks.clone(), &mut Pass::new());
-        let whole = model.encode(chunks, &mut Pass::training());
+        let few = model.encode(chunks.clone(), &mut ForwardContext::new());
+        let whole = model.encode(chunks, &mut ForwardContext::training());
         assert_eq!(few.states.dims(), whole.states.dims());
         assert!(difference(few.states, whole.states) < 1e-5);
     }
@@ -299,7 +299,7 @@ mod tests {
         for (name, config) in variants::all() {
             let alone = config.init(V, T, 3, &device);
             let tokens = variants::tokens(&device);
-            let expected = alone.hidden(tokens.clone(), &mut Pass::new());
+            let expected = alone.hidden(tokens.clone(), &mut ForwardContext::new());
             for output in [CrossAttentionInit::Normal, CrossAttentionInit::Copy] {
                 let model = join(&config, output, &device);
                 let mut kept = weights::of(&model.decoder);
@@ -420,7 +420,7 @@ mod tests {
     fn from_heads_of_another_width_nothing_is_copied() {
         let mut config = variants::base();
         let MixerConfig::Attention(attention) = &mut config.block.mixer else { panic!("it has attention") };
-        attention.head_width = Some(8); // 24 / 4 is 6
+        attention.d_head = Some(8); // 24 / 4 is 6
         let joined = |output| weights::of(&join(&config, output, &device()).decoder);
         assert_eq!(joined(CrossAttentionInit::Copy), joined(CrossAttentionInit::Normal));
     }
@@ -476,7 +476,7 @@ mod tests {
         assert_eq!(config.check_encoder(4)[0].key.as_deref(), Some("block.mixer"));
         config.block.mixer = MixerConfig::Average(Default::default());
         assert_eq!(sizes.model(&config).check_encoder(4)[0].key.as_deref(), Some("block.mixer"));
-        assert_eq!(sizes.model(&variants::base()).check(4)[0].key.as_deref(), Some("block.mixer.reach"));
+        assert_eq!(sizes.model(&variants::base()).check(4)[0].key.as_deref(), Some("block.mixer.mask"));
         let full = Capacity::Factor(CapacityConfig { factor: 2.0 });
         for (moe, key) in [
             (MoeConfig { capacity: full, ..MoeConfig::default() }, "block.feed_forward.capacity"),

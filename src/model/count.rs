@@ -70,13 +70,13 @@ mod tests {
     use crate::layers::Bias;
     use crate::layers::embedding::{EmbeddingConfig, Head, TokenEmbeddingConfig};
     use crate::layers::feed_forward::{
-        ExpertConfig, FeedForwardConfig, Gate, GatedMlpConfig, MlpConfig, MoeConfig,
+        ExpertConfig, FeedForwardConfig, GatedMlpConfig, MlpConfig, MoeConfig,
     };
     use crate::layers::mixer::{AttentionConfig, MixerConfig, QkNormConfig};
     use crate::layers::norm::NormConfig;
     use crate::layers::position::PositionConfig;
     use crate::model::BlockConfig;
-    use crate::model::arrangement::{Arrangement, ParallelConfig, ParallelNorms};
+    use crate::model::norm_placement::{NormPlacement, ParallelConfig, ParallelNorms};
 
     /// GPT2-l-h of the knowledge capacity paper: d = 64 h, offsets everywhere, tied.
     pub(crate) fn gpt2(n_layers: usize, n_heads: usize) -> ModelConfig {
@@ -117,7 +117,7 @@ mod tests {
         };
         let (mlp, ends) = (16 * d * d, 2 * 2 * V * d);
         let wide = |k: usize| {
-            let attention = AttentionConfig { head_width: Some(k), ..AttentionConfig::default() };
+            let attention = AttentionConfig { d_head: Some(k), ..AttentionConfig::default() };
             let layer = 2 * 4 * d * h * k + mlp + 4 * h * k * t + 3 * h * t;
             assert_eq!(chinchilla(MixerConfig::Attention(attention)), 3 * (l * layer + ends) as u64, "{k}");
         };
@@ -137,8 +137,7 @@ mod tests {
         let mixer = AttentionConfig { n_kv_heads: Some(8), ..AttentionConfig::default() };
         let gated = |expansion| GatedMlpConfig { expansion, ..GatedMlpConfig::default() };
         let expert = ExpertConfig::GatedMlp(gated(3.5));
-        let moe =
-            MoeConfig { expert, n_experts: 8, top_k: 2, gate: Gate::Normalised, ..MoeConfig::default() };
+        let moe = MoeConfig { expert, n_experts: 8, top_k: 2, norm_topk_prob: true, ..MoeConfig::default() };
         let llama = BlockConfig {
             mixer: MixerConfig::Attention(mixer),
             feed_forward: FeedForwardConfig::GatedMlp(gated(3.5)),
@@ -149,14 +148,14 @@ mod tests {
         let olmo = BlockConfig {
             mixer: MixerConfig::Attention(AttentionConfig { qk_norm: joint, ..AttentionConfig::default() }),
             feed_forward: FeedForwardConfig::GatedMlp(gated(2.6875)),
-            arrangement: Arrangement::OutputNorm,
+            norm_placement: NormPlacement::Output,
             ..BlockConfig::default()
         };
         let (mut gpt2, neox) = (gpt2(12, 12), gpt2(12, 12).block);
         let MixerConfig::Attention(attention) = &mut gpt2.block.mixer else { panic!("GPT-2 has attention") };
         attention.position = PositionConfig::Learned;
         let own = ParallelConfig { norms: ParallelNorms::Own };
-        let pythia = BlockConfig { arrangement: Arrangement::Parallel(own), ..neox };
+        let pythia = BlockConfig { norm_placement: NormPlacement::Parallel(own), ..neox };
         let pythia = ModelConfig { norm: NormConfig::default(), ..with(768, 12, 12, pythia, Head::Untied) };
 
         assert_eq!(gpt2.num_params(50257, 1024).total, 124_439_808);

@@ -14,7 +14,7 @@ use crate::error::Problem;
 use crate::layers::embedding::{Embedding, EmbeddingConfig, OutputHead};
 use crate::layers::norm::{Norm, NormConfig};
 use crate::layers::position::PositionTable;
-use crate::layers::{Pass, Widths, within};
+use crate::layers::{ForwardContext, Widths, within};
 
 /// What is built: the `[model]` table of a plan.
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
@@ -75,7 +75,7 @@ impl ModelConfig {
 
     /// The norm after the last block; a stream that is already normalised has none.
     pub(crate) fn last_norm(&self) -> NormConfig {
-        match self.block.arrangement.normalises_the_stream() {
+        match self.block.norm_placement.normalises_the_stream() {
             true => NormConfig::None,
             false => self.norm,
         }
@@ -99,7 +99,7 @@ impl ModelConfig {
             if value == 0 || value > max {
                 let problem = Problem::new(value.to_string()).key(key).expected(format!("1 to {max}"));
                 problems.push(match value {
-                    0 => problem.remedy("name a size row with `size`, or set it"),
+                    0 => problem.help("name a size row with `size`, or set it"),
                     _ => problem,
                 });
             }
@@ -164,16 +164,16 @@ impl Decoder {
     ///
     /// # Shapes
     /// `[b, t] -> [b, t, d]`
-    pub fn hidden(&self, tokens: Tensor<2, Int>, pass: &mut Pass) -> Tensor<3> {
+    pub fn hidden(&self, tokens: Tensor<2, Int>, ctx: &mut ForwardContext) -> Tensor<3> {
         let [_, t] = tokens.dims();
         let mut x = self.embedding.forward(tokens); // [b, t, d]
         if let Some(position) = &self.position {
-            x = position.forward(x, pass.start());
+            x = position.forward(x, ctx.start());
         }
         for block in &self.blocks {
-            x = block.forward(x, pass);
+            x = block.forward(x, ctx);
         }
-        pass.advance(t);
+        ctx.advance(t);
         Norm::forward_if(&self.norm, x)
     }
 
@@ -198,7 +198,7 @@ impl Decoder {
     /// # Shapes
     /// `[b, t] -> [b, t, v]`
     pub fn logits(&self, tokens: Tensor<2, Int>) -> Tensor<3> {
-        let hidden = self.hidden(tokens, &mut Pass::new()); // [b, t, d]
+        let hidden = self.hidden(tokens, &mut ForwardContext::new()); // [b, t, d]
         hidden.matmul(self.head_weight().transpose().unsqueeze::<3>()) // [b, t, v]
     }
 }

@@ -10,7 +10,7 @@ use super::block::BlockConfig;
 use super::decoder::{Decoder, ModelConfig};
 use crate::error::Problem;
 use crate::layers::feed_forward::{Capacity, FeedForwardConfig};
-use crate::layers::mixer::{MixerConfig, Reach};
+use crate::layers::mixer::{AttentionMask, MixerConfig};
 
 /// How large an encoder is beside its decoder; everything else is as there.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
@@ -59,7 +59,7 @@ impl EncoderConfig {
         let mut model = ModelConfig { d_model, n_layers, n_heads, layers: Vec::new(), ..decoder.clone() };
         match &mut model.block.mixer {
             MixerConfig::Attention(attention) => {
-                attention.reach = Reach::Both;
+                attention.mask = AttentionMask::Bidirectional;
                 attention.n_kv_heads = None;
             }
             MixerConfig::Average(_) => {}
@@ -74,7 +74,7 @@ impl ModelConfig {
         let mut problems = self.check_shapes(seq_len);
         if !self.blocks().iter().all(|block| block.mixer.reads_ahead()) {
             let problem = Problem::new("an encoder reads both ways").key("block.mixer");
-            problems.push(problem.expected("attention with reach = \"both\" in every layer"));
+            problems.push(problem.expected("attention with mask = \"bidirectional\" in every layer"));
         }
         let limited = |block: &BlockConfig| {
             let FeedForwardConfig::Moe(moe) = block.feed_forward else { return None };
@@ -82,9 +82,9 @@ impl ModelConfig {
             capacities.into_iter().find(|(_, capacity)| *capacity != Capacity::Unlimited)
         };
         if let Some((key, _)) = self.blocks().iter().find_map(limited) {
-            let got = "tokens that are not there would take places of experts from those that are";
-            let problem = Problem::new(got).key(format!("block.feed_forward.{key}"));
-            problems.push(problem.remedy(format!("say {key} = \"unlimited\"")));
+            let found = "tokens that are not there would take places of experts from those that are";
+            let problem = Problem::new(found).key(format!("block.feed_forward.{key}"));
+            problems.push(problem.help(format!("say {key} = \"unlimited\"")));
         }
         problems
     }

@@ -9,7 +9,7 @@ use rand_chacha::ChaCha8Rng;
 
 use super::decoder::Decoder;
 use crate::error::{Error, Problem, Result};
-use crate::layers::Pass;
+use crate::layers::ForwardContext;
 
 /// Which token comes next.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -55,7 +55,7 @@ pub fn generate(model: &Decoder, prompts: &[Vec<i32>], n: usize, choice: &Choice
 #[derive(Debug)]
 pub struct Continuation<'a> {
     model: &'a Decoder,
-    pass: Pass,
+    ctx: ForwardContext,
     rows: Vec<Row>,
     next: Vec<Vec<i32>>,
     left: usize,
@@ -69,7 +69,13 @@ impl<'a> Continuation<'a> {
     pub fn new(model: &'a Decoder, prompts: &[Vec<i32>], n: usize, choice: &Choice) -> Result<Self> {
         check(model, prompts, n, choice)?;
         let rows = (0..prompts.len()).map(|row| Row::new(choice, row)).collect();
-        Ok(Continuation { model, pass: Pass::remembering(), rows, next: prompts.to_vec(), left: n })
+        Ok(Continuation {
+            model,
+            ctx: ForwardContext::with_kv_cache(),
+            rows,
+            next: prompts.to_vec(),
+            left: n,
+        })
     }
 }
 
@@ -78,7 +84,7 @@ impl Iterator for Continuation<'_> {
 
     fn next(&mut self) -> Option<Vec<i32>> {
         self.left = self.left.checked_sub(1)?;
-        let logits = last_logits(self.model, &self.next, &mut self.pass);
+        let logits = last_logits(self.model, &self.next, &mut self.ctx);
         let tokens: Vec<i32> =
             self.rows.iter_mut().zip(logits).map(|(row, logits)| row.draw(&logits)).collect();
         self.next = tokens.iter().map(|token| vec![*token]).collect();
@@ -90,20 +96,20 @@ fn check(model: &Decoder, prompts: &[Vec<i32>], n: usize, choice: &Choice) -> Re
     let [vocab_size, _] = model.embedding.weight.val().dims();
     let t = prompts.first().map_or(0, Vec::len);
     let problem = if t == 0 {
-        Problem::new("an empty prompt").remedy("start with at least one token")
+        Problem::new("an empty prompt").help("start with at least one token")
     } else if prompts.iter().any(|prompt| prompt.len() != t) {
-        Problem::new("prompts of different lengths").remedy("generate from one length at a time")
+        Problem::new("prompts of different lengths").help("generate from one length at a time")
     } else if let Some(token) = prompts.iter().flatten().find(|t| !(0..vocab_size as i32).contains(t)) {
         Problem::new(format!("token {token}"))
             .expected(format!("one of the vocabulary, 0 to {}", vocab_size - 1))
     } else if t.saturating_add(n) > model.seq_len() {
-        let got = format!("{t} tokens of prompt and {n} new ones");
-        Problem::new(got).expected(format!("at most {} together, the model's longest row", model.seq_len()))
+        let found = format!("{t} tokens of prompt and {n} new ones");
+        Problem::new(found).expected(format!("at most {} together, the model's longest row", model.seq_len()))
     } else if let Choice::Sample(Sampling { temperature, .. }) = choice
         && !(temperature.is_finite() && *temperature > 0.0)
     {
         let problem = Problem::new(temperature.to_string()).key("temperature").expected("a number above 0");
-        problem.remedy("for the most probable token, choose greedily")
+        problem.help("for the most probable token, choose greedily")
     } else if let Choice::Sample(Sampling { top_k: Some(0), .. }) = choice {
         Problem::new("0").key("top_k").expected("at least 1")
     } else {
@@ -113,11 +119,11 @@ fn check(model: &Decoder, prompts: &[Vec<i32>], n: usize, choice: &Choice) -> Re
 }
 
 /// The logits behind the last of `tokens`, per row.
-fn last_logits(model: &Decoder, tokens: &[Vec<i32>], pass: &mut Pass) -> Vec<Vec<f32>> {
+fn last_logits(model: &Decoder, tokens: &[Vec<i32>], ctx: &mut ForwardContext) -> Vec<Vec<f32>> {
     let (b, t) = (tokens.len(), tokens[0].len());
     let device = model.embedding.weight.val().device();
     let tokens = Tensor::<2, Int>::from_data(TensorData::new(tokens.concat(), [b, t]), &device);
-    let last = model.hidden(tokens, pass).narrow(1, t - 1, 1).squeeze_dim::<2>(1); // [b, d]
+    let last = model.hidden(tokens, ctx).narrow(1, t - 1, 1).squeeze_dim::<2>(1); // [b, d]
     let logits = last.matmul(model.head_weight().transpose()); // [b, v]
     let [_, v] = logits.dims();
     let logits: Vec<f32> = logits.into_data().iter::<f32>().collect();
@@ -187,9 +193,9 @@ mod tests {
             let model = config.init(variants::V, variants::T, 3, &device);
             let tokens = variants::tokens(&device);
             let whole = model.logits(tokens.clone()); // [b, t, v]
-            let mut pass = Pass::remembering();
+            let mut ctx = ForwardContext::with_kv_cache();
             for (start, t) in [(0, 2), (2, 1), (3, 1), (4, 1)] {
-                let hidden = model.hidden(tokens.clone().narrow(1, start, t), &mut pass);
+                let hidden = model.hidden(tokens.clone().narrow(1, start, t), &mut ctx);
                 let logits = hidden.matmul(model.head_weight().transpose().unsqueeze::<3>());
                 let difference =
                     (logits - whole.clone().narrow(1, start, t)).abs().max().into_scalar::<f32>();

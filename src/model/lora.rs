@@ -201,7 +201,7 @@ impl LoraConfig {
                 problems.push(Problem::new(format!("{name:?} twice")).key("targets").expected("each once"));
             } else if problems.is_empty() && self.places_of(*target, model, 1, 1).is_empty() {
                 let problem = Problem::new(format!("the model has no {name:?}")).key("targets");
-                problems.push(problem.remedy("name matrices that it has; those of experts are not adapted"));
+                problems.push(problem.help("name matrices that it has; those of experts are not adapted"));
             }
         }
         problems
@@ -285,7 +285,7 @@ impl Map for Add<'_> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::layers::Pass;
+    use crate::layers::ForwardContext;
     use crate::layers::embedding::{EmbeddingConfig, TokenEmbeddingConfig};
     use crate::layers::feed_forward::GatedMlpConfig;
     use crate::layers::linear::Linear;
@@ -393,11 +393,10 @@ mod tests {
         let down: Linear = mlp.down;
         let [d_in, _] = adapted.places[place].shape;
         let x: Vec<f32> = normal(1, "x", 2 * 3 * d_in, 1.0);
-        let got =
-            numbers(down.forward(
-                Tensor::from_data(TensorData::new(x.clone(), [2, 3, d_in]), &device),
-                &mut Pass::new(),
-            ));
+        let found = numbers(down.forward(
+            Tensor::from_data(TensorData::new(x.clone(), [2, 3, d_in]), &device),
+            &mut ForwardContext::new(),
+        ));
         let x: Vec<f64> = x.into_iter().map(f64::from).collect();
         let value = |name: &str| -> Vec<f64> {
             variants::value(&adapted.base, name).iter::<f32>().map(f64::from).collect()
@@ -407,9 +406,12 @@ mod tests {
         let beside = product(&narrow, &numbers(b.val()), lora.rank);
         let own = product(&x, &value("blocks.1.feed_forward.down.weight"), d_in);
         let scale = lora.alpha / lora.rank as f64;
-        for ((got, own), beside) in got.iter().zip(own).zip(&beside) {
+        for ((found, own), beside) in found.iter().zip(own).zip(&beside) {
             let expected = own + scale * beside;
-            assert!((got - expected).abs() < ROUNDING * expected.abs().max(1.0), "{got} is not {expected}");
+            assert!(
+                (found - expected).abs() < ROUNDING * expected.abs().max(1.0),
+                "{found} is not {expected}"
+            );
         }
         let largest = beside.iter().fold(0.0f64, |most, x| most.max(x.abs()));
         assert!(largest > 0.1, "the adapter does something");

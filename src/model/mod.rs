@@ -2,7 +2,7 @@
 //! values that they start from, their files, text, and the
 //! way to and from other programs.
 
-pub mod arrangement;
+pub mod norm_placement;
 pub mod block;
 pub mod blueprint;
 pub mod context;
@@ -20,7 +20,6 @@ pub mod parameter;
 pub(crate) mod variants;
 pub mod weights;
 
-pub use arrangement::Arrangement;
 pub use block::{Block, BlockConfig};
 pub use blueprint::Blueprint;
 pub use context::{Chunks, ContextModel, CrossAttentionInit, EncoderTraining};
@@ -30,4 +29,5 @@ pub use encoder::EncoderConfig;
 pub use generate::{Choice, Continuation, Sampling, generate};
 pub use init::InitConfig;
 pub use lora::{Adapted, LoraConfig};
+pub use norm_placement::NormPlacement;
 pub use overrides::LayerOverride;

@@ -41,14 +41,14 @@ impl LayerOverride {
         }
         if self.at.is_empty() || self.mixer.is_none() && self.feed_forward.is_none() {
             let problem = Problem::new("changes nothing").key("at");
-            problems.push(problem.remedy("name at least one layer, and its mixer or its feed_forward"));
+            problems.push(problem.help("name at least one layer, and its mixer or its feed_forward"));
         }
         if let Some(mixer) = &self.mixer {
             problems.extend(within("mixer", mixer.check(widths)));
             if mixer.position().has_table() && mixer.position() != model.block.mixer.position() {
-                let got = "a table of positions is added once, at the embedding, not in single layers";
-                let problem = Problem::new(got).key("mixer.position");
-                problems.push(problem.remedy("choose it in model.block.mixer.position"));
+                let found = "a table of positions is added once, at the embedding, not in single layers";
+                let problem = Problem::new(found).key("mixer.position");
+                problems.push(problem.help("choose it in model.block.mixer.position"));
             }
         }
         if let Some(feed_forward) = &self.feed_forward {
@@ -64,8 +64,8 @@ pub(super) fn check_causal(mixer: &MixerConfig) -> Vec<Problem> {
         false => Vec::new(),
         true => vec![
             Problem::new("a decoder that reads ahead would see the token that it has to predict")
-                .key("reach")
-                .remedy("say reach = \"causal\"; \"both\" is for encoders"),
+                .key("mask")
+                .help("say mask = \"causal\"; \"both\" is for encoders"),
         ],
     }
 }
@@ -73,7 +73,7 @@ pub(super) fn check_causal(mixer: &MixerConfig) -> Vec<Problem> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::layers::mixer::{AttentionConfig, Reach};
+    use crate::layers::mixer::{AttentionConfig, AttentionMask};
     use crate::layers::position::PositionConfig;
     use crate::model::variants::base as config;
 
@@ -84,14 +84,16 @@ mod tests {
             change(&mut model);
             model.check(5).into_iter().map(|problem| problem.key.unwrap_or_default()).collect()
         };
-        let both =
-            MixerConfig::Attention(AttentionConfig { reach: Reach::Both, ..AttentionConfig::default() });
+        let both = MixerConfig::Attention(AttentionConfig {
+            mask: AttentionMask::Bidirectional,
+            ..AttentionConfig::default()
+        });
         let learned = AttentionConfig { position: PositionConfig::Learned, ..AttentionConfig::default() };
         let layer = |at: &[usize], mixer: Option<MixerConfig>| {
             vec![LayerOverride { at: at.to_vec(), mixer, feed_forward: None }]
         };
-        assert_eq!(keys(&|m| m.block.mixer = both), ["block.mixer.reach"]);
-        assert_eq!(keys(&|m| m.layers = layer(&[1], Some(both))), ["layers.0.mixer.reach"]);
+        assert_eq!(keys(&|m| m.block.mixer = both), ["block.mixer.mask"]);
+        assert_eq!(keys(&|m| m.layers = layer(&[1], Some(both))), ["layers.0.mixer.mask"]);
         assert_eq!(keys(&|m| m.layers = layer(&[2], Some(MixerConfig::default()))), ["layers.0.at"]);
         assert_eq!(keys(&|m| m.layers = layer(&[1], None)), ["layers.0.at"]);
         assert_eq!(keys(&|m| m.layers = layer(&[], Some(MixerConfig::default()))), ["layers.0.at"]);

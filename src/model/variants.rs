@@ -5,24 +5,23 @@
 use burn::module::Param;
 use burn::tensor::{DType, Device, Gradients, Int, Tensor, TensorData};
 
-use super::arrangement::{Arrangement, ParallelConfig, ParallelNorms};
 use super::init::{InitConfig, MaximalUpdateInit, WidthScaledInit};
+use super::norm_placement::{NormPlacement, ParallelConfig, ParallelNorms};
 use super::parameter::{self, Map, Visit};
 use super::{Decoder, LayerOverride, ModelConfig};
 use crate::kernels::{self, Precision};
 use crate::layers::convolution::{CanonConfig, ConvolutionConfig};
 use crate::layers::embedding::{EmbeddingConfig, EmbeddingScale, FactorConfig, Head, TokenEmbeddingConfig};
 use crate::layers::feed_forward::{
-    Capacity, CapacityConfig, ExpertConfig, FeedForwardConfig, Gate, GatedMlpConfig, MlpConfig, MoeConfig,
-    Router,
+    Capacity, CapacityConfig, ExpertConfig, FeedForwardConfig, GatedMlpConfig, MlpConfig, MoeConfig, Router,
 };
 use crate::layers::mixer::{
-    AttentionConfig, MixerConfig, QkNormConfig, Reach, ScoreCap, TanhCapConfig, WindowConfig,
+    AttentionConfig, AttentionMask, LogitSoftcap, MixerConfig, QkNormConfig, TanhSoftcapConfig, WindowConfig,
 };
 use crate::layers::norm::NormConfig;
 use crate::layers::position::rope_scaling::{StretchConfig, YarnConfig};
 use crate::layers::position::{PositionConfig, RopeConfig, RopeScaling};
-use crate::layers::{Bias, Pass};
+use crate::layers::{Bias, ForwardContext};
 use crate::training::{Optimizer, TrainingConfig};
 
 /// Vocabulary of the small models.
@@ -43,12 +42,12 @@ pub fn base() -> ModelConfig {
 pub fn all() -> Vec<(&'static str, ModelConfig)> {
     let token = TokenEmbeddingConfig::default();
     let rope = |scaling| PositionConfig::Rope(RopeConfig { scaling, ..RopeConfig::default() });
-    let yarn = YarnConfig { factor: 4.0, trained_len: 50, most_turns: 4.0, ..YarnConfig::default() };
+    let yarn = YarnConfig { factor: 4.0, original_max_position: 50, beta_fast: 4.0, ..YarnConfig::default() };
     let stretch = StretchConfig { factor: 4.0 };
     let moe = MoeConfig { n_experts: 3, ..MoeConfig::default() };
     let narrow = ExpertConfig::Mlp(MlpConfig { expansion: 1.0, bias: Bias::With, ..MlpConfig::default() });
     let gated = ExpertConfig::GatedMlp(GatedMlpConfig::default());
-    let two = MoeConfig { top_k: 2, expert: gated, gate: Gate::Normalised, z_loss: 0.01, ..moe };
+    let two = MoeConfig { top_k: 2, expert: gated, norm_topk_prob: true, z_loss: 0.01, ..moe };
     let full = Capacity::Factor(CapacityConfig { factor: 1.0 });
     vec![
         ("plain", base()),
@@ -60,7 +59,10 @@ pub fn all() -> Vec<(&'static str, ModelConfig)> {
             "shared experts",
             feed_forward(FeedForwardConfig::Moe(MoeConfig { n_shared: 2, router: Router::Sigmoid, ..two })),
         ),
-        ("rope share", position(PositionConfig::Rope(RopeConfig { share: 0.34, ..RopeConfig::default() }))),
+        (
+            "rope share",
+            position(PositionConfig::Rope(RopeConfig { rotary_fraction: 0.34, ..RopeConfig::default() })),
+        ),
         ("rope linear", position(rope(RopeScaling::Linear(stretch)))),
         ("rope ntk", position(rope(RopeScaling::Ntk(stretch)))),
         ("rope yarn", position(rope(RopeScaling::Yarn(yarn)))),
@@ -70,9 +72,12 @@ pub fn all() -> Vec<(&'static str, ModelConfig)> {
         ("no position", position(PositionConfig::None)),
         ("offsets", attention(|a| a.bias = Bias::With)),
         ("grouped heads", attention(|a| a.n_kv_heads = Some(2))),
-        ("wide heads", attention(|a| (a.head_width, a.n_kv_heads) = (Some(8), Some(2)))),
-        ("window", attention(|a| a.reach = Reach::Window(WindowConfig { size: 3 }))),
-        ("score cap", attention(|a| a.score_cap = ScoreCap::Tanh(TanhCapConfig { max: 2.0 }))),
+        ("wide heads", attention(|a| (a.d_head, a.n_kv_heads) = (Some(8), Some(2)))),
+        ("window", attention(|a| a.mask = AttentionMask::SlidingWindow(WindowConfig { size: 3 }))),
+        (
+            "logit softcap",
+            attention(|a| a.logit_softcap = LogitSoftcap::Tanh(TanhSoftcapConfig { max: 2.0 })),
+        ),
         ("qk-norm per head", attention(|a| a.qk_norm = QkNormConfig::PerHead(Default::default()))),
         (
             "qk-norm joint",
@@ -83,19 +88,19 @@ pub fn all() -> Vec<(&'static str, ModelConfig)> {
             attention(|a| {
                 a.n_kv_heads = Some(2);
                 a.position = PositionConfig::Alibi;
-                a.reach = Reach::Window(WindowConfig { size: 2 });
-                a.score_cap = ScoreCap::Tanh(TanhCapConfig { max: 2.0 });
+                a.mask = AttentionMask::SlidingWindow(WindowConfig { size: 2 });
+                a.logit_softcap = LogitSoftcap::Tanh(TanhSoftcapConfig { max: 2.0 });
                 a.qk_norm = QkNormConfig::PerHead(Default::default());
             }),
         ),
         ("average", with(|m| m.block.mixer = MixerConfig::Average(Default::default()))),
-        ("post-norm", arrangement(Arrangement::PostNorm)),
-        ("output-norm", arrangement(Arrangement::OutputNorm)),
-        ("sandwich", arrangement(Arrangement::Sandwich)),
-        ("parallel", arrangement(Arrangement::Parallel(ParallelConfig::default()))),
+        ("post-norm", norm_placement(NormPlacement::Post)),
+        ("output-norm", norm_placement(NormPlacement::Output)),
+        ("sandwich", norm_placement(NormPlacement::Sandwich)),
+        ("parallel", norm_placement(NormPlacement::Parallel(ParallelConfig::default()))),
         (
             "parallel, two norms",
-            arrangement(Arrangement::Parallel(ParallelConfig { norms: ParallelNorms::Own })),
+            norm_placement(NormPlacement::Parallel(ParallelConfig { norms: ParallelNorms::Own })),
         ),
         ("residual scale", with(|m| m.block.residual_scale = 0.5)),
         ("canon", {
@@ -162,8 +167,8 @@ fn position(config: PositionConfig) -> ModelConfig {
     attention(|a| a.position = config)
 }
 
-fn arrangement(arrangement: Arrangement) -> ModelConfig {
-    with(|m| m.block.arrangement = arrangement)
+fn norm_placement(norm_placement: NormPlacement) -> ModelConfig {
+    with(|m| m.block.norm_placement = norm_placement)
 }
 
 fn embedding(config: TokenEmbeddingConfig) -> ModelConfig {
@@ -192,12 +197,12 @@ pub fn value(model: &Decoder, name: &str) -> TensorData {
 
 /// The loss of a training step on those rows.
 fn loss(model: &Decoder, device: &Device) -> Tensor<1> {
-    let mut pass = Pass::training();
-    let hidden = model.hidden(tokens(device), &mut pass).flatten::<2>(0, 1); // [n, d]
+    let mut ctx = ForwardContext::training();
+    let hidden = model.hidden(tokens(device), &mut ctx).flatten::<2>(0, 1); // [n, d]
     let targets = Tensor::from_data(TensorData::from([2, 3, 4, 5, 6, 4, 3, 2, 1, 0]), device);
     let weights = Tensor::ones([2 * T], device);
     let (loss, _) = kernels::linear_cross_entropy(hidden, model.head_weight(), targets, weights);
-    match pass.take_auxiliary() {
+    match ctx.take_auxiliary() {
         Some(auxiliary) => loss + auxiliary,
         None => loss,
     }

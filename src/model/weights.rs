@@ -98,11 +98,11 @@ impl NonFinite {
 pub fn non_finite(source: &str, name: &str, values: &[f32]) -> Option<Problem> {
     let first = values.iter().position(|value| !value.is_finite())?;
     let (n, all) = (values.iter().filter(|value| !value.is_finite()).count(), values.len());
-    let got = format!(
+    let found = format!(
         "{source}: {name}: {n} of {all} numbers are NaN or infinite, number {first} is {}",
         values[first]
     );
-    Some(Problem::new(got))
+    Some(Problem::new(found))
 }
 
 /// Reads a safetensors file of f32 tensors with finite numbers.

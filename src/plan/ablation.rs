@@ -4,16 +4,16 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
+use super::ablation_file::{AblationFile, ArmPatch, Compare, EqualRmax, Repeat};
 use super::arm::{Arm, equal_rmax};
 use super::keys::read_or_default;
 use super::preset::Presets;
-use super::question::{Change, Compare, EqualRmax, Question, Repeat};
 use super::resolve::config;
 use super::resolved::Resolved;
 use super::sets::SETS;
 use super::then::Then;
 use super::tree::{Node, dotted, path_of};
-use super::walk::Walk;
+use super::walk::OneAtATimePath;
 use super::writer;
 use crate::Result;
 use crate::error::Problem;
@@ -45,7 +45,7 @@ pub struct Ablation {
     /// What follows when every arm is finished.
     pub then: Then,
     /// The walk that makes the arms, size by size, if one does.
-    pub walks: Vec<Walk>,
+    pub walks: Vec<OneAtATimePath>,
     /// What is allowed and seldom meant, a sentence each.
     pub warnings: Vec<String>,
 }
@@ -123,7 +123,7 @@ impl Ablation {
     /// # Errors
     /// Everything that is wrong with its files and `sets`, at once.
     pub fn load(presets: &Presets, name: &str, profile: Option<&str>, sets: &[String]) -> Result<Self> {
-        let mut question = Question::load(presets, name, profile, sets)?;
+        let mut question = AblationFile::load(presets, name, profile, sets)?;
         let mut problems = std::mem::take(&mut question.problems);
         let layers = question.layers(presets, None, None).map_err(|error| error.and(&problems))?;
         let seeds = read_or_default::<Repeat>(&question.settings, &["repeat"], &mut problems).seeds;
@@ -160,7 +160,7 @@ impl Ablation {
                 problems.extend(everywhere);
             } else {
                 warnings.extend(everywhere.iter().map(|problem| {
-                    format!("{}: {}", problem.key.as_deref().unwrap_or_default(), problem.got)
+                    format!("{}: {}", problem.key.as_deref().unwrap_or_default(), problem.found)
                 }));
             }
             warnings.extend(somewhere);
@@ -215,7 +215,7 @@ impl Ablation {
     }
 
     /// The walk of one size, if the arms are made by one.
-    pub fn walk(&self, size: &str) -> Option<&Walk> {
+    pub fn walk(&self, size: &str) -> Option<&OneAtATimePath> {
         self.walks.iter().find(|walk| walk.size == size)
     }
 
@@ -257,10 +257,10 @@ impl Ablation {
             let origin = node.origin.as_ref();
             let by_set = arm.name == CONTROL && origin.is_some_and(|origin| origin.file() == SETS);
             if by_set || value(arm) != value(self.control(size)) {
-                let got = writer::inline(node);
-                let problem = Problem::new(format!("{got} for a key that is tuned for every arm"));
+                let found = writer::inline(node);
+                let problem = Problem::new(format!("{found} for a key that is tuned for every arm"));
                 let problem = problem.key(tune.key.clone()).at_origin(origin);
-                problems.push(problem.remedy(format!("set tune.{}=[{got}] instead", tune.key)));
+                problems.push(problem.help(format!("set tune.{}=[{found}] instead", tune.key)));
             }
         }
         problems
@@ -269,7 +269,7 @@ impl Ablation {
 
 /// Arms that are the control or another arm under another name, at every size, and a sentence each for those that are
 /// at some.
-fn twins(arms: &[Arm], changes: &[Change]) -> (Vec<Problem>, Vec<String>) {
+fn twins(arms: &[Arm], changes: &[ArmPatch]) -> (Vec<Problem>, Vec<String>) {
     let (mut everywhere, mut somewhere) = (Vec::new(), Vec::new());
     for change in changes {
         let own = || arms.iter().filter(|arm| arm.name == change.name);
@@ -281,14 +281,14 @@ fn twins(arms: &[Arm], changes: &[Change]) -> (Vec<Problem>, Vec<String>) {
         };
         let twins: Vec<(&Arm, &Arm)> = own().filter_map(|arm| Some((arm, twin(arm)?))).collect();
         let Some((_, other)) = twins.first() else { continue };
-        let got = |other: &Arm| format!("nothing that it sets makes it another than {}", other.name);
+        let found = |other: &Arm| format!("nothing that it sets makes it another than {}", other.name);
         if twins.len() == own().count() {
-            let problem = Problem::new(got(other)).key(dotted(&["arms", &change.name]));
+            let problem = Problem::new(found(other)).key(dotted(&["arms", &change.name]));
             let problem = problem.at_origin(change.held.said.as_ref()).expected("a difference");
-            everywhere.push(problem.remedy("change what it sets, or leave it out"));
+            everywhere.push(problem.help("change what it sets, or leave it out"));
         } else {
             let said = |(arm, other): (&Arm, &Arm)| {
-                format!("arms.{} at size {}: {}", arm.name, arm.size, got(other))
+                format!("arms.{} at size {}: {}", arm.name, arm.size, found(other))
             };
             somewhere.extend(twins.into_iter().map(said));
         }

@@ -46,9 +46,9 @@ pub(super) fn check(plan: &Plan) -> Vec<Problem> {
         AdaptConfig::Questions(questions) => within("adapt", questions.check(&plan.model)),
         AdaptConfig::Answering(answering) => check_answering(plan, answering),
     };
-    let mut refuse = |refused: bool, key: &str, got: &str, expected: &str| {
+    let mut refuse = |refused: bool, key: &str, found: &str, expected: &str| {
         if refused {
-            problems.push(Problem::new(got).key(key).expected(expected));
+            problems.push(Problem::new(found).key(key).expected(expected));
         }
     };
     let masked = plan.prediction != Prediction::NextToken;
@@ -93,7 +93,7 @@ fn check_data(plan: &Plan, questions: &QuestionsAdapt) -> Result<Option<Problem>
     let (longest, row) = (plan.question_len()?, plan.data.seq_len());
     if longest > row {
         let problem = Problem::new(format!("questions of {longest} tokens in rows of {row}")).key("adapt");
-        return Ok(Some(problem.expected("rows that hold them").remedy("set data.seq_len higher")));
+        return Ok(Some(problem.expected("rows that hold them").help("set data.seq_len higher")));
     }
     let people = plan.data.information()?.map_or(0, |information| information.people);
     let asked = questions.n_asked(people);

@@ -22,7 +22,7 @@ pub struct Arm {
     /// The row of the model's sizes; empty when no size is named.
     pub size: String,
     /// What it has in common with the control besides the rest of the plan.
-    pub holds: Holds,
+    pub holds: MatchOn,
     /// The plan and where its keys come from; its seed is not set.
     pub resolved: Resolved,
     /// Parameters.
@@ -36,7 +36,7 @@ pub struct Arm {
 /// What an arm keeps equal to the control, within 2 %.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
-pub enum Holds {
+pub enum MatchOn {
     /// All parameters.
     Parameters,
     /// FLOPs per token.
@@ -60,7 +60,7 @@ pub enum Match {
 /// What an arm says it holds, and where.
 #[derive(Debug, Clone)]
 pub(super) struct Held {
-    pub holds: Holds,
+    pub holds: MatchOn,
     pub fit: Match,
     /// The key of `holds`.
     pub key: String,
@@ -72,20 +72,20 @@ impl Held {
     /// Reads `holds` and `match` of the table under `path`; without a `default`, `holds` must be there.
     pub fn read(table: &Node, path: &[&str], origin: Option<&Origin>, problems: &mut Vec<Problem>) -> Self {
         let key = |key: &str| dotted(&[path, &[key]].concat());
-        let [said, fit] = ["holds", "match"].map(|key| table.get(&[key]));
+        let [said, fit] = ["match_on", "match"].map(|key| table.get(&[key]));
         if said.is_none() {
-            let problem = Problem::new("holds is missing").key(dotted(path)).at_origin(origin);
-            let expected = "holds = one of \"parameters\", \"active-flops\", \"nothing\"";
+            let problem = Problem::new("match_on is missing").key(dotted(path)).at_origin(origin);
+            let expected = "match_on = one of \"parameters\", \"active-flops\", \"nothing\"";
             problems.push(problem.expected(expected));
         }
-        let holds: Holds = read_at(said, &[path, &["holds"]].concat(), problems);
+        let holds: MatchOn = read_at(said, &[path, &["match_on"]].concat(), problems);
         let matched: Match = read_at(fit, &[path, &["match"]].concat(), problems);
-        if matched != Match::Nothing && holds == Holds::Nothing && said.is_some() {
+        if matched != Match::Nothing && holds == MatchOn::Nothing && said.is_some() {
             let problem = Problem::new("nothing is held that could be matched").key(key("match"));
             let problem = problem.at_origin(fit.and_then(|fit| fit.origin.as_ref()));
-            problems.push(problem.remedy("say holds = \"parameters\" or \"active-flops\""));
+            problems.push(problem.help("say match_on = \"parameters\" or \"active-flops\""));
         }
-        Held { holds, fit: matched, key: key("holds"), said: said.and_then(|said| said.origin.clone()) }
+        Held { holds, fit: matched, key: key("match_on"), said: said.and_then(|said| said.origin.clone()) }
     }
 }
 
@@ -118,7 +118,7 @@ impl Arm {
     pub(super) fn new(
         name: &str,
         size: Option<&str>,
-        holds: Holds,
+        holds: MatchOn,
         resolved: Result<Resolved, Vec<Problem>>,
     ) -> Result<Self, Vec<Problem>> {
         let resolved = resolved?;
@@ -157,13 +157,13 @@ impl Arm {
 /// Whether the arm holds what it says.
 pub(super) fn verify(control: &Arm, arm: &Arm, held: &Held) -> Result<(), Vec<Problem>> {
     let (what, ours, theirs, ratio) = match arm.holds {
-        Holds::Parameters => {
+        MatchOn::Parameters => {
             ("parameters", arm.params.total, control.params.total, arm.relative_params(control))
         }
-        Holds::ActiveFlops => {
+        MatchOn::ActiveFlops => {
             ("FLOPs per token", arm.flops_per_token, control.flops_per_token, arm.relative_flops(control))
         }
-        Holds::Nothing => return Ok(()),
+        MatchOn::Nothing => return Ok(()),
     };
     if (ratio - 1.0).abs() <= TOLERANCE {
         return Ok(());
@@ -171,16 +171,16 @@ pub(super) fn verify(control: &Arm, arm: &Arm, held: &Held) -> Result<(), Vec<Pr
     let at_size = if arm.size.is_empty() { String::new() } else { format!(" at size {}", arm.size) };
     let percent = (ratio - 1.0) * 100.0;
     let whose = if held.key.starts_with("arms.") { String::new() } else { format!("{}: ", arm.name) };
-    let got = format!("{whose}{ours} {what} against {theirs} of the control{at_size}, {percent:+.1} %");
-    let problem = Problem::new(got).key(held.key.clone()).at_origin(held.said.as_ref());
+    let found = format!("{whose}{ours} {what} against {theirs} of the control{at_size}, {percent:+.1} %");
+    let problem = Problem::new(found).key(held.key.clone()).at_origin(held.said.as_ref());
     let problem = problem.expected("a difference of at most 2 %");
-    let remedy = match held.fit {
+    let help = match held.fit {
         Match::Nothing => {
-            "change the arm's widths, let match = \"expansion\" do it, or say holds = \"nothing\""
+            "change the arm's widths, let match = \"expansion\" do it, or say match_on = \"nothing\""
         }
-        Match::Expansion => "no width of the feed-forward makes up for it: say holds = \"nothing\"",
+        Match::Expansion => "no width of the feed-forward makes up for it: say match_on = \"nothing\"",
     };
-    Err(vec![problem.remedy(remedy)])
+    Err(vec![problem.help(help)])
 }
 
 /// Adds each arm of other size than the control once more, with people in proportion to its parameters.
@@ -201,7 +201,7 @@ pub(super) fn equal_rmax(arms: &mut Vec<Arm>, said: Option<&Node>, problems: &mu
         let count = ((*count as f64 * ratio).round() as i128).max(1);
         let resolved = arm.resolved.with(&people, Value::Integer(count).into()).and_then(Resolved::checked);
         let size = (!arm.size.is_empty()).then_some(arm.size.as_str());
-        match Arm::new(&format!("{}@equal-rmax", arm.name), size, Holds::Nothing, resolved) {
+        match Arm::new(&format!("{}@equal-rmax", arm.name), size, MatchOn::Nothing, resolved) {
             Ok(arm) => arms.push(arm),
             Err(wrong) => problems.extend(wrong),
         }

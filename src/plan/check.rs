@@ -5,7 +5,7 @@ use super::data_size::DataSize;
 use crate::data::DataConfig;
 use crate::error::Problem;
 use crate::measure::People;
-use crate::training::{Prediction, Yardstick};
+use crate::training::{LengthUnits, Prediction};
 
 /// The largest model that is taken for meant, in parameters.
 const MAX_PARAMS: u64 = 10_000_000_000_000;
@@ -14,7 +14,7 @@ const MAX_PARAMS: u64 = 10_000_000_000_000;
 const MAX_SQUARES: f64 = 1e15;
 
 /// The most renderings that are taken for meant.
-const MAX_RENDERINGS: u64 = 10_000;
+const MAX_PARAPHRASES: u64 = 10_000;
 
 /// The most questions that are taken for meant.
 const MAX_QUESTIONS: u64 = 1 << 20;
@@ -39,7 +39,7 @@ pub fn check(plan: &Plan) -> Vec<Problem> {
             // An impossible model has no FLOPs to count.
             let flops =
                 if problems.is_empty() { plan.flops_per_token().map_or(1, |count| count.exact) } else { 1 };
-            let training = plan.training.check(&Yardstick {
+            let training = plan.training.check(&LengthUnits {
                 seq_len: plan.data.seq_len(),
                 tokens_per_exposure: size.tokens_per_exposure,
                 flops_per_token: flops as f64,
@@ -76,8 +76,10 @@ pub(super) fn within(table: &str, problems: Vec<Problem>) -> Vec<Problem> {
 fn check_size(plan: &Plan) -> Option<Problem> {
     let squares = plan.model.n_layers as f64 * (plan.model.d_model as f64).powi(2);
     (squares > MAX_SQUARES).then(|| {
-        let got = format!("{} layers of width {}", plan.model.n_layers, plan.model.d_model);
-        Problem::new(got).key("model.d_model").expected(format!("n_layers * d_model^2 up to {MAX_SQUARES:e}"))
+        let found = format!("{} layers of width {}", plan.model.n_layers, plan.model.d_model);
+        Problem::new(found)
+            .key("model.d_model")
+            .expected(format!("n_layers * d_model^2 up to {MAX_SQUARES:e}"))
     })
 }
 
@@ -87,24 +89,24 @@ fn check_params(plan: &Plan) -> Option<Problem> {
         Err(error) => return error.problems.into_iter().next(),
     };
     (total > MAX_PARAMS).then(|| {
-        let got = format!("{total} parameters");
-        Problem::new(got).key("model.d_model").expected(format!("at most {MAX_PARAMS}"))
+        let found = format!("{total} parameters");
+        Problem::new(found).key("model.d_model").expected(format!("at most {MAX_PARAMS}"))
     })
 }
 
 fn check_measure(plan: &Plan) -> Vec<Problem> {
     let mut problems = Vec::new();
-    if !(1..=MAX_RENDERINGS).contains(&plan.measure.renderings) {
-        let got = plan.measure.renderings.to_string();
-        problems.push(Problem::new(got).key("renderings").expected(format!("1 to {MAX_RENDERINGS}")));
+    if !(1..=MAX_PARAPHRASES).contains(&plan.measure.paraphrases) {
+        let found = plan.measure.paraphrases.to_string();
+        problems.push(Problem::new(found).key("paraphrases").expected(format!("1 to {MAX_PARAPHRASES}")));
     }
     if let DataConfig::Reading(data) = &plan.data {
-        let exam = plan.measure.exam;
+        let exam = plan.measure.qa_test;
         let most = data.max_chunks();
         for (key, value, most) in [
-            ("exam.questions", exam.questions, MAX_QUESTIONS),
-            ("exam.most_chunks", exam.most_chunks, most),
-            ("exam.judged_by", exam.judged_by, most),
+            ("qa_test.questions", exam.questions, MAX_QUESTIONS),
+            ("qa_test.most_chunks", exam.most_chunks, most),
+            ("qa_test.judged_by", exam.judged_by, most),
         ] {
             if !(1..=most).contains(&value) {
                 problems.push(Problem::new(value.to_string()).key(key).expected(format!("1 to {most}")));

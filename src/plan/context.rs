@@ -14,7 +14,7 @@ use crate::training::context::{
     ContextConfig, DistillConfig, EncoderContext, Pretraining, Stage, StageTraining, StretchedConfig,
 };
 use crate::training::reading::{chunk_len, flops_per_row, row_len};
-use crate::training::{AdaptConfig, Prediction, TrainingConfig, Yardstick, answering};
+use crate::training::{AdaptConfig, LengthUnits, Prediction, TrainingConfig, answering};
 
 impl Plan {
     /// How this run is trained; `[training]` is the decoder's own where an encoder is trained beside it.
@@ -35,7 +35,7 @@ impl Plan {
 
     /// Optimizer steps as if the model did all of them.
     pub(super) fn budget_steps(&self) -> Result<u64> {
-        Ok(self.training.steps(&self.yardstick()?))
+        Ok(self.training.steps(&self.length_units()?))
     }
 
     /// A stage beside the decoder's training.
@@ -44,11 +44,11 @@ impl Plan {
     }
 
     /// What lengths of the decoder's own training are measured with.
-    fn yardstick(&self) -> Result<Yardstick> {
+    fn length_units(&self) -> Result<LengthUnits> {
         let DataSize { vocab_size, tokens_per_exposure, .. } = DataSize::of(&self.data)?;
         let seq_len = self.data.seq_len();
         let flops = self.model.flops_per_token(vocab_size + self.n_masks(), seq_len).exact;
-        Ok(Yardstick { seq_len, tokens_per_exposure, flops_per_token: flops as f64 })
+        Ok(LengthUnits { seq_len, tokens_per_exposure, flops_per_token: flops as f64 })
     }
 
     /// Tokens in a row, as this run trains on them.
@@ -128,7 +128,7 @@ impl Plan {
             },
             (ContextConfig::None, AdaptConfig::Questions(questions)) => Ok(questions.steps),
             (ContextConfig::Encoder(_), _) | (ContextConfig::None, AdaptConfig::Answering(_)) => {
-                Ok(self.own_training()?.steps(&self.yardstick()?))
+                Ok(self.own_training()?.steps(&self.length_units()?))
             }
         }
     }
@@ -141,7 +141,7 @@ impl Plan {
             ContextConfig::Stretched(config) => self.data.seq_len() as f64 * config.factor(),
             ContextConfig::Replug | ContextConfig::Encoder(_) => f64::INFINITY,
         };
-        let (exam, chunk) = (&self.measure.exam, chunk_len(&self.data)? as f64);
+        let (exam, chunk) = (&self.measure.qa_test, chunk_len(&self.data)? as f64);
         let of_each: f64 = exam.chunks_read().map(|chunks| (chunks as f64 * chunk).min(window)).sum();
         Ok(of_each * exam.questions as f64)
     }
@@ -259,7 +259,7 @@ pub(super) fn check_stage(plan: &Plan, stage: &StageTraining, seq_len: usize) ->
     let wrong = stage.check();
     match plan.beside(stage) {
         Ok(training) if wrong.is_empty() => {
-            training.check(&Yardstick { seq_len, tokens_per_exposure: 1.0, flops_per_token: 1.0 })
+            training.check(&LengthUnits { seq_len, tokens_per_exposure: 1.0, flops_per_token: 1.0 })
         }
         _ => wrong,
     }
@@ -270,9 +270,9 @@ fn check_teacher(data: &ReadingConfig, context: &EncoderContext) -> Option<Probl
     let DistillConfig::Teacher(_) = context.distill else { return None };
     let room = data.chunks_before_a_question();
     (context.chunks > room).then(|| {
-        let got = format!("{} chunks for a teacher that reads in its own window", context.chunks);
+        let found = format!("{} chunks for a teacher that reads in its own window", context.chunks);
         let expected = format!("at most {room}, which leave room for a question");
-        Problem::new(got).key("chunks").expected(expected).remedy("raise data.biographies or data.questions")
+        Problem::new(found).key("chunks").expected(expected).help("raise data.biographies or data.questions")
     })
 }
 
@@ -414,7 +414,7 @@ mod tests {
         assert_eq!(keys(&|plan| encoder(plan).chunk_dropout = 1.5), ["context.chunk_dropout"]);
         assert_eq!(keys(&|plan| encoder(plan).training.length = 0.0), ["context.training.length"]);
         assert_eq!(keys(&|plan| encoder(plan).training.peak_lr = 0.0), ["context.training.peak_lr"]);
-        assert_eq!(keys(&|plan| plan.measure.exam.most_chunks = 1000), ["measure.exam.most_chunks"]);
+        assert_eq!(keys(&|plan| plan.measure.qa_test.most_chunks = 1000), ["measure.qa_test.most_chunks"]);
         let taught = |chunks: u64, weight: f64, top_k: usize| {
             keys(&|plan| {
                 encoder(plan).chunks = chunks;

@@ -163,7 +163,7 @@ impl Plan {
     fn measured_tokens(&self) -> Result<f64> {
         let facts = DataSize::of(&self.data)?.facts.map_or(0.0, |facts| {
             let people = self.measure.people.of(facts.people) as f64;
-            people * facts.tokens_per_document * self.measure.renderings as f64
+            people * facts.tokens_per_document * self.measure.paraphrases as f64
         });
         Ok(facts + self.exam_tokens()?)
     }

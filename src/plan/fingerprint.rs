@@ -2,12 +2,13 @@
 //!
 //! What is hashed is the plan with every field equal to its default left out, keys in the order of the alphabet, the
 //! contents of data files, and [`NUMERICS`]. So a new option changes no fingerprint as long as its
-//! default is what was done before, and moving a field in the source changes none either. The device is not hashed.
+//! default is what was done before, and moving a field in the source changes none either; a renamed one is hashed under
+//! its [first name](super::renamed). The device is not hashed.
 
 use std::fmt;
 
 use super::tree::{KIND, Node, Table, Value};
-use super::{Plan, reader, writer};
+use super::{Plan, reader, renamed, writer};
 use crate::Result;
 use crate::data::ExternalFile;
 
@@ -95,6 +96,7 @@ impl Unseeded {
 fn canonical(plan: &Plan) -> String {
     let mut tree = writer::write(plan);
     prune(&mut tree, &mut Vec::new(), plan);
+    renamed::to_before(&mut tree);
     sort(&mut tree);
     writer::inline(&tree)
 }
@@ -192,7 +194,7 @@ mod tests {
         changed(|plan| plan.model.n_layers = 2);
         changed(|plan| plan.training.peak_lr = 1e-3);
         changed(|plan| plan.training.batch = 3);
-        changed(|plan| plan.measure.renderings = 1);
+        changed(|plan| plan.measure.paraphrases = 1);
         changed(|plan| plan.measure.texts = crate::data::Texts::AsTrained);
         changed(|plan| plan.model.block.feed_forward = FeedForwardConfig::None);
     }

@@ -10,10 +10,10 @@ use serde::{Deserialize, Serialize};
 use super::Plan;
 use crate::error::{Problem, Result};
 use crate::model::ModelConfig;
-use crate::model::growth::{Carry, Direction, Growth, Operator, Order, Promise, Recipe};
+use crate::model::growth::{Carry, Direction, Growth, LayerOrder, Operator, Promise, Recipe};
 use crate::training::config::ConstantConfig;
 use crate::training::growth::{Growing, Resume, Timing};
-use crate::training::{AdaptConfig, Count, Length, Order as DataOrder, ScheduleConfig};
+use crate::training::{AdaptConfig, Count, DocumentOrder, Length, ScheduleConfig};
 
 /// How and when the model of a run is grown.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -27,7 +27,7 @@ pub struct GrowthConfig {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub factor: Option<usize>,
     /// Which layer comes from which.
-    pub order: Order,
+    pub order: LayerOrder,
     /// When.
     pub at: GrowthTime,
     /// How often: each hop grows by `factor`, and `at` is divided equally among the models before the last hop.
@@ -73,7 +73,7 @@ impl Default for GrowthConfig {
             operator: Operator::default(),
             direction: Direction::default(),
             factor: None,
-            order: Order::default(),
+            order: LayerOrder::default(),
             at: GrowthTime::FlopsShare(FlopsShare::default()),
             hops: 1,
             optimizer: Carry::default(),
@@ -176,12 +176,12 @@ impl GrowthConfig {
             problems.push(problem.expected("a share from 0 to below 1: growth within the run"));
         }
         if self.small_lr.is_some_and(|lr| !(lr > 0.0 && lr <= 10.0)) {
-            let got = self.small_lr.unwrap_or_default().to_string();
-            problems.push(Problem::new(got).key("small_lr").expected("a rate above 0 and at most 10"));
+            let found = self.small_lr.unwrap_or_default().to_string();
+            problems.push(Problem::new(found).key("small_lr").expected("a rate above 0 and at most 10"));
         }
         if let (Operator::Learn(_), Carry::Copy) = (self.operator, self.optimizer) {
             let problem = Problem::new("moments of mixtures are unknown").key("optimizer");
-            problems.push(problem.remedy("say optimizer = \"fresh\""));
+            problems.push(problem.help("say optimizer = \"fresh\""));
         }
         problems
     }
@@ -190,25 +190,26 @@ impl GrowthConfig {
         let timing = self.timing(plan)?;
         let mut problems = Vec::new();
         if timing.own() == 0 || timing.budget < timing.spared + timing.learning {
-            let got = format!("{} steps before growth, of {} in all", timing.small, timing.budget);
-            let problem = Problem::new(got).key("at").expected("growth within the run");
-            problems.push(problem.remedy("grow earlier, or set training.length higher"));
+            let found = format!("{} steps before growth, of {} in all", timing.small, timing.budget);
+            let problem = Problem::new(found).key("at").expected("growth within the run");
+            problems.push(problem.help("grow earlier, or set training.length higher"));
             return Ok(problems);
         }
         let warmup = plan.training.schedule.warmup_steps();
         let shortest = timing.small / self.hops.max(1);
         if timing.small > 0 && shortest < warmup || self.hops > 1 && timing.small == 0 {
-            let got = format!("{shortest} steps of a small model, {warmup} of them warm-up");
-            problems
-                .push(Problem::new(got).key("at").expected(format!("at least {warmup} steps before growth")));
+            let found = format!("{shortest} steps of a small model, {warmup} of them warm-up");
+            problems.push(
+                Problem::new(found).key("at").expected(format!("at least {warmup} steps before growth")),
+            );
         }
         if timing.own() < warmup && self.schedule == Resume::Restart {
-            let got = format!("{} steps after growth, {warmup} of them warm-up", timing.own());
-            problems.push(Problem::new(got).key("at").remedy("grow earlier, or say schedule = \"continue\""));
+            let found = format!("{} steps after growth, {warmup} of them warm-up", timing.own());
+            problems.push(Problem::new(found).key("at").help("grow earlier, or say schedule = \"continue\""));
         }
-        if timing.small > 0 && plan.training.order == DataOrder::Global {
+        if timing.small > 0 && plan.training.order == DocumentOrder::Global {
             let problem = Problem::new("training.order is global").key("at").expected("epochs");
-            problems.push(problem.remedy("the big model reads on where the small one stopped"));
+            problems.push(problem.help("the big model reads on where the small one stopped"));
         }
         if let Operator::Random(ramp) = self.operator
             && ramp.ramp_steps > timing.own()
@@ -218,8 +219,9 @@ impl GrowthConfig {
         }
         let small = self.recipe().small(&plan.model)?;
         if let Promise::Broken(reasons) = Growth::new(&self.recipe(), &small)?.promise() {
-            let got = format!("{} would not keep the function: {}", self.operator.name(), reasons.join("; "));
-            problems.push(Problem::new(got).key("operator").remedy("choose \"stack\", or another model"));
+            let found =
+                format!("{} would not keep the function: {}", self.operator.name(), reasons.join("; "));
+            problems.push(Problem::new(found).key("operator").help("choose \"stack\", or another model"));
         }
         Ok(problems)
     }
@@ -274,8 +276,8 @@ fn after(steps: u64) -> GrowthTime {
 mod tests {
     use super::*;
     use crate::model::LayerOverride;
-    use crate::model::arrangement::Arrangement;
     use crate::model::growth::{LearnConfig, RampConfig};
+    use crate::model::norm_placement::NormPlacement;
     use crate::plan::Part;
     use crate::training::config::WsdConfig;
 
@@ -283,7 +285,7 @@ mod tests {
         let mut plan = Plan { seed: 3, ..Plan::default() };
         (plan.model.d_model, plan.model.n_layers, plan.model.n_heads) = (32, 8, 4);
         plan.training.length = Length::Steps(Count { count: 400 });
-        plan.training.order = DataOrder::Epochs;
+        plan.training.order = DocumentOrder::Epochs;
         plan.training.schedule = ScheduleConfig::Constant(ConstantConfig { warmup_steps: 10 });
         let mut growth = GrowthConfig {
             factor: Some(4),
@@ -329,7 +331,7 @@ mod tests {
         assert_eq!((small.model.n_layers, small.model.d_model, small.seed), (2, 32, 3));
         assert_eq!(small.growth, None);
         assert_eq!(small.steps().unwrap(), plan(|_| {}).first_step().unwrap());
-        assert_eq!(parent(|g| g.order = Order::Interleave), small);
+        assert_eq!(parent(|g| g.order = LayerOrder::Interleave), small);
         assert_eq!(parent(|g| g.operator = Operator::Zero), small);
         assert_eq!(parent(|g| g.optimizer = Carry::Copy), small);
         assert_eq!(parent(|g| g.small_lr = Some(5e-3)).training.peak_lr, 5e-3);
@@ -399,7 +401,7 @@ mod tests {
         assert_eq!(
             keys(&|plan| {
                 zero(plan);
-                plan.model.block.arrangement = Arrangement::PostNorm;
+                plan.model.block.norm_placement = NormPlacement::Post;
             }),
             ["growth.operator"]
         );
@@ -412,7 +414,7 @@ mod tests {
             ["growth.operator"],
             "LayerNorm"
         );
-        assert_eq!(keys(&|plan| plan.training.order = DataOrder::Global), ["growth.at"]);
+        assert_eq!(keys(&|plan| plan.training.order = DocumentOrder::Global), ["growth.at"]);
         let mixer = Some(plan(|_| {}).model.block.mixer);
         assert_eq!(
             keys(&|plan| {

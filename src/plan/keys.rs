@@ -48,12 +48,12 @@ pub(super) fn elsewhere(problem: Problem) -> Problem {
     let Some(key) = problem.key.as_deref().and_then(path_of).and_then(|path| path.last().cloned()) else {
         return problem;
     };
-    if problem.remedy.is_some() || !problem.got.starts_with("unknown key") {
+    if problem.help.is_some() || !problem.found.starts_with("unknown key") {
         return problem;
     }
     match find(&defaults(), &key, &mut Vec::new()) {
         Some(path) if problem.key != Some(dotted(&path)) => {
-            problem.remedy(format!("did you mean {}?", dotted(&path)))
+            problem.help(format!("did you mean {}?", dotted(&path)))
         }
         _ => problem,
     }

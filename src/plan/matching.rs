@@ -4,7 +4,7 @@
 //! control's lies.
 
 use super::Plan;
-use super::arm::{Held, Holds};
+use super::arm::{Held, MatchOn};
 use super::resolved::Resolved;
 use super::tree::{Value, path_of};
 use crate::error::{Error, Problem};
@@ -18,7 +18,7 @@ pub(super) fn fit(arm: Resolved, held: &Held, control: &Plan) -> Result<Resolved
     let Some((key, unit)) = knob(&arm.plan.model.block.feed_forward) else {
         let problem = Problem::new("there is no feed-forward whose width could be matched").key(&held.key);
         let problem = problem.at_origin(held.said.as_ref());
-        return Err(vec![problem.remedy("say match = \"nothing\" and what the arm holds then")]);
+        return Err(vec![problem.help("say match = \"nothing\" and what the arm is matched on then")]);
     };
     let path = path_of(&format!("model.block.feed_forward.{key}")).unwrap_or_default();
     let d_model = arm.plan.model.d_model as f64;
@@ -48,9 +48,9 @@ fn knob(feed_forward: &FeedForwardConfig) -> Option<(&'static str, usize)> {
 }
 
 /// What is held.
-fn count(plan: &Plan, holds: Holds) -> Result<f64, Error> {
+fn count(plan: &Plan, holds: MatchOn) -> Result<f64, Error> {
     Ok(match holds {
-        Holds::Parameters | Holds::Nothing => plan.num_params()?.total,
-        Holds::ActiveFlops => plan.flops_per_token()?.exact,
+        MatchOn::Parameters | MatchOn::Nothing => plan.num_params()?.total,
+        MatchOn::ActiveFlops => plan.flops_per_token()?.exact,
     } as f64)
 }

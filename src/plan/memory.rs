@@ -10,12 +10,12 @@ use crate::data::DataConfig;
 use crate::layers::Widths;
 use crate::layers::convolution::ConvolutionConfig;
 use crate::layers::feed_forward::{ExpertConfig, FeedForwardConfig};
-use crate::layers::mixer::{AttentionConfig, MixerConfig, QkNormConfig, ScoreCap};
+use crate::layers::mixer::{AttentionConfig, LogitSoftcap, MixerConfig, QkNormConfig};
 use crate::layers::norm::NormConfig;
 use crate::layers::position::PositionConfig;
 use crate::measure::{QuantizeConfig, TOKENS_PER_PASS};
 use crate::model::context::cross_attention;
-use crate::model::{Arrangement, BlockConfig, ModelConfig};
+use crate::model::{BlockConfig, ModelConfig, NormPlacement};
 use crate::training::ContextConfig;
 use crate::training::context::{EncoderContext, Stage};
 use crate::training::reading::chunk_len;
@@ -182,7 +182,7 @@ impl Plan {
 
     /// Tokens of chunks that an exam reads at once.
     fn exam_tokens_at_once(&self) -> Result<f64> {
-        let (exam, chunk) = (&self.measure.exam, chunk_len(&self.data)?);
+        let (exam, chunk) = (&self.measure.qa_test, chunk_len(&self.data)?);
         Ok((exam.questions as f64 * exam.most_chunks as f64 * chunk as f64).min(EXAM_TOKENS))
     }
 
@@ -239,11 +239,11 @@ fn of_model(model: &ModelConfig, t: usize) -> Numbers {
 /// Each half keeps the stream before it, and what its norms were given and gave.
 fn of_block(block: &BlockConfig, norm: &NormConfig, widths: &Widths) -> Numbers {
     let d = widths.d_model as f64;
-    let norms = match (norm, block.arrangement) {
+    let norms = match (norm, block.norm_placement) {
         (NormConfig::None, _) => 0.0,
-        (_, Arrangement::Sandwich) => 2.0,
-        (_, Arrangement::PreNorm | Arrangement::PostNorm | Arrangement::OutputNorm) => 1.0,
-        (_, Arrangement::Parallel(_)) => 1.0,
+        (_, NormPlacement::Sandwich) => 2.0,
+        (_, NormPlacement::Pre | NormPlacement::Post | NormPlacement::Output) => 1.0,
+        (_, NormPlacement::Parallel(_)) => 1.0,
     };
     let stream = Numbers { kept: d + norms * (d + 2.0), ..Numbers::NONE };
     let half = |convolution: ConvolutionConfig, sublayer: Numbers| {
@@ -279,9 +279,9 @@ fn of_attention(attention: &AttentionConfig, widths: &Widths) -> Numbers {
     let (h, k) = (widths.n_heads as f64, attention.d_head(widths) as f64);
     let packed = (h + 2.0 * attention.n_kv_heads(widths) as f64) * k;
     let t = widths.seq_len;
-    let is_fused = attention.score_cap == ScoreCap::None
+    let is_fused = attention.logit_softcap == LogitSoftcap::None
         && attention.position != PositionConfig::Alibi
-        && attention.reach.is_causal_within(t);
+        && attention.mask.is_causal_within(t);
     let heads = match is_fused {
         true => Numbers::alike(packed + h * k + h),
         false => Numbers::alike(packed + h * k + SCORES * h * t as f64).unfused(),

@@ -16,8 +16,9 @@ mod keys;
 mod matching;
 mod memory;
 pub mod preset;
-mod question;
+mod ablation_file;
 pub mod reader;
+pub(crate) mod renamed;
 pub mod resolve;
 mod resolved;
 pub mod runs;
@@ -29,19 +30,19 @@ pub mod walk;
 pub mod writer;
 
 pub use ablation::{Ablation, About, Bound, Claim, Published, Tune};
-pub use arm::{Arm, Holds, Match};
+pub use arm::{Arm, Match, MatchOn};
 pub use check::check;
 pub use cost::{Calibration, Cost, Known, Pace};
 pub use fingerprint::{Fingerprint, NUMERICS};
 pub use growth::{GrowthConfig, GrowthTime};
 pub use hardware::Hardware;
-pub use preset::{Presets, Shelf};
+pub use preset::{PresetKind, Presets};
 pub use resolve::{Request, resolve_dataset, resolve_model, resolve_single};
 pub use resolved::Resolved;
-pub use runs::{Edge, Next, Outlook, PlannedRun, Rate, Role, Tuned};
+pub use runs::{Edge, Forecast, Next, PlannedRun, Rate, Role, Tuned};
 pub use stages::{Parent, Part, PlannedStage, stages};
 pub use then::{OPTIMUM, Then, Train};
-pub use walk::{Step, Walk};
+pub use walk::{OneAtATimePath, PathStep};
 
 use serde::{Deserialize, Serialize};
 

@@ -16,7 +16,7 @@ const MAX_BYTES: u64 = 1 << 20;
 
 /// One of the three folders.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Shelf {
+pub enum PresetKind {
     /// What is built.
     Models,
     /// What is learned.
@@ -37,38 +37,38 @@ macro_rules! built_in {
     };
 }
 
-impl Shelf {
+impl PresetKind {
     /// All three.
-    pub const ALL: [Shelf; 3] = [Shelf::Models, Shelf::Datasets, Shelf::Ablations];
+    pub const ALL: [PresetKind; 3] = [PresetKind::Models, PresetKind::Datasets, PresetKind::Ablations];
 
     /// The name of the folder.
     pub fn folder(self) -> &'static str {
         match self {
-            Shelf::Models => "models",
-            Shelf::Datasets => "datasets",
-            Shelf::Ablations => "ablations",
+            PresetKind::Models => "models",
+            PresetKind::Datasets => "datasets",
+            PresetKind::Ablations => "ablations",
         }
     }
 
     /// What one file of it is.
     pub fn noun(self) -> &'static str {
         match self {
-            Shelf::Models => "model",
-            Shelf::Datasets => "dataset",
-            Shelf::Ablations => "ablation",
+            PresetKind::Models => "model",
+            PresetKind::Datasets => "dataset",
+            PresetKind::Ablations => "ablation",
         }
     }
 
     /// Names and texts that are compiled in.
     pub fn built_in(self) -> &'static [(&'static str, &'static str)] {
         match self {
-            Shelf::Models => built_in!("models":
+            PresetKind::Models => built_in!("models":
                 "gpt-neox" "gpt2" "gpt2-learned" "gpt2-moe" "gpt2-none" "gpt2-quarter" "llama" "llama-3" "mistral"
                 "mixtral" "olmo-2-like" "qwen3-like"),
-            Shelf::Datasets => {
+            PresetKind::Datasets => {
                 built_in!("datasets": "biod" "bior" "bios" "corpus" "junk" "mixture" "reading" "text")
             }
-            Shelf::Ablations => built_in!("ablations":
+            PresetKind::Ablations => built_in!("ablations":
                 "architecture-1000" "biod-grid" "bios-variants" "capacity-100" "capacity-1000" "cepe"
                 "cosine-stretch" "extraction" "gate" "gstack" "gstack-annealed" "gstack-factor" "gstack-knowledge"
                 "gstack-timing" "gstack-width" "heads" "iso-flop" "junk" "ladder" "llama-to-gpt2" "mixture" "mlp" "moe"
@@ -88,10 +88,10 @@ impl Presets {
         Presets { root: root.into() }
     }
 
-    /// All names of a shelf, in order.
-    pub fn names(&self, shelf: Shelf) -> Vec<String> {
-        let mut names: Vec<String> = shelf.built_in().iter().map(|(name, _)| name.to_string()).collect();
-        let local = std::fs::read_dir(self.root.join(shelf.folder())).into_iter().flatten().flatten();
+    /// All names of a kind, in order.
+    pub fn names(&self, kind: PresetKind) -> Vec<String> {
+        let mut names: Vec<String> = kind.built_in().iter().map(|(name, _)| name.to_string()).collect();
+        let local = std::fs::read_dir(self.root.join(kind.folder())).into_iter().flatten().flatten();
         names.extend(local.filter_map(|entry| {
             let path = entry.path();
             let is_toml = path.extension().is_some_and(|extension| extension == "toml");
@@ -106,67 +106,68 @@ impl Presets {
     ///
     /// # Errors
     /// If there is no such file, or it cannot be read.
-    pub fn load(&self, shelf: Shelf, name: &str) -> Result<Arc<Source>> {
-        let name = match shelf_in(name) {
-            Some((own, name)) if own == shelf => name,
+    pub fn load(&self, kind: PresetKind, name: &str) -> Result<Arc<Source>> {
+        let name = match kind_in(name) {
+            Some((own, name)) if own == kind => name,
             _ => name,
         };
         if is_path(name) {
             return read(Path::new(name), name);
         }
-        let file = format!("{}/{name}.toml", shelf.folder());
+        let file = format!("{}/{name}.toml", kind.folder());
         let local = self.root.join(&file);
         if local.exists() {
             return read(&local, &file);
         }
-        match shelf.built_in().iter().find(|(known, _)| *known == name) {
+        match kind.built_in().iter().find(|(known, _)| *known == name) {
             Some((_, text)) => Ok(Source::new(format!("{file} (built in)"), *text)),
-            None => Err(Error::config(self.unknown(shelf, name))),
+            None => Err(Error::config(self.unknown(kind, name))),
         }
     }
 
-    /// The shelf that a name or path is of, by its content if it is a path. `dataset/NAME` names the shelf itself.
+    /// The kind that a name or path is of, by its content if it is a path. `dataset/NAME` names the kind itself.
     ///
     /// # Errors
-    /// If no shelf has it.
-    pub fn find(&self, name: &str) -> Result<(Shelf, Arc<Source>)> {
-        if let Some((shelf, name)) = shelf_in(name) {
-            return Ok((shelf, self.load(shelf, name)?));
+    /// If no kind has it.
+    pub fn find(&self, name: &str) -> Result<(PresetKind, Arc<Source>)> {
+        if let Some((kind, name)) = kind_in(name) {
+            return Ok((kind, self.load(kind, name)?));
         }
         if is_path(name) {
             let source = read(Path::new(name), name)?;
-            return Ok((shelf_of(&source.text), source));
+            return Ok((kind_of(&source.text), source));
         }
-        let found = Shelf::ALL.into_iter().find(|shelf| self.names(*shelf).iter().any(|known| known == name));
+        let found =
+            PresetKind::ALL.into_iter().find(|kind| self.names(*kind).iter().any(|known| known == name));
         match found {
-            Some(shelf) => Ok((shelf, self.load(shelf, name)?)),
+            Some(kind) => Ok((kind, self.load(kind, name)?)),
             None => {
-                let names: Vec<String> = Shelf::ALL.iter().flat_map(|shelf| self.names(*shelf)).collect();
+                let names: Vec<String> = PresetKind::ALL.iter().flat_map(|kind| self.names(*kind)).collect();
                 let names: Vec<&str> = names.iter().map(String::as_str).collect();
                 Err(Error::config(reader::unknown("name", name, &names)))
             }
         }
     }
 
-    /// The other shelves that have this name too.
-    pub fn elsewhere(&self, shelf: Shelf, name: &str) -> Vec<Shelf> {
-        let has = |other: &Shelf| *other != shelf && self.names(*other).iter().any(|known| known == name);
-        if is_path(name) { Vec::new() } else { Shelf::ALL.into_iter().filter(has).collect() }
+    /// The other kinds that have this name too.
+    pub fn elsewhere(&self, kind: PresetKind, name: &str) -> Vec<PresetKind> {
+        let has = |other: &PresetKind| *other != kind && self.names(*other).iter().any(|known| known == name);
+        if is_path(name) { Vec::new() } else { PresetKind::ALL.into_iter().filter(has).collect() }
     }
 
     /// Whether a name is the path of a file; `dataset/NAME` is none.
     pub fn is_path(name: &str) -> bool {
-        is_path(name) && shelf_in(name).is_none()
+        is_path(name) && kind_in(name).is_none()
     }
 
-    fn unknown(&self, shelf: Shelf, name: &str) -> Problem {
-        let names = self.names(shelf);
+    fn unknown(&self, kind: PresetKind, name: &str) -> Problem {
+        let names = self.names(kind);
         let names: Vec<&str> = names.iter().map(String::as_str).collect();
-        let problem = reader::unknown(shelf.noun(), name, &names);
-        let elsewhere = Shelf::ALL.into_iter().filter(|other| *other != shelf);
+        let problem = reader::unknown(kind.noun(), name, &names);
+        let elsewhere = PresetKind::ALL.into_iter().filter(|other| *other != kind);
         let other = elsewhere.into_iter().find(|other| self.names(*other).iter().any(|known| known == name));
-        match (&problem.remedy, other) {
-            (None, Some(other)) => problem.remedy(format!("{name:?} is one of the {}", other.folder())),
+        match (&problem.help, other) {
+            (None, Some(other)) => problem.help(format!("{name:?} is one of the {}", other.folder())),
             _ => problem,
         }
     }
@@ -177,24 +178,24 @@ pub fn note(text: &str) -> &str {
     text.lines().next().and_then(|line| line.strip_prefix('#')).map_or("", str::trim)
 }
 
-/// `dataset/mixture`: the shelf and the name on it.
-fn shelf_in(name: &str) -> Option<(Shelf, &str)> {
+/// `dataset/mixture`: the kind and the name on it.
+fn kind_in(name: &str) -> Option<(PresetKind, &str)> {
     let (noun, name) = name.split_once('/')?;
-    let shelf = Shelf::ALL.into_iter().find(|shelf| shelf.noun() == noun)?;
-    (!is_path(name)).then_some((shelf, name))
+    let kind = PresetKind::ALL.into_iter().find(|kind| kind.noun() == noun)?;
+    (!is_path(name)).then_some((kind, name))
 }
 
 fn is_path(name: &str) -> bool {
     name.contains(['/', '\\']) || name.ends_with(".toml")
 }
 
-/// By the tables that only one shelf has.
-fn shelf_of(text: &str) -> Shelf {
+/// By the tables that only one kind has.
+fn kind_of(text: &str) -> PresetKind {
     let opens = |table: &str| text.lines().any(|line| line.trim_start().starts_with(table));
     match (opens("[control]") || opens("[arms"), opens("[data")) {
-        (true, _) => Shelf::Ablations,
-        (false, true) => Shelf::Datasets,
-        (false, false) => Shelf::Models,
+        (true, _) => PresetKind::Ablations,
+        (false, true) => PresetKind::Datasets,
+        (false, false) => PresetKind::Models,
     }
 }
 
@@ -211,17 +212,17 @@ mod tests {
 
     #[test]
     fn every_file_of_the_three_folders_is_compiled_in_and_opens_with_a_note() {
-        for shelf in Shelf::ALL {
-            let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join(shelf.folder());
+        for kind in PresetKind::ALL {
+            let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join(kind.folder());
             let files = std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path());
             let files: Vec<_> = files.filter(|path| path.extension().is_some_and(|e| e == "toml")).collect();
             let mut files: Vec<&str> =
                 files.iter().map(|path| path.file_stem().unwrap().to_str().unwrap()).collect();
             files.sort();
-            let mut built_in: Vec<&str> = shelf.built_in().iter().map(|(name, _)| *name).collect();
+            let mut built_in: Vec<&str> = kind.built_in().iter().map(|(name, _)| *name).collect();
             built_in.sort();
-            assert_eq!(files, built_in, "{}", shelf.folder());
-            for (name, text) in shelf.built_in() {
+            assert_eq!(files, built_in, "{}", kind.folder());
+            for (name, text) in kind.built_in() {
                 assert!(note(text).len() > 10, "{name} opens without a note");
             }
         }
@@ -231,14 +232,14 @@ mod tests {
     fn a_file_of_the_working_folder_wins_over_the_one_compiled_in() {
         let folder = tempfile::tempdir().unwrap();
         let presets = Presets::at(folder.path());
-        assert_eq!(presets.load(Shelf::Models, "gpt2").unwrap().name, "models/gpt2.toml (built in)");
+        assert_eq!(presets.load(PresetKind::Models, "gpt2").unwrap().name, "models/gpt2.toml (built in)");
         std::fs::create_dir(folder.path().join("models")).unwrap();
         std::fs::write(folder.path().join("models/gpt2.toml"), "# mine\n[model]").unwrap();
         std::fs::write(folder.path().join("models/new.toml"), "# new").unwrap();
-        let source = presets.load(Shelf::Models, "gpt2").unwrap();
+        let source = presets.load(PresetKind::Models, "gpt2").unwrap();
         assert_eq!((source.name.as_str(), note(&source.text)), ("models/gpt2.toml", "mine"));
-        let names = presets.names(Shelf::Models);
-        assert_eq!(names.len(), Shelf::Models.built_in().len() + 1);
+        let names = presets.names(PresetKind::Models);
+        assert_eq!(names.len(), PresetKind::Models.built_in().len() + 1);
         assert!(names.is_sorted() && names.contains(&"new".to_string()), "{names:?}");
     }
 
@@ -248,36 +249,36 @@ mod tests {
         let found = |name: &str| presets.find(name).unwrap().0;
         assert_eq!(
             (found("dataset/mixture"), found("ablation/mixture")),
-            (Shelf::Datasets, Shelf::Ablations)
+            (PresetKind::Datasets, PresetKind::Ablations)
         );
-        assert_eq!(found("mixture"), Shelf::Datasets);
-        assert_eq!(presets.elsewhere(Shelf::Datasets, "mixture"), [Shelf::Ablations]);
-        assert!(presets.elsewhere(Shelf::Models, "llama").is_empty());
+        assert_eq!(found("mixture"), PresetKind::Datasets);
+        assert_eq!(presets.elsewhere(PresetKind::Datasets, "mixture"), [PresetKind::Ablations]);
+        assert!(presets.elsewhere(PresetKind::Models, "llama").is_empty());
         let error = presets.find("model/mixture").unwrap_err();
         assert!(error.to_string().contains("unknown model \"mixture\""), "{error}");
     }
 
     #[test]
     fn an_unknown_name_lists_what_there_is() {
-        let error = Presets::at("/nowhere").load(Shelf::Models, "lama").unwrap_err();
-        let names: Vec<&str> = Shelf::Models.built_in().iter().map(|(name, _)| *name).collect();
+        let error = Presets::at("/nowhere").load(PresetKind::Models, "lama").unwrap_err();
+        let names: Vec<&str> = PresetKind::Models.built_in().iter().map(|(name, _)| *name).collect();
         let expected = format!("expected one of {}; did you mean \"llama\"?", names.join(", "));
         assert_eq!(error.to_string(), format!("unknown model \"lama\", {expected}"));
-        let error = Presets::at("/nowhere").load(Shelf::Models, "mlp").unwrap_err();
+        let error = Presets::at("/nowhere").load(PresetKind::Models, "mlp").unwrap_err();
         assert!(error.to_string().ends_with("\"mlp\" is one of the ablations"), "{error}");
     }
 
     #[test]
     fn a_missing_file_an_endless_file_and_a_binary_are_errors() {
         let presets = Presets::here();
-        assert_eq!(presets.load(Shelf::Models, "./nowhere.toml").unwrap_err().exit_code(), 74);
+        assert_eq!(presets.load(PresetKind::Models, "./nowhere.toml").unwrap_err().exit_code(), 74);
         if cfg!(target_os = "linux") {
-            assert_eq!(presets.load(Shelf::Models, "/dev/zero").unwrap_err().exit_code(), 74);
+            assert_eq!(presets.load(PresetKind::Models, "/dev/zero").unwrap_err().exit_code(), 74);
         }
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("x.toml");
         std::fs::write(&path, [0xff, 0xfe]).unwrap();
-        let error = presets.load(Shelf::Models, path.to_str().unwrap()).unwrap_err();
+        let error = presets.load(PresetKind::Models, path.to_str().unwrap()).unwrap_err();
         assert!(error.to_string().ends_with("not a text in UTF-8"));
     }
 }

@@ -72,7 +72,7 @@ pub fn unknown(what: &str, word: &str, known: &[&str]) -> Problem {
         known => problem.expected(one_of(known)),
     };
     match closest(word, known.iter().copied()) {
-        Some(near) => problem.remedy(format!("did you mean {near:?}?")),
+        Some(near) => problem.help(format!("did you mean {near:?}?")),
         None => problem,
     }
 }

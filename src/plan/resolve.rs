@@ -2,9 +2,9 @@
 
 use std::sync::Arc;
 
+use super::ablation_file::{AblationFile, ArmPatch};
 use super::keys::known_keys;
-use super::preset::{Presets, Shelf};
-use super::question::{Change, Question};
+use super::preset::{PresetKind, Presets};
 use super::resolved::Resolved;
 use super::sets::parse_sets;
 use super::tree::{Node, Source, Table};
@@ -35,7 +35,7 @@ pub struct Request<'a> {
 /// # Errors
 /// Everything that is wrong with the file.
 pub fn resolve_model(presets: &Presets, name: &str, size: Option<&str>) -> Result<Resolved> {
-    let model = parse(&presets.load(Shelf::Models, name)?)?;
+    let model = parse(&presets.load(PresetKind::Models, name)?)?;
     let mut tree = defaults();
     let size = size.map(|size| Named { name: size, node: None });
     let laid = model_layer(&model, size).map(|layer| tree.merge(layer));
@@ -55,7 +55,7 @@ pub fn resolve_dataset(presets: &Presets, name: &str) -> Result<Resolved> {
 /// # Errors
 /// Everything that is wrong with the file and the keys.
 pub fn resolve_dataset_with(presets: &Presets, name: &str, sets: &[String]) -> Result<Resolved> {
-    let dataset = parse(&presets.load(Shelf::Datasets, name)?)?;
+    let dataset = parse(&presets.load(PresetKind::Datasets, name)?)?;
     let mut tree = defaults();
     known_keys(&dataset, &[], &["data"]).map_err(config)?;
     tree.merge(dataset);
@@ -73,7 +73,7 @@ pub fn resolve_dataset_with(presets: &Presets, name: &str, sets: &[String]) -> R
 pub fn resolve_single(presets: &Presets, request: &Request) -> Result<Resolved> {
     let mut resolved = match request.with {
         Some((ablation, arm)) => {
-            let mut question = Question::load(presets, ablation, request.profile, request.sets)?;
+            let mut question = AblationFile::load(presets, ablation, request.profile, request.sets)?;
             let problems = std::mem::take(&mut question.problems);
             let layers = question.layers(presets, request.model, request.dataset);
             let layers = layers.map_err(|error| error.and(&problems))?;
@@ -82,15 +82,14 @@ pub fn resolve_single(presets: &Presets, request: &Request) -> Result<Resolved> 
             finish(question.arm(&layers, size, arm), problems)?
         }
         None => {
-            let absent = |what: &str| {
-                Error::config(Problem::new(format!("no {what}")).remedy(format!("name a {what}")))
-            };
+            let absent =
+                |what: &str| Error::config(Problem::new(format!("no {what}")).help(format!("name a {what}")));
             let model = request.model.ok_or_else(|| absent("model"))?;
             let dataset = request.dataset.ok_or_else(|| absent("dataset"))?;
             let mut problems = Vec::new();
             let layers = Layers {
-                model: parse(&presets.load(Shelf::Models, model)?)?,
-                dataset: parse(&presets.load(Shelf::Datasets, dataset)?)?,
+                model: parse(&presets.load(PresetKind::Models, model)?)?,
+                dataset: parse(&presets.load(PresetKind::Datasets, dataset)?)?,
                 common: Node::table(),
                 beside: Node::table(),
                 end: None,
@@ -120,7 +119,7 @@ fn finish(laid: Result<Resolved, Vec<Problem>>, mut problems: Vec<Problem>) -> R
 /// # Errors
 /// Everything that is wrong with the file.
 pub fn sizes(presets: &Presets, name: &str) -> Result<Vec<String>> {
-    Ok(size_names(&parse(&presets.load(Shelf::Models, name)?)?))
+    Ok(size_names(&parse(&presets.load(PresetKind::Models, name)?)?))
 }
 
 pub(super) fn size_names(model: &Node) -> Vec<String> {
@@ -210,7 +209,7 @@ impl Layers {
     }
 
     /// Defaults in code < model < its size row < dataset < common < end of a walk < arm < profile < `--set`.
-    pub fn lay(&self, size: Option<Named>, change: Option<&Change>) -> Result<Resolved, Vec<Problem>> {
+    pub fn lay(&self, size: Option<Named>, change: Option<&ArmPatch>) -> Result<Resolved, Vec<Problem>> {
         known_keys(&self.dataset, &[], &["data"])?;
         let mut tree = defaults();
         tree.merge(model_layer(&self.model, size)?);

@@ -78,8 +78,8 @@ impl Resolved {
             let place = problem.place.clone().or_else(|| self.origin(&path).map(Origin::place));
             let default = written.get(&path).filter(|node| place.is_none() && node.as_table().is_none());
             if let (Some(node), Some(key)) = (default, &problem.key) {
-                problem.got = format!("{} ({} is the default)", problem.got, writer::inline(node));
-                problem.remedy.get_or_insert(format!("set {key}"));
+                problem.found = format!("{} ({} is the default)", problem.found, writer::inline(node));
+                problem.help.get_or_insert(format!("set {key}"));
             }
             Problem { place, ..problem }
         };

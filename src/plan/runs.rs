@@ -73,7 +73,7 @@ pub enum Next {
 
 /// What will run, as far as it is known before anything has.
 #[derive(Debug, Clone)]
-pub struct Outlook {
+pub struct Forecast {
     /// Runs that every course of events has; a report run stands with the middle value of the grid.
     pub certain: Vec<PlannedRun>,
     /// Runs at the control's best value, for arms whose own turns out to be another one; the trials of a grid that grows,
@@ -148,22 +148,22 @@ impl Ablation {
     }
 
     /// The runs that are known before anything has run.
-    pub fn outlook(&self) -> Outlook {
-        let mut outlook = Outlook { certain: Vec::new(), likely: Vec::new() };
+    pub fn forecast(&self) -> Forecast {
+        let mut forecast = Forecast { certain: Vec::new(), likely: Vec::new() };
         let tuning = self.tuning();
         let middle = self.tune.as_ref().map(|tune| tune.grid[(tune.grid.len() - 1) / 2]);
         for size in self.sizes() {
             if let Some(tune) = tuning {
-                outlook.certain.extend(self.trials(size, tune, &tune.grid));
+                forecast.certain.extend(self.trials(size, tune, &tune.grid));
             }
             for arm in self.arms_of(size) {
-                outlook.certain.extend(self.reports(arm, middle, Rate::Own));
+                forecast.certain.extend(self.reports(arm, middle, Rate::Own));
             }
             for arm in self.arms_of(size).skip(1).filter(|arm| tuning.is_some() && arm.is_tuned()) {
-                outlook.likely.extend(self.reports(arm, middle, Rate::Control));
+                forecast.likely.extend(self.reports(arm, middle, Rate::Control));
             }
         }
-        outlook
+        forecast
     }
 
     /// What is tuned, if there is more than one value to choose from.
@@ -409,9 +409,9 @@ mod tests {
 
     #[test]
     fn the_outlook_has_all_trials_and_reports() {
-        let outlook = mlp(&[]).outlook();
-        assert_eq!(outlook.certain.len(), 4 * 2 + 4 * 3);
-        assert_eq!(outlook.likely.len(), 3 * 3);
+        let forecast = mlp(&[]).forecast();
+        assert_eq!(forecast.certain.len(), 4 * 2 + 4 * 3);
+        assert_eq!(forecast.likely.len(), 3 * 3);
     }
 
     #[test]

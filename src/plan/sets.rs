@@ -1,6 +1,7 @@
 //! `--set key=value`: the last word over all files.
 
-use super::tree::{Node, Origin, Source, Value, path_of};
+use super::renamed;
+use super::tree::{Node, Origin, Source, Value, path_as_written};
 use crate::error::{Place, Problem};
 
 /// Where a key comes from that no file has.
@@ -12,11 +13,11 @@ pub fn parse_set(text: &str) -> Result<Node, Vec<Problem>> {
     let place = |span| Place::of(SETS, text, span);
     let Some(equals) = text.find('=') else {
         let problem = Problem::new(format!("{text:?}")).at(place(0..text.len()));
-        return Err(vec![problem.expected("key=value").remedy("for instance training.batch=32")]);
+        return Err(vec![problem.expected("key=value").help("for instance training.batch=32")]);
     };
     let (key, value) = (text[..equals].trim(), text[equals + 1..].trim());
     let structured = value.is_empty() || value.starts_with(['"', '\'', '[', '{']);
-    match (Node::parse(&source), path_of(key)) {
+    match (Node::parse(&source), path_as_written(key)) {
         (Ok(node), _) => Ok(node),
         (Err(problems), Some(_)) if structured => Err(problems),
         (Err(_), Some(path)) => {
@@ -25,12 +26,13 @@ pub fn parse_set(text: &str) -> Result<Node, Vec<Problem>> {
             let mut tree = Node::table();
             tree.set(&path, Node { value: Value::String(value.to_string()), origin });
             tree.set_key_origins(&Origin::new(&source, 0..key.len()));
+            renamed::to_now(&mut tree)?;
             Ok(tree)
         }
         (Err(_), None) => {
             let problem = Problem::new(format!("the key {key:?}")).at(place(0..equals));
             Err(vec![
-                problem.expected("keys with points between them").remedy("for instance training.batch=32"),
+                problem.expected("keys with points between them").help("for instance training.batch=32"),
             ])
         }
     }

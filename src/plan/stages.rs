@@ -14,7 +14,7 @@ use super::runs::{PlannedRun, Role};
 use crate::Result;
 use crate::measure::QuantizeConfig;
 use crate::training::config::ConstantConfig;
-use crate::training::{AdaptConfig, ContextConfig, Count, Length, Order, ScheduleConfig};
+use crate::training::{AdaptConfig, ContextConfig, Count, DocumentOrder, Length, ScheduleConfig};
 
 /// What a run takes from another one.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -116,7 +116,7 @@ impl Plan {
     /// no trunk.
     pub fn trunk(&self) -> Option<Plan> {
         let is_trunk = matches!(self.training.schedule, ScheduleConfig::Constant(_))
-            && self.training.order == Order::Epochs
+            && self.training.order == DocumentOrder::Epochs
             && self.context == ContextConfig::None
             && self.adapt == AdaptConfig::None;
         let mut plan = self.clone();
@@ -181,7 +181,7 @@ mod tests {
     fn wsd(steps: u64) -> Plan {
         let mut plan = Plan::default();
         plan.training.length = Length::Steps(Count { count: steps });
-        plan.training.order = Order::Epochs;
+        plan.training.order = DocumentOrder::Epochs;
         plan.training.schedule =
             ScheduleConfig::Wsd(WsdConfig { warmup_steps: 10, cooldown: 0.2, ..WsdConfig::default() });
         plan

@@ -6,7 +6,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::Ablation;
-use super::arm::{Arm, Holds};
+use super::arm::{Arm, MatchOn};
 use super::resolve::config;
 use super::resolved::Resolved;
 use super::tree::Value;
@@ -45,8 +45,8 @@ impl Ablation {
     /// The control's data is no mixture of these sources, or the shares are impossible.
     pub fn with_optimum(&self, shares: &[(String, f64)]) -> Result<Self> {
         let [size] = self.sizes()[..] else {
-            let got = format!("{} sizes", self.sizes().len());
-            let problem = Problem::new(got).key("then.train").expected("one size, whose law is fitted");
+            let found = format!("{} sizes", self.sizes().len());
+            let problem = Problem::new(found).key("then.train").expected("one size, whose law is fitted");
             return Err(Error::config(problem));
         };
         let control = self.control(size);
@@ -56,7 +56,7 @@ impl Ablation {
             resolved = resolved.with(&path, Value::Float(share).into()).map_err(config)?;
         }
         let named = (!size.is_empty()).then_some(size);
-        let mut arm = Arm::new(OPTIMUM, named, Holds::Parameters, resolved.checked()).map_err(config)?;
+        let mut arm = Arm::new(OPTIMUM, named, MatchOn::Parameters, resolved.checked()).map_err(config)?;
         arm.files = control.files.clone();
         let mut more = self.clone();
         more.arms.push(arm);

@@ -10,6 +10,7 @@ use std::sync::Arc;
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
+use super::renamed;
 use crate::error::{Place, Problem};
 
 /// The key that tells which variant a table is.
@@ -125,8 +126,15 @@ impl Node {
         Value::Table(Table::default()).into()
     }
 
-    /// Parses a TOML document.
+    /// Parses a TOML document; what it calls by an [earlier name](super::renamed) has today's in the tree.
     pub fn parse(source: &Arc<Source>) -> Result<Node, Vec<Problem>> {
+        let mut node = Node::parse_as_written(source)?;
+        renamed::to_now(&mut node)?;
+        Ok(node)
+    }
+
+    /// Parses a TOML document and leaves all names as they are.
+    pub(super) fn parse_as_written(source: &Arc<Source>) -> Result<Node, Vec<Problem>> {
         let syntax = |error: &toml::de::Error| {
             let span = error.span().unwrap_or_else(|| deepest_line(&source.text));
             let problem = match error.message().trim() {
@@ -282,7 +290,8 @@ impl Table {
         self.entries.sort_by(|a, b| (a.key != KIND, &a.key).cmp(&(b.key != KIND, &b.key)));
     }
 
-    fn get_mut(&mut self, key: &str) -> Option<&mut Node> {
+    /// The value of `key`, to be changed.
+    pub fn get_mut(&mut self, key: &str) -> Option<&mut Node> {
         self.entries.iter_mut().find(|entry| entry.key == key).map(|entry| &mut entry.node)
     }
 
@@ -306,6 +315,15 @@ impl Table {
                 None => self.entries.push(over),
             }
         }
+    }
+}
+
+impl IntoIterator for Table {
+    type Item = Entry;
+    type IntoIter = std::vec::IntoIter<Entry>;
+
+    fn into_iter(self) -> Self::IntoIter {
+        self.entries.into_iter()
     }
 }
 
@@ -349,17 +367,29 @@ pub fn quote(text: &str) -> String {
     quoted + rest
 }
 
-/// The path of keys that `model.block."a.b"` means.
+/// The path of keys that `model.block."a.b"` means, by today's names.
 pub fn path_of(key: &str) -> Option<Vec<String>> {
-    let source = Source::new("", format!("{key} = 0"));
-    let mut node = &Node::parse(&source).ok()?;
+    let mut node = as_written(key)?;
+    renamed::to_now(&mut node).ok()?;
+    Some(only_path(&node))
+}
+
+/// The path of keys that `model.block."a.b"` means, by the names that it uses.
+pub(super) fn path_as_written(key: &str) -> Option<Vec<String>> {
+    as_written(key).map(|node| only_path(&node))
+}
+
+fn as_written(key: &str) -> Option<Node> {
+    Node::parse_as_written(&Source::new("", format!("{key} = 0"))).ok()
+}
+
+fn only_path(mut node: &Node) -> Vec<String> {
     let mut path = Vec::new();
-    while let Some(table) = node.as_table() {
-        let entry = table.iter().next()?;
+    while let Some(entry) = node.as_table().and_then(|table| table.iter().next()) {
         path.push(entry.key.clone());
         node = &entry.node;
     }
-    Some(path)
+    path
 }
 
 /// The line with the most keys or brackets: what is too deep to be read has no place of its own.
@@ -419,8 +449,8 @@ fn too_deep() -> Problem {
     Problem::new("tables within tables").expected(format!("at most {MAX_DEPTH} deep"))
 }
 
-fn too_large(got: &str) -> Problem {
-    Problem::new(got).expected("a number of at most 38 digits")
+fn too_large(found: &str) -> Problem {
+    Problem::new(found).expected("a number of at most 38 digits")
 }
 
 #[cfg(test)]

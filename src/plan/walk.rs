@@ -2,17 +2,17 @@
 //!
 //! The steps are what [`difference`] finds between the ends, in its units. Each is tried twice, added to the first end
 //! (an arm `FROM+STEP`) and removed from the second (`TO-STEP`), so that a step that only matters beside another one
-//! is seen as such. The first end is the control, the second an arm under its own name. `[walk.ends.from]` and
-//! `[walk.ends.to]` give an end settings beside its model, for instance a tokenizer, which are steps as well.
+//! is seen as such. The first end is the control, the second an arm under its own name. `[one_at_a_time.ends.from]` and
+//! `[one_at_a_time.ends.to]` give an end settings beside its model, for instance a tokenizer, which are steps as well.
 
 use std::collections::BTreeMap;
 
 use serde::Deserialize;
 
+use super::ablation_file::UnverifiedArm;
 use super::arm::Held;
 use super::difference::{self, Difference};
 use super::keys::{PLAN_KEYS, known_keys};
-use super::question::Draft;
 use super::reader;
 use super::resolve::{Layers, Named};
 use super::resolved::Resolved;
@@ -20,15 +20,15 @@ use super::tree::{Node, dotted, path_of};
 use crate::error::Problem;
 
 /// The key of an ablation file.
-pub(super) const WALK: &str = "walk";
+pub(super) const WALK: &str = "one_at_a_time";
 
-/// Keys of `[walk]`.
-const KEYS: [&str; 6] = ["from", "to", "ends", "holds", "match", "together"];
+/// Keys of `[one_at_a_time]`.
+const KEYS: [&str; 6] = ["from", "to", "ends", "match_on", "match", "together"];
 
 /// Tables that an arm differs in, left out of the name of a step.
 const OUTER: [&str; 2] = ["model", "block"];
 
-/// `[walk]` as its file has it.
+/// `[one_at_a_time]` as its file has it.
 #[derive(Debug, Clone)]
 pub(super) struct Route {
     /// The model that the walk begins at: the control.
@@ -53,7 +53,7 @@ struct Together {
 
 /// The two ends at one size, and the steps between them.
 #[derive(Debug, Clone)]
-pub struct Walk {
+pub struct OneAtATimePath {
     /// The name of the first end, which is the control.
     pub from: String,
     /// The name of the second end, which is also its arm's.
@@ -61,13 +61,13 @@ pub struct Walk {
     /// The row of the models' sizes; empty when no size is named.
     pub size: String,
     /// What differs, in the order of the plan.
-    pub steps: Vec<Step>,
+    pub steps: Vec<PathStep>,
     ends: [Resolved; 2],
 }
 
 /// One step of a walk.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Step {
+pub struct PathStep {
     /// Its name, for instance `feed-forward`.
     pub name: String,
     /// What it changes; `a` is what the first end has.
@@ -86,7 +86,7 @@ enum End {
 }
 
 impl Route {
-    /// Reads `[walk]`, if there is one; without both ends there is none.
+    /// Reads `[one_at_a_time]`, if there is one; without both ends there is none.
     pub fn read(settings: &Node, problems: &mut Vec<Problem>) -> Option<Self> {
         #[derive(Default, Deserialize)]
         #[serde(default)]
@@ -123,7 +123,7 @@ impl Route {
     }
 }
 
-impl Walk {
+impl OneAtATimePath {
     /// Resolves both ends at a size, and finds the steps between them.
     pub(super) fn of(
         route: &Route,
@@ -135,17 +135,19 @@ impl Walk {
         let at_size = size.map_or(String::new(), |size| format!(" at size {}", size.name));
         let differences = difference::between(&ends[0].plan, &ends[1].plan);
         if differences.is_empty() {
-            let got = format!("{} and {} are the same{at_size}", route.from, route.to);
-            return Err(vec![Problem::new(got).key("walk.to").remedy("name two models that differ")]);
+            let found = format!("{} and {} are the same{at_size}", route.from, route.to);
+            return Err(vec![
+                Problem::new(found).key("one_at_a_time.to").help("name two models that differ"),
+            ]);
         }
-        let steps = group(route, differences)?.into_iter().map(|(name, differences)| Step {
+        let steps = group(route, differences)?.into_iter().map(|(name, differences)| PathStep {
             added: format!("{from}+{name}"),
             removed: format!("{to}-{name}"),
             name,
             differences,
         });
         let size = size.map_or(String::new(), |size| size.name.to_string());
-        Ok(Walk { steps: steps.collect(), from, to, size, ends })
+        Ok(OneAtATimePath { steps: steps.collect(), from, to, size, ends })
     }
 
     /// All arms but the control.
@@ -155,8 +157,9 @@ impl Walk {
     }
 
     /// All arms but the control, to be: one end with each step, the other without it, and the other itself.
-    pub(super) fn drafts(&self, held: &Held) -> Vec<Draft> {
-        let draft = |name: &str, resolved| Draft { name: name.to_string(), held: held.clone(), resolved };
+    pub(super) fn drafts(&self, held: &Held) -> Vec<UnverifiedArm> {
+        let draft =
+            |name: &str, resolved| UnverifiedArm { name: name.to_string(), held: held.clone(), resolved };
         let mut drafts = Vec::new();
         for step in &self.steps {
             drafts.push(draft(&step.added, self.take(End::From, step)));
@@ -169,7 +172,7 @@ impl Walk {
     }
 
     /// One end with what a step gives it from the other.
-    fn take(&self, end: End, step: &Step) -> Result<Resolved, Vec<Problem>> {
+    fn take(&self, end: End, step: &PathStep) -> Result<Resolved, Vec<Problem>> {
         self.exchange(end, &step.differences).map_err(|problems| self.cannot_stand_alone(end, step, problems))
     }
 
@@ -189,36 +192,35 @@ impl Walk {
     }
 
     /// Says which other step this one needs, if one alone is enough.
-    fn cannot_stand_alone(&self, end: End, step: &Step, problems: Vec<Problem>) -> Vec<Problem> {
+    fn cannot_stand_alone(&self, end: End, step: &PathStep, problems: Vec<Problem>) -> Vec<Problem> {
         let other_steps = || self.steps.iter().filter(|other| other.name != step.name);
-        let helps = |other: &&Step| {
+        let helps = |other: &&PathStep| {
             let both = [step.differences.as_slice(), other.differences.as_slice()].concat();
             self.exchange(end, &both).is_ok()
         };
         let first = problems.into_iter().next().unwrap_or_default();
         let why = first.key.as_ref().map_or(String::new(), |key| format!("{key}: "));
         let name = if end == End::From { &self.from } else { &self.to };
-        let got = format!("the step {} cannot be taken alone at {name}: {why}{}", step.name, first.got);
-        let mut problem = Problem::new(got).key(WALK);
+        let found = format!("the step {} cannot be taken alone at {name}: {why}{}", step.name, first.found);
+        let mut problem = Problem::new(found).key(WALK);
         problem.expected = first.expected;
         let problem = match other_steps().find(helps) {
             Some(other) => {
                 let keys = step.differences.iter().chain(&other.differences).map(|d| format!("{:?}", d.key));
                 let keys = keys.collect::<Vec<_>>().join(", ");
-                problem.remedy(format!(
-                    "it needs {}; make one step of both: walk.together.NAME = [{keys}]",
+                problem.help(format!(
+                    "it needs {}; make one step of both: one_at_a_time.together.NAME = [{keys}]",
                     other.name
                 ))
             }
-            None => {
-                problem.remedy("make the ends alike in it under [common], or group steps by walk.together")
-            }
+            None => problem
+                .help("make the ends alike in it under [common], or group steps by one_at_a_time.together"),
         };
         vec![problem]
     }
 }
 
-/// What `[walk.ends.END]` says about the plan.
+/// What `[one_at_a_time.ends.END]` says about the plan.
 fn read_end(walk: &Node, end: &str, problems: &mut Vec<Problem>) -> Node {
     let Some(node) = walk.get(&["ends", end]) else { return Node::table() };
     problems.extend(known_keys(node, &[WALK, "ends", end], &PLAN_KEYS).err().into_iter().flatten());
@@ -293,13 +295,13 @@ mod tests {
     fn walk(from: &str, to: &str, more: &str) -> crate::Result<Ablation> {
         let folder = tempfile::tempdir().unwrap();
         let write = |name: &str, text: String| std::fs::write(folder.path().join(name), text).unwrap();
-        for shelf in ["models", "ablations"] {
-            std::fs::create_dir(folder.path().join(shelf)).unwrap();
+        for kind in ["models", "ablations"] {
+            std::fs::create_dir(folder.path().join(kind)).unwrap();
         }
         let widths = "[model]\nd_model = 48\nn_layers = 2\n";
         write("models/one.toml", format!("{widths}{from}"));
         write("models/two.toml", format!("{widths}{to}"));
-        let route = "walk.from = \"one\"\nwalk.to = \"two\"";
+        let route = "one_at_a_time.from = \"one\"\none_at_a_time.to = \"two\"";
         write("ablations/mine.toml", format!("control.dataset = \"biod\"\n{route}\n{more}"));
         Ablation::load(&Presets::at(folder.path()), "mine", None, &[])
     }
@@ -310,14 +312,17 @@ mod tests {
         error.problems.iter().map(|problem| format!("{problem}\n")).collect()
     }
 
-    const NOTHING: &str = "walk.holds = \"nothing\"";
+    const NOTHING: &str = "one_at_a_time.match_on = \"nothing\"";
 
     #[test]
     fn each_difference_is_added_to_one_end_and_removed_from_the_other() {
         let ablation = Ablation::load(&Presets::at("/nowhere"), "llama-to-gpt2", None, &[]).unwrap();
         let walk = &ablation.walks[0];
         let steps: Vec<&str> = walk.steps.iter().map(|step| step.name.as_str()).collect();
-        assert_eq!(steps, ["embedding-head", "norm", "position-share", "mixer-bias", "feed-forward"]);
+        assert_eq!(
+            steps,
+            ["embedding-head", "norm", "position-rotary-fraction", "mixer-bias", "feed-forward"]
+        );
         assert_eq!(ablation.arms.len(), 1 + 2 * 5 + 1);
         let plan = |name: &str| {
             &ablation
@@ -354,15 +359,15 @@ mod tests {
     fn every_arm_of_a_matched_walk_has_the_parameters_of_the_control() {
         let (from, to) =
             ("n_heads = 4", "n_heads = 4\nblock.mixer.n_kv_heads = 1\nembedding.head = \"untied\"");
-        let held = "walk.holds = \"parameters\"";
+        let held = "one_at_a_time.match_on = \"parameters\"";
         assert!(problem(from, to, held).contains("let match = \"expansion\" do it"));
-        let ablation = walk(from, to, &format!("{held}\nwalk.match = \"expansion\"")).unwrap();
+        let ablation = walk(from, to, &format!("{held}\none_at_a_time.match = \"expansion\"")).unwrap();
         let control = ablation.arms[0].params.total as f64;
         for arm in &ablation.arms[1..] {
             let off = (arm.params.total as f64 / control - 1.0).abs();
             assert!(off < 0.005, "{} is off by {off}: a unit of width is less than that", arm.name);
         }
-        let held = "walk.holds = \"active-flops\"\nwalk.match = \"expansion\"";
+        let held = "one_at_a_time.match_on = \"active-flops\"\none_at_a_time.match = \"expansion\"";
         let ablation = walk(from, to, held).unwrap();
         let control = ablation.arms[0].flops_per_token as f64;
         assert!(ablation.arms.iter().all(|arm| (arm.flops_per_token as f64 / control - 1.0).abs() < 0.005));
@@ -370,7 +375,9 @@ mod tests {
 
     #[test]
     fn what_an_end_has_beside_its_model_is_a_step_too() {
-        let beside = format!("{NOTHING}\nwalk.ends.from.data.people = 2048\nwalk.ends.to.training.batch = 4");
+        let beside = format!(
+            "{NOTHING}\none_at_a_time.ends.from.data.people = 2048\none_at_a_time.ends.to.training.batch = 4"
+        );
         let ablation = walk("n_heads = 4", "n_heads = 2", &beside).unwrap();
         let names: Vec<&str> = ablation.walks[0].steps.iter().map(|step| step.name.as_str()).collect();
         assert_eq!(names, ["n-heads", "data-people", "training-batch"]);
@@ -385,9 +392,9 @@ mod tests {
         assert_ne!(people("two"), 2048);
         assert_eq!(people("one+data-people"), people("two"));
         for (ends, wrong) in [
-            ("walk.ends.form.data.people = 2048", "walk.ends.form: unknown key \"form\""),
-            ("walk.ends.to.size = \"mini\"", "walk.ends.to.size: unknown key \"size\""),
-            ("walk.ends.to.data.peple = 6", "did you mean \"people\"?"),
+            ("one_at_a_time.ends.form.data.people = 2048", "one_at_a_time.ends.form: unknown key \"form\""),
+            ("one_at_a_time.ends.to.size = \"mini\"", "one_at_a_time.ends.to.size: unknown key \"size\""),
+            ("one_at_a_time.ends.to.data.peple = 6", "did you mean \"people\"?"),
         ] {
             let said = problem("n_heads = 4", "n_heads = 2", &format!("{NOTHING}\n{ends}"));
             assert!(said.contains(wrong), "{said}");
@@ -401,16 +408,16 @@ mod tests {
             ("n_heads = 3\nblock.mixer.n_kv_heads = 3", "n_heads = 4\nblock.mixer.n_kv_heads = 4");
         let said = problem(from, to, NOTHING);
         let needs = "the step n-heads cannot be taken alone at one: model.block.mixer.n_kv_heads: 3, expected \
-                     a divisor of n_heads = 4; it needs mixer-n-kv-heads; make one step of both: walk.together.NAME = \
+                     a divisor of n_heads = 4; it needs mixer-n-kv-heads; make one step of both: one_at_a_time.together.NAME = \
                      [\"model.n_heads\", \"model.block.mixer.n_kv_heads\"]";
         assert!(said.contains(needs), "{said}");
-        let both = "walk.together.heads = [\"model.n_heads\", \"model.block.mixer.n_kv_heads\"]";
+        let both = "one_at_a_time.together.heads = [\"model.n_heads\", \"model.block.mixer.n_kv_heads\"]";
         let ablation = walk(from, to, &format!("{NOTHING}\n{both}")).unwrap();
         assert_eq!(ablation.arms[1].name, "one+heads");
-        let misspelt = format!("{NOTHING}\nwalk.together.heads = [\"model.n_head\"]");
+        let misspelt = format!("{NOTHING}\none_at_a_time.together.heads = [\"model.n_head\"]");
         assert!(problem(from, to, &misspelt).contains("did you mean \"model.n_heads\"?"));
         let none = "n_heads = 4\nblock.feed_forward = \"none\"";
-        let held = "walk.holds = \"parameters\"\nwalk.match = \"expansion\"";
+        let held = "one_at_a_time.match_on = \"parameters\"\none_at_a_time.match = \"expansion\"";
         assert!(problem("n_heads = 4", none, held).contains("no feed-forward whose width could be matched"));
     }
 

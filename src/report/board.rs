@@ -15,7 +15,7 @@ use crate::plan::About;
 
 /// A published result with everything that was found here about it.
 #[derive(Debug, Clone, PartialEq, Serialize)]
-pub struct Entry {
+pub struct BoardEntry {
     /// Its number in the source.
     pub result: u32,
     /// The ablation that asks for it.
@@ -74,9 +74,9 @@ impl Quantity {
 }
 
 /// The claims of an ablation, without anything measured.
-pub fn entries(ablation: &str, about: &About) -> Vec<Entry> {
+pub fn entries(ablation: &str, about: &About) -> Vec<BoardEntry> {
     let numbered = about.published.iter().filter_map(|(arm, claim)| Some((arm, claim, claim.result?)));
-    let entry = |(arm, claim, result): (&String, &crate::plan::Published, u32)| Entry {
+    let entry = |(arm, claim, result): (&String, &crate::plan::Published, u32)| BoardEntry {
         result,
         ablation: ablation.to_string(),
         arm: arm.clone(),
@@ -89,7 +89,7 @@ pub fn entries(ablation: &str, about: &About) -> Vec<Entry> {
 }
 
 /// Puts what the comparisons say beside the claims; of one profile and size the newest counts.
-pub fn fill(entries: &mut [Entry], comparisons: &[Comparison]) {
+pub fn fill(entries: &mut [BoardEntry], comparisons: &[Comparison]) {
     for entry in entries.iter_mut() {
         let of_entry = comparisons.iter().filter(|comparison| comparison.name == entry.ablation);
         let found: Vec<Measured> = of_entry.filter_map(|comparison| measured(entry, comparison)).collect();
@@ -107,7 +107,7 @@ pub fn fill(entries: &mut [Entry], comparisons: &[Comparison]) {
 }
 
 /// What a comparison says about a claim; `None` if its arm has no run there.
-fn measured(entry: &Entry, comparison: &Comparison) -> Option<Measured> {
+fn measured(entry: &BoardEntry, comparison: &Comparison) -> Option<Measured> {
     let is_it = |arm: &&ArmResult| arm.arm == entry.arm && arm.basis == Basis::Primary && arm.n_runs > 0;
     let arm = comparison.arms.iter().find(is_it)?;
     let is_control = arm.arm == comparison.control;
@@ -138,7 +138,7 @@ fn measured(entry: &Entry, comparison: &Comparison) -> Option<Measured> {
 mod tests {
     use super::super::{compare, fake};
     use super::*;
-    use crate::plan::{self, Presets, Shelf};
+    use crate::plan::{self, PresetKind, Presets};
 
     fn about() -> About {
         let claim = plan::Published {
@@ -181,7 +181,7 @@ mod tests {
     fn the_ablations_of_the_zoo_ask_for_the_published_results() {
         let presets = Presets::at("/nowhere");
         let mut board = Vec::new();
-        for (name, _) in Shelf::Ablations.built_in() {
+        for (name, _) in PresetKind::Ablations.built_in() {
             board.extend(entries(name, &plan::Ablation::load(&presets, name, None, &[]).unwrap().about));
         }
         fill(&mut board, &[]);

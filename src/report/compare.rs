@@ -1,7 +1,7 @@
 //! From evidence to a comparison: intervals over seeds, effects paired by seed, verdicts on what was published.
 
 use super::comparison::{
-    ArmResult, AttributeResult, Comparison, DocumentResult, ExamResult, ExtractionResult, FORMAT, Measure,
+    ArmResult, AttributeResult, Comparison, DocumentResult, ExtractionResult, FORMAT, Measure, QaTestResult,
     RunResult, TeacherResult, Verdict,
 };
 use super::evidence::{ArmEvidence, Basis, Claim, Evidence, MissingRun, Published, RunEvidence, TuningTrial};
@@ -200,7 +200,7 @@ fn attributes(arm: &ArmEvidence) -> Vec<AttributeResult> {
 }
 
 /// Whether answers keep their form, how far they are from a teacher's, and how the ends of documents are read.
-fn exam(arm: &ArmEvidence) -> Option<ExamResult> {
+fn exam(arm: &ArmEvidence) -> Option<QaTestResult> {
     let point = |run: &RunEvidence, chunks: Option<u64>, number: fn(&AnswerPoint) -> Option<f64>| {
         let answers = run.record.measurements.answers.as_ref()?;
         let chunks = chunks.unwrap_or(answers.judged_by);
@@ -223,7 +223,7 @@ fn exam(arm: &ArmEvidence) -> Option<ExamResult> {
     };
     let documents = first.into_iter().flat_map(|answers| &answers.documents);
     let documents = documents.filter_map(|point| document(point.chunks)).collect();
-    Some(ExamResult { format_percent, teacher, documents })
+    Some(QaTestResult { format_percent, teacher, documents })
 }
 
 /// Right answers about all attributes, and about each.

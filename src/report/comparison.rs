@@ -103,7 +103,7 @@ pub struct ArmResult {
     pub answers: Option<Estimate>,
     /// What else came of questions about strangers, if any were asked.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub exam: Option<ExamResult>,
+    pub exam: Option<QaTestResult>,
     /// The same in parts, for a model that was taught to answer.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub extraction: Vec<ExtractionResult>,
@@ -181,7 +181,7 @@ pub struct ExtractionResult {
 
 /// What came of questions about strangers besides right answers.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct ExamResult {
+pub struct QaTestResult {
     /// Answers in the form of right ones, in percent, at the number of chunks that the run is judged by.
     pub format_percent: Estimate,
     /// How far an encoder's reader answers from its decoder with the chunks in its own window.

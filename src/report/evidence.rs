@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use serde::{Deserialize, Serialize};
 
-use super::walk::Walk;
+use super::walk::PathEffects;
 use crate::error::{Error, Problem, Result};
 use crate::run::RunRecord;
 
@@ -34,7 +34,7 @@ pub struct Evidence {
     /// What cannot be read of the runs that are there, a sentence each.
     pub damaged: Vec<String>,
     /// The walk that made the arms, if one did.
-    pub walk: Option<Walk>,
+    pub walk: Option<PathEffects>,
 }
 
 /// One arm and its finished runs.
@@ -208,7 +208,7 @@ impl Evidence {
             let causes = self.causes(|run| run.cause != NOT_RUN);
             Problem::new(format!("no finished run of {} in profile {}{causes}", self.name, self.profile))
                 .expected("at least one")
-                .remedy(format!("run `{}` first", self.command))
+                .help(format!("run `{}` first", self.command))
         })
     }
 
@@ -222,7 +222,7 @@ impl Evidence {
                 .expected(format!("one of {}", names.join(", "))),
             false => Problem::new(format!("no finished run of the control \"{}\"{causes}", self.control))
                 .expected("at least one, for all arms are compared with it")
-                .remedy(format!("mend the cause and `{}`", self.command)),
+                .help(format!("mend the cause and `{}`", self.command)),
         })
     }
 
@@ -238,11 +238,11 @@ impl Evidence {
         self.arms.iter().find_map(|arm| {
             let mut seen = BTreeSet::new();
             let twice = arm.runs.iter().find(|run| !seen.insert(run.seed))?;
-            let got = format!("arm \"{}\" has two runs of seed {}", arm.name, twice.seed);
+            let found = format!("arm \"{}\" has two runs of seed {}", arm.name, twice.seed);
             Some(
-                Problem::new(got)
+                Problem::new(found)
                     .expected("one run per seed")
-                    .remedy("report one version of the plan at a time"),
+                    .help("report one version of the plan at a time"),
             )
         })
     }
@@ -254,7 +254,7 @@ impl Evidence {
             let kinds: Vec<&str> = kinds.into_iter().collect();
             Problem::new(format!("runs of {} in one comparison", kinds.join(" and ")))
                 .expected("one kind of device")
-                .remedy("make one report per kind of device")
+                .help("make one report per kind of device")
         })
     }
 }

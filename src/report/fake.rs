@@ -3,7 +3,7 @@
 use super::evidence::{
     ArmEvidence, Basis, Claim, CurvePoint, Evidence, MissingRun, Published, RunEvidence, TuningTrial,
 };
-use super::walk::{Step, Walk};
+use super::walk::{PathEffects, StepEffect};
 use crate::measure::{AttributeBits, Capacity, Loss, Measurements};
 use crate::model::ParamCount;
 use crate::plan::Plan;
@@ -73,14 +73,14 @@ pub fn evidence() -> Evidence {
 
 /// The same as a walk of one step: "gated" adds it, "quarter" removes it, "none" is the other end.
 pub fn evidence_of_walk() -> Evidence {
-    let step = Step {
+    let step = StepEffect {
         name: "feed-forward".to_string(),
         change: "feed_forward: gated-mlp → mlp".to_string(),
         added: "gated".to_string(),
         removed: "quarter".to_string(),
     };
     let (from, from_arm, to) = ("llama".to_string(), "gpt2".to_string(), "none".to_string());
-    Evidence { walk: Some(Walk { from, from_arm, to, steps: vec![step] }), ..evidence() }
+    Evidence { walk: Some(PathEffects { from, from_arm, to, steps: vec![step] }), ..evidence() }
 }
 
 /// The same with an arm at the rate of the control, a run that failed and one that was not measured.

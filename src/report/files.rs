@@ -61,7 +61,7 @@ pub fn index_of(folder: &Path) -> Result<PathBuf> {
     let title = format!("<title>{}</title>", page::index::TITLE);
     if path.exists() && !input::read_text(&path)?.contains(&title) {
         let problem = Problem::new(format!("{} is not ours to replace", path.display()));
-        return Err(Error::config(problem.remedy("name another folder with --reports")));
+        return Err(Error::config(problem.help("name another folder with --reports")));
     }
     Ok(path)
 }

@@ -8,11 +8,11 @@ use super::evidence::{
     ArmEvidence, Basis, Claim, CurvePoint, Evidence, MissingRun, NOT_RUN, Published, RunEvidence, TuningTrial,
 };
 use super::number;
-use super::walk::{Step, Walk};
+use super::walk::{PathEffects, StepEffect};
 use crate::error::{Error, Kind, Result};
 use crate::plan::ablation::{self, CONTROL};
 use crate::plan::difference::Difference;
-use crate::plan::{self, Ablation, Arm, Fingerprint, Holds, PlannedRun, Rate, Role, difference};
+use crate::plan::{self, Ablation, Arm, Fingerprint, MatchOn, PlannedRun, Rate, Role, difference};
 use crate::run::ablation::measure_of;
 use crate::run::{Run, RunRecord, Site, State, Store};
 
@@ -171,15 +171,15 @@ impl Evidence {
     }
 }
 
-fn walk(walk: &plan::Walk) -> Walk {
-    let step = |step: &plan::Step| Step {
+fn walk(walk: &plan::OneAtATimePath) -> PathEffects {
+    let step = |step: &plan::PathStep| StepEffect {
         name: step.name.clone(),
         change: step.differences.iter().map(Difference::phrase).collect::<Vec<_>>().join("; "),
         added: step.added.clone(),
         removed: step.removed.clone(),
     };
     let (from, to) = (walk.from.clone(), walk.to.clone());
-    Walk { from, from_arm: CONTROL.to_string(), to, steps: walk.steps.iter().map(step).collect() }
+    PathEffects { from, from_arm: CONTROL.to_string(), to, steps: walk.steps.iter().map(step).collect() }
 }
 
 fn differs(control: &Arm, arm: &Arm) -> String {
@@ -191,11 +191,11 @@ fn differs(control: &Arm, arm: &Arm) -> String {
     differences.into_iter().map(phrase).collect::<Vec<_>>().join("; ")
 }
 
-fn holds(holds: Holds) -> &'static str {
+fn holds(holds: MatchOn) -> &'static str {
     match holds {
-        Holds::Parameters => "parameters",
-        Holds::ActiveFlops => "active-flops",
-        Holds::Nothing => "nothing",
+        MatchOn::Parameters => "parameters",
+        MatchOn::ActiveFlops => "active-flops",
+        MatchOn::Nothing => "nothing",
     }
 }
 
@@ -246,9 +246,9 @@ fn notes(ablation: &Ablation, size: &str) -> Vec<String> {
     for arm in ablation.arms_of(size).skip(1) {
         let percent = 100.0 * (arm.relative_params(control) - 1.0);
         let kept = match arm.holds {
-            Holds::Parameters => "holds parameters",
-            Holds::ActiveFlops => "holds FLOPs per token",
-            Holds::Nothing => "holds nothing fixed",
+            MatchOn::Parameters => "matched on parameters",
+            MatchOn::ActiveFlops => "matched on FLOPs per token",
+            MatchOn::Nothing => "matched on nothing",
         };
         notes.push(format!("Arm {} {kept}: {} parameters, {percent:+.1} %.", arm.name, arm.params.total));
     }

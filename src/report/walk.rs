@@ -8,7 +8,7 @@ use super::statistics::{Contrast, Effect};
 
 /// The steps between two models.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct Walk {
+pub struct PathEffects {
     /// The model that it begins at.
     pub from: String,
     /// The arm of that model: the control.
@@ -16,12 +16,12 @@ pub struct Walk {
     /// The model that it ends at, and its arm.
     pub to: String,
     /// The steps, in the order of the plan.
-    pub steps: Vec<Step>,
+    pub steps: Vec<StepEffect>,
 }
 
 /// One step.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct Step {
+pub struct StepEffect {
     /// Its name.
     pub name: String,
     /// What it changes, in words.
@@ -58,7 +58,7 @@ pub struct StepResult {
     pub removed: Option<Effect>,
 }
 
-impl Walk {
+impl PathEffects {
     /// Compares the arms of the walk, pair by pair.
     pub(super) fn result(&self, arms: &[ArmEvidence], measure: Measure) -> WalkResult {
         let contrast = match measure {
@@ -70,7 +70,7 @@ impl Walk {
             arm.map_or_else(Vec::new, |arm| measure.of_seeds(arm))
         };
         let effect = |with: &str, without: &str| Effect::of(contrast, &values(with), &values(without)).ok();
-        let step = |step: &Step| StepResult {
+        let step = |step: &StepEffect| StepResult {
             name: step.name.clone(),
             change: step.change.clone(),
             added: effect(&step.added, &self.from_arm),

@@ -10,7 +10,7 @@ use crate::measure::answers::Reader;
 use crate::measure::{Measurements, extraction};
 use crate::plan::Part;
 use crate::training::weights;
-use crate::training::{Answering, AnsweringAdapt, Asking, Beginning, Job, Objective, QuestionsAdapt};
+use crate::training::{Answering, AnsweringAdapt, Asking, InitialState, Job, Objective, QuestionsAdapt};
 
 /// Teaches the trained model to answer about some people, and asks it about the others. What it has stored is what its
 /// own run has measured: its weights are the same. The weights that are kept have the adapters added.
@@ -29,7 +29,7 @@ pub(super) fn questions(
     };
     let begin = || {
         let model = weights::of(&objective.start(device)?);
-        Ok(Some(Beginning { model, moments: None, step: 0, meters: paid(task)? }))
+        Ok(Some(InitialState { model, moments: None, step: 0, meters: paid(task)? }))
     };
     let trained = match train(&objective, task, device, begin, &mut Watching(watch))? {
         Ok(trained) => trained,
@@ -56,7 +56,7 @@ pub(super) fn answering(
         Answering { job, form: config.form, base: Some(part(task, Part::Base)?.ok_or_else(no_base)?) };
     let begin = || {
         let model = weights::of(&objective.start(device)?);
-        Ok(Some(Beginning { model, moments: None, step: 0, meters: paid(task)? }))
+        Ok(Some(InitialState { model, moments: None, step: 0, meters: paid(task)? }))
     };
     let trained = match train(&objective, task, device, begin, &mut Watching(watch))? {
         Ok(trained) => trained,
@@ -70,12 +70,12 @@ pub(super) fn answering(
 
 fn no_base() -> Error {
     let problem = Problem::new("there is no trained model to teach").key("adapt");
-    Error::data(problem.remedy("`zoo run` and `zoo train` train it first"))
+    Error::data(problem.help("`zoo run` and `zoo train` train it first"))
 }
 
 /// The adapters are a part of the weights that are kept, and the model without them is those of another run.
 pub(super) fn measured_with_its_run() -> Error {
     let problem =
         Problem::new("a model that was taught to answer is measured once, with its run").key("adapt");
-    Error::data(problem.remedy("see its measurements.json, or measure the run that it begins from"))
+    Error::data(problem.help("see its measurements.json, or measure the run that it begins from"))
 }

@@ -100,7 +100,7 @@ impl<'a> Children<'a> {
     }
 
     /// The next word, waited for so long.
-    pub(super) fn hear(&self, wait: Duration) -> Option<Word> {
+    pub(super) fn receive(&self, wait: Duration) -> Option<Word> {
         self.words.1.recv_timeout(wait).ok()
     }
 
@@ -141,7 +141,7 @@ impl<'a> Children<'a> {
     }
 
     /// What a worker was that has closed its output: its process, and how that ended if this is known.
-    pub(super) fn bury(&mut self, id: usize) -> (u32, Option<ExitStatus>) {
+    pub(super) fn reap(&mut self, id: usize) -> (u32, Option<ExitStatus>) {
         let Some(Worker { mut process, input, .. }) = self.alive.remove(&id) else { return (0, None) };
         drop(input);
         (process.id(), process.wait().ok())

@@ -18,7 +18,7 @@ use crate::training::context::{ContextConfig, EncoderContext, StretchedConfig};
 use crate::training::manifest;
 use crate::training::weights::{self, Weights};
 use crate::training::{
-    Beginning, Control, Masked, MaskedConfig, Meters, Metrics, Objective, Observer, Prediction, Progress,
+    Control, InitialState, Masked, MaskedConfig, Meters, Metrics, Objective, Observer, Prediction, Progress,
     Reading,
 };
 
@@ -58,7 +58,7 @@ pub(super) fn encoder(
             Some(warm) => warm,
             None => weights::of(&objective.start(device)?),
         };
-        Ok(Some(Beginning { model, moments: None, step: 0, meters: paid(task)? }))
+        Ok(Some(InitialState { model, moments: None, step: 0, meters: paid(task)? }))
     };
     let trained = match train(&objective, task, device, begin, &mut Watching(watch))? {
         Ok(trained) => trained,
@@ -75,7 +75,7 @@ pub(super) fn encoder(
 pub(super) fn untrained(task: &Task, watch: &mut Watch, device: &Device) -> Result<Outcome> {
     let decoder = part(task, Part::Decoder)?.ok_or_else(|| {
         let problem = Problem::new("there is no trained decoder to read with").key("context");
-        Error::data(problem.remedy("`zoo run` and `zoo train` train it first"))
+        Error::data(problem.help("`zoo run` and `zoo train` train it first"))
     })?;
     watch.starts(0, 0)?;
     watch.measures()?;
@@ -112,7 +112,7 @@ pub(super) fn measure(plan: &Plan, trained: Weights, device: &Device) -> Result<
 
 /// What `reader` answers, in the form that it was taught.
 pub(super) fn exam(plan: &Plan, reader: Reader, data: &Dataset, device: &Device) -> Option<Answers> {
-    answers::measure(reader, data, &plan.measure.exam, plan.adapt.form(), device)
+    answers::measure(reader, data, &plan.measure.qa_test, plan.adapt.form(), device)
 }
 
 /// The decoder, with the positions and the window that it reads with.

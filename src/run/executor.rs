@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 use super::children::{Children, describe};
 use super::environment::{cores, free_disk, usable_memory};
 use super::folder::{LOG, Run, Site, State};
-use super::lease::{Standing, Watchman};
+use super::lease::{LeaseState, LeaseWatcher};
 use super::progress::{Display, Show, duration};
 use super::stages::{self, Trunks};
 use super::stop::Stop;
@@ -113,7 +113,7 @@ pub struct Summary {
 pub struct Failure {
     /// What progress called it.
     pub label: String,
-    /// Its folder, if it got one.
+    /// Its folder, if it found one.
     pub folder: Option<String>,
     /// What it was for.
     pub role: Role,
@@ -158,7 +158,7 @@ impl Summary {
         if self.stopped > 0 {
             let noun = if self.stopped == 1 { "run" } else { "runs" };
             let left = format!("stopped with {} {noun} left", self.stopped);
-            let stopped = Problem::new(left).remedy("the same command continues");
+            let stopped = Problem::new(left).help("the same command continues");
             let problems = std::iter::once(stopped).chain(problems).collect();
             return Err(Error { kind: Kind::Stopped, problems });
         }
@@ -176,7 +176,7 @@ impl Failure {
             self.state.cause().map_or_else(String::new, |cause| format!(": {}", cause.replace('\n', "; ")));
         let problem = Problem::new(format!("{} {}{cause}", self.label, self.state.name()));
         match &self.folder {
-            Some(folder) => problem.remedy(format!("its log is {folder}/{LOG}")),
+            Some(folder) => problem.help(format!("its log is {folder}/{LOG}")),
             None => problem,
         }
     }
@@ -261,7 +261,7 @@ struct Queued {
     /// What it begins from, by fingerprint.
     after: Vec<String>,
     /// What was seen of those who work on it.
-    watchman: Watchman,
+    watchman: LeaseWatcher,
 }
 
 /// A run in a child of this process.
@@ -278,7 +278,7 @@ struct Active {
 struct Elsewhere {
     wanted: WantedRun,
     run: Run,
-    watchman: Watchman,
+    watchman: LeaseWatcher,
 }
 
 impl<'a> Schedule<'a> {
@@ -385,7 +385,7 @@ impl<'a> Schedule<'a> {
                 parents.into_iter().try_for_each(|parent| self.enqueue(parent))?;
                 self.refuse_too_large(&wanted)?;
                 self.display.plans(wanted.flops);
-                self.queue.push_back(Queued { wanted, after, watchman: Watchman::default() });
+                self.queue.push_back(Queued { wanted, after, watchman: LeaseWatcher::default() });
             }
         }
         Ok(())
@@ -396,14 +396,14 @@ impl<'a> Schedule<'a> {
         match self.executor.memory {
             Some(memory) if wanted.peak_bytes > memory => {
                 let bytes = indicatif::HumanBytes;
-                let got = format!("{} needs about {} of memory", wanted.label, bytes(wanted.peak_bytes));
+                let found = format!("{} needs about {} of memory", wanted.label, bytes(wanted.peak_bytes));
                 let expected = format!("at most {}, nine tenths of this machine's", bytes(memory));
                 let smaller = match wanted.plan.rows_that_fit(memory)? {
                     Some(rows) => format!("training.micro_batch = {rows}"),
                     None => "a smaller model".to_string(),
                 };
-                let problem = Problem::new(got).expected(expected);
-                Err(Error::config(problem.remedy(format!("{smaller}; --force begins it anyway"))))
+                let problem = Problem::new(found).expected(expected);
+                Err(Error::config(problem.help(format!("{smaller}; --force begins it anyway"))))
             }
             _ => Ok(()),
         }
@@ -458,9 +458,9 @@ impl<'a> Schedule<'a> {
         self.fail(wanted, noted.ok().map(|run| run.path().display().to_string()), state, false);
     }
 
-    fn start(&mut self, wanted: &WantedRun, mut watchman: Watchman, alone: bool) -> Result<()> {
+    fn start(&mut self, wanted: &WantedRun, mut watchman: LeaseWatcher, alone: bool) -> Result<()> {
         let run = self.store.prepare(wanted, &self.executor.site)?;
-        if let Standing::Held(holder) = watchman.look(run.path())? {
+        if let LeaseState::Held(holder) = watchman.look(run.path())? {
             self.display.says(&format!("{}: {} works on it", wanted.label, holder.name()));
             self.elsewhere.push(Elsewhere { wanted: wanted.clone(), run, watchman });
             return Ok(());
@@ -476,17 +476,17 @@ impl<'a> Schedule<'a> {
 
     /// Waits a little for words of children.
     fn listen(&mut self) {
-        let mut word = self.children.hear(TICK);
+        let mut word = self.children.receive(TICK);
         while let Some((id, event)) = word {
             match event {
-                Some(event) => self.hear(id, event),
+                Some(event) => self.receive(id, event),
                 None => self.conclude(id),
             }
-            word = self.children.hear(Duration::ZERO);
+            word = self.children.receive(Duration::ZERO);
         }
     }
 
-    fn hear(&mut self, id: usize, event: Event) {
+    fn receive(&mut self, id: usize, event: Event) {
         let Some(active) = self.active.get_mut(&id) else { return };
         self.display.hears(id, &event);
         if event == Event::Finished {
@@ -513,7 +513,7 @@ impl<'a> Schedule<'a> {
 
     /// A child has closed its output: what has become of its run?
     fn conclude(&mut self, id: usize) {
-        let (process, status) = self.children.bury(id);
+        let (process, status) = self.children.reap(id);
         if self.active.get(&id).is_some_and(|active| active.run.is_finished()) {
             return self.finish(id);
         }
@@ -523,7 +523,7 @@ impl<'a> Schedule<'a> {
         match last {
             Some(Event::Held { by }) => {
                 self.display.says(&format!("{}: {by} works on it", wanted.label));
-                self.elsewhere.push(Elsewhere { wanted, run, watchman: Watchman::default() });
+                self.elsewhere.push(Elsewhere { wanted, run, watchman: LeaseWatcher::default() });
             }
             Some(Event::Stopped) if overdue.is_none() => {
                 self.summary.stopped += 1;
@@ -557,9 +557,9 @@ impl<'a> Schedule<'a> {
     /// A run whose worker could not note its end itself; somebody else may have taken it up by now.
     fn ended_silently(&mut self, wanted: &WantedRun, run: &Run, worker: u32, cause: String) {
         let state = State::Failed { cause };
-        let noted = Watchman::default().look(run.path()).and_then(|standing| match standing {
-            Standing::Held(holder) if !holder.is_here(worker) => Ok(()),
-            Standing::Held(_) | Standing::Free(_) => run.set_state(&state),
+        let noted = LeaseWatcher::default().look(run.path()).and_then(|standing| match standing {
+            LeaseState::Held(holder) if !holder.is_here(worker) => Ok(()),
+            LeaseState::Held(_) | LeaseState::Free(_) => run.set_state(&state),
         });
         if let Err(error) = noted {
             self.display.says(&error.to_string());
@@ -595,7 +595,7 @@ impl<'a> Schedule<'a> {
                 self.ask = true;
                 self.display.ends(&other.wanted, "finished elsewhere", None);
                 self.finished.insert(other.wanted.fingerprint);
-            } else if matches!(other.watchman.look(other.run.path())?, Standing::Held(_)) {
+            } else if matches!(other.watchman.look(other.run.path())?, LeaseState::Held(_)) {
                 self.elsewhere.push(other);
             } else {
                 match other.run.state() {

@@ -70,7 +70,7 @@ pub fn make_empty(folder: &Path) -> Result<()> {
         Ok(true) => Ok(()),
         Ok(false) => {
             let problem = Problem::new(format!("{} is not empty", folder.display()));
-            Err(Error::config(problem.remedy("name a new folder; nothing is overwritten")))
+            Err(Error::config(problem.help("name a new folder; nothing is overwritten")))
         }
         Err(_) => fs::create_dir_all(folder).map_err(|e| Error::io("create", folder, e)),
     }

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
-use super::lease::{Standing, Watchman};
+use super::lease::{LeaseState, LeaseWatcher};
 use super::metrics::{self, History};
 use super::record::{Environment, RunRecord};
 use super::store::{WantedRun, check_name};
@@ -35,8 +35,8 @@ pub const MODEL: &str = "model.safetensors";
 pub const CONFIG: &str = "config.json";
 const NAMES: &str = "run.toml";
 const STATUS: &str = "status.json";
-/// Version of the format of the files that are written here.
-const FORMAT: u32 = 1;
+/// Version of the format of the files that are written here. 2: plans by today's names of keys; 1 is read too.
+const FORMAT: u32 = 2;
 
 /// A kind of device and a dtype: numbers of different sites are never mixed.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
@@ -189,8 +189,8 @@ impl Header {
 pub(super) fn found(folder: &Path, wanted: &WantedRun) -> Result<()> {
     let files = wanted.plan.data.external_files()?;
     if Fingerprint::with(&wanted.plan, &files).full() != wanted.fingerprint {
-        let got = format!("{} changed since {} was planned", these(&files), wanted.label);
-        return Err(Error::data(Problem::new(got).key("data").remedy(PLAN_ANEW)));
+        let found = format!("{} changed since {} was planned", these(&files), wanted.label);
+        return Err(Error::data(Problem::new(found).key("data").help(PLAN_ANEW)));
     }
     let names = toml::to_string(&Header::of(wanted, files)).expect("names are strings and numbers");
     manifest::write_atomically(&folder.join(PLAN), wanted.plan.to_toml().as_bytes())?;
@@ -290,9 +290,9 @@ impl Run {
         if self.is_real() {
             return Ok(());
         }
-        let got = format!("{} is not a plain folder", self.path.display());
+        let found = format!("{} is not a plain folder", self.path.display());
         Err(Error::config(
-            Problem::new(got).key("run").remedy("links are not followed; move the folder itself here"),
+            Problem::new(found).key("run").help("links are not followed; move the folder itself here"),
         ))
     }
 
@@ -305,8 +305,8 @@ impl Run {
         }
         let changes = difference::between(&wanted.plan, &found);
         let changes: Vec<String> = changes.iter().take(MAX_SHOWN).map(Difference::phrase).collect();
-        let got = format!("{} was changed: {}", self.file(PLAN).display(), changes.join("; "));
-        Err(Error::data(Problem::new(got).remedy(MEND_PLAN)))
+        let found = format!("{} was changed: {}", self.file(PLAN).display(), changes.join("; "));
+        Err(Error::data(Problem::new(found).help(MEND_PLAN)))
     }
 
     /// That a fingerprint which `file` holds is the one that is expected, or begins as the name of the folder says.
@@ -314,9 +314,9 @@ impl Run {
         if found.starts_with(expected) && found.starts_with(&self.fingerprint) {
             return Ok(());
         }
-        let got = format!("{} is of the plan {found}", self.file(file).display());
-        let remedy = format!("{} holds another run; move that folder away", self.path.display());
-        Err(Error::data(Problem::new(got).expected(expected).remedy(remedy)))
+        let found = format!("{} is of the plan {found}", self.file(file).display());
+        let help = format!("{} holds another run; move that folder away", self.path.display());
+        Err(Error::data(Problem::new(found).expected(expected).help(help)))
     }
 
     /// Its names.
@@ -329,9 +329,9 @@ impl Run {
         let names: toml::Table = toml::from_str(&text).map_err(|e| self.damaged(NAMES, e.message()))?;
         let format = names.get("format").and_then(toml::Value::as_integer).unwrap_or(0);
         if format > i64::from(FORMAT) {
-            let got = format!("{} has format {format}", path.display());
-            let problem = Problem::new(got).expected(format!("at most {FORMAT}"));
-            return Err(Error::data(problem.remedy("a newer version of zoo wrote it; use that one")));
+            let found = format!("{} has format {format}", path.display());
+            let problem = Problem::new(found).expected(format!("at most {FORMAT}"));
+            return Err(Error::data(problem.help("a newer version of zoo wrote it; use that one")));
         }
         names.try_into().map_err(|e: toml::de::Error| self.damaged(NAMES, e.message()))
     }
@@ -374,13 +374,13 @@ impl Run {
             (false, [], None) => return Err(self.plan_changed()),
         };
         let expected = format!("what {} was planned with", self.folder);
-        Err(Error::data(problem.key("data").expected(expected).remedy(PLAN_ANEW)))
+        Err(Error::data(problem.key("data").expected(expected).help(PLAN_ANEW)))
     }
 
     fn plan_changed(&self) -> Error {
-        let got = format!("{} was changed: it is not the plan of this run", self.file(PLAN).display());
+        let found = format!("{} was changed: it is not the plan of this run", self.file(PLAN).display());
         let expected = format!("the plan {}", self.fingerprint);
-        Error::data(Problem::new(got).expected(expected).remedy(MEND_PLAN))
+        Error::data(Problem::new(found).expected(expected).help(MEND_PLAN))
     }
 
     fn read_plan(&self) -> Result<Plan> {
@@ -406,7 +406,7 @@ impl Run {
         }
         let status: Status = manifest::read_json(&path, FORMAT)?;
         Ok(match status.state {
-            State::Running if matches!(Watchman::default().look(&self.path)?, Standing::Free(_)) => {
+            State::Running if matches!(LeaseWatcher::default().look(&self.path)?, LeaseState::Free(_)) => {
                 State::Stopped
             }
             // The manifest alone says that it is finished.
@@ -458,9 +458,9 @@ impl Run {
         self.refuse_foreign(&record.fingerprint, MEASUREMENTS, &self.fingerprint)?;
         let device = &record.environment.device;
         if *device != self.site.device {
-            let got = format!("{} is of a run on {device}", self.file(MEASUREMENTS).display());
-            let problem = Problem::new(got).expected(format!("one on {}", self.site.device));
-            return Err(Error::data(problem.remedy("move that folder away")));
+            let found = format!("{} is of a run on {device}", self.file(MEASUREMENTS).display());
+            let problem = Problem::new(found).expected(format!("one on {}", self.site.device));
+            return Err(Error::data(problem.help("move that folder away")));
         }
         Ok(record)
     }

@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use super::folder::{CHECKPOINTS, Header, Run, State, bytes_below};
-use super::lease::{BEAT, Claim, Lease};
+use super::lease::{BEAT, Lease, LeaseClaim};
 use super::store::{Store, entries};
 use crate::error::{Error, Result};
 use crate::plan::{Fingerprint, Part, Role};
@@ -113,7 +113,7 @@ pub fn delete(store: &Store, garbage: &[Garbage]) -> Result<u64> {
         let _locked = piece.run.is_none().then_some(store).and_then(Store::lock);
         let unfinished = piece.run.as_ref().filter(|run| !run.is_finished());
         let claim = unfinished.map(|run| Lease::try_claim(run.path(), BEAT)).transpose()?;
-        if matches!(claim, Some(Claim::Held(_))) {
+        if matches!(claim, Some(LeaseClaim::Held(_))) {
             continue;
         }
         match fs::remove_dir_all(&piece.path) {

@@ -13,7 +13,7 @@ use crate::model::growth::{Carry, Growth, Promise, Recipe};
 use crate::model::{Decoder, ModelConfig, ParamCount};
 use crate::plan::Plan;
 use crate::training::fit::tensors;
-use crate::training::{Beginning, Growing, Job, Meters, Resume, Timing, manifest, weights};
+use crate::training::{Growing, InitialState, Job, Meters, Resume, Timing, manifest, weights};
 
 /// Rows of text that both models read.
 const PROBE_ROWS: usize = 8;
@@ -105,7 +105,7 @@ fn grown(plan: &Plan, growth: &Growth, small: weights::Weights, device: &Device)
     let timing = Timing { budget: 0, small: step, learning: 0, spared: 0, resume: Resume::default() };
     let growing = Growing { growth: growth.clone(), optimizer: Carry::Fresh, timing };
     let job = Job { model: growth.big(), data: &plan.data, training: &plan.training, seed: plan.seed };
-    let small = Beginning { model: small, moments: None, step, meters: Meters::default() };
+    let small = InitialState { model: small, moments: None, step, meters: Meters::default() };
     Ok(growing.begin(&job, Some(small), device)?.model)
 }
 

@@ -18,7 +18,7 @@ use crate::model::Decoder;
 use crate::plan::{Part, Plan};
 use crate::training::checkpoint::Checkpoints;
 use crate::training::{
-    self, AdaptConfig, Beginning, ContextConfig, Control, Grown, Job, Metrics, Objective, Observer,
+    self, AdaptConfig, ContextConfig, Control, Grown, InitialState, Job, Metrics, Objective, Observer,
     Prediction, Progress, Trained, fit_from, manifest, weights,
 };
 
@@ -87,12 +87,12 @@ pub(super) fn train<O: Objective>(
     objective: &O,
     task: &Task,
     device: &Device,
-    beginning: impl FnOnce() -> Result<Option<Beginning>>,
+    initial: impl FnOnce() -> Result<Option<InitialState>>,
     observer: &mut impl Observer<O::Model, O::Data>,
 ) -> Result<std::result::Result<Box<Trained<O::Model, O::Data>>, Outcome>> {
     let (folder, run) = (task.run.file(CHECKPOINTS), task.run.header()?.fingerprint);
     let checkpoints = Checkpoints { folder: &folder, run: Some(&run) };
-    match fit_from(objective, device, checkpoints, beginning, observer) {
+    match fit_from(objective, device, checkpoints, initial, observer) {
         Ok(training::Outcome::Finished(trained)) => Ok(Ok(trained)),
         Ok(training::Outcome::Stopped) => Ok(Err(Outcome::Stopped)),
         Err(error) if error.kind == crate::error::Kind::Diverged => {
@@ -116,33 +116,33 @@ pub(super) fn summary<M, D>(trained: &Trained<M, D>) -> TrainingSummary {
 }
 
 /// The state that the run goes on from: of all trunks the one that has come furthest.
-fn begin(task: &Task, device: &Device) -> Result<Option<Beginning>> {
-    let mut furthest: Option<(Beginning, &Stage)> = None;
+fn begin(task: &Task, device: &Device) -> Result<Option<InitialState>> {
+    let mut furthest: Option<(InitialState, &Stage)> = None;
     for stage in &task.stages {
         match stage.part {
             Part::Trunk => {
-                let beginning = state_of(&stage.run, device)?;
-                let best = furthest.as_ref().map_or(0, |(beginning, _)| beginning.step);
-                if let Some(beginning) = beginning.filter(|beginning| beginning.step > best) {
-                    furthest = Some((beginning, stage));
+                let initial = state_of(&stage.run, device)?;
+                let best = furthest.as_ref().map_or(0, |(initial, _)| initial.step);
+                if let Some(initial) = initial.filter(|initial| initial.step > best) {
+                    furthest = Some((initial, stage));
                 }
             }
             Part::Small | Part::Decoder | Part::Encoder | Part::WarmUp | Part::Base => {}
         }
     }
-    let Some((beginning, stage)) = furthest else { return Ok(None) };
+    let Some((initial, stage)) = furthest else { return Ok(None) };
     metrics::inherit(&stage.run.file(METRICS), &task.run.file(METRICS))?;
-    Ok(Some(beginning))
+    Ok(Some(initial))
 }
 
 /// Where another run stands.
-fn state_of(run: &Run, device: &Device) -> Result<Option<Beginning>> {
+fn state_of(run: &Run, device: &Device) -> Result<Option<InitialState>> {
     let (folder, name) = (run.file(CHECKPOINTS), run.header()?.fingerprint);
-    Beginning::read(Checkpoints { folder: &folder, run: Some(&name) }, device)
+    InitialState::read(Checkpoints { folder: &folder, run: Some(&name) }, device)
 }
 
 /// A trunk that was grown already; or the small model, grown now, which may never have been trained.
-fn begin_grown(task: &Task, grown: &Grown, device: &Device) -> Result<Option<Beginning>> {
+fn begin_grown(task: &Task, grown: &Grown, device: &Device) -> Result<Option<InitialState>> {
     let trunk = begin(task, device)?;
     if trunk.is_some() {
         return Ok(trunk);
@@ -164,11 +164,11 @@ fn begin_grown(task: &Task, grown: &Grown, device: &Device) -> Result<Option<Beg
 fn no_small_state(task: &Task) -> Error {
     let Some(stage) = task.stages.first() else {
         let problem = Problem::new("the run of the small model is not there").key("growth");
-        return Error::data(problem.remedy("`zoo run` and `zoo train` do it first"));
+        return Error::data(problem.help("`zoo run` and `zoo train` do it first"));
     };
     let run = stage.run.path().display();
     let problem = Problem::new(format!("no checkpoint in {run}, which this run begins from")).key("growth");
-    Error::data(problem.remedy(format!("delete {run}; the same command does it again")))
+    Error::data(problem.help(format!("delete {run}; the same command does it again")))
 }
 
 /// Everything that `plan` wants measured on a trained model, its weights rounded first if the plan says so.
@@ -261,7 +261,7 @@ impl Observer for Probing<'_> {
 
     fn looks(&mut self, model: &Decoder, data: &Dataset) -> Result<Option<f64>> {
         let few = MeasureConfig {
-            renderings: 1,
+            paraphrases: 1,
             people: People::Sample(Sample { count: PROBED }),
             ..Default::default()
         };

@@ -44,12 +44,12 @@ const MOST_BYTES: u64 = 64 * 1024;
 #[derive(Debug)]
 pub struct Lease {
     owned: Arc<Owned>,
-    heart: Option<JoinHandle<()>>,
+    heartbeat: Option<JoinHandle<()>>,
 }
 
 /// What came of asking for a run.
 #[derive(Debug)]
-pub enum Claim {
+pub enum LeaseClaim {
     /// It is ours.
     Mine(Lease),
     /// Somebody else works on it.
@@ -72,13 +72,14 @@ pub struct Holder {
     /// Milliseconds between beats.
     pub beat_ms: u64,
     /// How death shows.
-    pub grip: Grip,
+    #[serde(rename = "grip")] // as format 1 writes it
+    pub liveness: Liveness,
 }
 
 /// How the end of an owner shows.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
-pub enum Grip {
+pub enum Liveness {
     /// It holds a lock on the lease file; on the same machine, no lock means dead.
     Lock,
     /// The file system has no locks; only its beats show that it lives.
@@ -89,7 +90,7 @@ pub enum Grip {
 
 /// Watches a lease over time and decides by its own clock whether the owner is gone.
 #[derive(Debug, Default)]
-pub struct Watchman {
+pub struct LeaseWatcher {
     seen: Option<Sighting>,
 }
 
@@ -126,17 +127,17 @@ impl FromStr for Silence {
 
 /// What a watchman sees.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Standing {
+pub enum LeaseState {
     /// Nobody works on the run; the next lease has this number.
     Free(u64),
     /// Somebody does, or may.
     Held(Holder),
 }
 
-impl Watchman {
+impl LeaseWatcher {
     /// One that has been told of a lease which was silent for long enough.
     pub fn told(silence: Option<Silence>) -> Self {
-        Watchman { seen: silence.map(|lease| Sighting { lease, since: None, alive: true }) }
+        LeaseWatcher { seen: silence.map(|lease| Sighting { lease, since: None, alive: true }) }
     }
 
     /// The lease that it has seen silent for long enough.
@@ -148,9 +149,9 @@ impl Watchman {
     ///
     /// # Errors
     /// The folder cannot be read.
-    pub fn look(&mut self, folder: &Path) -> Result<Standing> {
+    pub fn look(&mut self, folder: &Path) -> Result<LeaseState> {
         loop {
-            let Some(number) = newest(folder)? else { return Ok(Standing::Free(1)) };
+            let Some(number) = newest(folder)? else { return Ok(LeaseState::Free(1)) };
             let path = file_of(folder, number);
             match input::read_at_most(&path, MOST_BYTES) {
                 Ok(content) => return Ok(self.judge(&path, number, content)),
@@ -165,27 +166,27 @@ impl Watchman {
     ///
     /// # Errors
     /// The folder cannot be read or written.
-    pub fn claim(&mut self, folder: &Path, beat: Duration) -> Result<Claim> {
+    pub fn claim(&mut self, folder: &Path, beat: Duration) -> Result<LeaseClaim> {
         loop {
             match self.look(folder)? {
-                Standing::Held(holder) => return Ok(Claim::Held(holder)),
-                Standing::Free(next) => {
+                LeaseState::Held(holder) => return Ok(LeaseClaim::Held(holder)),
+                LeaseState::Free(next) => {
                     if let Some(lease) = Lease::create(folder, next, beat)? {
-                        return Ok(Claim::Mine(lease));
+                        return Ok(LeaseClaim::Mine(lease));
                     }
                 }
             }
         }
     }
 
-    fn judge(&mut self, path: &Path, number: u64, content: Vec<u8>) -> Standing {
+    fn judge(&mut self, path: &Path, number: u64, content: Vec<u8>) -> LeaseState {
         // Empty while its owner is about to write it: held by a stranger, until it stays so for three beats.
         let holder = serde_json::from_slice(&content).unwrap_or_else(|_| Holder::stranger());
-        let dead = holder.grip == Grip::Lock && holder.boot == boot() && lock_is_free(path);
-        if dead || holder.grip == Grip::Released || self.silent(number, &content, holder.beat()) {
-            return Standing::Free(number + 1);
+        let dead = holder.liveness == Liveness::Lock && holder.boot == boot() && lock_is_free(path);
+        if dead || holder.liveness == Liveness::Released || self.silent(number, &content, holder.beat()) {
+            return LeaseState::Free(number + 1);
         }
-        Standing::Held(holder)
+        LeaseState::Held(holder)
     }
 
     fn silent(&mut self, number: u64, content: &[u8], beat: Duration) -> bool {
@@ -208,8 +209,8 @@ impl Lease {
     ///
     /// # Errors
     /// The folder cannot be read or written.
-    pub fn try_claim(folder: &Path, beat: Duration) -> Result<Claim> {
-        Watchman::default().claim(folder, beat)
+    pub fn try_claim(folder: &Path, beat: Duration) -> Result<LeaseClaim> {
+        LeaseWatcher::default().claim(folder, beat)
     }
 
     /// As [`Lease::try_claim`], but waits for a beat of the owner, and takes over when three are missed; at once where
@@ -217,10 +218,10 @@ impl Lease {
     ///
     /// # Errors
     /// The folder cannot be read or written.
-    pub fn claim(folder: &Path, beat: Duration, mut watchman: Watchman) -> Result<Claim> {
+    pub fn claim(folder: &Path, beat: Duration, mut watchman: LeaseWatcher) -> Result<LeaseClaim> {
         loop {
             match watchman.claim(folder, beat)? {
-                Claim::Held(holder) if !watchman.seen.as_ref().is_some_and(|seen| seen.alive) => {
+                LeaseClaim::Held(holder) if !watchman.seen.as_ref().is_some_and(|seen| seen.alive) => {
                     std::thread::sleep(holder.beat() / 5);
                 }
                 claim => return Ok(claim),
@@ -236,7 +237,7 @@ impl Lease {
         self.owned.check()
     }
 
-    /// As [`Lease::check`], at no cost while the own heart beats: for every step.
+    /// As [`Lease::check`], at no cost while the own heartbeat beats: for every step.
     ///
     /// # Errors
     /// As [`Lease::check`].
@@ -266,9 +267,9 @@ impl Lease {
             return Ok(None);
         }
         // On Windows a lock would keep others from reading the beats.
-        let grip = if cfg!(unix) && file.try_lock().is_ok() { Grip::Lock } else { Grip::Beats };
+        let liveness = if cfg!(unix) && file.try_lock().is_ok() { Liveness::Lock } else { Liveness::Beats };
         let beats =
-            Mutex::new(Beats { file, count: 0, grip, last: Instant::now(), lost: false, over: false });
+            Mutex::new(Beats { file, count: 0, liveness, last: Instant::now(), lost: false, over: false });
         let owned =
             Arc::new(Owned { folder: folder.to_path_buf(), number, beat, beats, wake: Condvar::new() });
         if let Err(error) = owned.write(&mut owned.lock()) {
@@ -277,11 +278,11 @@ impl Lease {
             return Err(Error::io("write", &path, error));
         }
         (1..number).rev().map_while(|old| fs::remove_file(file_of(folder, old)).ok()).for_each(drop);
-        let heart = std::thread::spawn({
+        let heartbeat = std::thread::spawn({
             let owned = owned.clone();
             move || owned.beat_on()
         });
-        Ok(Some(Lease { owned, heart: Some(heart) }))
+        Ok(Some(Lease { owned, heartbeat: Some(heartbeat) }))
     }
 }
 
@@ -289,13 +290,13 @@ impl Drop for Lease {
     fn drop(&mut self) {
         let mut beats = self.owned.lock();
         beats.over = true;
-        beats.grip = Grip::Released;
+        beats.liveness = Liveness::Released;
         // If it cannot be written, beats stop and the lease becomes free all the same.
         let _ = self.owned.write(&mut beats);
         drop(beats);
         self.owned.wake.notify_all();
-        if let Some(heart) = self.heart.take() {
-            let _ = heart.join();
+        if let Some(heartbeat) = self.heartbeat.take() {
+            let _ = heartbeat.join();
         }
     }
 }
@@ -326,7 +327,7 @@ impl Holder {
             pid: 0,
             beat: 0,
             beat_ms: BEAT.as_millis() as u64,
-            grip: Grip::Beats,
+            liveness: Liveness::Beats,
         }
     }
 }
@@ -345,7 +346,7 @@ struct Owned {
 struct Beats {
     file: File,
     count: u64,
-    grip: Grip,
+    liveness: Liveness,
     last: Instant,
     lost: bool,
     over: bool,
@@ -385,10 +386,10 @@ impl Owned {
             return Ok(());
         }
         self.lock().lost = true;
-        let got = format!("{} was taken over by another process", self.folder.display());
+        let found = format!("{} was taken over by another process", self.folder.display());
         Err(Error::new(
             Kind::Stopped,
-            Problem::new(got).remedy("this one was silent for too long and writes no more"),
+            Problem::new(found).help("this one was silent for too long and writes no more"),
         ))
     }
 
@@ -400,7 +401,7 @@ impl Owned {
             pid: std::process::id(),
             beat: beats.count,
             beat_ms: self.beat.as_millis() as u64,
-            grip: beats.grip,
+            liveness: beats.liveness,
         };
         let mut record = serde_json::to_vec(&holder)?;
         record.resize(RECORD_BYTES.max(record.len() + 1), b' ');
@@ -424,9 +425,9 @@ fn newest(folder: &Path) -> Result<Option<u64>> {
         match digits.parse::<u64>().ok().filter(|&number| number <= LAST && is_file) {
             Some(number) => newest = newest.max(Some(number)),
             None => {
-                let got = format!("{} is no lease that zoo makes", entry.path().display());
-                let problem = Problem::new(got).expected(format!("a file with a number up to {LAST}"));
-                return Err(Error::data(problem.remedy("delete it; the same command goes on")));
+                let found = format!("{} is no lease that zoo makes", entry.path().display());
+                let problem = Problem::new(found).expected(format!("a file with a number up to {LAST}"));
+                return Err(Error::data(problem.help("delete it; the same command goes on")));
             }
         }
     }
@@ -466,10 +467,10 @@ mod tests {
     /// Short for a test, long for a machine that is busy with other tests.
     const QUICK: Duration = Duration::from_millis(200);
 
-    fn mine(claim: Claim) -> Lease {
+    fn mine(claim: LeaseClaim) -> Lease {
         match claim {
-            Claim::Mine(lease) => lease,
-            Claim::Held(holder) => panic!("held by {}", holder.name()),
+            LeaseClaim::Mine(lease) => lease,
+            LeaseClaim::Held(holder) => panic!("held by {}", holder.name()),
         }
     }
 
@@ -484,7 +485,7 @@ mod tests {
     fn a_run_has_one_owner_until_it_is_given_back() {
         let folder = tempfile::tempdir().unwrap();
         let first = mine(Lease::try_claim(folder.path(), BEAT).unwrap());
-        let Claim::Held(holder) = Lease::try_claim(folder.path(), BEAT).unwrap() else {
+        let LeaseClaim::Held(holder) = Lease::try_claim(folder.path(), BEAT).unwrap() else {
             panic!("two owners")
         };
         assert_eq!((holder.pid, holder.host.as_str()), (std::process::id(), host()));
@@ -497,7 +498,10 @@ mod tests {
     fn an_owner_that_beats_keeps_its_run() {
         let folder = tempfile::tempdir().unwrap();
         let lease = mine(Lease::try_claim(folder.path(), QUICK).unwrap());
-        assert!(matches!(Lease::claim(folder.path(), QUICK, Watchman::default()).unwrap(), Claim::Held(_)));
+        assert!(matches!(
+            Lease::claim(folder.path(), QUICK, LeaseWatcher::default()).unwrap(),
+            LeaseClaim::Held(_)
+        ));
         lease.check().unwrap();
     }
 
@@ -506,30 +510,30 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let stopped = freeze(mine(Lease::try_claim(folder.path(), QUICK).unwrap()));
         let start = Instant::now();
-        let second = mine(Lease::claim(folder.path(), QUICK, Watchman::default()).unwrap());
+        let second = mine(Lease::claim(folder.path(), QUICK, LeaseWatcher::default()).unwrap());
         assert!(start.elapsed() >= QUICK * SILENT_BEATS);
         assert_eq!(second.token(), 2);
         assert_eq!(stopped.check_when_doubtful().unwrap_err().kind, Kind::Stopped);
         assert!(stopped.check().unwrap_err().to_string().contains("was taken over"));
         drop(stopped);
         second.check().unwrap();
-        assert!(matches!(Lease::try_claim(folder.path(), QUICK).unwrap(), Claim::Held(_)));
+        assert!(matches!(Lease::try_claim(folder.path(), QUICK).unwrap(), LeaseClaim::Held(_)));
     }
 
     #[test]
     fn who_was_told_of_a_silent_owner_waits_no_longer_unless_it_beats_again() {
         let folder = tempfile::tempdir().unwrap();
         let stopped = freeze(mine(Lease::try_claim(folder.path(), BEAT).unwrap()));
-        let mut watchman = Watchman::default();
-        assert!(matches!(watchman.look(folder.path()).unwrap(), Standing::Held(_)));
+        let mut watchman = LeaseWatcher::default();
+        assert!(matches!(watchman.look(folder.path()).unwrap(), LeaseState::Held(_)));
         let told: Silence = watchman.silence().unwrap().to_string().parse().unwrap();
         stopped.owned.lock().count += 1;
         stopped.owned.write(&mut stopped.owned.lock()).unwrap();
-        let claim = Lease::claim(folder.path(), BEAT, Watchman::told(Some(told))).unwrap();
-        assert!(matches!(claim, Claim::Held(_)), "it has beaten since");
+        let claim = Lease::claim(folder.path(), BEAT, LeaseWatcher::told(Some(told))).unwrap();
+        assert!(matches!(claim, LeaseClaim::Held(_)), "it has beaten since");
         watchman.look(folder.path()).unwrap();
         let told = watchman.silence().cloned();
-        assert_eq!(mine(Lease::claim(folder.path(), BEAT, Watchman::told(told)).unwrap()).token(), 2);
+        assert_eq!(mine(Lease::claim(folder.path(), BEAT, LeaseWatcher::told(told)).unwrap()).token(), 2);
     }
 
     #[test]
@@ -555,7 +559,7 @@ mod tests {
     fn a_dead_owner_is_seen_at_once_where_locks_work() {
         let folder = tempfile::tempdir().unwrap();
         let lease = freeze(mine(Lease::try_claim(folder.path(), BEAT).unwrap()));
-        assert_eq!(lease.owned.lock().grip, Grip::Lock);
+        assert_eq!(lease.owned.lock().liveness, Liveness::Lock);
         lease.owned.lock().file.unlock().unwrap();
         assert_eq!(mine(Lease::try_claim(folder.path(), BEAT).unwrap()).token(), 2);
     }
@@ -563,9 +567,10 @@ mod tests {
     #[test]
     fn a_lock_that_is_not_seen_from_another_machine_says_nothing() {
         let folder = tempfile::tempdir().unwrap();
-        let elsewhere = Holder { grip: Grip::Lock, boot: "another".to_string(), ..Holder::stranger() };
+        let elsewhere =
+            Holder { liveness: Liveness::Lock, boot: "another".to_string(), ..Holder::stranger() };
         fs::write(folder.path().join("lease.1"), serde_json::to_vec(&elsewhere).unwrap()).unwrap();
-        assert!(matches!(Lease::try_claim(folder.path(), BEAT).unwrap(), Claim::Held(_)));
+        assert!(matches!(Lease::try_claim(folder.path(), BEAT).unwrap(), LeaseClaim::Held(_)));
     }
 
     #[test]
@@ -584,7 +589,7 @@ mod tests {
         folders.iter().for_each(|folder| fs::create_dir(folder).unwrap());
         let (working, done) = (AtomicUsize::new(0), AtomicUsize::new(0));
         let work = |folder: &PathBuf| {
-            let Claim::Mine(lease) = Lease::try_claim(folder, BEAT).unwrap() else { return };
+            let LeaseClaim::Mine(lease) = Lease::try_claim(folder, BEAT).unwrap() else { return };
             if folder.join("done").exists() {
                 return;
             }

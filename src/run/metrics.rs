@@ -79,7 +79,7 @@ fn readable(path: &Path) -> Result<(Vec<Metrics>, Vec<Error>)> {
             Ok(line) => line.into_iter().for_each(|line| history.push(line)),
             Err(error) if serde_json::from_slice::<First>(line).is_ok() => return Err(error),
             Err(mut error) => {
-                error.problems.iter_mut().for_each(|it| it.remedy = Some("the line is left out".to_string()));
+                error.problems.iter_mut().for_each(|it| it.help = Some("the line is left out".to_string()));
                 damaged.push(error);
             }
         }
@@ -99,8 +99,8 @@ pub fn gap(path: &Path, step: u64, steps: u64) -> Result<Option<Error>> {
     let is_gap = |pair: &&[u64]| pair[1] - pair[0] > (steps / 100).max(2);
     Ok(ends.windows(2).find(is_gap).map(|pair| {
         let (from, to) = (pair[0] + 1, pair[1]);
-        let got = format!("{} tells nothing of the steps {from} to {to}", path.display());
-        Error::data(Problem::new(got).remedy("weights and results are whole; the curve has a gap"))
+        let found = format!("{} tells nothing of the steps {from} to {to}", path.display());
+        Error::data(Problem::new(found).help("weights and results are whole; the curve has a gap"))
     }))
 }
 
@@ -220,7 +220,7 @@ mod tests {
             fs::write(&path, &text[..end]).unwrap();
             let history = read(&path).unwrap();
             assert_eq!(steps(&history), [10, 20]);
-            assert!(history.torn.unwrap().got.ends_with("metrics.jsonl:4: the last line is cut off"));
+            assert!(history.torn.unwrap().found.ends_with("metrics.jsonl:4: the last line is cut off"));
         }
         fs::write(&path, [&text[..last], &[0; 9], b"\n"].concat()).unwrap();
         assert_eq!(steps(&read(&path).unwrap()), [10, 20]);

@@ -30,7 +30,7 @@ pub use crate::plan::Role;
 pub use ablation::Answers;
 pub use executor::{Executor, Summary};
 pub use folder::{Run, Site, State};
-pub use lease::{Claim, Lease};
+pub use lease::{Lease, LeaseClaim};
 pub use record::{Environment, RunRecord, TrainingSummary};
 pub use stop::Stop;
 pub use store::{Store, WantedRun};

@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::measure::Measurements;
 use crate::model::ParamCount;
-use crate::plan::Plan;
+use crate::plan::{Plan, renamed};
 
 /// A finished run, as `measurements.json` keeps it.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -14,6 +14,7 @@ pub struct RunRecord {
     /// Hash of the plan (hex).
     pub fingerprint: String,
     /// The plan, fully resolved.
+    #[serde(deserialize_with = "renamed::of_json")]
     pub plan: Plan,
     /// Where it ran.
     pub environment: Environment,

@@ -54,7 +54,7 @@ pub fn find(store: &Store, run: &Run, plan: &Plan) -> Result<Vec<Stage>> {
                 let problem =
                     Problem::new(format!("{} begins from a run that is not finished", run.folder()));
                 let problem = problem.key(part).expected(format!("a finished run {}", &fingerprint[..16]));
-                return Err(Error::data(problem.remedy("`zoo run` and `zoo train` do it first")));
+                return Err(Error::data(problem.help("`zoo run` and `zoo train` do it first")));
             }
         }
     }
@@ -67,7 +67,7 @@ pub fn find(store: &Store, run: &Run, plan: &Plan) -> Result<Vec<Stage>> {
                 Problem::new(format!("{} begins from {}", run.folder(), shorter.folder())).key("trunk");
             let problem = problem.expected("a run that is the same but shorter");
             return Err(Error::data(
-                problem.remedy("take the line `trunk` out of its run.toml, or delete the folder"),
+                problem.help("take the line `trunk` out of its run.toml, or delete the folder"),
             ));
         }
         stages.push(Stage { part: Part::Trunk, run: shorter });

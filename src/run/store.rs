@@ -95,12 +95,12 @@ impl Store {
             let named = format!("name another with --store or {VARIABLE}");
             let problem = match (e.kind() == io::ErrorKind::NotFound, root.exists()) {
                 (true, false) => Problem::new(format!("there are no runs in {}", root.display()))
-                    .remedy(format!("`zoo run NAME` makes them; or {named}")),
+                    .help(format!("`zoo run NAME` makes them; or {named}")),
                 (true, true) if root.is_dir() => {
                     Problem::new(format!("{} is not a store of runs: a folder without runs", root.display()))
-                        .remedy(named)
+                        .help(named)
                 }
-                _ => Problem::new(format!("{} is not a store of runs: {e}", root.display())).remedy(named),
+                _ => Problem::new(format!("{} is not a store of runs: {e}", root.display())).help(named),
             };
             return Err(Error::new(crate::error::Kind::Io, problem));
         }
@@ -124,9 +124,9 @@ impl Store {
             return Store::open(root);
         }
         if let Some(stranger) = stranger {
-            let got = format!("{} holds {stranger} and is not a store of runs", root.display());
-            let remedy = format!("name an empty or new folder with --store or {VARIABLE}");
-            return Err(Error::config(Problem::new(got).key("--store").remedy(remedy)));
+            let found = format!("{} holds {stranger} and is not a store of runs", root.display());
+            let help = format!("name an empty or new folder with --store or {VARIABLE}");
+            return Err(Error::config(Problem::new(found).key("--store").help(help)));
         }
         manifest::write_json(&root.join(STORE), &Layout { format: FORMAT })?;
         Ok(Store { root })
@@ -155,7 +155,7 @@ impl Store {
     /// The name is not one of a run, there is no such folder, or it is a link.
     pub fn run(&self, name: &str) -> Result<Run> {
         let not_a_run =
-            |got: String| Error::config(Problem::new(got).key("run").remedy("`zoo runs` lists them"));
+            |found: String| Error::config(Problem::new(found).key("run").help("`zoo runs` lists them"));
         let run = Run::at(&self.root, name)
             .ok_or_else(|| not_a_run(format!("{name:?} is not the name of a run")))?;
         match fs::symlink_metadata(run.path()) {
@@ -176,15 +176,15 @@ impl Store {
         match (exact.as_slice(), alike.as_slice()) {
             ([run], _) | ([], [run]) => Ok((*run).clone()),
             ([], []) => {
-                let got = format!("no run in {} begins with {name:?}", self.root.display());
-                Err(Error::config(Problem::new(got).key("run").remedy("`zoo runs` lists them")))
+                let found = format!("no run in {} begins with {name:?}", self.root.display());
+                Err(Error::config(Problem::new(found).key("run").help("`zoo runs` lists them")))
             }
             ([], several) | (several, _) => {
                 let names: Vec<&str> = several.iter().take(MAX_SHOWN).map(|run| run.folder()).collect();
-                let got = format!("{name} begins the names of {} runs", several.len());
-                let problem = Problem::new(got).key("run").expected("one");
+                let found = format!("{name} begins the names of {} runs", several.len());
+                let problem = Problem::new(found).key("run").expected("one");
                 let more = if several.len() > MAX_SHOWN { ", ..." } else { "" };
-                Err(Error::config(problem.remedy(format!("write more of it: {}{more}", names.join(", ")))))
+                Err(Error::config(problem.help(format!("write more of it: {}{more}", names.join(", ")))))
             }
         }
     }

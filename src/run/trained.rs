@@ -15,7 +15,7 @@ use crate::input;
 use crate::model::exchange::{self, Imported};
 use crate::model::weights::{self, NonFinite, Weights};
 use crate::model::{Blueprint, Decoder};
-use crate::plan::Plan;
+use crate::plan::{Plan, renamed};
 use crate::training::manifest::{self, MANIFEST};
 use crate::training::{ContextConfig, Prediction};
 
@@ -24,7 +24,7 @@ pub const TOKENIZER: &str = "tokenizer.json";
 /// The model as a file of models/.
 const MODEL_TOML: &str = "model.toml";
 /// Version of the format of `config.json`.
-const FORMAT: u32 = 1;
+const FORMAT: u32 = 2;
 
 /// A trained model and what it speaks.
 #[derive(Debug)]
@@ -42,7 +42,7 @@ pub struct Trained {
 #[derive(Serialize, Deserialize)]
 struct Config {
     format: u32,
-    #[serde(flatten)]
+    #[serde(flatten, deserialize_with = "renamed::of_json")]
     blueprint: Blueprint,
 }
 
@@ -88,21 +88,22 @@ impl Trained {
     pub fn language(&self) -> Result<&Language> {
         self.language.as_ref().ok_or_else(|| {
             let problem = Problem::new(format!("the folder of this model has no {TOKENIZER}"));
-            Error::data(problem.remedy("put there the one that the model was trained with"))
+            Error::data(problem.help("put there the one that the model was trained with"))
         })
     }
 }
 
 /// Whether the run's model is a decoder and nothing else.
 fn speaks(run: &Run, plan: &Plan) -> Result<()> {
-    let got = match (&plan.context, &plan.prediction) {
+    let found = match (&plan.context, &plan.prediction) {
         (ContextConfig::Encoder(_), _) => "reads through an encoder",
         (_, Prediction::Masked(_)) => "is an encoder, which continues no text",
         (_, Prediction::NextToken) => return Ok(()),
     };
-    let problem = Problem::new(format!("{} {got}", run.folder())).key("run").expected("a decoder by itself");
+    let problem =
+        Problem::new(format!("{} {found}", run.folder())).key("run").expected("a decoder by itself");
     Err(Error::config(
-        problem.remedy("`zoo runs` lists the run of its decoder; `zoo measure` asks it questions"),
+        problem.help("`zoo runs` lists the run of its decoder; `zoo measure` asks it questions"),
     ))
 }
 

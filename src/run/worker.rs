@@ -18,7 +18,7 @@ use super::environment::{forget_peak, peak_bytes};
 #[cfg(unix)]
 use super::folder::LOG;
 use super::folder::{METRICS, Run, State};
-use super::lease::{BEAT, Claim, Lease, Silence, Watchman};
+use super::lease::{BEAT, Lease, LeaseClaim, LeaseWatcher, Silence};
 use super::metrics::{self, Writer};
 use super::record::{Environment, RunRecord, TrainingSummary};
 use super::stages::{self, Stage};
@@ -44,11 +44,11 @@ const MAX_INTERVAL: f64 = 1e9;
 /// And so far apart that saving takes at most one part in so many.
 const SAVING_SHARE: u32 = 50;
 /// Version of the format of a [`RunRecord`].
-const FORMAT: u32 = 1;
+const FORMAT: u32 = 2;
 
 /// What a worker is told to do.
 #[derive(Debug, Clone)]
-pub struct Order {
+pub struct WorkerArgs {
     /// The store.
     pub store: PathBuf,
     /// Name of the folder in it of the run that is done first.
@@ -172,15 +172,15 @@ pub enum Event {
 /// process.
 ///
 /// The code is 0 for runs that are finished, 75 for one that can be resumed, and else the code of what went wrong.
-pub fn work(order: &Order, stop: &Stop, job: impl Fn(&Task, &mut Watch) -> Result<Outcome>) -> u8 {
-    let voice = Voice { stop: stop.clone() };
+pub fn work(order: &WorkerArgs, stop: &Stop, job: impl Fn(&Task, &mut Watch) -> Result<Outcome>) -> u8 {
+    let events = EventWriter { stop: stop.clone() };
     let names = match order.supervision {
         Supervision::Alone => None,
         Supervision::Pipe => Some(listen(stop.clone())),
     };
     let mut order = order.clone();
     loop {
-        let code = work_once(&order, &voice, &job);
+        let code = work_once(&order, &events, &job);
         let next = names.as_ref().filter(|_| code == 0).and_then(|names| names.recv().ok());
         let Some(line) = next else { return code };
         (order.run, order.silence) = named(&line);
@@ -197,17 +197,21 @@ fn named(line: &str) -> (String, Option<Silence>) {
     (run.to_string(), silence.parse().ok())
 }
 
-fn work_once(order: &Order, voice: &Voice, job: impl Fn(&Task, &mut Watch) -> Result<Outcome>) -> u8 {
-    match claimed(order, voice, job) {
+fn work_once(
+    order: &WorkerArgs,
+    events: &EventWriter,
+    job: impl Fn(&Task, &mut Watch) -> Result<Outcome>,
+) -> u8 {
+    match claimed(order, events, job) {
         Ok((event, code)) => {
-            voice.say(&event);
+            events.say(&event);
             code
         }
         Err(error) => {
             log(&error);
             match error.kind {
-                Kind::Stopped => voice.say(&Event::Stopped),
-                _ => voice.say(&Event::Failed { cause: error.to_string() }),
+                Kind::Stopped => events.say(&Event::Stopped),
+                _ => events.say(&Event::Failed { cause: error.to_string() }),
             }
             error.exit_code()
         }
@@ -216,8 +220,8 @@ fn work_once(order: &Order, voice: &Voice, job: impl Fn(&Task, &mut Watch) -> Re
 
 /// Claims the run, does it, and notes in the folder how it ended.
 fn claimed(
-    order: &Order,
-    voice: &Voice,
+    order: &WorkerArgs,
+    events: &EventWriter,
     job: impl Fn(&Task, &mut Watch) -> Result<Outcome>,
 ) -> Result<(Event, u8)> {
     let since = Instant::now();
@@ -230,9 +234,9 @@ fn claimed(
     if run.is_finished() {
         return Ok((Event::Finished, 0));
     }
-    let lease = match Lease::claim(run.path(), BEAT, Watchman::told(order.silence.clone()))? {
-        Claim::Mine(lease) => lease,
-        Claim::Held(holder) => return Ok((Event::Held { by: holder.name() }, RESUMABLE)),
+    let lease = match Lease::claim(run.path(), BEAT, LeaseWatcher::told(order.silence.clone()))? {
+        LeaseClaim::Mine(lease) => lease,
+        LeaseClaim::Held(holder) => return Ok((Event::Held { by: holder.name() }, RESUMABLE)),
     };
     if run.is_finished() {
         return Ok((Event::Finished, 0));
@@ -242,7 +246,7 @@ fn claimed(
     let task = Task { plan, run, device: order.device.clone(), stages };
     task.run.set_state(&State::Running)?;
     task.run.set_environment(&Environment::here(&order.device))?;
-    let mut watch = Watch::new(&task.run, lease, voice.clone());
+    let mut watch = Watch::new(&task.run, lease, events.clone());
     let outcome = catch_unwind(AssertUnwindSafe(|| job(&task, &mut watch)));
     // Whoever lost the run says nothing about it any more.
     watch.lease.check()?;
@@ -346,11 +350,11 @@ fn listen(stop: Stop) -> Receiver<String> {
 
 /// Says events.
 #[derive(Debug, Clone)]
-struct Voice {
+struct EventWriter {
     stop: Stop,
 }
 
-impl Voice {
+impl EventWriter {
     /// A worker that nobody hears stops.
     fn say(&self, event: &Event) {
         let line = serde_json::to_string(event).expect("an event is strings and finite numbers");
@@ -366,7 +370,7 @@ impl Voice {
 pub struct Watch {
     metrics: PathBuf,
     lease: Lease,
-    voice: Voice,
+    events: EventWriter,
     writer: Option<Writer>,
     told: Option<Instant>,
     /// Bits per parameter at the last look.
@@ -377,12 +381,12 @@ pub struct Watch {
 }
 
 impl Watch {
-    fn new(run: &Run, lease: Lease, voice: Voice) -> Self {
+    fn new(run: &Run, lease: Lease, events: EventWriter) -> Self {
         let metrics = run.file(METRICS);
         Watch {
             metrics,
             lease,
-            voice,
+            events,
             writer: None,
             told: None,
             probed: None,
@@ -397,10 +401,10 @@ impl Watch {
     /// [`Kind::Stopped`] when somebody asked to stop or has taken the run over.
     pub fn measures(&mut self) -> Result<()> {
         self.owns()?;
-        if self.voice.stop.is_requested() {
+        if self.events.stop.is_requested() {
             return Err(Error::new(Kind::Stopped, Problem::new("asked to stop before measuring")));
         }
-        self.voice.say(&Event::Measuring);
+        self.events.say(&Event::Measuring);
         Ok(())
     }
 
@@ -411,7 +415,7 @@ impl Watch {
 
     fn warn(&self, error: &Error) {
         log(error);
-        self.voice.say(&Event::Warning { message: error.to_string() });
+        self.events.say(&Event::Warning { message: error.to_string() });
     }
 
     /// The run must still be ours: asked before results are kept.
@@ -432,7 +436,7 @@ impl Observer for Watch {
         self.writer = Some(writer);
         self.pace = Pace::new(Instant::now());
         self.inherited = step;
-        self.voice.say(&Event::Started { step, steps });
+        self.events.say(&Event::Started { step, steps });
         Ok(())
     }
 
@@ -441,9 +445,9 @@ impl Observer for Watch {
         let now = Instant::now();
         if self.told.is_none_or(|told| now - told >= TELL) || progress.step == progress.steps {
             self.told = Some(now);
-            self.voice.say(&told(progress, self.probed));
+            self.events.say(&told(progress, self.probed));
         }
-        Ok(if self.voice.stop.is_requested() {
+        Ok(if self.events.stop.is_requested() {
             Control::Stop
         } else if progress.step < progress.steps && self.pace.is_due(now) {
             Control::Checkpoint
@@ -462,7 +466,7 @@ impl Observer for Watch {
         self.writer.as_ref().map_or(Ok(()), Writer::sync)?;
         self.lease.check()?;
         self.pace.saved(Instant::now());
-        self.voice.say(&Event::Checkpoint { step });
+        self.events.say(&Event::Checkpoint { step });
         Ok(())
     }
 

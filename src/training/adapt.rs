@@ -13,14 +13,14 @@ use super::answering::AnsweringAdapt;
 use super::config::{
     AdamwConfig, Cooldown, Count, Length, OptimizerConfig, ScheduleConfig, TrainingConfig, WsdConfig,
 };
-use super::fit::{Job, descent, tensors};
+use super::fit::{Job, cross_entropy, tensors};
 use super::objective::{Objective, StepLoss};
 use super::weights::{self, Weights};
 use crate::data::questions::{Form, Gold, Question, QuestionsConfig};
 use crate::data::reading::AnswerForm;
 use crate::data::{Batch, Dataset};
 use crate::error::{Problem, Result};
-use crate::layers::{Pass, within};
+use crate::layers::{ForwardContext, within};
 use crate::model::{Adapted, LoraConfig, ModelConfig};
 
 /// What becomes of a trained model before it is measured.
@@ -92,7 +92,7 @@ impl QuestionsAdapt {
             batch: self.batch,
             micro_batch: model.micro_batch.filter(|&rows| rows < self.batch),
             precision: model.precision,
-            activations: model.activations,
+            gradient_checkpointing: model.gradient_checkpointing,
             peak_lr: self.peak_lr,
             schedule: ScheduleConfig::Wsd(WsdConfig {
                 warmup_steps: 0,
@@ -114,9 +114,9 @@ impl QuestionsAdapt {
     /// What is impossible about it for a model; keys are relative to `[adapt]`.
     pub fn check(&self, model: &ModelConfig) -> Vec<Problem> {
         let mut problems = within("lora", self.lora.check(model));
-        let mut demand = |possible: bool, key: &str, got: String, expected: &str| {
+        let mut demand = |possible: bool, key: &str, found: String, expected: &str| {
             if !possible {
-                problems.push(Problem::new(got).key(key).expected(expected));
+                problems.push(Problem::new(found).key(key).expected(expected));
             }
         };
         let (asked, rate, decay) = (self.asked, self.peak_lr, self.weight_decay);
@@ -228,11 +228,11 @@ impl Objective for Asking<'_> {
         let (batch, share) = batch.part(part);
         let (tokens, targets, weights) = tensors(&batch, device);
         let merged = model.merged();
-        let mut pass = Pass::training();
-        let hidden = merged.hidden(tokens, &mut pass); // [b, t, d]
+        let mut ctx = ForwardContext::training();
+        let hidden = merged.hidden(tokens, &mut ctx); // [b, t, d]
         let n = batch.rows * batch.seq_len;
         let flops = self.flops(merged.vocab_size(), batch.seq_len, n);
-        let (loss, auxiliary) = descent(hidden, &merged, targets, weights, pass);
+        let (loss, auxiliary) = cross_entropy(hidden, &merged, targets, weights, ctx);
         StepLoss::new(loss, auxiliary, share).costing(n as u64, flops)
     }
 }
@@ -242,7 +242,7 @@ mod tests {
     use super::*;
     use crate::data::{BioDConfig, DataConfig};
     use crate::model::parameter;
-    use crate::training::{Control, Observer, Outcome, Progress, Silent, Trained, fit};
+    use crate::training::{Control, NoopObserver, Observer, Outcome, Progress, Trained, fit};
     use std::path::Path;
 
     struct Setup {
@@ -309,7 +309,7 @@ mod tests {
         let device = crate::device::open("cpu").unwrap();
         let start = setup.objective().start(&device).unwrap();
         let folder = tempfile::tempdir().unwrap();
-        let trained = finished(setup.fit(folder.path(), &mut Silent));
+        let trained = finished(setup.fit(folder.path(), &mut NoopObserver));
         assert_eq!(trained.model.base_weights(), start.base_weights());
         let (before, after) = (weights::of(&start), weights::of(&trained.model));
         let moved = before.keys().filter(|name| before[*name] != after[*name]).count();
@@ -334,9 +334,9 @@ mod tests {
     fn a_run_that_was_stopped_goes_on_to_the_same_bits() {
         let setup = setup();
         let [whole, cut] = [tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap()];
-        let expected = finished(setup.fit(whole.path(), &mut Silent));
+        let expected = finished(setup.fit(whole.path(), &mut NoopObserver));
         assert!(matches!(setup.fit(cut.path(), &mut Stopper(4)), Outcome::Stopped));
-        let resumed = finished(setup.fit(cut.path(), &mut Silent));
+        let resumed = finished(setup.fit(cut.path(), &mut NoopObserver));
         assert_eq!(weights::of(&resumed.model), weights::of(&expected.model));
         assert_eq!(resumed.steps, 6);
     }

@@ -50,7 +50,7 @@ pub fn row_len(data: &DataConfig, form: AnswerForm) -> Result<usize> {
         DataConfig::Reading(config) => {
             let problem = Problem::new(format!("{} questions in a row", config.questions));
             let problem = problem.key("data.questions").expected("room for one with its answer in this form");
-            Err(Error::config(problem.remedy("at least 2, or adapt = \"none\"")))
+            Err(Error::config(problem.help("at least 2, or adapt = \"none\"")))
         }
         DataConfig::BioS(_)
         | DataConfig::BioD(_)
@@ -116,7 +116,7 @@ mod tests {
     use crate::data::ReadingConfig;
     use crate::model::ModelConfig;
     use crate::training::config::{Count, Length};
-    use crate::training::{Control, Observer, Outcome, Progress, Silent, Trained, fit};
+    use crate::training::{Control, NoopObserver, Observer, Outcome, Progress, Trained, fit};
     use std::path::Path;
 
     const STEPS: u64 = 5;
@@ -165,11 +165,11 @@ mod tests {
     fn it_begins_from_the_base_and_a_run_that_was_stopped_goes_on_to_the_same_bits() {
         let setup = setup();
         let [fresh, whole, cut] = [(); 3].map(|()| tempfile::tempdir().unwrap());
-        let base = weights::of(&finished(setup.train(fresh.path(), None, &mut Silent)).model);
-        let expected = finished(setup.train(whole.path(), Some(base.clone()), &mut Silent));
+        let base = weights::of(&finished(setup.train(fresh.path(), None, &mut NoopObserver)).model);
+        let expected = finished(setup.train(whole.path(), Some(base.clone()), &mut NoopObserver));
         assert_ne!(weights::of(&expected.model), base);
         assert!(matches!(setup.train(cut.path(), Some(base.clone()), &mut Stopper(3)), Outcome::Stopped));
-        let resumed = finished(setup.train(cut.path(), Some(base), &mut Silent));
+        let resumed = finished(setup.train(cut.path(), Some(base), &mut NoopObserver));
         assert_eq!(weights::of(&resumed.model), weights::of(&expected.model));
         assert_eq!(resumed.steps, STEPS);
     }

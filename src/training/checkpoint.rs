@@ -133,11 +133,11 @@ fn of_run(path: &Path, found: Option<&str>, wanted: Option<&str>) -> Result<Opti
     match (found, wanted) {
         (Some(found), Some(wanted)) if found != wanted => {
             let problem = Problem::new(format!("{path} is of the run {found}")).expected(wanted);
-            Err(Error::data(problem.remedy("move that checkpoint away; the same command goes on without it")))
+            Err(Error::data(problem.help("move that checkpoint away; the same command goes on without it")))
         }
         (None, Some(_)) => {
-            let got = format!("{path} does not say of which run it is, as those of earlier versions");
-            Ok(Some(Error::data(Problem::new(got).remedy("it is taken for one of this run"))))
+            let found = format!("{path} does not say of which run it is, as those of earlier versions");
+            Ok(Some(Error::data(Problem::new(found).help("it is taken for one of this run"))))
         }
         _ => Ok(None),
     }
@@ -153,10 +153,10 @@ fn read(path: &Path, device: &Device) -> Result<Saved> {
     }
     let level = kernels::level_on(device).name();
     if state.kernels != level {
-        let got =
+        let found =
             format!("{} was made with {} kernels, this process uses {level}", path.display(), state.kernels);
-        let remedy = format!("resume with {}={}", kernels::VARIABLE, state.kernels);
-        return Err(Error::config(Problem::new(got).remedy(remedy)));
+        let help = format!("resume with {}={}", kernels::VARIABLE, state.kernels);
+        return Err(Error::config(Problem::new(found).help(help)));
     }
     Ok(Saved {
         state,
@@ -200,7 +200,7 @@ fn make(folder: &Path) -> Result<()> {
             let parent = folder.parent().unwrap_or(folder).display();
             let problem =
                 Problem::new(format!("{parent} is gone: moved or deleted while its run was under way"));
-            Err(Error::new(Kind::Io, problem.remedy("move it back; the same command goes on")))
+            Err(Error::new(Kind::Io, problem.help("move it back; the same command goes on")))
         }
         Err(e) => Err(Error::io("create", folder, e)),
     }

@@ -22,15 +22,17 @@ pub struct TrainingConfig {
     /// What matrix products compute in; weights, sums and the loss are f32 in any case.
     #[serde(skip_serializing_if = "Precision::is_f32")]
     pub precision: Precision,
-    /// What becomes of the activations that a backward pass needs; no number changes with it.
-    #[serde(skip_serializing_if = "Activations::are_stored")]
-    pub activations: Activations,
+    /// Whether activations that are cheap to compute, sums and products element by element, are computed again in the
+    /// backward pass instead of kept (Chen et al. 2016, arXiv 1604.06174): less memory, more time, the same numbers. The
+    /// fused kernels of the CPU keep what they need in any case.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub gradient_checkpointing: bool,
     /// The highest learning rate.
     pub peak_lr: f64,
     /// The learning rate over time.
     pub schedule: ScheduleConfig,
     /// In which order documents come.
-    pub order: Order,
+    pub order: DocumentOrder,
     /// The update rule.
     pub optimizer: OptimizerConfig,
     /// What happens to large gradients.
@@ -69,29 +71,10 @@ pub struct Count {
     pub count: u64,
 }
 
-/// What becomes of the activations that a backward pass needs.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum Activations {
-    /// They stay in memory.
-    #[default]
-    Stored,
-    /// Those that are cheap to compute, sums and products element by element, are computed again (Chen et al. 2016, arXiv
-    /// 1604.06174): less memory and more time. The fused kernels of the CPU keep what they need in any case.
-    Recomputed,
-}
-
-impl Activations {
-    /// Whether it is the default.
-    pub fn are_stored(&self) -> bool {
-        *self == Activations::Stored
-    }
-}
-
 /// In which order documents come.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
-pub enum Order {
+pub enum DocumentOrder {
     /// All exposures of the whole run are shuffled together (arXiv 2404.05405): the order depends on the run's length.
     #[default]
     Global,
@@ -269,10 +252,10 @@ impl Default for TrainingConfig {
             batch: 16,
             micro_batch: None,
             precision: Precision::F32,
-            activations: Activations::Stored,
+            gradient_checkpointing: false,
             peak_lr: 1e-3,
             schedule: ScheduleConfig::Cosine(CosineConfig::default()),
-            order: Order::default(),
+            order: DocumentOrder::default(),
             optimizer: OptimizerConfig::Adamw(AdamwConfig::default()),
             clip: Clip::GlobalNorm(GlobalNormConfig::default()),
         }
@@ -287,7 +270,7 @@ const MAX_STEPS: u64 = 1 << 40;
 
 /// What turns exposures, tokens and FLOPs into steps.
 #[derive(Debug, Clone, Copy, PartialEq)]
-pub struct Yardstick {
+pub struct LengthUnits {
     /// Positions in a row of a batch.
     pub seq_len: usize,
     /// The expected number of tokens in which each document appears once.
@@ -298,16 +281,16 @@ pub struct Yardstick {
 
 impl TrainingConfig {
     /// Optimizer steps: a function of the plan alone, the same for every seed.
-    pub fn steps(&self, yardstick: &Yardstick) -> u64 {
-        let tokens_per_step = (self.batch * yardstick.seq_len) as f64;
+    pub fn steps(&self, length_units: &LengthUnits) -> u64 {
+        let tokens_per_step = (self.batch * length_units.seq_len) as f64;
         let steps = match self.length {
             Length::Steps(Count { count }) => count as f64,
             Length::Tokens(Count { count }) => count as f64 / tokens_per_step,
             Length::Exposures(Count { count }) => {
-                count as f64 * yardstick.tokens_per_exposure / tokens_per_step
+                count as f64 * length_units.tokens_per_exposure / tokens_per_step
             }
             Length::Flops(FlopsConfig { count, share }) => {
-                count as f64 * share / yardstick.flops_per_token / tokens_per_step
+                count as f64 * share / length_units.flops_per_token / tokens_per_step
             }
         };
         (steps.round() as u64).max(1)
@@ -325,23 +308,23 @@ impl TrainingConfig {
     }
 
     /// How many exposures are shuffled together.
-    pub fn exposures(&self, yardstick: &Yardstick) -> u64 {
+    pub fn exposures(&self, length_units: &LengthUnits) -> u64 {
         match (self.order, self.length) {
-            (Order::Epochs, _) => 1,
-            (Order::Global, Length::Exposures(Count { count })) => count,
-            (Order::Global, Length::Steps(_) | Length::Tokens(_) | Length::Flops(_)) => {
-                let tokens = self.steps(yardstick) as f64 * (self.batch * yardstick.seq_len) as f64;
-                (tokens / yardstick.tokens_per_exposure).ceil().max(1.0) as u64
+            (DocumentOrder::Epochs, _) => 1,
+            (DocumentOrder::Global, Length::Exposures(Count { count })) => count,
+            (DocumentOrder::Global, Length::Steps(_) | Length::Tokens(_) | Length::Flops(_)) => {
+                let tokens = self.steps(length_units) as f64 * (self.batch * length_units.seq_len) as f64;
+                (tokens / length_units.tokens_per_exposure).ceil().max(1.0) as u64
             }
         }
     }
 
     /// What is impossible about it; keys are relative to `[training]`.
-    pub fn check(&self, yardstick: &Yardstick) -> Vec<Problem> {
+    pub fn check(&self, length_units: &LengthUnits) -> Vec<Problem> {
         let mut problems = Vec::new();
-        let mut demand = |possible: bool, key: &str, got: String, expected: &str| {
+        let mut demand = |possible: bool, key: &str, found: String, expected: &str| {
             if !possible {
-                problems.push(Problem::new(got).key(key).expected(expected));
+                problems.push(Problem::new(found).key(key).expected(expected));
             }
         };
         demand((1..=1 << 20).contains(&self.batch), "batch", self.batch.to_string(), "1 to 1048576 rows");
@@ -391,7 +374,7 @@ impl TrainingConfig {
             demand(clip.max > 0.0, "clip.max", clip.max.to_string(), "a norm above 0");
         }
         if problems.is_empty() {
-            problems.extend(self.check_steps(self.steps(yardstick)));
+            problems.extend(self.check_steps(self.steps(length_units)));
         }
         problems
     }
@@ -402,12 +385,12 @@ impl TrainingConfig {
             return Some(Problem::new(format!("{steps} steps")).key("length").expected("at most 2^40 steps"));
         }
         if let Some(trunk) = self.schedule.trunk_steps(steps) {
-            if self.order == Order::Global {
+            if self.order == DocumentOrder::Global {
                 return Some(
                     Problem::new("global")
                         .key("order")
                         .expected("epochs, with the schedule wsd")
-                        .remedy("cooldowns of different lengths share their trunk only if its order does not depend on them"),
+                        .help("cooldowns of different lengths share their trunk only if its order does not depend on them"),
                 );
             }
             if trunk == 0 || trunk == steps {
@@ -438,11 +421,11 @@ mod tests {
         assert_eq!(parts(5, None), vec![0..5]);
         assert_eq!(parts(5, Some(5)), vec![0..5]);
         assert_eq!(parts(5, Some(2)), [0..2, 2..4, 4..5]);
-        let yardstick = Yardstick { seq_len: 5, tokens_per_exposure: 7.0, flops_per_token: 1.0 };
+        let length_units = LengthUnits { seq_len: 5, tokens_per_exposure: 7.0, flops_per_token: 1.0 };
         for rows in [0, 17] {
             let training = TrainingConfig { micro_batch: Some(rows), ..TrainingConfig::default() };
             let refused = format!("micro_batch: {rows}, expected 1 to 16, the rows of a step");
-            assert_eq!(training.check(&yardstick)[0].to_string(), refused);
+            assert_eq!(training.check(&length_units)[0].to_string(), refused);
         }
     }
 
@@ -451,12 +434,12 @@ mod tests {
         let steps = |flops_per_token: f64, share: f64| {
             let length = Length::Flops(FlopsConfig { count: 1_000_000, share });
             let training = TrainingConfig { length, batch: 2, ..TrainingConfig::default() };
-            training.steps(&Yardstick { seq_len: 5, tokens_per_exposure: 7.0, flops_per_token })
+            training.steps(&LengthUnits { seq_len: 5, tokens_per_exposure: 7.0, flops_per_token })
         };
         assert_eq!([steps(100.0, 1.0), steps(1000.0, 1.0), steps(100.0, 0.25)], [1000, 100, 250]);
         let config = FlopsConfig { share: 0.0, ..FlopsConfig::default() };
         let training = TrainingConfig { length: Length::Flops(config), ..TrainingConfig::default() };
-        let yardstick = Yardstick { seq_len: 5, tokens_per_exposure: 7.0, flops_per_token: 1.0 };
-        assert_eq!(training.check(&yardstick)[0].to_string(), "length.share: 0, expected a share above 0");
+        let length_units = LengthUnits { seq_len: 5, tokens_per_exposure: 7.0, flops_per_token: 1.0 };
+        assert_eq!(training.check(&length_units)[0].to_string(), "length.share: 0, expected a share above 0");
     }
 }

@@ -171,7 +171,7 @@ impl StageTraining {
             batch: self.batch,
             micro_batch: decoder.micro_batch.filter(|&rows| rows < self.batch),
             precision: decoder.precision,
-            activations: decoder.activations,
+            gradient_checkpointing: decoder.gradient_checkpointing,
             peak_lr: self.peak_lr,
             schedule: ScheduleConfig::Cosine(CosineConfig { warmup_steps, ..CosineConfig::default() }),
             optimizer: decoder.optimizer,

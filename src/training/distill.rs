@@ -9,7 +9,7 @@ use burn::tensor::activation::log_softmax;
 use burn::tensor::{Int, Tensor};
 
 use super::context::TeacherConfig;
-use crate::layers::Pass;
+use crate::layers::ForwardContext;
 use crate::model::{Chunks, Decoder, ModelConfig};
 
 /// Of a row of `t` tokens with `k` chunks of `c` beside it: the tokens that a teacher with this window reads, and those
@@ -50,7 +50,7 @@ impl TeacherConfig {
         assert!(shared > 0, "{k} chunks of {c} tokens for a teacher that reads {}", decoder.seq_len());
         let row = vec![chunks.tokens.reshape([b, k * c]), tokens.narrow(1, 1, t - 1)];
         let row = Tensor::cat(row, 1).narrow(1, 0, read); // [b, read]
-        let taught = decoder.hidden(row, &mut Pass::new()).detach(); // [b, read, d]
+        let taught = decoder.hidden(row, &mut ForwardContext::new()).detach(); // [b, read, d]
         let teacher = logits(decoder, taught.narrow(1, k * c, shared)); // [n, v]
         let student = logits(decoder, hidden.narrow(1, 1, shared)); // [n, v]
         divergence(teacher, student, self.top_k) * self.weight
@@ -148,7 +148,7 @@ mod tests {
         let device = device();
         let decoder = variants::base().init(V, T + 4, 3, &device);
         let (tokens, chunks, row) = reading(2, &device);
-        let states = decoder.hidden(row, &mut Pass::new()); // [2, 6, d]
+        let states = decoder.hidden(row, &mut ForwardContext::new()); // [2, 6, d]
         let loss = |hidden| {
             let teacher = TeacherConfig { weight: 3.0, top_k: V };
             teacher.loss(&decoder, hidden, tokens.clone(), chunks.clone()).into_scalar::<f32>()
@@ -163,7 +163,7 @@ mod tests {
         let window = 5;
         let decoder = variants::base().init(V, window, 3, &device);
         let (tokens, chunks, row) = reading(2, &device);
-        let states = decoder.hidden(row.narrow(1, 0, window), &mut Pass::new());
+        let states = decoder.hidden(row.narrow(1, 0, window), &mut ForwardContext::new());
         let beyond = states.clone().narrow(1, 0, 1);
         let hidden = Tensor::cat(vec![states.narrow(1, 3, 2), beyond], 1);
         let loss = TeacherConfig::default().loss(&decoder, hidden, tokens, chunks);
@@ -178,7 +178,7 @@ mod tests {
         let device = device();
         let decoder = variants::base().init(V, 4, 3, &device);
         let (tokens, chunks, row) = reading(2, &device);
-        let hidden = decoder.hidden(row.narrow(1, 0, 3), &mut Pass::new());
+        let hidden = decoder.hidden(row.narrow(1, 0, 3), &mut ForwardContext::new());
         TeacherConfig::default().loss(&decoder, hidden, tokens, chunks);
     }
 }

@@ -11,20 +11,20 @@ use std::time::Instant;
 use burn::module::Module;
 use burn::tensor::{Device, Gradients, Int, Tensor, TensorData};
 
-use super::ahead::ahead;
 use super::checkpoint::{self, Checkpoints};
-use super::config::{Activations, TAIL, TrainingConfig, Yardstick};
+use super::config::{LengthUnits, TAIL, TrainingConfig};
+use super::deferred::{DeferredMetrics, StepRead};
 use super::meters::{Mean, Meters, Metrics};
 use super::objective::{Objective, StepLoss};
 use super::observer::{Control, Observer, Progress};
 use super::optimizer::{self, Optimizer};
-use super::unread::{StepRead, Unread};
+use super::prefetch::prefetch;
 use super::weights::{self, Weights};
 use crate::data::{Batch, DataConfig, Dataset};
 use crate::device;
 use crate::error::{Error, Kind, Problem, Result};
 use crate::kernels;
-use crate::layers::Pass;
+use crate::layers::ForwardContext;
 use crate::model::{Decoder, ModelConfig};
 
 /// Lines of metrics in a run.
@@ -69,11 +69,11 @@ pub struct Trained<M = Decoder, D = Dataset> {
 
 impl Job<'_> {
     /// What lengths are measured with; an encoder has tokens beside those of the data.
-    fn yardstick(&self, masks: usize) -> Result<Yardstick> {
+    fn length_units(&self, masks: usize) -> Result<LengthUnits> {
         let seq_len = self.data.seq_len();
         let flops = self.model.flops_per_token(self.data.vocab_size()? + masks, seq_len).exact;
         let tokens_per_exposure = self.data.tokens_per_exposure()?;
-        Ok(Yardstick { seq_len, tokens_per_exposure, flops_per_token: flops as f64 })
+        Ok(LengthUnits { seq_len, tokens_per_exposure, flops_per_token: flops as f64 })
     }
 
     /// Optimizer steps of the whole run.
@@ -85,7 +85,7 @@ impl Job<'_> {
     }
 
     pub(super) fn steps_with(&self, masks: usize) -> Result<u64> {
-        Ok(self.training.steps(&self.yardstick(masks)?))
+        Ok(self.training.steps(&self.length_units(masks)?))
     }
 
     /// The data, shuffled over the exposures of the whole run.
@@ -97,7 +97,7 @@ impl Job<'_> {
     }
 
     pub(super) fn open_data_with(&self, masks: usize) -> Result<Dataset> {
-        self.data.open(self.seed, self.training.exposures(&self.yardstick(masks)?))
+        self.data.open(self.seed, self.training.exposures(&self.length_units(masks)?))
     }
 }
 
@@ -149,7 +149,7 @@ impl Objective for Job<'_> {
 
 /// The state of another run that this one goes on from.
 #[derive(Debug)]
-pub struct Beginning {
+pub struct InitialState {
     /// Weights of the model, by name.
     pub model: Weights,
     /// Moments of the optimizer; without them it starts anew.
@@ -160,14 +160,14 @@ pub struct Beginning {
     pub meters: Meters,
 }
 
-impl Beginning {
+impl InitialState {
     /// Where the run of `checkpoints` stands, to go on from on `device`; `None` when there is none that is whole.
     ///
     /// # Errors
     /// The folder cannot be read, or another kernel level, run or a newer version made the checkpoint.
     pub fn read(checkpoints: Checkpoints, device: &Device) -> Result<Option<Self>> {
         let (saved, _) = checkpoint::latest(checkpoints, device)?;
-        Ok(saved.map(|saved| Beginning {
+        Ok(saved.map(|saved| InitialState {
             model: saved.model,
             moments: Some(saved.moments),
             step: saved.state.step,
@@ -189,7 +189,7 @@ pub fn fit<O: Objective>(
     fit_from(objective, device, checkpoints.into(), || Ok(None), observer)
 }
 
-/// Trains from the newest checkpoint in `checkpoints`, or from where `beginning` says, or from the start.
+/// Trains from the newest checkpoint in `checkpoints`, or from where `initial` says, or from the start.
 ///
 /// # Errors
 /// [`Kind::Diverged`] when the loss or a gradient is not finite (no weight has taken it up, no checkpoint holds it), and
@@ -198,25 +198,25 @@ pub fn fit_from<O: Objective>(
     objective: &O,
     device: &Device,
     checkpoints: Checkpoints,
-    beginning: impl FnOnce() -> Result<Option<Beginning>>,
+    initial: impl FnOnce() -> Result<Option<InitialState>>,
     observer: &mut impl Observer<O::Model, O::Data>,
 ) -> Result<Outcome<O::Model, O::Data>> {
-    let waiting = device::computes_later(device).then(Unread::new);
-    fit_reading(objective, device, checkpoints, beginning, observer, waiting)
+    let waiting = device::computes_later(device).then(DeferredMetrics::new);
+    fit_reading(objective, device, checkpoints, initial, observer, waiting)
 }
 
-/// The same; with `unread`, as for a device that computes while the host goes on: losses and norms are read a few steps at
-/// a time, and batches made ahead.
+/// The same; with `deferred`, as for a device that computes while the host goes on: losses and norms are read a few steps at
+/// a time, and batches made prefetch.
 fn fit_reading<O: Objective>(
     objective: &O,
     device: &Device,
     checkpoints: Checkpoints,
-    beginning: impl FnOnce() -> Result<Option<Beginning>>,
+    initial: impl FnOnce() -> Result<Option<InitialState>>,
     observer: &mut impl Observer<O::Model, O::Data>,
-    unread: Option<Unread>,
+    deferred: Option<DeferredMetrics>,
 ) -> Result<Outcome<O::Model, O::Data>> {
-    let is_ahead = unread.is_some();
-    let mut run = Run::start(objective, device, checkpoints, beginning, observer, unread)?;
+    let is_ahead = deferred.is_some();
+    let mut run = Run::start(objective, device, checkpoints, initial, observer, deferred)?;
     let data = objective.open_data()?;
     let (first, steps) = (run.step, run.steps);
     let make = |step| objective.batch(&data, step);
@@ -236,7 +236,7 @@ fn fit_reading<O: Objective>(
         Ok(Some(run))
     };
     let finished = match is_ahead {
-        true => ahead(first..steps, make, train),
+        true => prefetch(first..steps, make, train),
         false => train(&mut |step| make(step)),
     };
     Ok(match finished? {
@@ -255,9 +255,9 @@ pub fn loss(model: &Decoder, batch: &Batch, device: &Device) -> Tensor<1> {
 /// The weighted mean loss over tokens in nats, and what sublayers add of their own.
 fn losses(model: &Decoder, batch: &Batch, device: &Device) -> (Tensor<1>, Option<Tensor<1>>) {
     let (tokens, targets, weights) = tensors(batch, device);
-    let mut pass = Pass::training();
-    let hidden = model.hidden(tokens, &mut pass); // [b, t, d]
-    descent(hidden, model, targets, weights, pass)
+    let mut ctx = ForwardContext::training();
+    let hidden = model.hidden(tokens, &mut ctx); // [b, t, d]
+    cross_entropy(hidden, model, targets, weights, ctx)
 }
 
 /// What is minimised.
@@ -269,16 +269,16 @@ pub(super) fn sum(loss: Tensor<1>, auxiliary: Option<Tensor<1>>) -> Tensor<1> {
 }
 
 /// The weighted mean loss of hidden states `[b, t, d]`, and what sublayers have added in `pass`.
-pub(super) fn descent(
+pub(super) fn cross_entropy(
     hidden: Tensor<3>,
     head: &Decoder,
     targets: Tensor<1, Int>,
     weights: Tensor<1>,
-    mut pass: Pass,
+    mut ctx: ForwardContext,
 ) -> (Tensor<1>, Option<Tensor<1>>) {
     let hidden = hidden.flatten::<2>(0, 1); // [n, d]
     let (loss, _) = kernels::linear_cross_entropy(hidden, head.head_weight(), targets, weights);
-    (loss, pass.take_auxiliary())
+    (loss, ctx.take_auxiliary())
 }
 
 /// A batch as tensors: tokens `[b, t]`, targets `[n]`, weights `[n]`.
@@ -291,7 +291,7 @@ pub fn tensors(batch: &Batch, device: &Device) -> (Tensor<2, Int>, Tensor<1, Int
 }
 
 /// A step before its update, summed over its parts.
-pub(super) struct Descent {
+pub(super) struct StepGradients {
     /// The cross-entropy of each part, `[parts]`.
     pub(super) losses: Tensor<1>,
     /// What sublayers added of their own in each part, `[parts]`; none if nobody had any.
@@ -302,11 +302,11 @@ pub(super) struct Descent {
 }
 
 /// The loss of a step and its gradients for `model`; one part after the other is in memory.
-pub(super) fn descend<M: Module>(
+pub(super) fn backward_in_parts<M: Module>(
     model: &M,
     training: &TrainingConfig,
     of_part: impl Fn(Range<usize>) -> StepLoss,
-) -> Descent {
+) -> StepGradients {
     let (mut losses, mut auxiliaries, mut total, mut all) = (Vec::new(), Vec::new(), None, (0, 0.0));
     for part in training.parts() {
         let StepLoss { loss, auxiliary, tokens, flops } = training.precision.scope(|| of_part(part));
@@ -321,7 +321,7 @@ pub(super) fn descend<M: Module>(
     }
     let (gradients, (tokens, flops)) = (total.expect("a step has at least one row"), all);
     let auxiliary = (!auxiliaries.is_empty()).then(|| Tensor::cat(auxiliaries, 0));
-    Descent { losses: Tensor::cat(losses, 0), auxiliary, gradients, tokens, flops }
+    StepGradients { losses: Tensor::cat(losses, 0), auxiliary, gradients, tokens, flops }
 }
 
 /// A run under way.
@@ -335,7 +335,7 @@ struct Run<'a, O: Objective> {
     steps: u64,
     meters: Meters,
     /// Steps whose loss is on a device that computes later; absent: each is read before weights change.
-    unread: Option<Unread>,
+    deferred: Option<DeferredMetrics>,
     /// The last step that was read.
     last: StepRead,
 }
@@ -345,14 +345,14 @@ impl<'a, O: Objective> Run<'a, O> {
         objective: &'a O,
         device: &Device,
         checkpoints: Checkpoints,
-        beginning: impl FnOnce() -> Result<Option<Beginning>>,
+        initial: impl FnOnce() -> Result<Option<InitialState>>,
         observer: &mut impl Observer<O::Model, O::Data>,
-        unread: Option<Unread>,
+        deferred: Option<DeferredMetrics>,
     ) -> Result<Self> {
         objective.training().precision.check(device)?;
-        let device = match objective.training().activations {
-            Activations::Stored => device.clone().autodiff(),
-            Activations::Recomputed => device.clone().autodiff().gradient_checkpointing(),
+        let device = match objective.training().gradient_checkpointing {
+            false => device.clone().autodiff(),
+            true => device.clone().autodiff().gradient_checkpointing(),
         };
         let mut model = objective.start(&device)?;
         let mut optimizer = objective.optimizer();
@@ -366,15 +366,15 @@ impl<'a, O: Objective> Run<'a, O> {
             (step, meters) = (saved.state.step, saved.state.meters);
             model = weights::put(model, saved.model, "the checkpoint")?;
             optimizer.restore(saved.moments, objective.updates(step), &device)?;
-        } else if let Some(beginning) = beginning()? {
-            step = beginning.step;
-            meters = beginning.meters;
+        } else if let Some(initial) = initial()? {
+            step = initial.step;
+            meters = initial.meters;
             if step < objective.steps()? {
                 let Meters { tokens, flops, seconds, .. } = meters;
                 meters = Meters { tokens, flops, seconds, ..Meters::default() };
             }
-            model = weights::put(model, beginning.model, "the run that it begins from")?;
-            if let Some(moments) = beginning.moments {
+            model = weights::put(model, initial.model, "the run that it begins from")?;
+            if let Some(moments) = initial.moments {
                 optimizer.restore(moments, objective.updates(step), &device)?;
             }
         }
@@ -382,7 +382,7 @@ impl<'a, O: Objective> Run<'a, O> {
         observer.starts(step, steps)?;
         let (model, last) =
             (Some(model), StepRead { step, loss: f64::NAN, auxiliary: None, grad_norm: f64::NAN });
-        Ok(Run { objective, device, model, optimizer, step, steps, meters, unread, last })
+        Ok(Run { objective, device, model, optimizer, step, steps, meters, deferred, last })
     }
 
     /// One step.
@@ -398,10 +398,10 @@ impl<'a, O: Objective> Run<'a, O> {
         let Self { objective, step, device, .. } = &*self;
         let batch = batch_of(*step);
         let of_part = |part| objective.loss(&model, &batch, *step, part, device);
-        let Descent { losses, auxiliary, gradients, tokens, flops } =
-            descend(&model, objective.training(), of_part);
+        let StepGradients { losses, auxiliary, gradients, tokens, flops } =
+            backward_in_parts(&model, objective.training(), of_part);
         let step = self.step + 1;
-        match &mut self.unread {
+        match &mut self.deferred {
             None => {
                 let (loss, auxiliary) = (total(losses), auxiliary.map(total));
                 // Before any weight changes.
@@ -414,12 +414,12 @@ impl<'a, O: Objective> Run<'a, O> {
                 self.step = step;
                 self.meter(StepRead { step, loss, auxiliary, grad_norm });
             }
-            Some(unread) => {
+            Some(deferred) => {
                 let (model, grad_norm) = self.optimizer.step_unread(model, gradients, lr, &self.device);
                 self.model = Some(model);
                 self.step = step;
-                unread.push(step, losses, auxiliary, grad_norm);
-                if unread.is_due() || self.ends_stretch() {
+                deferred.push(step, losses, auxiliary, grad_norm);
+                if deferred.is_due() || self.ends_stretch() {
                     self.read()?;
                 }
             }
@@ -434,7 +434,7 @@ impl<'a, O: Objective> Run<'a, O> {
 
     /// Reads what waits on the device.
     fn read(&mut self) -> Result<()> {
-        for read in self.unread.as_mut().map(Unread::read).unwrap_or_default() {
+        for read in self.deferred.as_mut().map(DeferredMetrics::read).unwrap_or_default() {
             finite(read.step, "loss", read.loss)?;
             finite(read.step, "auxiliary loss", read.auxiliary.unwrap_or(0.0))?;
             finite(read.step, "gradient norm", read.grad_norm)?;
@@ -515,9 +515,9 @@ fn finite(step: u64, what: &str, value: f64) -> Result<()> {
 }
 
 fn diverged(step: u64, what: &str, value: f64) -> Error {
-    let remedy = "use a lower training.peak_lr or a longer warm-up";
+    let help = "use a lower training.peak_lr or a longer warm-up";
     let problem = Problem::new(format!("step {step}: the {what} is {value}"));
-    Error::new(Kind::Diverged, problem.remedy(remedy))
+    Error::new(Kind::Diverged, problem.help(help))
 }
 
 #[cfg(test)]
@@ -525,9 +525,9 @@ mod tests {
     use super::*;
     use crate::data::BioDConfig;
     use crate::kernels::Precision;
-    use crate::training::Silent;
+    use crate::training::NoopObserver;
     use crate::training::config::{
-        ConstantConfig, CosineConfig, Count, Length, Order, ScheduleConfig, WsdConfig,
+        ConstantConfig, CosineConfig, Count, DocumentOrder, Length, ScheduleConfig, WsdConfig,
     };
 
     const STEPS: u64 = 12;
@@ -659,9 +659,10 @@ mod tests {
     #[test]
     fn what_is_computed_again_has_the_same_bits() {
         for precision in [Precision::F32, Precision::Bf16] {
-            let [stored, recomputed] = [Activations::Stored, Activations::Recomputed].map(|activations| {
+            let [stored, recomputed] = [false, true].map(|checkpointing| {
                 let mut setup = Setup::new();
-                (setup.training.precision, setup.training.activations) = (precision, activations);
+                (setup.training.precision, setup.training.gradient_checkpointing) =
+                    (precision, checkpointing);
                 setup.training.length = Length::Steps(Count { count: 4 });
                 let trained = train(&setup, tempfile::tempdir().unwrap().path(), &mut Recorder::default());
                 weights::of(&finished(trained).model)
@@ -673,7 +674,7 @@ mod tests {
     #[test]
     fn a_cooldown_that_begins_from_its_trunk_ends_with_the_same_bits() {
         let mut setup = Setup::new();
-        setup.training.order = Order::Epochs;
+        setup.training.order = DocumentOrder::Epochs;
         let schedule = WsdConfig { warmup_steps: 2, cooldown: 0.25, ..WsdConfig::default() };
         setup.training.schedule = ScheduleConfig::Wsd(schedule);
         let whole = finished(train(&setup, tempfile::tempdir().unwrap().path(), &mut Recorder::default()));
@@ -683,7 +684,8 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         train(&trunk, folder.path(), &mut Recorder::default());
         let device = crate::device::open("cpu").unwrap();
-        let (own, begin) = (tempfile::tempdir().unwrap(), || Beginning::read(folder.path().into(), &device));
+        let (own, begin) =
+            (tempfile::tempdir().unwrap(), || InitialState::read(folder.path().into(), &device));
         let branch =
             fit_from(&setup.job(), &device, own.path().into(), begin, &mut Recorder::default()).unwrap();
         let branch = finished(branch);
@@ -697,7 +699,8 @@ mod tests {
         let (setup, folder) = (Setup::new(), tempfile::tempdir().unwrap());
         let whole = finished(train(&setup, folder.path(), &mut Recorder::default()));
         let device = crate::device::open("cpu").unwrap();
-        let (own, begin) = (tempfile::tempdir().unwrap(), || Beginning::read(folder.path().into(), &device));
+        let (own, begin) =
+            (tempfile::tempdir().unwrap(), || InitialState::read(folder.path().into(), &device));
         let again =
             fit_from(&setup.job(), &device, own.path().into(), begin, &mut Recorder::default()).unwrap();
         let again = finished(again);
@@ -746,7 +749,7 @@ mod tests {
         setup.model.init = crate::model::InitConfig::Normal(crate::model::init::NormalInit { std: 1e30 });
         let folder = tempfile::tempdir().unwrap();
         let device = crate::device::open("cpu").unwrap();
-        let error = fit(&setup.job(), &device, folder.path(), &mut Silent).unwrap_err();
+        let error = fit(&setup.job(), &device, folder.path(), &mut NoopObserver).unwrap_err();
         assert!(error.to_string().starts_with("step 1: the "), "{error}");
         assert!(
             checkpoint::latest(folder.path().into(), &device).unwrap().0.is_none(),
@@ -757,8 +760,8 @@ mod tests {
     /// As on a device that computes later, where so many steps wait at most.
     fn train_later(setup: &Setup, folder: &Path, recorder: &mut Recorder, limit: usize) -> Result<Outcome> {
         let device = crate::device::open("cpu").unwrap();
-        let unread = Some(Unread::fixed(limit));
-        fit_reading(&setup.job(), &device, folder.into(), || Ok(None), recorder, unread)
+        let deferred = Some(DeferredMetrics::fixed(limit));
+        fit_reading(&setup.job(), &device, folder.into(), || Ok(None), recorder, deferred)
     }
 
     #[test]

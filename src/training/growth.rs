@@ -10,7 +10,7 @@ use burn::tensor::Device;
 use serde::{Deserialize, Serialize};
 
 use super::config::{AdamwConfig, OptimizerConfig, ScheduleConfig, TrainingConfig};
-use super::fit::{Beginning, Descent, Job, descend};
+use super::fit::{InitialState, Job, StepGradients, backward_in_parts};
 use super::meters::Meters;
 use super::objective::{Objective, StepLoss};
 use super::optimizer::Optimizer;
@@ -179,9 +179,9 @@ impl Growing {
     ///
     /// # Errors
     /// The state is not that of the small model, data cannot be read, or learning diverges.
-    pub fn begin(&self, job: &Job, small: Option<Beginning>, device: &Device) -> Result<Beginning> {
+    pub fn begin(&self, job: &Job, small: Option<InitialState>, device: &Device) -> Result<InitialState> {
         let (vocab_size, seq_len) = (job.data.vocab_size()?, job.data.seq_len());
-        let small = small.unwrap_or_else(|| Beginning {
+        let small = small.unwrap_or_else(|| InitialState {
             model: weights::of(&self.growth.small().init(vocab_size, seq_len, job.seed, device)),
             moments: None,
             step: 0,
@@ -196,7 +196,7 @@ impl Growing {
             return learn(&self.growth, &config, job, small, device);
         }
         let model = self.growth.weights(&small.model, &fresh)?;
-        Ok(Beginning { model, moments, ..small })
+        Ok(InitialState { model, moments, ..small })
     }
 }
 
@@ -208,9 +208,9 @@ pub fn learn(
     growth: &Growth,
     config: &LearnConfig,
     job: &Job,
-    small: Beginning,
+    small: InitialState,
     device: &Device,
-) -> Result<Beginning> {
+) -> Result<InitialState> {
     let (start, device) = (Instant::now(), device.clone().autodiff());
     let (vocab_size, seq_len) = (job.data.vocab_size()?, job.data.seq_len());
     let seed = Seed::new(&small.model, &device);
@@ -224,14 +224,14 @@ pub fn learn(
             let grown = ligo.grow(growth, &seed, empty.clone());
             job.loss(&grown, &batch, small.step + step, part, &device)
         };
-        let Descent { gradients, tokens, flops, .. } = descend(&ligo, job.training, of_part);
+        let StepGradients { gradients, tokens, flops, .. } = backward_in_parts(&ligo, job.training, of_part);
         ligo = optimizer.step(ligo, gradients, config.lr).map_err(|_| diverged(step))?.0;
         meters.tokens += tokens;
         meters.flops += flops;
     }
     meters.seconds += start.elapsed().as_secs_f64();
     let model: Weights = weights::of(&ligo.grow(growth, &seed, empty));
-    Ok(Beginning { model, moments: None, step: small.step + config.steps, meters })
+    Ok(InitialState { model, moments: None, step: small.step + config.steps, meters })
 }
 
 /// Decay would pull the matrices away from what they start as.
@@ -242,7 +242,7 @@ fn without_decay(optimizer: &OptimizerConfig) -> OptimizerConfig {
 
 fn diverged(step: u64) -> Error {
     let problem = Problem::new(format!("step {} of learned growth: the gradient is not finite", step + 1));
-    Error::new(Kind::Diverged, problem.remedy("use a lower growth.operator.lr"))
+    Error::new(Kind::Diverged, problem.help("use a lower growth.operator.lr"))
 }
 
 #[cfg(test)]
@@ -253,7 +253,7 @@ mod tests {
     use crate::model::growth::{RampConfig, Recipe};
     use crate::training::config::{ConstantConfig, Count, Length, TrainingConfig, WsdConfig};
     use crate::training::fit::{fit_from, loss};
-    use crate::training::observer::{Control, Observer, Progress, Silent};
+    use crate::training::observer::{Control, NoopObserver, Observer, Progress};
     use crate::training::{Metrics, Outcome};
 
     const SMALL: u64 = 6;
@@ -274,7 +274,7 @@ mod tests {
                 length: Length::Steps(Count { count: 10 }),
                 batch: 3,
                 schedule: ScheduleConfig::Constant(ConstantConfig { warmup_steps: 2 }),
-                order: crate::training::Order::Epochs,
+                order: crate::training::DocumentOrder::Epochs,
                 ..TrainingConfig::default()
             };
             let recipe = Recipe { operator, factor: Some(2), ..Recipe::default() };
@@ -293,12 +293,12 @@ mod tests {
         }
 
         /// Where the small model stands after its run.
-        fn small_run(&self) -> Beginning {
+        fn small_run(&self) -> InitialState {
             let training = TrainingConfig { length: Length::Steps(Count { count: SMALL }), ..self.training };
             let job = Job { model: &self.small, training: &training, ..self.job() };
             let folder = tempfile::tempdir().unwrap();
-            fit_from(&job, &device(), folder.path().into(), || Ok(None), &mut Silent).unwrap();
-            Beginning::read(folder.path().into(), &device()).unwrap().unwrap()
+            fit_from(&job, &device(), folder.path().into(), || Ok(None), &mut NoopObserver).unwrap();
+            InitialState::read(folder.path().into(), &device()).unwrap().unwrap()
         }
     }
 
@@ -380,7 +380,7 @@ mod tests {
         assert_eq!(learned.step, SMALL + 4);
         assert_eq!(learned.meters.tokens - before.tokens, 4 * 3 * 16);
         let data = job.open_data().unwrap();
-        let loss_of = |state: &Beginning| -> f64 {
+        let loss_of = |state: &InitialState| -> f64 {
             let empty = job.model.init(job.data.vocab_size().unwrap(), 16, 0, &device());
             let model = weights::put(empty, state.model.clone(), "the test").unwrap();
             (0..8)

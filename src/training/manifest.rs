@@ -26,12 +26,12 @@ pub struct Manifest {
     /// Version of this file's format.
     pub format: u32,
     /// In the order of their names.
-    pub files: Vec<Entry>,
+    pub files: Vec<ManifestEntry>,
 }
 
 /// One file of a finished folder.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Entry {
+pub struct ManifestEntry {
     /// A plain name, without folders.
     pub name: String,
     /// Size in bytes.
@@ -68,7 +68,7 @@ pub fn seal_files<S: AsRef<str>>(folder: &Path, names: &[S]) -> Result<()> {
         let path = folder.join(name.as_ref());
         sync(&path).map_err(|e| Error::io("write", &path, e))?;
         let (bytes, blake3) = digest(&path).map_err(|e| Error::io("read", &path, e))?;
-        files.push(Entry { name: name.as_ref().to_string(), bytes, blake3 });
+        files.push(ManifestEntry { name: name.as_ref().to_string(), bytes, blake3 });
     }
     write_json(&folder.join(MANIFEST), &Manifest { format: FORMAT, files })
 }
@@ -150,9 +150,9 @@ pub fn read_json<T: DeserializeOwned>(path: &Path, newest: u32) -> Result<T> {
     let text = input::read(path).map_err(|e| Error::io("read", path, e))?;
     let versioned: Versioned = serde_json::from_slice(&text).map_err(|e| damaged(path, e.to_string()))?;
     if versioned.format > newest {
-        let got = format!("{} has format {}", path.display(), versioned.format);
-        let problem = Problem::new(got).expected(format!("at most {newest}"));
-        return Err(Error::data(problem.remedy("a newer version of zoo wrote it; use that one")));
+        let found = format!("{} has format {}", path.display(), versioned.format);
+        let problem = Problem::new(found).expected(format!("at most {newest}"));
+        return Err(Error::data(problem.help("a newer version of zoo wrote it; use that one")));
     }
     serde_json::from_slice(&text).map_err(|e| damaged(path, e.to_string()))
 }
@@ -164,7 +164,7 @@ impl Manifest {
     }
 }
 
-impl Entry {
+impl ManifestEntry {
     fn differs(&self, folder: &Path) -> Option<Problem> {
         let path = folder.join(&self.name);
         let file = path.display();
@@ -172,8 +172,8 @@ impl Entry {
             Err(e) if e.kind() == io::ErrorKind::NotFound => Some(Problem::new(format!("{file} is missing"))),
             Err(e) => Some(Problem::new(format!("cannot read {file}: {e}"))),
             Ok((bytes, _)) if bytes != self.bytes => {
-                let got = Problem::new(format!("{file} has {bytes} bytes"));
-                Some(got.expected(format!("{} as in {MANIFEST}", self.bytes)))
+                let found = Problem::new(format!("{file} has {bytes} bytes"));
+                Some(found.expected(format!("{} as in {MANIFEST}", self.bytes)))
             }
             Ok((_, blake3)) if blake3 != self.blake3 => {
                 Some(Problem::new(format!("{file} was changed: its blake3 is not the one in {MANIFEST}")))
@@ -244,8 +244,8 @@ mod tests {
         fs::write(folder.path().join("state.json"), b"[]").unwrap();
         let error = verify(folder.path()).unwrap_err();
         assert_eq!(error.problems.len(), 2);
-        assert!(error.problems[0].got.ends_with("model.safetensors is missing"));
-        assert!(error.problems[1].got.contains("state.json was changed"));
+        assert!(error.problems[0].found.ends_with("model.safetensors is missing"));
+        assert!(error.problems[1].found.contains("state.json was changed"));
         assert_eq!(error.exit_code(), 65);
     }
 

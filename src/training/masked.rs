@@ -122,7 +122,7 @@ mod tests {
     use crate::data::{DataConfig, ReadingConfig};
     use crate::model::{EncoderConfig, ModelConfig};
     use crate::training::config::{Count, Length, ScheduleConfig};
-    use crate::training::{Outcome, Silent, fit};
+    use crate::training::{NoopObserver, Outcome, fit};
 
     fn training(steps: u64) -> TrainingConfig {
         let schedule = ScheduleConfig::Constant(crate::training::config::ConstantConfig { warmup_steps: 2 });
@@ -162,7 +162,8 @@ mod tests {
         };
         let folder = tempfile::tempdir().unwrap();
         let device = crate::device::open("cpu").unwrap();
-        let Outcome::Finished(trained) = fit(&masked, &device, folder.path(), &mut Silent).unwrap() else {
+        let Outcome::Finished(trained) = fit(&masked, &device, folder.path(), &mut NoopObserver).unwrap()
+        else {
             panic!("nobody asked it to stop")
         };
         let guess = (data.vocab_size().unwrap() as f64).ln();

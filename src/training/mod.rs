@@ -1,7 +1,7 @@
 //! The loop, optimizer, schedule, checkpoints, meters and observers.
 
 pub mod adapt;
-mod ahead;
+mod prefetch;
 pub mod answering;
 pub mod checkpoint;
 pub mod config;
@@ -17,22 +17,22 @@ pub mod observer;
 pub mod optimizer;
 pub mod reading;
 pub mod schedule;
-mod unread;
+mod deferred;
 
 pub use adapt::{AdaptConfig, Asking, QuestionsAdapt};
 pub use answering::{Answering, AnsweringAdapt};
 pub use config::{
-    Clip, Count, Decay, Length, OptimizerConfig, Order, ScheduleConfig, TrainingConfig, Yardstick,
+    Clip, Count, Decay, DocumentOrder, Length, LengthUnits, OptimizerConfig, ScheduleConfig, TrainingConfig,
 };
 pub use context::{ContextConfig, EncoderContext};
-pub use fit::{Beginning, Job, Outcome, Trained, fit, fit_from, loss};
+pub use fit::{InitialState, Job, Outcome, Trained, fit, fit_from, loss};
 pub use growth::{Growing, Grown, Resume, Timing};
 pub use masked::{Masked, MaskedConfig, Prediction};
 pub use meters::{Meters, Metrics};
 pub use objective::{Objective, StepLoss};
-pub use observer::{Control, Observer, Progress, Silent};
+pub use observer::{Control, NoopObserver, Observer, Progress};
 pub use optimizer::Optimizer;
 pub use reading::Reading;
 
 pub(crate) use crate::model::weights;
-pub(crate) use unread::Unread;
+pub(crate) use deferred::DeferredMetrics;

@@ -87,8 +87,8 @@ impl StepLoss {
     /// The losses of a part, as its `share` of those of the step; it costs nothing yet.
     pub fn new(loss: Tensor<1>, auxiliary: Option<Tensor<1>>, share: f64) -> Self {
         // The whole is left as it is.
-        let shared = |loss: Tensor<1>| if share == 1.0 { loss } else { loss * share };
-        StepLoss { loss: shared(loss), auxiliary: auxiliary.map(shared), tokens: 0, flops: 0.0 }
+        let scaled = |loss: Tensor<1>| if share == 1.0 { loss } else { loss * share };
+        StepLoss { loss: scaled(loss), auxiliary: auxiliary.map(scaled), tokens: 0, flops: 0.0 }
     }
 
     /// The same with what it costs.

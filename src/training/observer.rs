@@ -65,6 +65,6 @@ pub trait Observer<M = Decoder, D = Dataset> {
 
 /// Watches nothing.
 #[derive(Debug, Clone, Copy, Default)]
-pub struct Silent;
+pub struct NoopObserver;
 
-impl<M, D> Observer<M, D> for Silent {}
+impl<M, D> Observer<M, D> for NoopObserver {}

@@ -220,7 +220,7 @@ mod tests {
     use crate::layers::mixer::{AttentionConfig, MixerConfig};
     use crate::layers::norm::NormConfig;
     use crate::layers::position::{PositionConfig, RopeConfig};
-    use crate::layers::{Bias, Pass};
+    use crate::layers::{Bias, ForwardContext};
     use crate::model::init::{InitConfig, MaximalUpdateInit};
     use crate::model::{Decoder, ModelConfig};
     use crate::training::config::GlobalNormConfig;
@@ -236,7 +236,7 @@ mod tests {
     const TOLERANCE: f64 = 1e-4;
 
     fn gpt2() -> ModelConfig {
-        let position = PositionConfig::Rope(RopeConfig { share: 0.5, ..RopeConfig::default() });
+        let position = PositionConfig::Rope(RopeConfig { rotary_fraction: 0.5, ..RopeConfig::default() });
         let mixer = AttentionConfig { bias: Bias::With, position, ..AttentionConfig::default() };
         let mut model = ModelConfig { d_model: 16, n_layers: 2, n_heads: 4, ..ModelConfig::default() };
         model.block.mixer = MixerConfig::Attention(mixer);
@@ -263,18 +263,18 @@ mod tests {
         reference[name].clone().try_into_vec::<f32>().unwrap().into_iter().map(f64::from).collect()
     }
 
-    fn assert_close(got: &[f64], expected: &[f64], what: &str) {
-        assert_eq!(got.len(), expected.len(), "{what}");
-        for (i, (got, expected)) in got.iter().zip(expected).enumerate() {
-            let close = (got - expected).abs() <= TOLERANCE * expected.abs().max(1.0);
-            assert!(close, "{what}[{i}]: {got} is not {expected}");
+    fn assert_close(found: &[f64], expected: &[f64], what: &str) {
+        assert_eq!(found.len(), expected.len(), "{what}");
+        for (i, (found, expected)) in found.iter().zip(expected).enumerate() {
+            let close = (found - expected).abs() <= TOLERANCE * expected.abs().max(1.0);
+            assert!(close, "{what}[{i}]: {found} is not {expected}");
         }
     }
 
     /// Losses of every token and the loss to differentiate.
     fn losses(model: &Decoder, batch: &Batch, device: &Device) -> (Tensor<1>, Vec<f64>) {
         let (tokens, targets, weights) = tensors(batch, device);
-        let hidden = model.hidden(tokens, &mut Pass::new()).flatten::<2>(0, 1);
+        let hidden = model.hidden(tokens, &mut ForwardContext::new()).flatten::<2>(0, 1);
         let (loss, each) = kernels::linear_cross_entropy(hidden, model.head_weight(), targets, weights);
         (loss, each.into_data().try_into_vec::<f32>().unwrap().into_iter().map(f64::from).collect())
     }
@@ -312,8 +312,13 @@ mod tests {
                 model = updated;
             }
             for (name, data) in super::super::weights::of(&model) {
-                let got: Vec<f64> = data.try_into_vec::<f32>().unwrap().into_iter().map(f64::from).collect();
-                assert_close(&got, &numbers(&reference, &format!("after.{name}")), &format!("{kind} {name}"));
+                let found: Vec<f64> =
+                    data.try_into_vec::<f32>().unwrap().into_iter().map(f64::from).collect();
+                assert_close(
+                    &found,
+                    &numbers(&reference, &format!("after.{name}")),
+                    &format!("{kind} {name}"),
+                );
             }
         }
     }

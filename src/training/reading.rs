@@ -9,12 +9,12 @@ use burn::tensor::{Device, Tensor, TensorData};
 use super::config::TrainingConfig;
 use super::context::{DistillConfig, EncoderContext, Stage};
 use super::distill;
-use super::fit::{Job, descent, tensors};
+use super::fit::{Job, cross_entropy, tensors};
 use super::objective::{Objective, StepLoss};
 use super::weights::{self, Weights};
 use crate::data::{Batch, ChunkBatch, DataConfig, Dataset};
 use crate::error::{Error, Problem, Result};
-use crate::layers::Pass;
+use crate::layers::ForwardContext;
 use crate::model::context::cross_attention;
 use crate::model::{Chunks, ContextModel, ModelConfig};
 
@@ -169,8 +169,8 @@ impl Objective for Reading<'_> {
         let (tokens, targets, weights) = tensors(&batch, device);
         let sizes = [batch.seq_len, chunks.n_chunks, chunks.chunk_len];
         let chunks = chunk_tensors(&chunks, batch.rows, device);
-        let (hidden, pass) = model.hidden(tokens.clone(), Some(chunks.clone()), Pass::training());
-        let (loss, mut auxiliary) = descent(hidden.clone(), &model.decoder, targets, weights, pass);
+        let (hidden, ctx) = model.hidden(tokens.clone(), Some(chunks.clone()), ForwardContext::training());
+        let (loss, mut auxiliary) = cross_entropy(hidden.clone(), &model.decoder, targets, weights, ctx);
         let (vocab_size, window) = (model.decoder.vocab_size(), model.decoder.seq_len());
         let flops = flops_per_row(self.job.model, self.context, vocab_size, sizes, window);
         if let DistillConfig::Teacher(teacher) = &self.context.distill {
@@ -190,7 +190,7 @@ mod tests {
     use crate::model::{CrossAttentionInit, EncoderConfig, EncoderTraining};
     use crate::training::config::{ConstantConfig, Count, Length, ScheduleConfig};
     use crate::training::context::TeacherConfig;
-    use crate::training::{Control, Observer, Outcome, Progress, Silent, Trained, fit};
+    use crate::training::{Control, NoopObserver, Observer, Outcome, Progress, Trained, fit};
     use std::path::Path;
 
     const STEPS: u64 = 6;
@@ -258,7 +258,7 @@ mod tests {
             let encoder_training = setup.context.encoder_training;
             let device = crate::device::open("cpu").unwrap();
             let before = weights::of(&setup.objective().start(&device).unwrap());
-            let trained = setup.train(tempfile::tempdir().unwrap().path(), &mut Silent).unwrap();
+            let trained = setup.train(tempfile::tempdir().unwrap().path(), &mut NoopObserver).unwrap();
             for (name, after) in weights::of(&trained.model) {
                 let learns = match name.strip_prefix("decoder.") {
                     Some(own) => is_new(own),
@@ -279,11 +279,11 @@ mod tests {
             }
         }
         for setup in [setup(Stage::Read, EncoderTraining::Trained), taught(Some(2.0))] {
-            let whole = setup.train(tempfile::tempdir().unwrap().path(), &mut Silent).unwrap();
+            let whole = setup.train(tempfile::tempdir().unwrap().path(), &mut NoopObserver).unwrap();
             for cut in 1..STEPS {
                 let folder = tempfile::tempdir().unwrap();
                 assert!(setup.train(folder.path(), &mut Cut(cut)).is_none());
-                let resumed = setup.train(folder.path(), &mut Silent).unwrap();
+                let resumed = setup.train(folder.path(), &mut NoopObserver).unwrap();
                 assert_eq!(weights::of(&resumed.model), weights::of(&whole.model), "cut after step {cut}");
                 assert_eq!(resumed.meters.flops, whole.meters.flops);
             }
@@ -293,7 +293,7 @@ mod tests {
     #[test]
     fn a_teacher_without_weight_changes_nothing_but_the_cost() {
         let trained =
-            |weight| taught(weight).train(tempfile::tempdir().unwrap().path(), &mut Silent).unwrap();
+            |weight| taught(weight).train(tempfile::tempdir().unwrap().path(), &mut NoopObserver).unwrap();
         let (alone, unheard, heard) = (trained(None), trained(Some(0.0)), trained(Some(2.0)));
         assert_eq!(weights::of(&alone.model), weights::of(&unheard.model));
         assert_ne!(weights::of(&alone.model), weights::of(&heard.model));

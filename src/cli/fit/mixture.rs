@@ -78,8 +78,8 @@ fn of(subjects: &Subjects) -> Result<MixtureData> {
         }
         ([], runs) => MixtureData::of_runs(runs),
         (files, runs) => {
-            let got = format!("{} files and {} runs", files.len(), runs.len());
-            Err(Error::config(Problem::new(got).expected("one or two files, or runs")))
+            let found = format!("{} files and {} runs", files.len(), runs.len());
+            Err(Error::config(Problem::new(found).expected("one or two files, or runs")))
         }
     }
 }

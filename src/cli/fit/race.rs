@@ -3,10 +3,12 @@
 use ablation_zoo::Result;
 use ablation_zoo::error::{Error, Problem};
 use ablation_zoo::laws::bootstrap::Bootstrap;
-use ablation_zoo::laws::curves::{Axis, CrossingConfig, Method, Smoothing, Verdict};
+use ablation_zoo::laws::curves::{
+    Axis, CrossingConfig, ExtrapolationMethod, ExtrapolationVerdict, Smoothing,
+};
 use ablation_zoo::laws::table::Table;
 use ablation_zoo::report::figure::race::figure;
-use ablation_zoo::report::fit::{self, Answer, Drawn, Entrant, Heat, Race, RaceConfig, Size, Unit};
+use ablation_zoo::report::fit::{self, Answer, Drawn, Race, RaceConfig, RaceCurve, Round, Size, Unit};
 use clap::Args;
 
 use super::super::output;
@@ -41,7 +43,7 @@ impl RaceCommand {
         entrants.extend(fit::families(&subjects.runs));
         let race = fit::race(entrants, &config)?;
         if let Some(folder) = &self.fit.out {
-            let figures: Vec<_> = race.heats.iter().map(figure).collect();
+            let figures: Vec<_> = race.rounds.iter().map(figure).collect();
             fit::write(&race, "race", &figures, folder)?;
         }
         if self.fit.format.json {
@@ -65,7 +67,7 @@ impl RaceCommand {
         Ok(RaceConfig { crossings: CrossingConfig { smoothing, resolution, bootstrap } })
     }
 
-    fn of_files(&self, files: &[File]) -> Result<Vec<Entrant>> {
+    fn of_files(&self, files: &[File]) -> Result<Vec<RaceCurve>> {
         let sizes = self.sizes.iter().map(|text| Size::parse(text)).collect::<Result<Vec<Size>>>()?;
         let mut tables: Vec<(String, Table)> = Vec::new();
         for file in files {
@@ -81,7 +83,7 @@ impl RaceCommand {
         let of = |(stem, table): &(String, Table), name: &String| {
             let given = sizes.iter().find(|size| size.name == *name || size.name == *stem);
             let known = given.cloned().or_else(|| Size::published(stem));
-            Entrant::of_table(table, name, known.or_else(|| Size::in_name(stem)))
+            RaceCurve::of_table(table, name, known.or_else(|| Size::in_name(stem)))
         };
         if let Some(idle) =
             sizes.iter().find(|size| !names.contains(&size.name) && !stems.contains(&size.name))
@@ -94,7 +96,7 @@ impl RaceCommand {
 }
 
 fn text(race: &Race) -> String {
-    let mut text = race.heats.iter().map(heat).collect::<String>();
+    let mut text = race.rounds.iter().map(round).collect::<String>();
     if !race.extrapolations.is_empty() {
         text.push_str("Drawn on to the end of the largest\n\n");
         text.push_str(&output::table(
@@ -126,12 +128,12 @@ fn text(race: &Race) -> String {
     text
 }
 
-fn heat(heat: &Heat) -> String {
-    let most = heat.curves.iter().map(|curve| curve.range().1).fold(0.0, f64::max);
-    let unit = Unit::of(heat.axis, most);
-    let schedule = if heat.schedule.is_empty() { String::new() } else { format!(", {}", heat.schedule) };
+fn round(round: &Round) -> String {
+    let most = round.curves.iter().map(|curve| curve.range().1).fold(0.0, f64::max);
+    let unit = Unit::of(round.axis, most);
+    let schedule = if round.schedule.is_empty() { String::new() } else { format!(", {}", round.schedule) };
     let mut rows = Vec::new();
-    for pair in &heat.pairs {
+    for pair in &round.pairs {
         let name = format!("{} / {}", pair.names.0, pair.names.1);
         let overlap = format!("{} to {}", unit.value(pair.overlap.0), unit.value(pair.overlap.1));
         for crossing in &pair.crossings {
@@ -152,17 +154,17 @@ fn heat(heat: &Heat) -> String {
             rows.push([name, overlap, what, String::new(), String::new()]);
         }
     }
-    for apart in &heat.apart {
+    for apart in &round.apart {
         let name = format!("{} / {}", apart.names.0, apart.names.1);
         rows.push([name, "none".into(), "not comparable".into(), String::new(), String::new()]);
     }
     let owner = |owner: &fit::Owner| format!("{} from {}", owner.name, unit.value(owner.from));
-    let owners: Vec<String> = heat.envelope.iter().map(owner).collect();
+    let owners: Vec<String> = round.envelope.iter().map(owner).collect();
     let header = ["pair", "both measured", "what", "at, 95 % interval", "replicates"];
     format!(
         "By {}, {} losses{schedule}\n\n{}\n  lowest: {}\n\n",
         unit.name,
-        heat.stage,
+        round.stage,
         output::table(header, 4, rows),
         owners.join(", ")
     )
@@ -175,16 +177,16 @@ fn drawn(drawn: &Drawn) -> Vec<[String; 6]> {
     };
     let row = |answer: &ablation_zoo::laws::curves::Extrapolation| {
         let by = match answer.method {
-            Method::Line(from, to) => {
+            ExtrapolationMethod::Line(from, to) => {
                 format!("line through {:.0} to {:.0} % of its run", 100.0 * from, 100.0 * to)
             }
-            Method::Law => law.to_string(),
-            Method::AnchoredLaw => format!("{law}, moved onto its end"),
+            ExtrapolationMethod::Law => law.to_string(),
+            ExtrapolationMethod::AnchoredLaw => format!("{law}, moved onto its end"),
         };
         let measured = format!("{:.3}", drawn.loss_of_largest);
         let verdict = match (answer.verdict, answer.loss > drawn.loss_of_largest) {
-            (Verdict::Plausible, true) => "plausible: the larger model stays ahead".to_string(),
-            (Verdict::Plausible, false) => "plausible: the small model wins".to_string(),
+            (ExtrapolationVerdict::Plausible, true) => "plausible: the larger model stays ahead".to_string(),
+            (ExtrapolationVerdict::Plausible, false) => "plausible: the small model wins".to_string(),
             (other, _) => other.to_string(),
         };
         [drawn.name.clone(), drawn.to.clone(), by, verdict, format!("{:.3}", answer.loss), measured]

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use ablation_zoo::Result;
 use ablation_zoo::error::{Error, Kind, Problem};
 use ablation_zoo::laws::table::{self, Table};
-use ablation_zoo::plan::{Ablation, Presets, Shelf};
+use ablation_zoo::plan::{Ablation, PresetKind, Presets};
 use ablation_zoo::report::fit::Measured;
 use ablation_zoo::run::Site;
 use clap::Args;
@@ -73,7 +73,7 @@ impl FitArgs {
 
     /// A run by whatever names it; the name of an ablation may begin that of a run.
     fn is_run(&self, name: &str) -> bool {
-        Presets::here().load(Shelf::Ablations, name).is_err() && self.store.run(name).is_ok()
+        Presets::here().load(PresetKind::Ablations, name).is_err() && self.store.run(name).is_ok()
     }
 
     fn ablation(&self, name: &str) -> Result<Vec<Measured>> {
@@ -83,7 +83,7 @@ impl FitArgs {
         if runs.is_empty() {
             let command = super::super::report::command(name, &self.overrides);
             let problem = Problem::new(format!("no finished run of {name}"));
-            return Err(Error::new(Kind::Data, problem.remedy(format!("run `{command}` first"))));
+            return Err(Error::new(Kind::Data, problem.help(format!("run `{command}` first"))));
         }
         Ok(runs)
     }
@@ -112,8 +112,8 @@ impl Subjects {
             ([file], []) => Table::parse(&file.path, &file.text).map(Some),
             ([], _) => Ok(None),
             (files, runs) => {
-                let got = format!("{} files and {} runs", files.len(), runs.len());
-                Err(Error::config(Problem::new(got).expected("one file, or runs")))
+                let found = format!("{} files and {} runs", files.len(), runs.len());
+                Err(Error::config(Problem::new(found).expected("one file, or runs")))
             }
         }
     }

@@ -506,7 +506,7 @@ fn race() -> Json {
         ],
     );
     let owner = also(numbers(["from", "to"]), &[("name", text())]);
-    let heat = also(
+    let round = also(
         object(&place),
         &[
             ("schedule", text()),
@@ -527,7 +527,7 @@ fn race() -> Json {
     ]);
     object(&[
         ("answers", list(answer)),
-        ("heats", list(heat)),
+        ("rounds", list(round)),
         ("extrapolations", list(drawn)),
         ("notes", list(text())),
     ])

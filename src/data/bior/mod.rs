@@ -18,7 +18,7 @@ use serde::{Deserialize, Serialize};
 use super::information::{Attribute, Information};
 use super::opening::Opening;
 use super::random::Streams;
-use super::stream::{Order, PackedIndex};
+use super::stream::{ExposureOrder, PackedIndex};
 use super::tokenizer::{Tokenizer, TokenizerConfig};
 use super::{Batch, Document, Fact, MAX_SEQ_LEN, Span, check_range, out_of_range};
 use crate::error::{Error, Problem, Result};
@@ -98,9 +98,9 @@ impl BioRConfig {
         self.tokenizer.check()?;
         match &self.prose {
             ProseConfig::File(ProseFile { path, .. }) if !path.is_file() => {
-                let got = format!("no file {:?}", path.display().to_string());
+                let found = format!("no file {:?}", path.display().to_string());
                 let expected = "a file of one JSON object a line: person, name, attributes, texts";
-                Err(Error::config(Problem::new(got).key("data.prose.path").expected(expected)))
+                Err(Error::config(Problem::new(found).key("data.prose.path").expected(expected)))
             }
             ProseConfig::File(_) | ProseConfig::Sample => Ok(()),
         }
@@ -209,7 +209,7 @@ impl BioRConfig {
             measured.push(document(&person.measured, &tokenizer, marker)?);
         }
         Ok(BioR {
-            order: Order::new(seed, training.len() as u64, exposures)?,
+            order: ExposureOrder::new(seed, training.len() as u64, exposures)?,
             first_text: Streams::new(seed, "bio-r first text"),
             index: PackedIndex::new(),
             tokenizer,
@@ -240,7 +240,7 @@ pub(super) struct BioR {
     training: Vec<Vec<Document>>,
     /// Per person, the text to measure on.
     measured: Vec<Document>,
-    order: Order,
+    order: ExposureOrder,
     first_text: Streams,
     index: PackedIndex,
     seq_len: usize,

@@ -166,8 +166,8 @@ struct Reading<'a> {
 }
 
 impl Reading<'_> {
-    fn problem(&mut self, number: usize, json: &str, got: String) {
-        self.problems.push(Problem::new(got).at(self.place(number, 1, json.chars().take(60).collect())));
+    fn problem(&mut self, number: usize, json: &str, found: String) {
+        self.problems.push(Problem::new(found).at(self.place(number, 1, json.chars().take(60).collect())));
     }
 
     /// A line that is not the JSON that it must be, marked where reading stopped.
@@ -196,8 +196,8 @@ impl Reading<'_> {
                     Fact::Name => &line.name,
                     Fact::Value(_) => &line.attributes[attribute],
                 };
-                let got = format!("no text of {:?} states {attribute} {value:?}", line.person);
-                self.problem(number, json, got);
+                let found = format!("no text of {:?} states {attribute} {value:?}", line.person);
+                self.problem(number, json, found);
                 refused = true;
             } else if without > 0 {
                 let (person, attribute) = (line.person.clone(), attribute.to_string());
@@ -209,8 +209,8 @@ impl Reading<'_> {
             return None;
         }
         let Some(place) = told.iter().rposition(|told| told.is_complete(line.attributes.len())) else {
-            let got = format!("no text of {:?} states the name and then every attribute", line.person);
-            self.problem(number, json, got);
+            let found = format!("no text of {:?} states the name and then every attribute", line.person);
+            self.problem(number, json, found);
             return None;
         };
         let mut training = told;
@@ -221,8 +221,8 @@ impl Reading<'_> {
         let unlearned = (0..line.attributes.len())
             .find(|&attribute| training.iter().all(|told| !told.states(Fact::Value(attribute))));
         if let Some(attribute) = unlearned.and_then(|attribute| line.attributes.keys().nth(attribute)) {
-            let got = format!("only the text of {:?} that is measured states {attribute}", line.person);
-            self.problem(number, json, got);
+            let found = format!("only the text of {:?} that is measured states {attribute}", line.person);
+            self.problem(number, json, found);
             return None;
         }
         Some(Person { training, measured })

@@ -253,6 +253,6 @@ pub(super) fn too_few_names(people: u64, name_space: u64) -> Error {
         Problem::new(people.to_string())
             .key("data.people")
             .expected(format!("at most {name_space}, the number of full names in the pools"))
-            .remedy("take fewer people or longer lists of names"),
+            .help("take fewer people or longer lists of names"),
     )
 }

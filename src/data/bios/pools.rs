@@ -162,7 +162,7 @@ fn parse_all<const N: usize>(lists: [List; N]) -> Result<[Vec<Template>; N]> {
         for (i, line) in list.entries.iter().enumerate() {
             match Template::parse(line) {
                 Ok(template) => templates.push(template),
-                Err((got, expected)) => problems.push(list.problem(i, got).expected(expected)),
+                Err((found, expected)) => problems.push(list.problem(i, found).expected(expected)),
             }
         }
         templates
@@ -199,7 +199,7 @@ impl Pools {
         let sizes = [&self.first_names, &self.middle_names, &self.last_names].map(|list| list.len() as u64);
         let space = sizes.into_iter().try_fold(1u64, u64::checked_mul).filter(|&space| space <= 1 << 63);
         space.ok_or_else(|| {
-            Error::data(Problem::new("more than 2^63 full names").remedy("shorten the lists of names"))
+            Error::data(Problem::new("more than 2^63 full names").help("shorten the lists of names"))
         })
     }
 }

@@ -6,7 +6,7 @@ use super::{BioSConfig, Names, Rendering, SentenceOrder, Sentences, pieces};
 use crate::data::opening::Opening;
 use crate::data::questions::Form;
 use crate::data::random::Streams;
-use crate::data::stream::{Order, PackedIndex};
+use crate::data::stream::{ExposureOrder, PackedIndex};
 use crate::data::tokenizer::Tokenizer;
 use crate::data::{Batch, Document, Fact, Span, Texts};
 use crate::error::Result;
@@ -30,7 +30,7 @@ pub(in crate::data) struct BioS {
     marker: Option<u32>,
     rendering: Rendering,
     seq_len: usize,
-    order: Order,
+    order: ExposureOrder,
     index: PackedIndex,
     wording: Wording,
 }
@@ -69,7 +69,7 @@ impl BioS {
             first_person,
             rendering: config.rendering,
             seq_len,
-            order: Order::new(seed, config.people, exposures)?,
+            order: ExposureOrder::new(seed, config.people, exposures)?,
             index: PackedIndex::new(),
             wording: Wording {
                 training: Streams::new(seed, "bio-s wording"),

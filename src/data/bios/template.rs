@@ -77,7 +77,7 @@ mod tests {
 
     #[test]
     fn a_sentence_that_cannot_be_filled_is_refused() {
-        for (line, got) in [
+        for (line, found) in [
             ("It was {name} in {value}.", "no {name} at the beginning"),
             ("{name} was born.", "no {value}"),
             ("{name} was born in({value}).", "no space before {value}"),
@@ -85,7 +85,7 @@ mod tests {
             ("{name} lost {his} key and {his} job at {value}.", "{his} more than once"),
             ("{name} met {her} at {value}.", "an unknown or repeated {...}"),
         ] {
-            assert_eq!(Template::parse(line).unwrap_err().0, got, "{line}");
+            assert_eq!(Template::parse(line).unwrap_err().0, found, "{line}");
         }
     }
 }

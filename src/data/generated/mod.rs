@@ -22,7 +22,7 @@ use serde::{Deserialize, Serialize};
 use super::held_out::HeldOut;
 use super::opening::Opening;
 use super::random::{Draws, Streams};
-use super::stream::Order;
+use super::stream::ExposureOrder;
 use super::tokenizer::{Tokenizer, TokenizerConfig};
 use super::{Batch, MAX_SEQ_LEN, check_range};
 use crate::error::Result;
@@ -126,7 +126,7 @@ impl CorpusConfig {
         let held_out = Streams::new(seed, "corpus held out");
         (0..self.held_out).for_each(|document| writer.write(&mut held_out.at(document), &mut tokens));
         Ok(Corpus {
-            order: Order::new(seed, self.documents, exposures)?,
+            order: ExposureOrder::new(seed, self.documents, exposures)?,
             training: Streams::new(seed, "corpus documents"),
             held_out: HeldOut { tokens, seq_len, end_of_text: tokenizer.end_of_text() },
             n_training: self.documents.saturating_mul(self.length as u64),
@@ -207,7 +207,7 @@ impl Writer {
 pub(super) struct Corpus {
     tokenizer: Tokenizer,
     writer: Writer,
-    order: Order,
+    order: ExposureOrder,
     training: Streams,
     held_out: HeldOut,
     n_training: u64,

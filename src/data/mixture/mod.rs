@@ -98,8 +98,8 @@ impl MixtureConfig {
             );
         }
         if let DataConfig::Mixture(_) | DataConfig::Reading(_) = source.data {
-            let got = format!("a {} in a mixture", source.data.kind());
-            problems.push(Problem::new(got).key(at("data")).expected("any other kind"));
+            let found = format!("a {} in a mixture", source.data.kind());
+            problems.push(Problem::new(found).key(at("data")).expected("any other kind"));
         } else if let Err(error) = source.data.check() {
             let within = |problem: Problem| {
                 let key = problem.key.as_deref().unwrap_or_default();
@@ -110,15 +110,15 @@ impl MixtureConfig {
         }
         if let Some(seq_len) = source.data.own_seq_len().filter(|own| *own != self.seq_len) {
             let problem = Problem::new(format!("rows of {seq_len} in a mixture of rows of {}", self.seq_len));
-            problems.push(problem.key(at("data.seq_len")).remedy("leave it out, and set data.seq_len"));
+            problems.push(problem.key(at("data.seq_len")).help("leave it out, and set data.seq_len"));
         }
         problems
     }
 
     fn check_shares(&self) -> Result<()> {
         let sum: f64 = self.sources.values().map(|source| source.share).sum();
-        let error = |got: String, expected: &str| {
-            Err(Error::config(Problem::new(got).key("data.sources").expected(expected)))
+        let error = |found: String, expected: &str| {
+            Err(Error::config(Problem::new(found).key("data.sources").expected(expected)))
         };
         match self.sources.len() {
             0 => error("no sources".into(), "at least one, for instance [data.sources.useful]"),
@@ -186,10 +186,10 @@ impl MixtureConfig {
             }
             let most = names / NAMES_PER_PERSON;
             if needed > most {
-                let got = format!("{needed} people, {HELD_OUT_PEOPLE} held out of each source among them");
+                let found = format!("{needed} people, {HELD_OUT_PEOPLE} held out of each source among them");
                 let expected = format!("at most {most}, a tenth of the names that there are");
-                let remedy = "take fewer people or longer pools of names";
-                let problem = Problem::new(got).key("data.sources").expected(expected).remedy(remedy);
+                let help = "take fewer people or longer pools of names";
+                let problem = Problem::new(found).key("data.sources").expected(expected).help(help);
                 return Err(Error::config(problem));
             }
         }

@@ -69,15 +69,15 @@ impl FileConfig {
         if vocabulary.end_of_text.is_some() {
             return Ok(vocabulary);
         }
-        let (got, expected) = match &self.end_of_text {
+        let (found, expected) = match &self.end_of_text {
             Some(token) => (format!("{} has no token {token:?}", self.path.display()), None),
             None => (
                 format!("{} has no end-of-text token", self.path.display()),
                 Some(format!("one of {}", ENDS_OF_TEXT.join(" "))),
             ),
         };
-        let problem = Problem { expected, ..Problem::new(got) }.key("data.tokenizer.end_of_text");
-        Err(Error::data(problem.remedy("name a token of the file that opens each document")))
+        let problem = Problem { expected, ..Problem::new(found) }.key("data.tokenizer.end_of_text");
+        Err(Error::data(problem.help("name a token of the file that opens each document")))
     }
 
     /// The file with end-of-text (id 0) and the tokens of `texts`, each of which goes on where another ends.
@@ -111,7 +111,7 @@ impl FileVocabulary {
             Error::data(
                 problem
                     .expected("a tokenizer.json of Hugging Face")
-                    .remedy("take it from where the model is published"),
+                    .help("take it from where the model is published"),
             )
         };
         bounds::check(&text).map_err(refuse)?;
@@ -196,9 +196,7 @@ impl FileVocabulary {
             }
         }
         let problem = Problem::new(format!("the tokens of {text:?} depend on what stands before it"));
-        Err(Error::data(
-            problem.key("data.tokenizer").remedy("use this tokenizer with a dataset of kind text"),
-        ))
+        Err(Error::data(problem.key("data.tokenizer").help("use this tokenizer with a dataset of kind text")))
     }
 
     fn keep(&self, tokens: Vec<u32>) -> Result<Vec<u32>> {

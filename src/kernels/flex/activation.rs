@@ -7,25 +7,25 @@ use super::memory::Shared;
 use super::simd::{Simd, simd};
 use super::tensor::{contiguous, in_place, numbers, output};
 use super::{Operation, call_one, call_two, parallel};
-use crate::kernels::Function;
+use crate::kernels::Activation;
 
 /// [`crate::kernels::activation()`].
-pub fn activation(x: Tensor<3>, function: Function) -> Tensor<3> {
-    call_one(Activation(function), x)
+pub fn activation(x: Tensor<3>, function: Activation) -> Tensor<3> {
+    call_one(Pointwise(function), x)
 }
 
 /// [`crate::kernels::gated`].
-pub fn gated(gate: Tensor<3>, up: Tensor<3>, function: Function) -> Tensor<3> {
+pub fn gated(gate: Tensor<3>, up: Tensor<3>, function: Activation) -> Tensor<3> {
     call_two(Gated(function), gate, up)
 }
 
 #[derive(Debug, Clone)]
-struct Activation(Function);
+struct Pointwise(Activation);
 
 #[derive(Debug, Clone)]
-struct Gated(Function);
+struct Gated(Activation);
 
-impl Operation<1> for Activation {
+impl Operation<1> for Pointwise {
     type Saved = FlexTensor;
 
     fn forward_saving(self, [x]: [FlexTensor; 1]) -> (FlexTensor, FlexTensor) {
@@ -102,23 +102,23 @@ trait Curve: Copy {
 macro_rules! with_curve {
     ($function:expr, |$curve:ident| $body:expr) => {
         match $function {
-            Function::Gelu => {
+            Activation::Gelu => {
                 let $curve = Gelu;
                 $body
             }
-            Function::GeluTanh => {
+            Activation::GeluTanh => {
                 let $curve = GeluTanh;
                 $body
             }
-            Function::Silu => {
+            Activation::Silu => {
                 let $curve = Silu;
                 $body
             }
-            Function::Relu => {
+            Activation::Relu => {
                 let $curve = Relu;
                 $body
             }
-            Function::ReluSquared => {
+            Activation::ReluSquared => {
                 let $curve = ReluSquared;
                 $body
             }
@@ -128,7 +128,7 @@ macro_rules! with_curve {
 
 simd! {
     /// `y = f(x)`, times `up` where there is one.
-    fn values<S>(s, x: &[f32], up: Option<&[f32]>, y: &mut [f32], function: Function) {
+    fn values<S>(s, x: &[f32], up: Option<&[f32]>, y: &mut [f32], function: Activation) {
         with_curve!(function, |curve| match up {
             None => map(s, [x, x], [y], Value(curve)),
             Some(up) => map(s, [x, up], [y], GatedValue(curve)),
@@ -138,14 +138,14 @@ simd! {
 
 simd! {
     /// `dx = dx f'(x)`.
-    fn slopes<S>(s, x: &[f32], dx: &mut [f32], function: Function) {
+    fn slopes<S>(s, x: &[f32], dx: &mut [f32], function: Activation) {
         with_curve!(function, |curve| map(s, [x, x], [dx], Slope(curve)))
     }
 }
 
 simd! {
     /// `dup = dgate f(gate)`, then `dgate = dgate up f'(gate)`.
-    fn gated_slopes<S>(s, gate: &[f32], up: &[f32], dgate: &mut [f32], dup: &mut [f32], function: Function) {
+    fn gated_slopes<S>(s, gate: &[f32], up: &[f32], dgate: &mut [f32], dup: &mut [f32], function: Activation) {
         with_curve!(function, |curve| map(s, [gate, up], [dgate, dup], GatedSlope(curve)))
     }
 }

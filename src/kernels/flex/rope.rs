@@ -34,7 +34,7 @@ impl Angles {
     /// The angles of `t` times.
     pub fn new(rope: &Rope, t: usize) -> Self {
         assert_eq!(rope.cos.dims(), rope.sin.dims(), "every angle has a cosine and a sine");
-        assert!(rope.cos.dims()[0] >= t, "rotary angles for {t} times, got {}", rope.cos.dims()[0]);
+        assert!(rope.cos.dims()[0] >= t, "rotary angles for {t} times, found {}", rope.cos.dims()[0]);
         Angles { cos: constant(&rope.cos), sin: constant(&rope.sin) }
     }
 }

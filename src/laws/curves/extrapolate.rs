@@ -25,7 +25,7 @@ pub struct Line {
 /// How a loss was predicted.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize)]
 #[serde(rename_all = "kebab-case")]
-pub enum Method {
+pub enum ExtrapolationMethod {
     /// The line through this part of the run, as shares of its last `x`.
     Line(f64, f64),
     /// The law as it stands.
@@ -37,7 +37,7 @@ pub enum Method {
 /// Whether a predicted loss can be.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize)]
 #[serde(rename_all = "kebab-case")]
-pub enum Verdict {
+pub enum ExtrapolationVerdict {
     /// Nothing speaks against it.
     Plausible,
     /// No cross-entropy is negative.
@@ -58,13 +58,13 @@ pub enum Verdict {
 #[derive(Debug, Clone, Copy, PartialEq, Serialize)]
 pub struct Extrapolation {
     /// How it was made.
-    pub method: Method,
+    pub method: ExtrapolationMethod,
     /// Where, in the unit of the curve's axis.
     pub x: f64,
     /// Predicted loss in nats.
     pub loss: f64,
     /// Whether it can be.
-    pub verdict: Verdict,
+    pub verdict: ExtrapolationVerdict,
 }
 
 /// The near-linear part of a cosine schedule's run: after the plunge, before the last decay.
@@ -107,10 +107,14 @@ pub fn extrapolate(
     let mut answers = Vec::new();
     if let Some(line) = Line::through(curve, from_share, to_share) {
         // What the line may not undercut is the floor of this curve's own text.
-        answers.push(answer(Method::Line(from_share, to_share), line.at(to), law.floor + offset));
+        answers.push(answer(
+            ExtrapolationMethod::Line(from_share, to_share),
+            line.at(to),
+            law.floor + offset,
+        ));
     }
-    answers.push(answer(Method::Law, at(to), law.floor));
-    answers.push(answer(Method::AnchoredLaw, at(to) + offset, law.floor + offset));
+    answers.push(answer(ExtrapolationMethod::Law, at(to), law.floor));
+    answers.push(answer(ExtrapolationMethod::AnchoredLaw, at(to) + offset, law.floor + offset));
     answers
 }
 
@@ -121,46 +125,46 @@ fn end_loss(curve: &Curve) -> f64 {
 }
 
 /// Judges a loss that is predicted for more compute than gave the loss `reached`.
-pub fn judge(loss: f64, floor: f64, reached: f64) -> Verdict {
+pub fn judge(loss: f64, floor: f64, reached: f64) -> ExtrapolationVerdict {
     if loss < 0.0 {
-        Verdict::Negative
+        ExtrapolationVerdict::Negative
     } else if loss < floor {
-        Verdict::BelowFloor { floor }
+        ExtrapolationVerdict::BelowFloor { floor }
     } else if loss > reached {
-        Verdict::AboveMeasured { reached }
+        ExtrapolationVerdict::AboveMeasured { reached }
     } else {
-        Verdict::Plausible
+        ExtrapolationVerdict::Plausible
     }
 }
 
-impl fmt::Display for Method {
+impl fmt::Display for ExtrapolationMethod {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Method::Line(from, to) => {
+            ExtrapolationMethod::Line(from, to) => {
                 write!(f, "the line through {:.0} to {:.0} % of its run", 100.0 * from, 100.0 * to)
             }
-            Method::Law => write!(f, "the law"),
-            Method::AnchoredLaw => write!(f, "the law, moved onto the end of its run"),
+            ExtrapolationMethod::Law => write!(f, "the law"),
+            ExtrapolationMethod::AnchoredLaw => write!(f, "the law, moved onto the end of its run"),
         }
     }
 }
 
-impl Verdict {
+impl ExtrapolationVerdict {
     /// Whether the loss can be.
     pub fn is_plausible(&self) -> bool {
-        matches!(self, Verdict::Plausible)
+        matches!(self, ExtrapolationVerdict::Plausible)
     }
 }
 
-impl fmt::Display for Verdict {
+impl fmt::Display for ExtrapolationVerdict {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Verdict::Plausible => write!(f, "plausible"),
-            Verdict::Negative => write!(f, "absurd: a cross-entropy is never negative"),
-            Verdict::BelowFloor { floor } => {
+            ExtrapolationVerdict::Plausible => write!(f, "plausible"),
+            ExtrapolationVerdict::Negative => write!(f, "absurd: a cross-entropy is never negative"),
+            ExtrapolationVerdict::BelowFloor { floor } => {
                 write!(f, "absurd: below the entropy of the text, {} nats", short(*floor))
             }
-            Verdict::AboveMeasured { reached } => {
+            ExtrapolationVerdict::AboveMeasured { reached } => {
                 write!(f, "absurd: the run already reached {} nats with less compute", short(*reached))
             }
         }
@@ -190,10 +194,10 @@ mod tests {
         let curve = Curve::new("c", Axis::Hours, Stage::Raw, points).unwrap();
         let line = Line::through(&curve, 0.5, 0.9).unwrap();
         assert!((line.at(0.0) - 3.0).abs() < 1e-9 && (line.slope + 0.01).abs() < 1e-12);
-        assert_eq!(judge(line.at(110.0), 1.8, 2.0), Verdict::Plausible);
-        assert_eq!(judge(line.at(200.0), 1.8, 2.0), Verdict::BelowFloor { floor: 1.8 });
-        assert_eq!(judge(line.at(400.0), 1.8, 2.0), Verdict::Negative);
-        assert_eq!(judge(2.1, 1.8, 2.0), Verdict::AboveMeasured { reached: 2.0 });
+        assert_eq!(judge(line.at(110.0), 1.8, 2.0), ExtrapolationVerdict::Plausible);
+        assert_eq!(judge(line.at(200.0), 1.8, 2.0), ExtrapolationVerdict::BelowFloor { floor: 1.8 });
+        assert_eq!(judge(line.at(400.0), 1.8, 2.0), ExtrapolationVerdict::Negative);
+        assert_eq!(judge(2.1, 1.8, 2.0), ExtrapolationVerdict::AboveMeasured { reached: 2.0 });
     }
 
     #[test]
@@ -201,8 +205,10 @@ mod tests {
         let to = 1e6;
         let answers = extrapolate(&lawful(), 1e9, &throughput(), &BESIROGLU, to);
         let truth = BESIROGLU.loss(1e9, to * 3600.0 * 3000.0);
-        assert_eq!(answers[0].verdict, Verdict::Negative, "{answers:?}");
-        assert!((answers[1].loss - truth).abs() < 1e-12 && answers[1].verdict == Verdict::Plausible);
+        assert_eq!(answers[0].verdict, ExtrapolationVerdict::Negative, "{answers:?}");
+        assert!(
+            (answers[1].loss - truth).abs() < 1e-12 && answers[1].verdict == ExtrapolationVerdict::Plausible
+        );
         assert!((answers[2].loss - truth).abs() < 1e-3, "{answers:?}");
     }
 }

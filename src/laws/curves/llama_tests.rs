@@ -76,9 +76,9 @@ fn the_small_models_line_is_absurd_at_the_large_models_hours() {
     for law in [HOFFMANN, BESIROGLU] {
         let answers = extrapolate(&curves[0], 6.7e9, &Throughput::of_params(6.7e9, 3384.3), &law, to);
         println!("{answers:#?}");
-        assert_eq!(answers[0].verdict, Verdict::Negative);
+        assert_eq!(answers[0].verdict, ExtrapolationVerdict::Negative);
         // Both laws are of another corpus and tokenizer; moved onto the curve they are plausible.
-        assert!(matches!(answers[1].verdict, Verdict::AboveMeasured { .. }));
-        assert_eq!(answers[2].verdict, Verdict::Plausible);
+        assert!(matches!(answers[1].verdict, ExtrapolationVerdict::AboveMeasured { .. }));
+        assert_eq!(answers[2].verdict, ExtrapolationVerdict::Plausible);
     }
 }

@@ -19,7 +19,7 @@ use serde::{Deserialize, Serialize};
 pub use crossing::{Crossing, CrossingConfig, Crossings, Lead, Side, Touch, crossings};
 pub(super) use envelope::noisy_envelopes;
 pub use envelope::{EnvelopePoint, lower_envelope};
-pub use extrapolate::{Extrapolation, Line, Method, Verdict, extrapolate, judge};
+pub use extrapolate::{Extrapolation, ExtrapolationMethod, ExtrapolationVerdict, Line, extrapolate, judge};
 pub use passage::{Descent, Passage};
 pub use read::{Records, Rows};
 pub use smooth::Smoothing;
@@ -90,7 +90,7 @@ impl Curve {
         points: impl IntoIterator<Item = (f64, f64)>,
     ) -> Result<Self> {
         let (x, loss): (Vec<f64>, Vec<f64>) = points.into_iter().unzip();
-        let bad = |got: String| Error::data(Problem::new(format!("curve {name:?} ({stage}) {got}")));
+        let bad = |found: String| Error::data(Problem::new(format!("curve {name:?} ({stage}) {found}")));
         if x.len() < MIN_POINTS {
             return Err(bad(format!("has {} points, expected at least {MIN_POINTS}", x.len())));
         }

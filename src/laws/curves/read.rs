@@ -85,8 +85,8 @@ impl Records {
         }
         let records = problems.finish(&table.file, records)?;
         if records.rows.len() < MIN_POINTS {
-            let got = format!("{} has {} rows", records.file, records.rows.len());
-            return Err(Error::data(Problem::new(got).expected(format!("at least {MIN_POINTS}"))));
+            let found = format!("{} has {} rows", records.file, records.rows.len());
+            return Err(Error::data(Problem::new(found).expected(format!("at least {MIN_POINTS}"))));
         }
         Ok(records)
     }
@@ -100,7 +100,7 @@ impl Records {
             let has: Vec<String> = self.axes.iter().map(Axis::to_string).collect();
             let problem =
                 Problem::new(format!("{} has no column of {axis}, only {}", self.file, has.join(" and ")));
-            return Err(Error::data(problem.remedy("convert one with the run's throughput")));
+            return Err(Error::data(problem.help("convert one with the run's throughput")));
         };
         let of_stage = self.rows.iter().filter(|row| row.stage == stage);
         let mut points: Vec<(f64, f64)> = of_stage.map(|row| (row.x[k], row.loss)).collect();
@@ -130,9 +130,9 @@ impl Records {
         let Some(before) = self.last_of(record.stage) else { return };
         if let Some(k) = (0..self.axes.len()).find(|&k| record.x[k] < before.x[k]) {
             problems.push(|| {
-                let got = format!("goes back from {} to {} {}", before.x[k], record.x[k], self.axes[k]);
-                let problem = Problem::new(got).at(table.place(row, 0)).expected("rows in ascending order");
-                problem.remedy("sort the file, or allow rows in any order")
+                let found = format!("goes back from {} to {} {}", before.x[k], record.x[k], self.axes[k]);
+                let problem = Problem::new(found).at(table.place(row, 0)).expected("rows in ascending order");
+                problem.help("sort the file, or allow rows in any order")
             });
         }
     }

@@ -57,7 +57,7 @@ pub(super) fn fit(mixtures: &Mixtures, target: usize) -> Result<Exponential> {
     if starts.is_empty() {
         let problem = Problem::new("the shares of the mixtures do not vary independently");
         return Err(Error::data(
-            problem.remedy("measure more mixtures, or leave out a domain that is in none"),
+            problem.help("measure more mixtures, or leave out a domain that is in none"),
         ));
     }
     let mut bounds = vec![RATES; domains + 1];

@@ -16,7 +16,8 @@ pub use bimix::Bimix;
 pub use exponential::Exponential;
 pub use optimum::{Optimum, closed_optimum, numeric_optimum};
 pub use score::{
-    FAR, Folds, Prediction, Predictions, Score, cross_validate, extrapolate_steps, held_out_predictions,
+    FAR, Folds, MixturePrediction, Predictions, Score, cross_validate, extrapolate_steps,
+    held_out_predictions,
 };
 
 use crate::error::{Error, Problem, Result};
@@ -103,8 +104,8 @@ impl Mixtures {
         }
         let mut problems = Problems::default();
         for (index, observation) in observations.iter().enumerate() {
-            if let Some(got) = observation.fault(domains, targets.len()) {
-                problems.push(|| Problem::new(got).key(format!("mixture {}", index + 1)));
+            if let Some(found) = observation.fault(domains, targets.len()) {
+                problems.push(|| Problem::new(found).key(format!("mixture {}", index + 1)));
             }
         }
         problems.finish("these mixtures", Mixtures { targets, names: Vec::new(), observations })

@@ -38,13 +38,13 @@ pub fn closed_optimum(law: &MixtureLaw, weights: &[f64], domains: usize, steps: 
     owners.dedup();
     if owners.len() < law.targets.len() {
         let problem = Problem::new("two targets of one domain");
-        return Err(Error::config(problem.remedy("use the numeric optimum")));
+        return Err(Error::config(problem.help("use the numeric optimum")));
     }
     let laws = law.laws.iter().map(|law| match law {
         DomainLaw::Bimix(law) => Ok(*law),
         DomainLaw::Exponential(_) => {
             let problem = Problem::new("a law of all shares has no closed optimum");
-            Err(Error::config(problem.remedy("use the numeric optimum")))
+            Err(Error::config(problem.help("use the numeric optimum")))
         }
     });
     let laws: Vec<Bimix> = laws.collect::<Result<_>>()?;

@@ -28,7 +28,7 @@ pub enum Folds {
 
 /// A loss that the law has not seen.
 #[derive(Debug, Clone, Copy, PartialEq)]
-pub struct Prediction {
+pub struct MixturePrediction {
     /// The first measurement of its mixture.
     pub mixture: usize,
     /// As it was measured.
@@ -41,7 +41,7 @@ pub struct Prediction {
 pub const FAR: f64 = 0.1;
 
 /// Predictions of each target.
-pub type Predictions = Vec<Vec<Prediction>>;
+pub type Predictions = Vec<Vec<MixturePrediction>>;
 
 /// How well one target is predicted.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize)]
@@ -74,7 +74,7 @@ impl Score {
     }
 
     /// Of predictions.
-    pub fn of_predictions<'a>(predictions: impl IntoIterator<Item = &'a Prediction>) -> Self {
+    pub fn of_predictions<'a>(predictions: impl IntoIterator<Item = &'a MixturePrediction>) -> Self {
         Score::of(predictions.into_iter().map(|p| (p.measured, p.predicted)))
     }
 
@@ -144,7 +144,7 @@ pub fn held_out_predictions(mixtures: &Mixtures, form: Form, folds: Folds) -> Re
                     let o = &mixtures.observations()[index];
                     if o.shares[own] >= FAR * lowest {
                         let (measured, predicted) = (o.losses[target], law.loss(target, &o.shares, o.steps));
-                        all.push(Prediction { mixture: numbers[index], measured, predicted });
+                        all.push(MixturePrediction { mixture: numbers[index], measured, predicted });
                     }
                 }
             }

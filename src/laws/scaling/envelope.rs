@@ -28,12 +28,12 @@ pub fn frontier_of_envelope(
     let curves: Vec<Curve> = runs.iter().map(|(_, curve)| curve.clone()).collect();
     if let Some(curve) = curves.iter().find(|curve| curve.axis != Axis::Flops) {
         let problem = Problem::new(format!("curve {:?} is along {}", curve.name, curve.axis));
-        return Err(Error::config(problem.expected("FLOPs").remedy("convert it with the run's throughput")));
+        return Err(Error::config(problem.expected("FLOPs").help("convert it with the run's throughput")));
     }
     let envelope = lower_envelope(&curves, smoothing, PLACES)?;
     let Some(frontier) = frontier(runs, &envelope) else {
         let problem = Problem::new(format!("the envelope rises through fewer than {MIN_SIZES} sizes"));
-        return Err(Error::data(problem.remedy("train more sizes, or for longer")));
+        return Err(Error::data(problem.help("train more sizes, or for longer")));
     };
     let redrawn = noisy_envelopes(&curves, smoothing, PLACES, bootstrap)?;
     let replicates = redrawn.iter().map(|envelope| self::frontier(runs, envelope)).collect();

@@ -54,7 +54,7 @@ pub fn frontier_of_profiles(profiles: &[Profile], bootstrap: &Bootstrap) -> Resu
 fn missed(profile: &Profile, lowest: &str) -> Problem {
     Problem::new(format!("the parabola of {} FLOPs is lowest {lowest}", short(profile.flops)))
         .expected("a lowest point among its sizes")
-        .remedy("train smaller or larger models at that budget")
+        .help("train smaller or larger models at that budget")
 }
 
 fn frontier(parabolas: &[Parabola], lowest: impl Fn(&Parabola) -> Option<f64>) -> Option<Frontier> {

@@ -18,7 +18,7 @@ pub use doubt::Doubt;
 pub use envelope::frontier_of_envelope;
 pub use isoflop::{Profile, frontier_of_profiles};
 pub use parametric::{
-    Annealing, DRAWN, FitConfig, HeldOut, Method, ParametricFit, Prediction, fit, predict_held_out,
+    Annealing, DRAWN, FitConfig, FitMethod, HeldOut, LossPrediction, ParametricFit, fit, predict_held_out,
 };
 
 /// FLOPs per parameter and token: 2 forward, 4 backward. See [`Throughput`](super::curves::Throughput) for

@@ -16,7 +16,7 @@ use crate::laws::bootstrap::{Bootstrap, Fitted, Interval, short};
 /// What is minimised.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
-pub enum Method {
+pub enum FitMethod {
     /// Huber's loss of log losses, with this turning point.
     Huber(f64),
     /// Squares of relative errors; the coefficients are solved for, the exponents searched.
@@ -39,7 +39,7 @@ pub enum Annealing {
 #[serde(default)]
 pub struct FitConfig {
     /// What is minimised.
-    pub method: Method,
+    pub method: FitMethod,
     /// Whether decay counts.
     pub annealing: Annealing,
     /// How intervals are made: points are drawn with repetition.
@@ -49,7 +49,7 @@ pub struct FitConfig {
 impl Default for FitConfig {
     fn default() -> Self {
         FitConfig {
-            method: Method::Huber(1e-3),
+            method: FitMethod::Huber(1e-3),
             annealing: Annealing::Alike,
             bootstrap: Bootstrap::default(),
         }
@@ -74,7 +74,7 @@ pub struct ParametricFit {
 
 /// A held-out point beside its prediction.
 #[derive(Debug, Clone, Copy, PartialEq)]
-pub struct Prediction {
+pub struct LossPrediction {
     /// What was measured.
     pub point: Point,
     /// What the law says; the interval is of the law, without the noise of a single measurement.
@@ -87,7 +87,7 @@ pub struct HeldOut {
     /// Fitted to the points below the cut.
     pub fit: ParametricFit,
     /// One per point at or above it.
-    pub predictions: Vec<Prediction>,
+    pub predictions: Vec<LossPrediction>,
     /// Mean of `|predicted - measured| / measured`.
     pub mean_relative_error: f64,
 }
@@ -113,10 +113,10 @@ pub fn fit(points: &[Point], config: &FitConfig) -> Result<ParametricFit> {
             .or_else(|| from_starts(points)),
     };
     let Some(law) = law else {
-        let got = format!("no law with positive constants fits {} points", points.len());
+        let found = format!("no law with positive constants fits {} points", points.len());
         let why = few_values(points, config).first().map(Doubt::to_string);
         let why = why.unwrap_or_else(|| "check that losses fall with parameters and with tokens".to_string());
-        return Err(Error::data(Problem::new(got).remedy(why)));
+        return Err(Error::data(Problem::new(found).help(why)));
     };
     let start = [search.encode(&law)];
     let drawn = points.len().min(DRAWN);
@@ -138,13 +138,14 @@ pub fn fit(points: &[Point], config: &FitConfig) -> Result<ParametricFit> {
 pub fn predict_held_out(points: &[Point], flops: f64, config: &FitConfig) -> Result<HeldOut> {
     let (below, above): (Vec<Point>, Vec<Point>) = points.iter().partition(|point| point.flops() < flops);
     if above.is_empty() {
-        let got = format!("no point has {} FLOPs or more", short(flops));
-        return Err(Error::config(Problem::new(got).remedy("lower the cut")));
+        let found = format!("no point has {} FLOPs or more", short(flops));
+        return Err(Error::config(Problem::new(found).help("lower the cut")));
     }
     let fit = fit(&below, config)?;
-    let predict = |&point: &Point| Prediction { point, loss: fit.fitted.interval(|law| law.loss_at(&point)) };
-    let predictions: Vec<Prediction> = above.iter().map(predict).collect();
-    let error = |p: &Prediction| (p.loss.estimate / p.point.loss - 1.0).abs();
+    let predict =
+        |&point: &Point| LossPrediction { point, loss: fit.fitted.interval(|law| law.loss_at(&point)) };
+    let predictions: Vec<LossPrediction> = above.iter().map(predict).collect();
+    let error = |p: &LossPrediction| (p.loss.estimate / p.point.loss - 1.0).abs();
     let mean_relative_error = predictions.iter().map(error).sum::<f64>() / predictions.len() as f64;
     Ok(HeldOut { fit, predictions, mean_relative_error })
 }
@@ -185,11 +186,11 @@ fn check(points: &[Point], config: &FitConfig) -> Result<()> {
     match points.iter().find(bad) {
         None => Ok(()),
         Some(p) => {
-            let got = format!(
+            let found = format!(
                 "point with {} parameters, {} tokens, loss {}, decay {}",
                 p.params, p.tokens, p.loss, p.decay
             );
-            Err(Error::data(Problem::new(got).expected("positive finite numbers and a decay from 0 to 1")))
+            Err(Error::data(Problem::new(found).expected("positive finite numbers and a decay from 0 to 1")))
         }
     }
 }
@@ -238,7 +239,7 @@ mod tests {
         .collect()
     }
 
-    fn quick(method: Method) -> FitConfig {
+    fn quick(method: FitMethod) -> FitConfig {
         let bootstrap = Bootstrap { replicates: 100, ..Bootstrap::default() };
         FitConfig { method, bootstrap, ..FitConfig::default() }
     }
@@ -249,7 +250,7 @@ mod tests {
         for (law, annealing) in
             [(HOFFMANN, Annealing::Alike), (BESIROGLU, Annealing::Alike), (annealed, Annealing::Fitted)]
         {
-            for method in [Method::Huber(1e-3), Method::VariableProjection] {
+            for method in [FitMethod::Huber(1e-3), FitMethod::VariableProjection] {
                 let config = FitConfig { annealing, ..quick(method) };
                 let found = fit(&points(&law, 0.0, 0), &config).unwrap();
                 for (name, value) in config.constants() {
@@ -266,7 +267,7 @@ mod tests {
 
     #[test]
     fn noisy_points_keep_the_truth_within_their_intervals() {
-        for method in [Method::Huber(1e-3), Method::VariableProjection] {
+        for method in [FitMethod::Huber(1e-3), FitMethod::VariableProjection] {
             let found = fit(&points(&BESIROGLU, 0.003, 4), &quick(method)).unwrap();
             for ((name, interval), (_, value)) in found.constants.iter().zip(quick(method).constants()) {
                 assert!(
@@ -285,7 +286,7 @@ mod tests {
         let seeds = (0..4 * DRAWN as u64 / 80).flat_map(|seed| points(&BESIROGLU, 0.01, seed));
         let many: Vec<Point> = seeds.collect();
         let alpha = |points: &[Point]| {
-            let found = fit(points, &quick(Method::VariableProjection)).unwrap();
+            let found = fit(points, &quick(FitMethod::VariableProjection)).unwrap();
             found.constants[3].1
         };
         let (all, some) = (alpha(&many), alpha(&many[..DRAWN]));
@@ -300,8 +301,8 @@ mod tests {
         let law = ParametricLaw { annealing: 0.06, ..BESIROGLU };
         let data = points(&law, 0.002, 9);
         let with =
-            fit(&data, &FitConfig { annealing: Annealing::Fitted, ..quick(Method::Huber(1e-3)) }).unwrap();
-        let without = fit(&data, &quick(Method::Huber(1e-3))).unwrap();
+            fit(&data, &FitConfig { annealing: Annealing::Fitted, ..quick(FitMethod::Huber(1e-3)) }).unwrap();
+        let without = fit(&data, &quick(FitMethod::Huber(1e-3))).unwrap();
         let c = with.fitted.interval(|law| law.annealing);
         assert!(c.contains(0.06) && c.low > 0.05, "{c}");
         assert!(without.log_error > 3.0 * with.log_error, "{} {}", without.log_error, with.log_error);
@@ -313,7 +314,7 @@ mod tests {
         data[33].loss *= 1.5;
         let beta = |method| fit(&data, &quick(method)).unwrap().fitted.law.beta;
         let error = |beta: f64| (beta - BESIROGLU.beta).abs();
-        let (huber, squares) = (beta(Method::Huber(1e-3)), beta(Method::VariableProjection));
+        let (huber, squares) = (beta(FitMethod::Huber(1e-3)), beta(FitMethod::VariableProjection));
         assert!(error(huber) < 0.02 && error(huber) < error(squares), "{huber} {squares}");
     }
 
@@ -322,7 +323,7 @@ mod tests {
         let data = points(&BESIROGLU, 0.003, 3);
         // One size: the floor and the size's term cannot be told apart.
         let one_size: Vec<Point> = data.iter().filter(|p| p.params == data[0].params).copied().collect();
-        let error = fit(&one_size, &quick(Method::Huber(1e-3))).unwrap_err().to_string();
+        let error = fit(&one_size, &quick(FitMethod::Huber(1e-3))).unwrap_err().to_string();
         assert!(
             error.ends_with("the points have 1 distinct values of parameters, its law needs 3"),
             "{error}"
@@ -330,7 +331,7 @@ mod tests {
         // Two sizes: a law is found, and said to be one of many.
         let two = |p: &&Point| p.params == data[0].params || p.params == data[79].params;
         let two_sizes: Vec<Point> = data.iter().filter(two).copied().collect();
-        let found = fit(&two_sizes, &quick(Method::Huber(1e-3))).unwrap();
+        let found = fit(&two_sizes, &quick(FitMethod::Huber(1e-3))).unwrap();
         let few = Doubt::FewValues { of: "parameters", found: 2, needed: 3 };
         assert!(found.doubts.contains(&few), "{:?}", found.doubts);
         // Twenty tokens per parameter and hardly any range: constants change together.
@@ -341,7 +342,7 @@ mod tests {
             point
         };
         let found =
-            fit(&(0..12).map(chinchilla).collect::<Vec<Point>>(), &quick(Method::Huber(1e-3))).unwrap();
+            fit(&(0..12).map(chinchilla).collect::<Vec<Point>>(), &quick(FitMethod::Huber(1e-3))).unwrap();
         let said: Vec<String> = found.doubts.iter().map(Doubt::to_string).collect();
         assert!(said.iter().any(|text| text.contains("condition number")), "{said:?}");
         assert!(said.iter().any(|text| text.starts_with("the points do not bound alpha")), "{said:?}");
@@ -350,13 +351,13 @@ mod tests {
     #[test]
     fn larger_budgets_are_predicted_from_smaller_ones() {
         let data = points(&BESIROGLU, 0.002, 6);
-        let held_out = predict_held_out(&data, 2e21, &quick(Method::Huber(1e-3))).unwrap();
+        let held_out = predict_held_out(&data, 2e21, &quick(FitMethod::Huber(1e-3))).unwrap();
         assert_eq!(held_out.predictions.len(), data.iter().filter(|point| point.flops() >= 2e21).count());
         assert!(held_out.mean_relative_error < 0.004, "{held_out:?}");
-        let covered = |p: &&Prediction| p.loss.contains(BESIROGLU.loss_at(&p.point));
+        let covered = |p: &&LossPrediction| p.loss.contains(BESIROGLU.loss_at(&p.point));
         let covered = held_out.predictions.iter().filter(covered).count();
         assert!(covered * 2 > held_out.predictions.len(), "{covered}");
-        assert!(predict_held_out(&data, 1e30, &quick(Method::Huber(1e-3))).is_err());
+        assert!(predict_held_out(&data, 1e30, &quick(FitMethod::Huber(1e-3))).is_err());
     }
 
     #[test]

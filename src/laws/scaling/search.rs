@@ -1,7 +1,7 @@
 //! `x = (ln E, ln A', ln B', alpha, beta, c)` and the way down: where approach 3 starts, what it minimises,
 //! where it may go.
 
-use super::parametric::{Annealing, FitConfig, Method};
+use super::parametric::{Annealing, FitConfig, FitMethod};
 use super::{ParametricLaw, Point};
 use crate::laws::least_squares::{Bound, Loss, condition_at, minimise_from};
 use crate::laws::linear::regress;
@@ -70,12 +70,12 @@ impl Search {
     /// The best law that can be reached.
     pub(super) fn solve(&self, points: &[Point], starts: &[Vec<f64>]) -> Option<ParametricLaw> {
         match self.config.method {
-            Method::Huber(delta) => {
+            FitMethod::Huber(delta) => {
                 let minimum =
                     minimise_from(starts, &self.bounds, Loss::Huber(delta), self.log_errors(points))?;
                 Some(self.decode(&minimum.x))
             }
-            Method::VariableProjection => {
+            FitMethod::VariableProjection => {
                 let starts: Vec<Vec<f64>> = starts.iter().map(|start| start[3..5].to_vec()).collect();
                 let errors = |x: &[f64], out: &mut Vec<f64>| match self.project(points, x[0], x[1]) {
                     Some(law) => out.extend(points.iter().map(|point| law.loss_at(point) / point.loss - 1.0)),
@@ -90,8 +90,8 @@ impl Search {
     /// The condition number of all constants together.
     pub(super) fn condition(&self, points: &[Point], law: &ParametricLaw) -> f64 {
         let loss = match self.config.method {
-            Method::Huber(delta) => Loss::Huber(delta),
-            Method::VariableProjection => Loss::Square,
+            FitMethod::Huber(delta) => Loss::Huber(delta),
+            FitMethod::VariableProjection => Loss::Square,
         };
         condition_at(&self.encode(law), loss, self.log_errors(points))
     }

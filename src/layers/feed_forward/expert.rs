@@ -1,13 +1,13 @@
 //! What an expert of a mixture can be: any feed-forward that is there for every token.
 //!
-//! All experts of a mixture are one module whose linear maps hold `e` copies ([`crate::layers::linear`]).
+//! All experts of a mixture are one module whose linear maps hold `e` n_experts ([`crate::layers::linear`]).
 
 use burn::module::Module;
 use burn::tensor::{Device, Tensor};
 use serde::{Deserialize, Serialize};
 
 use super::{FeedForwardConfig, GatedMlp, GatedMlpConfig, Mlp, MlpConfig};
-use crate::layers::{Pass, Widths};
+use crate::layers::{ForwardContext, Widths};
 
 /// Which feed-forward an expert is.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
@@ -44,7 +44,7 @@ impl From<ExpertConfig> for FeedForwardConfig {
 }
 
 impl ExpertConfig {
-    /// Zeros of the right shapes for `widths.copies` experts.
+    /// Zeros of the right shapes for `widths.n_experts` experts.
     pub fn init(&self, widths: &Widths, device: &Device) -> Experts {
         match self {
             ExpertConfig::Mlp(config) => Experts::Mlp(config.init(widths, device)),
@@ -54,11 +54,11 @@ impl ExpertConfig {
 }
 
 impl Experts {
-    /// Expert `i` maps row `i`; the pass is one [`apart`](Pass::apart), as the residual stream belongs to the mixture.
+    /// Expert `i` maps row `i`; the pass is one [`apart`](ForwardContext::apart), as the residual stream belongs to the mixture.
     ///
     /// # Shapes
     /// `[e, c, d] -> [e, c, d]`
-    pub fn forward(&self, x: Tensor<3>, apart: &mut Pass) -> Tensor<3> {
+    pub fn forward(&self, x: Tensor<3>, apart: &mut ForwardContext) -> Tensor<3> {
         match self {
             Experts::Mlp(mlp) => mlp.forward(x, apart),
             Experts::GatedMlp(mlp) => mlp.forward(x, apart),

@@ -7,16 +7,16 @@ use burn::module::Module;
 use burn::tensor::{Device, Tensor};
 use serde::{Deserialize, Serialize};
 
-use crate::kernels::{self, Function};
+use crate::kernels::{self, Activation};
 use crate::layers::linear::{Linear, LinearConfig};
-use crate::layers::{Bias, Pass, Widths};
+use crate::layers::{Bias, ForwardContext, Widths};
 
 /// Settings of the gated MLP.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct GatedMlpConfig {
     /// The function of the gate: SiLU gives SwiGLU, GELU gives GeGLU, ReLU gives ReGLU.
-    pub activation: Function,
+    pub activation: Activation,
     /// Width in the middle, in model widths: `f = expansion * d`, rounded to `multiple_of`.
     pub expansion: f64,
     /// The width in the middle is rounded to the nearest multiple of this.
@@ -28,7 +28,7 @@ pub struct GatedMlpConfig {
 impl Default for GatedMlpConfig {
     fn default() -> Self {
         GatedMlpConfig {
-            activation: Function::Silu,
+            activation: Activation::Silu,
             expansion: 8.0 / 3.0,
             multiple_of: 1,
             bias: Bias::Without,
@@ -46,7 +46,7 @@ pub struct GatedMlp {
     /// `[f, d]`.
     pub down: Linear,
     #[module(skip)]
-    activation: Function,
+    activation: Activation,
 }
 
 impl GatedMlpConfig {
@@ -57,11 +57,11 @@ impl GatedMlpConfig {
     }
 
     fn up(&self, widths: &Widths) -> LinearConfig {
-        LinearConfig::new(widths.d_model, self.d_ff(widths), self.bias).with_copies(widths.copies)
+        LinearConfig::new(widths.d_model, self.d_ff(widths), self.bias).with_experts(widths.n_experts)
     }
 
     fn down(&self, widths: &Widths) -> LinearConfig {
-        LinearConfig::new(self.d_ff(widths), widths.d_model, self.bias).with_copies(widths.copies)
+        LinearConfig::new(self.d_ff(widths), widths.d_model, self.bias).with_experts(widths.n_experts)
     }
 
     /// Zeros of the right shapes.
@@ -90,9 +90,9 @@ impl GatedMlp {
     ///
     /// # Shapes
     /// `[b, t, d] -> [b, t, d]`
-    pub fn forward(&self, x: Tensor<3>, pass: &mut Pass) -> Tensor<3> {
-        let gate = self.gate.forward(x.clone(), pass); // [b, t, f]
-        let up = self.up.forward(x, pass); // [b, t, f]
-        self.down.forward_to_residual(kernels::gated(gate, up, self.activation), pass) // [b, t, d]
+    pub fn forward(&self, x: Tensor<3>, ctx: &mut ForwardContext) -> Tensor<3> {
+        let gate = self.gate.forward(x.clone(), ctx); // [b, t, f]
+        let up = self.up.forward(x, ctx); // [b, t, f]
+        self.down.forward_to_residual(kernels::gated(gate, up, self.activation), ctx) // [b, t, d]
     }
 }

@@ -6,16 +6,16 @@ use burn::module::Module;
 use burn::tensor::{Device, Tensor};
 use serde::{Deserialize, Serialize};
 
-use crate::kernels::{self, Function};
+use crate::kernels::{self, Activation};
 use crate::layers::linear::{Linear, LinearConfig};
-use crate::layers::{Bias, Pass, Widths};
+use crate::layers::{Bias, ForwardContext, Widths};
 
 /// Settings of the plain MLP.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct MlpConfig {
     /// The function between the two maps.
-    pub activation: Function,
+    pub activation: Activation,
     /// Width in the middle, in model widths: `f = expansion * d`.
     pub expansion: f64,
     /// Whether the two maps have offsets.
@@ -24,7 +24,7 @@ pub struct MlpConfig {
 
 impl Default for MlpConfig {
     fn default() -> Self {
-        MlpConfig { activation: Function::Gelu, expansion: 4.0, bias: Bias::Without }
+        MlpConfig { activation: Activation::Gelu, expansion: 4.0, bias: Bias::Without }
     }
 }
 
@@ -36,7 +36,7 @@ pub struct Mlp {
     /// `[f, d]`.
     pub down: Linear,
     #[module(skip)]
-    activation: Function,
+    activation: Activation,
 }
 
 impl MlpConfig {
@@ -46,11 +46,11 @@ impl MlpConfig {
     }
 
     fn up(&self, widths: &Widths) -> LinearConfig {
-        LinearConfig::new(widths.d_model, self.d_ff(widths), self.bias).with_copies(widths.copies)
+        LinearConfig::new(widths.d_model, self.d_ff(widths), self.bias).with_experts(widths.n_experts)
     }
 
     fn down(&self, widths: &Widths) -> LinearConfig {
-        LinearConfig::new(self.d_ff(widths), widths.d_model, self.bias).with_copies(widths.copies)
+        LinearConfig::new(self.d_ff(widths), widths.d_model, self.bias).with_experts(widths.n_experts)
     }
 
     /// Zeros of the right shapes.
@@ -78,8 +78,8 @@ impl Mlp {
     ///
     /// # Shapes
     /// `[b, t, d] -> [b, t, d]`
-    pub fn forward(&self, x: Tensor<3>, pass: &mut Pass) -> Tensor<3> {
-        let x = kernels::activation(self.up.forward(x, pass), self.activation); // [b, t, f]
-        self.down.forward_to_residual(x, pass) // [b, t, d]
+    pub fn forward(&self, x: Tensor<3>, ctx: &mut ForwardContext) -> Tensor<3> {
+        let x = kernels::activation(self.up.forward(x, ctx), self.activation); // [b, t, f]
+        self.down.forward_to_residual(x, ctx) // [b, t, d]
     }
 }

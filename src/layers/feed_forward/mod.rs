@@ -11,14 +11,14 @@ use burn::module::Module;
 use burn::tensor::{Device, Tensor};
 use serde::{Deserialize, Serialize};
 
-use super::{Pass, Widths};
+use super::{ForwardContext, Widths};
 use crate::error::Problem;
 pub use expert::ExpertConfig;
 pub use gated_mlp::{GatedMlp, GatedMlpConfig};
 pub use mlp::{Mlp, MlpConfig};
 pub use moe::{Moe, MoeConfig};
-pub use router::{Gate, Router};
-pub use routing::{Capacity, CapacityConfig, Routing, Utilisation};
+pub use router::Router;
+pub use routing::{Capacity, CapacityConfig, ExpertLoad, Routing};
 
 /// Which feed-forward.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
@@ -109,11 +109,11 @@ impl FeedForward {
     ///
     /// # Shapes
     /// `[b, t, d] -> [b, t, d]`
-    pub fn forward(&self, x: Tensor<3>, pass: &mut Pass) -> Tensor<3> {
+    pub fn forward(&self, x: Tensor<3>, ctx: &mut ForwardContext) -> Tensor<3> {
         match self {
-            FeedForward::Mlp(mlp) => mlp.forward(x, pass),
-            FeedForward::GatedMlp(mlp) => mlp.forward(x, pass),
-            FeedForward::Moe(moe) => moe.forward(x, pass),
+            FeedForward::Mlp(mlp) => mlp.forward(x, ctx),
+            FeedForward::GatedMlp(mlp) => mlp.forward(x, ctx),
+            FeedForward::Moe(moe) => moe.forward(x, ctx),
         }
     }
 }
@@ -129,7 +129,7 @@ fn check_width(expansion: f64, d_ff: usize) -> Vec<Problem> {
             Problem::new(expansion.to_string())
                 .key("expansion")
                 .expected("a ratio of widths above 0 and at most 1024")
-                .remedy("to leave the feed-forward out, say \"none\""),
+                .help("to leave the feed-forward out, say \"none\""),
         ],
     }
 }

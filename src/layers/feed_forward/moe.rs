@@ -11,12 +11,12 @@ use serde::{Deserialize, Serialize};
 
 use super::FeedForwardConfig;
 use super::expert::{ExpertConfig, Experts};
-use super::router::{self, Gate, Router};
+use super::router::{self, Router};
 use super::routing::{self, Capacity, Routing};
 use crate::error::Problem;
-use crate::kernels::{self, Precision, widened};
+use crate::kernels::{self, Precision, upcast};
 use crate::layers::linear::{Linear, LinearConfig};
-use crate::layers::{Bias, Pass, Purpose, Widths, within};
+use crate::layers::{Bias, ForwardContext, Mode, Widths, within};
 
 /// Settings of a mixture of experts.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
@@ -32,14 +32,14 @@ pub struct MoeConfig {
     pub n_shared: usize,
     /// How a token's scores come from its logits.
     pub router: Router,
-    /// What the output of an expert is multiplied by.
-    pub gate: Gate,
+    /// Whether the scores of a token's `k` experts are divided by their sum before they multiply the outputs.
+    pub norm_topk_prob: bool,
     /// Places of an expert while training.
     pub capacity: Capacity,
     /// Places of an expert while measuring and generating; only `unlimited` makes a row independent of its batch.
     pub test_capacity: Capacity,
-    /// Weight of the load-balance loss.
-    pub balance: f64,
+    /// Weight of the load-load_balance_coef loss.
+    pub load_balance_coef: f64,
     /// Weight of the z-loss, which keeps logits of the router small (Zoph et al. 2022, arXiv 2202.08906).
     pub z_loss: f64,
 }
@@ -52,10 +52,10 @@ impl Default for MoeConfig {
             top_k: 1,
             n_shared: 0,
             router: Router::Softmax,
-            gate: Gate::Score,
+            norm_topk_prob: false,
             capacity: Capacity::Unlimited,
             test_capacity: Capacity::Unlimited,
-            balance: 0.01,
+            load_balance_coef: 0.01,
             z_loss: 0.0,
         }
     }
@@ -81,7 +81,7 @@ impl MoeConfig {
 
     /// Zeros of the right shapes.
     pub fn init(&self, widths: &Widths, device: &Device) -> Moe {
-        let experts = |copies: usize| self.expert.init(&widths.with_copies(copies), device);
+        let experts = |copies: usize| self.expert.init(&widths.with_experts(copies), device);
         Moe {
             router: self.router(widths).init(device),
             experts: experts(self.n_experts),
@@ -93,10 +93,10 @@ impl MoeConfig {
     /// What is impossible about it at these widths.
     pub fn check(&self, widths: &Widths) -> Vec<Problem> {
         let mut problems = within("expert", FeedForwardConfig::from(self.expert).check(widths));
-        problems.iter_mut().for_each(|problem| problem.remedy = None); // an expert cannot be left out
-        let mut refuse = |possible: bool, got: String, key: &str, expected: String| {
+        problems.iter_mut().for_each(|problem| problem.help = None); // an expert cannot be left out
+        let mut refuse = |possible: bool, found: String, key: &str, expected: String| {
             if !possible {
-                problems.push(Problem::new(got).key(key).expected(expected));
+                problems.push(Problem::new(found).key(key).expected(expected));
             }
         };
         let (e, k) = (self.n_experts, self.top_k);
@@ -104,13 +104,15 @@ impl MoeConfig {
         refuse((1..=e.max(1)).contains(&k), k.to_string(), "top_k", format!("1 to n_experts = {e}"));
         let shared = self.n_shared;
         refuse(shared <= MAX_EXPERTS, shared.to_string(), "n_shared", format!("0 to {MAX_EXPERTS}"));
-        for (key, weight) in [("balance", self.balance), ("z_loss", self.z_loss)] {
+        for (key, weight) in [("load_balance_coef", self.load_balance_coef), ("z_loss", self.z_loss)] {
             let possible = weight.is_finite() && weight >= 0.0;
             refuse(possible, weight.to_string(), key, "a number from 0 up".to_string());
         }
-        if self.gate == Gate::Normalised && k == 1 && e > 1 {
-            let got = "a normalised gate over one expert is always 1, and the router would learn nothing";
-            problems.push(Problem::new(got).key("gate").remedy("say gate = \"score\", or top_k = 2"));
+        if self.norm_topk_prob && k == 1 && e > 1 {
+            let found = "the normalised score of one expert is always 1, and the router would learn nothing";
+            problems.push(
+                Problem::new(found).key("norm_topk_prob").help("say norm_topk_prob = false, or top_k = 2"),
+            );
         }
         problems.extend(within("capacity", self.capacity.check()));
         problems.extend(within("test_capacity", self.test_capacity.check()));
@@ -119,7 +121,7 @@ impl MoeConfig {
 
     /// Parameters of the router and of `chosen` experts, and of all shared ones.
     fn params_of(&self, widths: &Widths, chosen: usize) -> u64 {
-        let experts = |n| FeedForwardConfig::from(self.expert).num_params(&widths.with_copies(n));
+        let experts = |n| FeedForwardConfig::from(self.expert).num_params(&widths.with_experts(n));
         self.router(widths).num_params() + experts(chosen) + experts(self.n_shared)
     }
 
@@ -149,45 +151,46 @@ impl Moe {
     ///
     /// # Shapes
     /// `[b, t, d] -> [b, t, d]`
-    pub fn forward(&self, x: Tensor<3>, pass: &mut Pass) -> Tensor<3> {
+    pub fn forward(&self, x: Tensor<3>, ctx: &mut ForwardContext) -> Tensor<3> {
         let [b, t, d] = x.dims();
         let (n, e) = (b * t, self.config.n_experts);
         // Who goes where is decided in f32 (Fedus et al. 2021, arXiv 2101.03961, section 2.4).
-        let logits = Precision::F32.scope(|| self.router.forward(x.clone(), pass)).reshape([n, e]); // [n, e]
+        let logits = Precision::F32.scope(|| self.router.forward(x.clone(), ctx)).reshape([n, e]); // [n, e]
         let scores = self.config.router.scores(logits.clone()); // [n, e]
-        let capacity = match pass.purpose() {
-            Purpose::Training => self.config.capacity,
-            Purpose::Reading => self.config.test_capacity,
+        let capacity = match ctx.mode() {
+            Mode::Train => self.config.capacity,
+            Mode::Eval => self.config.test_capacity,
         };
-        let plan = routing::plan(scores.clone(), self.config.top_k, capacity);
-        if pass.purpose() == Purpose::Training {
-            self.add_losses(logits, scores.clone(), &plan.routing, pass);
+        let plan = routing::dispatch(scores.clone(), self.config.top_k, capacity);
+        if ctx.mode() == Mode::Train {
+            self.add_losses(logits, scores.clone(), &plan.routing, ctx);
         }
         let x = x.reshape([n, d]); // [n, d]
         let inputs = kernels::embedding(x.clone(), plan.token_of_place); // [e, c, d]
-        let mut apart = pass.apart();
+        let mut apart = ctx.apart();
         let outputs = self.experts.forward(inputs, &mut apart).reshape([-1, d as i32]); // [e c, d]
-        pass.join(apart, || plan.routing.empty_places());
-        let chosen = kernels::embedding(widened(outputs), plan.place_of_choice.clone()); // [k, n, d]
-        let gates = self.config.gate.values(scores, plan.choices).mask_fill(plan.dropped, 0.0); // [k, n]
+        ctx.join(apart, || plan.routing.empty_slots());
+        let chosen = kernels::embedding(upcast(outputs), plan.place_of_choice.clone()); // [k, n, d]
+        let gates =
+            router::gates(scores, plan.choices, self.config.norm_topk_prob).mask_fill(plan.dropped, 0.0); // [k, n]
         let mut y = (chosen * gates.unsqueeze_dim::<3>(2)).sum_dim(0); // [1, n, d]
         if let Some(shared) = &self.shared {
             let copies = x.unsqueeze::<3>().expand([self.config.n_shared, n, d]);
-            let mut apart = pass.apart();
-            y = y + widened(shared.forward(copies, &mut apart)).sum_dim(0);
-            pass.join(apart, || Tensor::zeros([self.config.n_shared, n, 1], &y.device()));
+            let mut apart = ctx.apart();
+            y = y + upcast(shared.forward(copies, &mut apart)).sum_dim(0);
+            ctx.join(apart, || Tensor::zeros([self.config.n_shared, n, 1], &y.device()));
         }
-        pass.add_routing(plan.routing);
+        ctx.add_routing(plan.routing);
         y.reshape([b, t, d]) // [b, t, d]
     }
 
-    fn add_losses(&self, logits: Tensor<2>, scores: Tensor<2>, routing: &Routing, pass: &mut Pass) {
-        let MoeConfig { balance, z_loss, .. } = self.config;
-        if balance > 0.0 {
-            pass.add_auxiliary(router::balance_loss(scores, &routing.load) * balance);
+    fn add_losses(&self, logits: Tensor<2>, scores: Tensor<2>, routing: &Routing, ctx: &mut ForwardContext) {
+        let MoeConfig { load_balance_coef, z_loss, .. } = self.config;
+        if load_balance_coef > 0.0 {
+            ctx.add_auxiliary(router::balance_loss(scores, &routing.load) * load_balance_coef);
         }
         if z_loss > 0.0 {
-            pass.add_auxiliary(router::z_loss(logits) * z_loss);
+            ctx.add_auxiliary(router::z_loss(logits) * z_loss);
         }
     }
 }
@@ -199,7 +202,7 @@ mod tests {
     use crate::model::parameter::{self, Map};
     use burn::tensor::{Distribution, activation::softmax};
 
-    const WIDTHS: Widths = Widths { d_model: 8, n_heads: 2, seq_len: 5, copies: 1 };
+    const WIDTHS: Widths = Widths { d_model: 8, n_heads: 2, seq_len: 5, n_experts: 1 };
     /// Sums of a few dozen products, in two different orders.
     const ROUNDING: f32 = 1e-5;
 
@@ -238,7 +241,10 @@ mod tests {
             let inner: Option<FeedForward> = FeedForwardConfig::from(expert).init(&WIDTHS, &device());
             let inner = parameter::map(inner.unwrap(), &mut Fill);
             let x = input(2);
-            let (y, z) = (one.forward(x.clone(), &mut Pass::new()), inner.forward(x, &mut Pass::new()));
+            let (y, z) = (
+                one.forward(x.clone(), &mut ForwardContext::new()),
+                inner.forward(x, &mut ForwardContext::new()),
+            );
             assert_eq!(y.into_data(), z.into_data(), "{expert:?}");
         }
     }
@@ -248,10 +254,10 @@ mod tests {
         let config = MoeConfig { n_experts: 3, top_k: 3, ..MoeConfig::default() };
         let all = moe(config);
         let x = input(2);
-        let y = all.forward(x.clone(), &mut Pass::new());
-        let scores = softmax(all.router.forward(x.clone(), &mut Pass::new()), 2); // [b, t, e]
+        let y = all.forward(x.clone(), &mut ForwardContext::new());
+        let scores = softmax(all.router.forward(x.clone(), &mut ForwardContext::new()), 2); // [b, t, e]
         let copies = x.clone().reshape([1, 10, 8]).expand([3, 10, 8]);
-        let each = all.experts.forward(copies, &mut Pass::new()); // [e, n, d]
+        let each = all.experts.forward(copies, &mut ForwardContext::new()); // [e, n, d]
         let sum = (0..3).map(|i| {
             each.clone().narrow(0, i, 1).reshape([2, 5, 8]) * scores.clone().narrow(2, i, 1) // [b, t, d]
         });
@@ -268,12 +274,12 @@ mod tests {
             ..MoeConfig::default()
         };
         let (moe, x) = (moe(config), input(7));
-        let mut pass = Pass::new();
-        let together = moe.forward(x.clone(), &mut pass);
-        assert_eq!(pass.take_routings()[0].utilisation().dropped, 0.0);
-        assert!(pass.take_auxiliary().is_none(), "reading has no losses of its own");
+        let mut ctx = ForwardContext::new();
+        let together = moe.forward(x.clone(), &mut ctx);
+        assert_eq!(ctx.take_routings()[0].expert_load().dropped, 0.0);
+        assert!(ctx.take_auxiliary().is_none(), "reading has no losses of its own");
         for row in 0..7 {
-            let alone = moe.forward(x.clone().narrow(0, row, 1), &mut Pass::new());
+            let alone = moe.forward(x.clone().narrow(0, row, 1), &mut ForwardContext::new());
             let difference = (together.clone().narrow(0, row, 1) - alone).abs().max().into_scalar::<f32>();
             assert!(difference < ROUNDING, "row {row} is off by {difference}");
         }
@@ -283,10 +289,10 @@ mod tests {
     fn a_dropped_token_adds_nothing_and_is_counted() {
         let capacity = Capacity::Factor(CapacityConfig { factor: 0.2 }); // ceil(0.2 * 10 / 2) = 1 place
         let moe = moe(MoeConfig { n_experts: 2, capacity, ..MoeConfig::default() });
-        let mut pass = Pass::training();
-        let y = moe.forward(input(2), &mut pass);
+        let mut ctx = ForwardContext::training();
+        let y = moe.forward(input(2), &mut ctx);
         let zero_rows = y.abs().sum_dim(2).reshape([10]).equal_elem(0.0).int().sum().into_scalar::<i32>();
-        let used = pass.take_routings()[0].utilisation();
+        let used = ctx.take_routings()[0].expert_load();
         let kept = used.shares.iter().filter(|share| **share > 0.0).count() as i32;
         assert_eq!(zero_rows, 10 - kept, "each expert that was chosen has one place");
         assert!((used.dropped - zero_rows as f64 / 10.0).abs() < 1e-12);
@@ -295,13 +301,13 @@ mod tests {
     #[test]
     fn the_balance_loss_is_its_weight_when_all_are_used_alike_and_e_times_it_when_one_is() {
         let loss = |tokens: [f32; 4]| {
-            let mut moe = moe(MoeConfig { n_experts: 2, balance: 0.5, ..MoeConfig::default() });
+            let mut moe = moe(MoeConfig { n_experts: 2, load_balance_coef: 0.5, ..MoeConfig::default() });
             let weight = Tensor::<1>::from_floats([9.0, -9.0], &device()).reshape([1, 2]).repeat_dim(0, 8);
             moe.router.weight = burn::module::Param::from_tensor(weight);
             let x = Tensor::<1>::from_floats(tokens, &device()).reshape([1, 4, 1]).expand([1, 4, 8]);
-            let mut pass = Pass::training();
-            moe.forward(x, &mut pass);
-            pass.take_auxiliary().unwrap().into_scalar::<f32>()
+            let mut ctx = ForwardContext::training();
+            moe.forward(x, &mut ctx);
+            ctx.take_auxiliary().unwrap().into_scalar::<f32>()
         };
         let (even, uneven) = (loss([1.0, -1.0, 1.0, -1.0]), loss([1.0; 4]));
         assert!((even - 0.5).abs() < ROUNDING && (uneven - 1.0).abs() < ROUNDING, "{even} {uneven}");
@@ -315,12 +321,15 @@ mod tests {
         let default = MoeConfig::default();
         assert_eq!(keys(MoeConfig { top_k: 9, ..default }), ["top_k"]);
         assert_eq!(keys(MoeConfig { n_experts: 0, ..default }), ["n_experts"]);
-        assert_eq!(keys(MoeConfig { gate: Gate::Normalised, ..default }), ["gate"]);
-        assert_eq!(keys(MoeConfig { balance: -1.0, z_loss: f64::NAN, ..default }), ["balance", "z_loss"]);
+        assert_eq!(keys(MoeConfig { norm_topk_prob: true, ..default }), ["norm_topk_prob"]);
+        assert_eq!(
+            keys(MoeConfig { load_balance_coef: -1.0, z_loss: f64::NAN, ..default }),
+            ["load_balance_coef", "z_loss"]
+        );
         let capacity = Capacity::Factor(CapacityConfig { factor: 0.0 });
         assert_eq!(keys(MoeConfig { capacity, ..default }), ["capacity.factor"]);
         let expert = ExpertConfig::Mlp(MlpConfig { expansion: 0.0, ..MlpConfig::default() });
         assert_eq!(keys(MoeConfig { expert, ..default }), ["expert.expansion"]);
-        assert_eq!(MoeConfig { expert, ..default }.check(&WIDTHS)[0].remedy, None, "\"none\" is no expert");
+        assert_eq!(MoeConfig { expert, ..default }.check(&WIDTHS)[0].help, None, "\"none\" is no expert");
     }
 }

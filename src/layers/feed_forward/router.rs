@@ -15,17 +15,6 @@ pub enum Router {
     Sigmoid,
 }
 
-/// What the output of an expert is multiplied by.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum Gate {
-    /// Its score.
-    #[default]
-    Score,
-    /// Its score over the sum of the chosen scores.
-    Normalised,
-}
-
 impl Router {
     /// A token's score of each expert, `[n, e] -> [n, e]`.
     pub fn scores(self, logits: Tensor<2>) -> Tensor<2> {
@@ -36,15 +25,11 @@ impl Router {
     }
 }
 
-impl Gate {
-    /// What each of `choices [k, n]` is multiplied by, from `scores [n, e]`.
-    pub fn values(self, scores: Tensor<2>, choices: Tensor<2, Int>) -> Tensor<2> {
-        let gates = scores.swap_dims(0, 1).gather(0, choices); // [k, n]
-        match self {
-            Gate::Score => gates,
-            Gate::Normalised => gates.clone() / gates.sum_dim(0),
-        }
-    }
+/// What the outputs of each token's `choices [k, n]` are multiplied by, from `scores [n, e]`: the scores, or each over
+/// the sum of the chosen ones.
+pub fn gates(scores: Tensor<2>, choices: Tensor<2, Int>, norm_topk_prob: bool) -> Tensor<2> {
+    let gates = scores.swap_dims(0, 1).gather(0, choices); // [k, n]
+    if norm_topk_prob { gates.clone() / gates.sum_dim(0) } else { gates }
 }
 
 /// Load balance (Fedus et al. 2021): `e sum_i (share of choices)_i (mean share of scores)_i`, `[1]`; one when all
@@ -80,12 +65,12 @@ mod tests {
     fn normalised_gates_of_a_token_sum_to_one() {
         let scores = Router::Softmax.scores(logits());
         let choices = Tensor::from_ints([[1, 2], [0, 0]], &scores.device());
-        let gates = |gate: Gate| -> Vec<f32> {
-            gate.values(scores.clone(), choices.clone()).into_data().iter::<f32>().collect()
+        let gates = |norm_topk_prob| -> Vec<f32> {
+            super::gates(scores.clone(), choices.clone(), norm_topk_prob).into_data().iter::<f32>().collect()
         };
         let near = |x: Vec<f32>, y: [f32; 4]| x.iter().zip(y).all(|(x, y)| (x - y).abs() < ROUNDING);
-        assert!(near(gates(Gate::Score), [3.0 / 5.0, 4.0 / 6.0, 1.0 / 5.0, 1.0 / 6.0]));
-        assert!(near(gates(Gate::Normalised), [3.0 / 4.0, 4.0 / 5.0, 1.0 / 4.0, 1.0 / 5.0]));
+        assert!(near(gates(false), [3.0 / 5.0, 4.0 / 6.0, 1.0 / 5.0, 1.0 / 6.0]));
+        assert!(near(gates(true), [3.0 / 4.0, 4.0 / 5.0, 1.0 / 4.0, 1.0 / 5.0]));
     }
 
     #[test]

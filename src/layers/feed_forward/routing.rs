@@ -68,8 +68,8 @@ pub struct Routing {
 
 /// How well the experts of a mixture were used.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Utilisation {
-    /// Share of all choices that each expert got.
+pub struct ExpertLoad {
+    /// Share of all choices that each expert found.
     pub shares: Vec<f64>,
     /// Share of all choices that found no place.
     pub dropped: f64,
@@ -77,7 +77,7 @@ pub struct Utilisation {
 
 impl Routing {
     /// The places that no token came to, `[e, c, 1]`.
-    pub(super) fn empty_places(&self) -> Tensor<3, Bool> {
+    pub(super) fn empty_slots(&self) -> Tensor<3, Bool> {
         let ([e], c) = (self.load.dims(), self.places);
         let place = Tensor::<1, Int>::arange(0..c as i64, &self.load.device());
         let place = place.unsqueeze_dim::<2>(0).expand([e, c]); // [e, c]
@@ -86,17 +86,17 @@ impl Routing {
     }
 
     /// Reads the counts back.
-    pub fn utilisation(&self) -> Utilisation {
+    pub fn expert_load(&self) -> ExpertLoad {
         let load: Vec<f64> = self.load.to_data().iter::<f64>().collect();
         let choices: f64 = load.iter().sum();
         let dropped: f64 = load.iter().map(|load| (load - self.places as f64).max(0.0)).sum();
-        Utilisation { shares: load.iter().map(|load| load / choices).collect(), dropped: dropped / choices }
+        ExpertLoad { shares: load.iter().map(|load| load / choices).collect(), dropped: dropped / choices }
     }
 }
 
 /// The way of each token to its experts and back.
 #[derive(Debug)]
-pub(super) struct Plan {
+pub(super) struct Dispatch {
     /// The expert of each choice, `[k, n]`.
     pub choices: Tensor<2, Int>,
     /// The token at each place, `[e, c]`; any token where the place is empty.
@@ -110,7 +110,7 @@ pub(super) struct Plan {
 }
 
 /// Chooses the `k` highest of `scores [n, e]` for each token and gives out places.
-pub(super) fn plan(scores: Tensor<2>, k: usize, capacity: Capacity) -> Plan {
+pub(super) fn dispatch(scores: Tensor<2>, k: usize, capacity: Capacity) -> Dispatch {
     let [n, e] = scores.dims();
     let device = scores.device();
     let arange = |n: usize| Tensor::<1, Int>::arange(0..n as i64, &device);
@@ -131,7 +131,7 @@ pub(super) fn plan(scores: Tensor<2>, k: usize, capacity: Capacity) -> Plan {
         .narrow(0, 0, e * places)
         .reshape([e, places]); // [e, c]
     let place_of_choice = place.mask_fill(dropped.clone(), 0);
-    Plan { choices, token_of_place, place_of_choice, dropped, routing: Routing { load, places } }
+    Dispatch { choices, token_of_place, place_of_choice, dropped, routing: Routing { load, places } }
 }
 
 /// The `k` highest columns of each row, best first, `[k, n]`. Not `topk`: on an autodiff tensor it sorts on the host.
@@ -164,7 +164,7 @@ mod tests {
     #[test]
     fn each_place_holds_the_token_that_was_sent_to_it() {
         for k in 1..=3 {
-            let plan = plan(scores(), k, Capacity::Unlimited);
+            let plan = dispatch(scores(), k, Capacity::Unlimited);
             let (tokens, places) = (ints(plan.token_of_place), ints(plan.place_of_choice));
             let (choices, c) = (ints(plan.choices), plan.routing.places);
             for (i, &place) in places.iter().enumerate() {
@@ -183,15 +183,15 @@ mod tests {
 
     #[test]
     fn a_full_expert_drops_the_last_tokens_and_they_are_counted() {
-        let plan = plan(scores(), 1, Capacity::Factor(CapacityConfig { factor: 1.2 })); // ceil(1.2 * 5 / 3) = 2 places
+        let plan = dispatch(scores(), 1, Capacity::Factor(CapacityConfig { factor: 1.2 })); // ceil(1.2 * 5 / 3) = 2 places
         assert_eq!(ints(plan.dropped.int()), [0, 0, 0, 1, 1]);
-        let used = plan.routing.utilisation();
+        let used = plan.routing.expert_load();
         assert_eq!((used.shares, used.dropped), (vec![0.8, 0.2, 0.0], 0.4));
     }
 
     #[test]
     fn first_choices_come_before_second_ones() {
-        let plan = plan(scores(), 2, Capacity::Factor(CapacityConfig { factor: 0.9 })); // 3 places
+        let plan = dispatch(scores(), 2, Capacity::Factor(CapacityConfig { factor: 0.9 })); // 3 places
         let dropped = ints(plan.dropped.int());
         // Expert 0 is the first choice of four and drops one; expert 1 takes its first choice, then two second ones.
         assert_eq!(dropped, [0, 0, 0, 0, 1, 0, 0, 0, 0, 1]);

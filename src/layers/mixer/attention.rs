@@ -8,15 +8,15 @@ use burn::module::Module;
 use burn::tensor::{Device, Tensor};
 use serde::{Deserialize, Serialize};
 
+use super::mask::AttentionMask;
 use super::qk_norm::{QkNorm, QkNormConfig};
-use super::reach::Reach;
-use super::scores::{self, ScoreCap};
+use super::scores::{self, LogitSoftcap};
 use crate::error::Problem;
 use crate::kernels::{self, Heads};
 use crate::layers::convolution::{Canon, ConvolutionConfig};
 use crate::layers::linear::{Linear, LinearConfig};
 use crate::layers::position::{Position, PositionConfig};
-use crate::layers::{Bias, Pass, Widths, within};
+use crate::layers::{Bias, ForwardContext, Widths, within};
 
 /// Settings of attention.
 #[derive(Debug, Clone, Copy, PartialEq, Default, Serialize, Deserialize)]
@@ -31,13 +31,13 @@ pub struct AttentionConfig {
     pub n_kv_heads: Option<usize>,
     /// Width of one head, `k`; absent: `d / h`, so that all heads together are as wide as the model.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub head_width: Option<usize>,
+    pub d_head: Option<usize>,
     /// Which positions a query reads.
-    pub reach: Reach,
+    pub mask: AttentionMask,
     /// Whether queries and keys are normalised.
     pub qk_norm: QkNormConfig,
     /// Whether scores are bounded.
-    pub score_cap: ScoreCap,
+    pub logit_softcap: LogitSoftcap,
     /// A short convolution of queries, keys and values (Canon-B).
     pub convolution: ConvolutionConfig,
 }
@@ -58,9 +58,9 @@ pub struct Attention {
     pub qk_norm: Option<QkNorm>,
     position: Option<Position>,
     #[module(skip)]
-    reach: Reach,
+    mask: AttentionMask,
     #[module(skip)]
-    score_cap: ScoreCap,
+    logit_softcap: LogitSoftcap,
     #[module(skip)]
     heads: Heads,
 }
@@ -73,7 +73,7 @@ impl AttentionConfig {
 
     /// Width of one head at these widths, `k`.
     pub fn d_head(&self, widths: &Widths) -> usize {
-        self.head_width.unwrap_or(widths.d_head())
+        self.d_head.unwrap_or(widths.d_head())
     }
 
     /// The widths among the heads: all of them together, `h k`, in place of the model's.
@@ -102,22 +102,22 @@ impl AttentionConfig {
             convolution: self.convolution.init(heads.d_packed(), device),
             qk_norm: self.qk_norm.init(heads, device),
             position: self.position.init(&self.of_heads(widths), device),
-            reach: self.reach,
-            score_cap: self.score_cap,
+            mask: self.mask,
+            logit_softcap: self.logit_softcap,
             heads,
         }
     }
 
     /// What is impossible about it at these widths.
     pub fn check(&self, widths: &Widths) -> Vec<Problem> {
-        if let Some(width) = self.head_width.filter(|width| !(1..=MAX_HEAD_WIDTH).contains(width)) {
-            let problem = Problem::new(width.to_string()).key("head_width");
+        if let Some(width) = self.d_head.filter(|width| !(1..=MAX_HEAD_WIDTH).contains(width)) {
+            let problem = Problem::new(width.to_string()).key("d_head");
             return vec![problem.expected(format!("1 to {MAX_HEAD_WIDTH}"))];
         }
         let mut problems = within("position", self.position.check(&self.of_heads(widths)));
-        problems.extend(within("reach", self.reach.check()));
+        problems.extend(within("mask", self.mask.check()));
         problems.extend(within("qk_norm", self.qk_norm.check()));
-        problems.extend(within("score_cap", self.score_cap.check()));
+        problems.extend(within("logit_softcap", self.logit_softcap.check()));
         problems.extend(within("convolution", self.convolution.check()));
         let g = self.n_kv_heads(widths);
         if g == 0 || !widths.n_heads.is_multiple_of(g) {
@@ -146,7 +146,7 @@ impl AttentionConfig {
 
     /// Of these, scores and values: as many keys as a query really reads.
     pub fn score_flops(&self, widths: &Widths) -> u64 {
-        self.reach.flops_per_token(self.of_heads(widths).d_model, widths.seq_len)
+        self.mask.flops_per_token(self.of_heads(widths).d_model, widths.seq_len)
     }
 
     /// What stands for these in Chinchilla's counting: the full matrix of scores, and its softmax.
@@ -156,55 +156,55 @@ impl AttentionConfig {
 }
 
 impl Attention {
-    /// Each position reads those within its reach.
+    /// Each position reads those within its mask.
     ///
     /// # Shapes
     /// `[b, t, d] -> [b, t, d]`
-    pub fn forward(&self, x: Tensor<3>, pass: &mut Pass) -> Tensor<3> {
+    pub fn forward(&self, x: Tensor<3>, ctx: &mut ForwardContext) -> Tensor<3> {
         let [_, t, _] = x.dims();
-        let qkv = self.qkv.forward(x, pass); // [b, t, (h + 2g) k]
-        let qkv = Canon::forward_if(&self.convolution, qkv, pass);
+        let qkv = self.qkv.forward(x, ctx); // [b, t, (h + 2g) k]
+        let qkv = Canon::forward_if(&self.convolution, qkv, ctx);
         let qkv = match &self.qk_norm {
             Some(norm) => norm.forward(qkv, self.heads),
             None => qkv,
         };
-        let rope = self.position.as_ref().and_then(|position| position.rope(pass.start(), t));
-        let mixed = match self.is_fused(t, pass) {
+        let rope = self.position.as_ref().and_then(|position| position.rope(ctx.start(), t));
+        let mixed = match self.is_fused(t, ctx) {
             true => kernels::causal_attention(qkv, rope.as_ref(), self.heads),
-            false => self.attend(qkv, rope.as_ref(), pass),
+            false => self.attend(qkv, rope.as_ref(), ctx),
         }; // [b, t, h k]
-        self.out.forward_to_residual(mixed, pass) // [b, t, d]
+        self.out.forward_to_residual(mixed, ctx) // [b, t, d]
     }
 
     /// Whether the fused kernel computes it.
-    fn is_fused(&self, t: usize, pass: &Pass) -> bool {
-        let plain_scores =
-            self.score_cap == ScoreCap::None && !self.position.as_ref().is_some_and(Position::biases_scores);
-        let plain_rows = !pass.remembers() && pass.padding().is_none();
-        plain_scores && plain_rows && self.reach.is_causal_within(t)
+    fn is_fused(&self, t: usize, ctx: &ForwardContext) -> bool {
+        let plain_scores = self.logit_softcap == LogitSoftcap::None
+            && !self.position.as_ref().is_some_and(Position::biases_scores);
+        let plain_rows = !ctx.has_kv_cache() && ctx.padding().is_none();
+        plain_scores && plain_rows && self.mask.is_causal_within(t)
     }
 
-    fn attend(&self, qkv: Tensor<3>, rope: Option<&kernels::Rope>, pass: &mut Pass) -> Tensor<3> {
+    fn attend(&self, qkv: Tensor<3>, rope: Option<&kernels::Rope>, ctx: &mut ForwardContext) -> Tensor<3> {
         let device = qkv.device();
         let [queries, keys, values] = scores::split(qkv, rope, self.heads);
-        let (keys, values) = (pass.remember(keys), pass.remember(values)); // [b, g, s, k]
+        let (keys, values) = (ctx.append_to_kv_cache(keys), ctx.append_to_kv_cache(values)); // [b, g, s, k]
         let (t, s) = (queries.dims()[2], keys.dims()[2]);
         let bias = self.position.as_ref().and_then(|position| position.score_bias(t, s)); // [h, t, s]
-        let hidden = pass.mask(self.reach, [t, s], || self.reach.hidden([t, s], &device)); // [t, s]
-        let hidden = scores::hidden(hidden, pass.padding());
-        scores::attend([queries, keys, values], self.score_cap, bias, hidden) // [b, t, h k]
+        let hidden = ctx.mask(self.mask, [t, s], || self.mask.hidden([t, s], &device)); // [t, s]
+        let hidden = scores::hidden(hidden, ctx.padding());
+        scores::attend([queries, keys, values], self.logit_softcap, bias, hidden) // [b, t, h k]
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use super::super::{ScoreCap, TanhCapConfig, WindowConfig};
+    use super::super::{LogitSoftcap, TanhSoftcapConfig, WindowConfig};
     use super::*;
     use crate::layers::position::RopeConfig;
     use crate::model::parameter::{self, Map};
     use burn::tensor::Distribution;
 
-    const WIDTHS: Widths = Widths { d_model: 24, n_heads: 4, seq_len: 7, copies: 1 };
+    const WIDTHS: Widths = Widths { d_model: 24, n_heads: 4, seq_len: 7, n_experts: 1 };
     /// Sums of a few dozen products, in two different orders.
     const ROUNDING: f32 = 1e-5;
 
@@ -243,8 +243,8 @@ mod tests {
         let x = input();
         for position in [PositionConfig::default(), PositionConfig::None] {
             let attention = attention(|a| a.position = position);
-            let fused = attention.forward(x.clone(), &mut Pass::new());
-            let general = attention.forward(x.clone(), &mut Pass::remembering());
+            let fused = attention.forward(x.clone(), &mut ForwardContext::new());
+            let general = attention.forward(x.clone(), &mut ForwardContext::with_kv_cache());
             assert!(difference(fused, general) < ROUNDING, "{position:?}");
         }
     }
@@ -252,55 +252,58 @@ mod tests {
     #[test]
     fn heads_may_be_wider_than_the_model_together() {
         let (narrow, wide) = (AttentionConfig::default(), |width| AttentionConfig {
-            head_width: Some(width),
+            d_head: Some(width),
             ..AttentionConfig::default()
         });
         assert_eq!(wide(6).num_params(&WIDTHS), narrow.num_params(&WIDTHS), "24 / 4 is 6");
         assert_eq!(wide(6).flops_per_token(&WIDTHS), narrow.flops_per_token(&WIDTHS));
         assert_eq!(wide(10).num_params(&WIDTHS), 4 * 24 * 40);
         assert_eq!(wide(10).score_flops(&WIDTHS) * 6, narrow.score_flops(&WIDTHS) * 10);
-        let (attention, x) = (attention(|a| a.head_width = Some(10)), input());
-        let fused = attention.forward(x.clone(), &mut Pass::new());
+        let (attention, x) = (attention(|a| a.d_head = Some(10)), input());
+        let fused = attention.forward(x.clone(), &mut ForwardContext::new());
         assert_eq!(fused.dims(), [2, 7, 24]);
-        assert!(difference(fused, attention.forward(x, &mut Pass::remembering())) < ROUNDING);
-        assert_eq!(wide(0).check(&WIDTHS)[0].key.as_deref(), Some("head_width"));
+        assert!(difference(fused, attention.forward(x, &mut ForwardContext::with_kv_cache())) < ROUNDING);
+        assert_eq!(wide(0).check(&WIDTHS)[0].key.as_deref(), Some("d_head"));
     }
 
     #[test]
     fn what_has_no_effect_changes_nothing() {
         let x = input();
-        let plain = attention(|_| {}).forward(x.clone(), &mut Pass::new());
-        let long = attention(|a| a.reach = Reach::Window(WindowConfig { size: 7 }));
-        assert_eq!(long.forward(x.clone(), &mut Pass::new()).into_data(), plain.clone().into_data());
-        let high = attention(|a| a.score_cap = ScoreCap::Tanh(TanhCapConfig { max: 1e4 }));
-        assert!(difference(high.forward(x, &mut Pass::new()), plain) < ROUNDING);
+        let plain = attention(|_| {}).forward(x.clone(), &mut ForwardContext::new());
+        let long = attention(|a| a.mask = AttentionMask::SlidingWindow(WindowConfig { size: 7 }));
+        assert_eq!(
+            long.forward(x.clone(), &mut ForwardContext::new()).into_data(),
+            plain.clone().into_data()
+        );
+        let high = attention(|a| a.logit_softcap = LogitSoftcap::Tanh(TanhSoftcapConfig { max: 1e4 }));
+        assert!(difference(high.forward(x, &mut ForwardContext::new()), plain) < ROUNDING);
     }
 
     #[test]
     fn a_query_reads_its_reach_and_nothing_else() {
         let x = input();
-        let reads = |reach: Reach, far: usize| {
-            let attention = attention(|a| a.reach = reach);
+        let reads = |mask: AttentionMask, far: usize| {
+            let attention = attention(|a| a.mask = mask);
             let other =
                 x.clone().slice_assign([0..2, far..far + 1, 0..24], Tensor::zeros([2, 1, 24], &device()));
-            let fourth = |x: Tensor<3>| attention.forward(x, &mut Pass::new()).narrow(1, 4, 1);
+            let fourth = |x: Tensor<3>| attention.forward(x, &mut ForwardContext::new()).narrow(1, 4, 1);
             difference(fourth(x.clone()), fourth(other)) > 0.0
         };
-        let read = |reach: Reach| -> String {
-            (0..7).map(|far| if reads(reach, far) { 'x' } else { '.' }).collect()
+        let read = |mask: AttentionMask| -> String {
+            (0..7).map(|far| if reads(mask, far) { 'x' } else { '.' }).collect()
         };
-        assert_eq!(read(Reach::Causal), "xxxxx..");
-        assert_eq!(read(Reach::Window(WindowConfig { size: 3 })), "..xxx..");
-        assert_eq!(read(Reach::Both), "xxxxxxx");
+        assert_eq!(read(AttentionMask::Causal), "xxxxx..");
+        assert_eq!(read(AttentionMask::SlidingWindow(WindowConfig { size: 3 })), "..xxx..");
+        assert_eq!(read(AttentionMask::Bidirectional), "xxxxxxx");
     }
 
     #[test]
     fn without_positions_both_directions_know_no_order() {
         let x = input();
         let flipped = |position: PositionConfig| {
-            let attention = attention(|a| (a.reach, a.position) = (Reach::Both, position));
-            let there = attention.forward(x.clone(), &mut Pass::new());
-            let back = attention.forward(x.clone().flip([1]), &mut Pass::new()).flip([1]);
+            let attention = attention(|a| (a.mask, a.position) = (AttentionMask::Bidirectional, position));
+            let there = attention.forward(x.clone(), &mut ForwardContext::new());
+            let back = attention.forward(x.clone().flip([1]), &mut ForwardContext::new()).flip([1]);
             difference(there, back)
         };
         assert!(flipped(PositionConfig::None) < ROUNDING);
@@ -314,7 +317,7 @@ mod tests {
         for qk_norm in [QkNormConfig::PerHead(Default::default()), QkNormConfig::Joint(Default::default())] {
             let attention = attention(|a| a.qk_norm = qk_norm);
             let norm = attention.qk_norm.as_ref().unwrap();
-            let qkv = attention.qkv.forward(x.clone(), &mut Pass::new()); // [b, t, (h + 2g) k]
+            let qkv = attention.qkv.forward(x.clone(), &mut ForwardContext::new()); // [b, t, (h + 2g) k]
             let (qk, values) = (qkv.clone().narrow(2, 0, 36), qkv.clone().narrow(2, 36, 12));
             let larger = Tensor::cat(vec![qk * 30.0, values.clone()], 2);
             let (normed, again) = (norm.forward(qkv, attention.heads), norm.forward(larger, attention.heads));

@@ -7,9 +7,9 @@ use burn::module::Module;
 use burn::tensor::{Device, Tensor};
 use serde::{Deserialize, Serialize};
 
-use crate::kernels::widened;
+use crate::kernels::upcast;
 use crate::layers::linear::{Linear, LinearConfig};
-use crate::layers::{Bias, Pass, Widths};
+use crate::layers::{Bias, ForwardContext, Widths};
 
 /// Settings of the average.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
@@ -54,14 +54,14 @@ impl Average {
     ///
     /// # Shapes
     /// `[b, t, d] -> [b, t, d]`
-    pub fn forward(&self, x: Tensor<3>, pass: &mut Pass) -> Tensor<3> {
+    pub fn forward(&self, x: Tensor<3>, ctx: &mut ForwardContext) -> Tensor<3> {
         let [_, t, _] = x.dims();
-        let values = self.values.forward(x, pass).unsqueeze_dim::<4>(1); // [b, 1, t, d]
-        let values = widened(pass.remember(values).squeeze_dim::<3>(1)); // [b, s, d]
+        let values = self.values.forward(x, ctx).unsqueeze_dim::<4>(1); // [b, 1, t, d]
+        let values = upcast(ctx.append_to_kv_cache(values).squeeze_dim::<3>(1)); // [b, s, d]
         let s = values.dims()[1];
         let counts = Tensor::arange(1..s as i64 + 1, &values.device()).float().reshape([1, s, 1]);
         let means = (values.cumsum(1) / counts).narrow(1, s - t, t); // [b, t, d]
-        self.out.forward_to_residual(means, pass) // [b, t, d]
+        self.out.forward_to_residual(means, ctx) // [b, t, d]
     }
 }
 
@@ -77,7 +77,7 @@ mod tests {
         average.values.weight = Param::from_tensor(Tensor::ones([1, 1], &device));
         average.out.weight = Param::from_tensor(Tensor::ones([1, 1], &device));
         let x = Tensor::<1>::from_floats([6.0, 2.0, 1.0], &device).reshape([1, 3, 1]);
-        let y: Vec<f32> = average.forward(x, &mut Pass::new()).into_data().iter::<f32>().collect();
+        let y: Vec<f32> = average.forward(x, &mut ForwardContext::new()).into_data().iter::<f32>().collect();
         assert_eq!(y, [6.0, 4.0, 3.0]);
     }
 }

@@ -3,7 +3,7 @@
 pub mod attention;
 pub mod average;
 pub mod qk_norm;
-pub mod reach;
+pub mod mask;
 pub mod scores;
 
 use burn::module::Module;
@@ -11,13 +11,13 @@ use burn::tensor::{Device, Tensor};
 use serde::{Deserialize, Serialize};
 
 use super::position::PositionConfig;
-use super::{Pass, Widths};
+use super::{ForwardContext, Widths};
 use crate::error::Problem;
 pub use attention::{Attention, AttentionConfig};
 pub use average::{Average, AverageConfig};
+pub use mask::{AttentionMask, WindowConfig};
 pub use qk_norm::QkNormConfig;
-pub use reach::{Reach, WindowConfig};
-pub use scores::{ScoreCap, TanhCapConfig};
+pub use scores::{LogitSoftcap, TanhSoftcapConfig};
 
 /// Which mixer.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
@@ -105,7 +105,7 @@ impl MixerConfig {
     /// Whether a position may read what comes after it.
     pub fn reads_ahead(&self) -> bool {
         match self {
-            MixerConfig::Attention(config) => config.reach == Reach::Both,
+            MixerConfig::Attention(config) => config.mask == AttentionMask::Bidirectional,
             MixerConfig::Average(_) => false,
         }
     }
@@ -116,10 +116,10 @@ impl Mixer {
     ///
     /// # Shapes
     /// `[b, t, d] -> [b, t, d]`
-    pub fn forward(&self, x: Tensor<3>, pass: &mut Pass) -> Tensor<3> {
+    pub fn forward(&self, x: Tensor<3>, ctx: &mut ForwardContext) -> Tensor<3> {
         match self {
-            Mixer::Attention(attention) => attention.forward(x, pass),
-            Mixer::Average(average) => average.forward(x, pass),
+            Mixer::Attention(attention) => attention.forward(x, ctx),
+            Mixer::Average(average) => average.forward(x, ctx),
         }
     }
 }

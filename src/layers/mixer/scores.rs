@@ -6,17 +6,17 @@ use burn::tensor::{Bool, Tensor};
 use serde::{Deserialize, Serialize};
 
 use crate::error::Problem;
-use crate::kernels::{self, Heads, widened};
+use crate::kernels::{self, Heads, upcast};
 
 /// Whether scores are bounded.
 #[derive(Debug, Clone, Copy, PartialEq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
-pub enum ScoreCap {
+pub enum LogitSoftcap {
     /// They are not.
     #[default]
     None,
     /// `max tanh(score / max)` (Bello et al. 2016, arXiv 1611.09940; Gemma 2 with 50).
-    Tanh(TanhCapConfig),
+    Tanh(TanhSoftcapConfig),
 }
 
 /// The score of a pair that is hidden: its share is exactly zero beside any other, and a query from which everything is
@@ -26,32 +26,32 @@ const HIDDEN: f32 = -1e30;
 /// Settings of the cap.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 #[serde(default)]
-pub struct TanhCapConfig {
+pub struct TanhSoftcapConfig {
     /// The largest score.
     pub max: f64,
 }
 
-impl Default for TanhCapConfig {
+impl Default for TanhSoftcapConfig {
     fn default() -> Self {
-        TanhCapConfig { max: 50.0 }
+        TanhSoftcapConfig { max: 50.0 }
     }
 }
 
-impl ScoreCap {
-    /// What is impossible about it; keys are relative to `score_cap`.
+impl LogitSoftcap {
+    /// What is impossible about it; keys are relative to `logit_softcap`.
     pub fn check(&self) -> Vec<Problem> {
         match self {
-            ScoreCap::Tanh(TanhCapConfig { max }) if !(max.is_finite() && *max > 0.0) => {
+            LogitSoftcap::Tanh(TanhSoftcapConfig { max }) if !(max.is_finite() && *max > 0.0) => {
                 vec![Problem::new(max.to_string()).key("max").expected("a number above 0")]
             }
-            ScoreCap::None | ScoreCap::Tanh(_) => Vec::new(),
+            LogitSoftcap::None | LogitSoftcap::Tanh(_) => Vec::new(),
         }
     }
 
     fn apply(&self, scores: Tensor<4>) -> Tensor<4> {
         match self {
-            ScoreCap::None => scores,
-            ScoreCap::Tanh(cap) => (scores / cap.max).tanh() * cap.max,
+            LogitSoftcap::None => scores,
+            LogitSoftcap::Tanh(cap) => (scores / cap.max).tanh() * cap.max,
         }
     }
 }
@@ -98,7 +98,7 @@ pub fn keys_hidden(padding: Tensor<2, Bool>) -> Tensor<4, Bool> {
 /// `[b, h, t, s]`, to `[b, t, h k]`.
 pub fn attend(
     [queries, keys, values]: [Tensor<4>; 3],
-    cap: ScoreCap,
+    cap: LogitSoftcap,
     bias: Option<Tensor<3>>,
     hidden: Option<Tensor<4, Bool>>,
 ) -> Tensor<3> {
@@ -108,7 +108,7 @@ pub fn attend(
         true => x,
         false => x.unsqueeze_dim::<5>(2).expand([b, g, h / g, s, k]).reshape([b, h, s, k]), // [b, h, s, k]
     };
-    let scores = widened(queries.matmul(share(keys).swap_dims(2, 3))) / (k as f64).sqrt();
+    let scores = upcast(queries.matmul(share(keys).swap_dims(2, 3))) / (k as f64).sqrt();
     let mut scores = cap.apply(scores); // [b, h, t, s]
     if let Some(bias) = bias {
         scores = scores + bias.unsqueeze::<4>();

@@ -1,7 +1,7 @@
 //! RoPE: channel pair `i` of position `t` is turned by `t * theta^(-2i/r)`, so that a score depends on distance only.
 //!
 //! Su et al. 2021 (arXiv 2104.09864). Half-split pairing as in GPT-NeoX: channel `i` turns with `i + r/2`, where
-//! `r = share * k` channels of each head are rotated and the rest pass through. GPT-NeoX, and the GPT-2 of the
+//! `r = rotary_fraction * k` channels of each head are rotated and the rest pass through. GPT-NeoX, and the GPT-2 of the
 //! knowledge capacity paper, rotate a quarter.
 
 use burn::module::Module;
@@ -20,14 +20,14 @@ pub struct RopeConfig {
     /// Base of the wavelengths.
     pub theta: f64,
     /// Share of each head that is rotated, in (0, 1].
-    pub share: f64,
+    pub rotary_fraction: f64,
     /// How the waves are stretched for rows longer than the trained ones.
     pub scaling: RopeScaling,
 }
 
 impl Default for RopeConfig {
     fn default() -> Self {
-        RopeConfig { theta: 10_000.0, share: 1.0, scaling: RopeScaling::None }
+        RopeConfig { theta: 10_000.0, rotary_fraction: 1.0, scaling: RopeScaling::None }
     }
 }
 
@@ -39,20 +39,31 @@ pub struct RopeTable {
 }
 
 impl RopeConfig {
-    /// Rotated channels of a head: the even number nearest below `share * k`.
+    /// Rotated channels of a head: the even number nearest below `rotary_fraction * k`.
     pub fn rotated(&self, d_head: usize) -> usize {
-        (self.share * d_head as f64 / 2.0 + 1e-9) as usize * 2
+        (self.rotary_fraction * d_head as f64 / 2.0 + 1e-9) as usize * 2
     }
 
     /// What is impossible about it at these widths.
     pub fn check(&self, widths: &Widths) -> Vec<Problem> {
         let mut problems = Vec::new();
-        if !(self.share > 0.0 && self.share <= 1.0) {
-            problems.push(Problem::new(self.share.to_string()).key("share").expected("a share in (0, 1]"));
+        if !(self.rotary_fraction > 0.0 && self.rotary_fraction <= 1.0) {
+            problems.push(
+                Problem::new(self.rotary_fraction.to_string())
+                    .key("rotary_fraction")
+                    .expected("a rotary_fraction in (0, 1]"),
+            );
         } else if self.rotated(widths.d_head()) < 2 {
-            let got =
-                format!("{} of a head of {} channels is less than one pair", self.share, widths.d_head());
-            problems.push(Problem::new(got).key("share").remedy("use wider heads or a larger share"));
+            let found = format!(
+                "{} of a head of {} channels is less than one pair",
+                self.rotary_fraction,
+                widths.d_head()
+            );
+            problems.push(
+                Problem::new(found)
+                    .key("rotary_fraction")
+                    .help("use wider heads or a larger rotary_fraction"),
+            );
         }
         if !(self.theta.is_finite() && self.theta > 1.0) {
             problems.push(Problem::new(self.theta.to_string()).key("theta").expected("a base above 1"));

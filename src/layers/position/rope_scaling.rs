@@ -43,11 +43,11 @@ pub struct YarnConfig {
     /// Length of rows over the length that the waves were made for.
     pub factor: f64,
     /// The length that the waves were made for, in tokens.
-    pub trained_len: usize,
+    pub original_max_position: usize,
     /// Waves with more turns than this within the trained length stay as they are.
-    pub most_turns: f64,
+    pub beta_fast: f64,
     /// Waves with fewer turns than this are stretched by the whole factor.
-    pub least_turns: f64,
+    pub beta_slow: f64,
 }
 
 impl Default for StretchConfig {
@@ -58,7 +58,7 @@ impl Default for StretchConfig {
 
 impl Default for YarnConfig {
     fn default() -> Self {
-        YarnConfig { factor: 1.0, trained_len: 2048, most_turns: 32.0, least_turns: 1.0 }
+        YarnConfig { factor: 1.0, original_max_position: 2048, beta_fast: 32.0, beta_slow: 1.0 }
     }
 }
 
@@ -75,12 +75,12 @@ impl RopeScaling {
             problems.push(Problem::new(factor.to_string()).key("factor").expected("a number from 1 up"));
         }
         let Some(yarn) = yarn else { return problems };
-        if yarn.trained_len == 0 {
-            problems.push(Problem::new("0").key("trained_len").expected("at least one token"));
+        if yarn.original_max_position == 0 {
+            problems.push(Problem::new("0").key("original_max_position").expected("at least one token"));
         }
-        if !(yarn.least_turns > 0.0 && yarn.least_turns < yarn.most_turns && yarn.most_turns.is_finite()) {
-            let got = format!("{} to {} turns", yarn.least_turns, yarn.most_turns);
-            problems.push(Problem::new(got).key("least_turns").expected("0 < least_turns < most_turns"));
+        if !(yarn.beta_slow > 0.0 && yarn.beta_slow < yarn.beta_fast && yarn.beta_fast.is_finite()) {
+            let found = format!("{} to {} turns", yarn.beta_slow, yarn.beta_fast);
+            problems.push(Problem::new(found).key("beta_slow").expected("0 < beta_slow < beta_fast"));
         }
         problems
     }
@@ -114,10 +114,10 @@ impl YarnConfig {
     /// Between one over the factor (stretched) and one (kept).
     fn kept(&self, i: usize, theta: f64, half: usize) -> f64 {
         let pair_of = |turns: f64| {
-            half as f64 * (self.trained_len as f64 / (turns * 2.0 * PI)).ln() / theta.ln() // turns within trained_len
+            half as f64 * (self.original_max_position as f64 / (turns * 2.0 * PI)).ln() / theta.ln() // turns within original_max_position
         };
-        let first = pair_of(self.most_turns).floor().max(0.0);
-        let last = pair_of(self.least_turns).ceil().min(2.0 * half as f64 - 1.0);
+        let first = pair_of(self.beta_fast).floor().max(0.0);
+        let last = pair_of(self.beta_slow).ceil().min(2.0 * half as f64 - 1.0);
         let stretched = ((i as f64 - first) / (last - first).max(1e-3)).clamp(0.0, 1.0);
         stretched / self.factor + (1.0 - stretched)
     }
@@ -175,8 +175,8 @@ mod tests {
     fn impossible_numbers_are_refused_with_their_keys() {
         let keys: Vec<_> = all(0.5).iter().flat_map(RopeScaling::check).filter_map(|p| p.key).collect();
         assert_eq!(keys, ["factor"; 3]);
-        let yarn = YarnConfig { trained_len: 0, least_turns: 40.0, ..YarnConfig::default() };
+        let yarn = YarnConfig { original_max_position: 0, beta_slow: 40.0, ..YarnConfig::default() };
         let keys: Vec<_> = RopeScaling::Yarn(yarn).check().into_iter().filter_map(|p| p.key).collect();
-        assert_eq!(keys, ["trained_len", "least_turns"]);
+        assert_eq!(keys, ["original_max_position", "beta_slow"]);
     }
 }

@@ -7,7 +7,7 @@ use burn::tensor::{Device, Tensor};
 
 use super::inverse::Square;
 use crate::data::{Batch, Dataset};
-use crate::layers::{Heard, Pass};
+use crate::layers::{CapturedInput, ForwardContext};
 use crate::model::Decoder;
 use crate::training::fit::tensors;
 
@@ -26,12 +26,12 @@ impl<'a> Reader<'a> {
         Reader { data, seq_len, device }
     }
 
-    /// The linear maps among `weights` with their copies, in the order of the computation.
+    /// The linear maps among `weights` with their n_experts, in the order of the computation.
     pub(super) fn linears(&self, model: &Decoder, weights: HashSet<ParamId>) -> Vec<(ParamId, usize)> {
         let mut seen = HashSet::new();
-        let heard = self.listen(model, &self.data.batch(0, 1), weights);
-        let first = heard.into_iter().filter(|heard| seen.insert(heard.weight));
-        first.map(|heard| (heard.weight, heard.copies)).collect()
+        let captured = self.listen(model, &self.data.batch(0, 1), weights);
+        let first = captured.into_iter().filter(|captured| seen.insert(captured.weight));
+        first.map(|captured| (captured.weight, captured.n_experts)).collect()
     }
 
     /// `sum of x x^T` over the inputs of each of `weights` in about `tokens` tokens; one per copy of the map.
@@ -45,14 +45,14 @@ impl<'a> Reader<'a> {
         let rows = (TOKENS_PER_PASS / self.seq_len).max(1);
         let passes = tokens.div_ceil((rows * self.seq_len) as u64);
         for step in 0..passes {
-            for heard in self.listen(model, &self.data.batch(step, rows), weights.clone()) {
-                let gram = second_moments(heard.input, heard.copies);
-                match grams.get_mut(&heard.weight) {
+            for captured in self.listen(model, &self.data.batch(step, rows), weights.clone()) {
+                let gram = second_moments(captured.input, captured.n_experts);
+                match grams.get_mut(&captured.weight) {
                     Some(sum) => sum.iter_mut().zip(gram).for_each(|(sum, gram)| {
                         sum.values.iter_mut().zip(gram.values).for_each(|(sum, value)| *sum += value);
                     }),
                     None => {
-                        grams.insert(heard.weight, gram);
+                        grams.insert(captured.weight, gram);
                     }
                 }
             }
@@ -60,11 +60,11 @@ impl<'a> Reader<'a> {
         grams
     }
 
-    fn listen(&self, model: &Decoder, batch: &Batch, weights: HashSet<ParamId>) -> Vec<Heard> {
+    fn listen(&self, model: &Decoder, batch: &Batch, weights: HashSet<ParamId>) -> Vec<CapturedInput> {
         let (tokens, _, _) = tensors(batch, self.device);
-        let mut pass = Pass::listening(weights);
-        model.hidden(tokens, &mut pass);
-        pass.take_heard()
+        let mut ctx = ForwardContext::capturing(weights);
+        model.hidden(tokens, &mut ctx);
+        ctx.take_captured()
     }
 }
 
@@ -72,9 +72,9 @@ impl<'a> Reader<'a> {
 ///
 /// # Shapes
 /// `[b, t, d]`, or `[e, c, d]` for several maps
-fn second_moments(x: Tensor<3>, copies: usize) -> Vec<Square> {
+fn second_moments(x: Tensor<3>, n_experts: usize) -> Vec<Square> {
     let [_, _, d] = x.dims();
-    let x = x.reshape([copies as i32, -1, d as i32]); // [e, n, d]
+    let x = x.reshape([n_experts as i32, -1, d as i32]); // [e, n, d]
     let gram = x.clone().swap_dims(1, 2).matmul(x); // [e, d, d]
     let values: Vec<f64> = gram.into_data().iter::<f64>().collect();
     values.chunks_exact(d * d).map(|values| Square { n: d, values: values.to_vec() }).collect()

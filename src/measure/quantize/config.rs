@@ -44,7 +44,7 @@ pub struct GptqConfig {
     /// Added to the diagonal of the Hessian, as a share of its mean.
     pub damping: f64,
     /// In which order inputs are rounded.
-    pub order: Order,
+    pub order: ColumnOrder,
 }
 
 /// Which weights share a scale.
@@ -82,7 +82,7 @@ pub enum Scope {
 /// In which order GPTQ rounds inputs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
-pub enum Order {
+pub enum ColumnOrder {
     /// As they are stored.
     #[default]
     Stored,
@@ -122,7 +122,7 @@ impl Default for GptqConfig {
             weights: Scope::default(),
             tokens: 65_536,
             damping: 0.01,
-            order: Order::default(),
+            order: ColumnOrder::default(),
         }
     }
 }
@@ -154,9 +154,9 @@ impl QuantizeConfig {
     pub fn check(&self) -> Vec<Problem> {
         let Some(rounding) = self.rounding() else { return Vec::new() };
         let mut problems = Vec::new();
-        let mut refuse = |possible: bool, got: String, key: &str, expected: String| {
+        let mut refuse = |possible: bool, found: String, key: &str, expected: String| {
             if !possible {
-                problems.push(Problem::new(got).key(key).expected(expected));
+                problems.push(Problem::new(found).key(key).expected(expected));
             }
         };
         let bits = format!("{} to {}", BITS.start(), BITS.end());

@@ -7,7 +7,7 @@
 
 use rayon::prelude::*;
 
-use super::config::{GptqConfig, Order};
+use super::config::{ColumnOrder, GptqConfig};
 use super::grid::Grid;
 use super::inverse::{Square, root_of_inverse};
 use super::matrix::Matrix;
@@ -36,11 +36,11 @@ pub(super) fn round(matrix: &mut Matrix, grid: &Grid, gram: &Square, config: &Gp
 }
 
 /// The order in which inputs are rounded.
-fn order(gram: &Square, order: Order) -> Vec<usize> {
+fn order(gram: &Square, order: ColumnOrder) -> Vec<usize> {
     let mut inputs: Vec<usize> = (0..gram.n).collect();
     match order {
-        Order::Stored => {}
-        Order::Activation => {
+        ColumnOrder::Stored => {}
+        ColumnOrder::Activation => {
             let size = gram.diagonal();
             inputs.sort_by(|&a, &b| size[b].total_cmp(&size[a]));
         }

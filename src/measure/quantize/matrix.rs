@@ -14,7 +14,7 @@ pub struct Matrix {
 /// How a tensor holds its matrices.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Layout {
-    copies: usize,
+    n_experts: usize,
     d_in: usize,
     d_out: usize,
     outputs: Outputs,
@@ -31,13 +31,13 @@ enum Outputs {
 
 impl Layout {
     /// Linear maps, one below the other.
-    pub(super) fn linear(copies: usize, dims: &[usize]) -> Self {
-        Layout { copies, d_in: dims[0] / copies, d_out: dims[1], outputs: Outputs::Columns }
+    pub(super) fn linear(n_experts: usize, dims: &[usize]) -> Self {
+        Layout { n_experts, d_in: dims[0] / n_experts, d_out: dims[1], outputs: Outputs::Columns }
     }
 
     /// A table of vectors.
     pub(super) fn table(dims: &[usize]) -> Self {
-        Layout { copies: 1, d_in: dims[1], d_out: dims[0], outputs: Outputs::Rows }
+        Layout { n_experts: 1, d_in: dims[1], d_out: dims[0], outputs: Outputs::Rows }
     }
 
     pub(super) fn read(self, data: &TensorData) -> Vec<Matrix> {
@@ -49,7 +49,7 @@ impl Layout {
                 Outputs::Rows => values.to_vec(),
             },
         };
-        values.chunks_exact(values.len() / self.copies).map(one).collect()
+        values.chunks_exact(values.len() / self.n_experts).map(one).collect()
     }
 
     pub(super) fn write(self, matrices: &[Matrix]) -> TensorData {
@@ -58,7 +58,7 @@ impl Layout {
             Outputs::Rows => matrix.values.clone(),
         };
         let dims = match self.outputs {
-            Outputs::Columns => [self.copies * self.d_in, self.d_out],
+            Outputs::Columns => [self.n_experts * self.d_in, self.d_out],
             Outputs::Rows => [self.d_out, self.d_in],
         };
         TensorData::new(matrices.iter().flat_map(one).collect::<Vec<f32>>(), dims)

@@ -27,7 +27,7 @@ use crate::model::Decoder;
 use crate::model::parameter::{self, Visit};
 use crate::model::weights::{self, Weights};
 use calibrate::Reader;
-pub use config::{GptqConfig, GroupConfig, Order, QuantizeConfig, Rounding, RtnConfig, Scale, Scope};
+pub use config::{ColumnOrder, GptqConfig, GroupConfig, QuantizeConfig, Rounding, RtnConfig, Scale, Scope};
 use grid::Grid;
 use matrix::Layout;
 pub use storage::Storage;
@@ -97,14 +97,14 @@ impl<'a> Work<'a> {
         let named: HashMap<ParamId, (&String, &Vec<usize>)> =
             tensors.0.iter().map(|(id, name, dims)| (*id, (name, dims))).collect();
         let linears = reader.linears(model, named.keys().copied().collect()).into_iter();
-        let linears = linears.map(|(id, copies)| {
+        let linears = linears.map(|(id, n_experts)| {
             let (name, dims) = named[&id];
-            (id, name.clone(), Layout::linear(copies, dims))
+            (id, name.clone(), Layout::linear(n_experts, dims))
         });
         let linears: Vec<_> = linears.collect();
         if linears.is_empty() && rounding.scope == Scope::Linear {
             let problem = Problem::new("a model without linear maps").key("quantize");
-            return Err(Error::config(problem.expected("weights to round").remedy("say weights = \"all\"")));
+            return Err(Error::config(problem.expected("weights to round").help("say weights = \"all\"")));
         }
         let is_linear = |name: &str| linears.iter().any(|(_, linear, _)| linear == name);
         let tables = tensors.0.iter().filter(|(_, name, dims)| dims.len() == 2 && !is_linear(name));

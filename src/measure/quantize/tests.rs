@@ -6,7 +6,7 @@ use burn::module::ParamId;
 use burn::tensor::quantization::{QuantScheme, QuantStore, QuantValue};
 use burn::tensor::{Device, Distribution, Tensor, TensorData};
 
-use super::config::{GptqConfig, GroupConfig, Order, QuantizeConfig, RtnConfig, Scale, Scope};
+use super::config::{ColumnOrder, GptqConfig, GroupConfig, QuantizeConfig, RtnConfig, Scale, Scope};
 use super::gptq;
 use super::grid::Grid;
 use super::inverse::Square;
@@ -123,7 +123,7 @@ fn on_correlated_inputs_gptq_disturbs_the_output_less_than_the_nearest_points() 
         let gram = second_moments(&x, n);
         for (bits, scale) in [(8, Scale::Tensor), (4, Scale::Channel), (3, SCALES[2]), (2, Scale::Channel)] {
             let near = output_error(&before, &rounded(&before, bits, scale), &x);
-            for order in [Order::Stored, Order::Activation] {
+            for order in [ColumnOrder::Stored, ColumnOrder::Activation] {
                 let mut after = before.clone();
                 let config = GptqConfig { order, ..GptqConfig::default() };
                 gptq::round(&mut after, &Grid::of(&before, bits, scale), &gram, &config);
@@ -167,7 +167,7 @@ fn pytorch_rounds_to_the_same_weights() {
             size => Scale::Group(GroupConfig { size }),
         };
         check(format!("rtn.{bits}.{group}"), &rounded(&before, bits, scale));
-        for (order, word) in [(Order::Stored, "stored"), (Order::Activation, "activation")] {
+        for (order, word) in [(ColumnOrder::Stored, "stored"), (ColumnOrder::Activation, "activation")] {
             let mut after = before.clone();
             let config = GptqConfig { order, ..GptqConfig::default() };
             gptq::round(&mut after, &Grid::of(&before, bits, scale), &gram, &config);
@@ -277,9 +277,9 @@ fn inputs_of_linear_maps_are_heard_once_and_in_order() {
     let expected: Vec<String> =
         (0..2).flat_map(|i| expected.map(|part| format!("blocks.{i}.{part}.weight"))).collect();
     assert_eq!(done.unwrap().unwrap().storage.rounded, expected);
-    let mut deaf = crate::layers::Pass::new();
-    deaf.hear(ParamId::new(), 1, &Tensor::random([1, 2, 3], Distribution::Default, &device()));
-    assert!(deaf.take_heard().is_empty());
+    let mut deaf = crate::layers::ForwardContext::new();
+    deaf.capture(ParamId::new(), 1, &Tensor::random([1, 2, 3], Distribution::Default, &device()));
+    assert!(deaf.take_captured().is_empty());
 }
 
 #[test]

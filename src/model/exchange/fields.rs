@@ -7,7 +7,7 @@ use serde_json::{Map, Value as Json};
 use super::parts;
 use crate::error::{Error, Problem, Result};
 use crate::input;
-use crate::kernels::{Function, is_said_in_f32};
+use crate::kernels::{Activation, is_said_in_f32};
 use crate::layers::Bias;
 
 /// The largest file that is taken for a config, in bytes.
@@ -34,12 +34,12 @@ impl Fields {
     }
 
     /// A problem with the value of a key.
-    pub fn problem(&self, key: &str, got: impl std::fmt::Display) -> Problem {
-        Problem::new(format!("{}: {key}: {got}", self.file.display()))
+    pub fn problem(&self, key: &str, found: impl std::fmt::Display) -> Problem {
+        Problem::new(format!("{}: {key}: {found}", self.file.display()))
     }
 
-    fn refuse(&self, key: &str, got: &Json, expected: &str) -> Error {
-        Error::data(self.problem(key, got).expected(expected))
+    fn refuse(&self, key: &str, found: &Json, expected: &str) -> Error {
+        Error::data(self.problem(key, found).expected(expected))
     }
 
     /// The value of a key that is there and not null.
@@ -95,7 +95,7 @@ impl Fields {
     }
 
     /// A nonlinearity.
-    pub fn function(&self, key: &str, absent: &str) -> Result<Function> {
+    pub fn function(&self, key: &str, absent: &str) -> Result<Activation> {
         let name = self.word(key, absent)?;
         parts::function(name).ok_or_else(|| {
             let expected = "one of gelu, gelu_new, gelu_pytorch_tanh, silu, relu, relu2";

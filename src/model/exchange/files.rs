@@ -139,7 +139,7 @@ fn no_weights(folder: &Path) -> Error {
     Error::data(match pickled {
         Some(name) => Problem::new(format!("{name} is pickled: to read it is to run whatever program it holds"))
             .expected(WEIGHTS)
-            .remedy(
+            .help(
                 "where you trust it: AutoModelForCausalLM.from_pretrained(DIR).save_pretrained(NEW, safe_serialization=True)",
             ),
         None => Problem::new(format!("no weights in {}", folder.display())).expected(format!("{WEIGHTS} or {INDEX}")),

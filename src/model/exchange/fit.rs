@@ -82,7 +82,7 @@ fn computed(blueprint: &Blueprint) -> ModelConfig {
     let widths = model.widths(blueprint.seq_len);
     if let MixerConfig::Attention(attention) = &mut model.block.mixer {
         attention.n_kv_heads = Some(attention.n_kv_heads(&widths));
-        attention.head_width = attention.head_width.filter(|k| *k != widths.d_head());
+        attention.d_head = attention.d_head.filter(|k| *k != widths.d_head());
         if let PositionConfig::Rope(rope) = &mut attention.position {
             *rope = rotary::plain(*rope, &blueprint.model);
         }
@@ -103,7 +103,7 @@ fn feed_forward(config: FeedForwardConfig, widths: &Widths) -> FeedForwardConfig
             FeedForwardConfig::GatedMlp(mlp)
         }
         FeedForwardConfig::Moe(mut moe) => {
-            (moe.capacity, moe.balance, moe.z_loss) = (Capacity::Unlimited, 0.0, 0.0);
+            (moe.capacity, moe.load_balance_coef, moe.z_loss) = (Capacity::Unlimited, 0.0, 0.0);
             moe.expert = match feed_forward(moe.expert.into(), widths) {
                 FeedForwardConfig::GatedMlp(config) => ExpertConfig::GatedMlp(config),
                 FeedForwardConfig::Mlp(config) => ExpertConfig::Mlp(config),

@@ -5,7 +5,7 @@ use serde_json::{Map, Value as Json, json};
 use super::fields::Fields;
 use super::layout::Layout;
 use super::parts;
-use super::table::{Place, Rows};
+use super::table::{ParameterPlace, Rows};
 use crate::error::Result;
 use crate::layers::Bias;
 use crate::layers::feed_forward::{FeedForwardConfig, MlpConfig};
@@ -67,11 +67,11 @@ pub(super) fn read(fields: &Fields) -> Result<Blueprint> {
     Ok(Blueprint { model, vocab_size: fields.size("vocab_size")?, seq_len: fields.size("n_positions")? })
 }
 
-pub(super) fn rows(rows: &mut Rows, place: Place) {
+pub(super) fn rows(rows: &mut Rows, place: ParameterPlace) {
     match place {
-        Place::Start => rows.embedding("transformer.wte.weight", "transformer.wpe.weight"),
-        Place::Block(i) => block(rows, &format!("blocks.{i}"), &format!("transformer.h.{i}")),
-        Place::End => {
+        ParameterPlace::Start => rows.embedding("transformer.wte.weight", "transformer.wpe.weight"),
+        ParameterPlace::Block(i) => block(rows, &format!("blocks.{i}"), &format!("transformer.h.{i}")),
+        ParameterPlace::End => {
             rows.norm("norm", "transformer.ln_f");
             rows.head("lm_head.weight");
         }

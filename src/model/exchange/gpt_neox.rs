@@ -7,7 +7,7 @@ use serde_json::{Map, Value as Json, json};
 
 use super::fields::Fields;
 use super::layout::Layout;
-use super::table::{Place, Rows};
+use super::table::{ParameterPlace, Rows};
 use super::{parts, rotary};
 use crate::error::Result;
 use crate::kernels::Heads;
@@ -16,10 +16,10 @@ use crate::layers::feed_forward::{FeedForwardConfig, MlpConfig};
 use crate::layers::mixer::{AttentionConfig, MixerConfig};
 use crate::layers::norm::{LayerNormConfig, NormConfig};
 use crate::layers::position::PositionConfig;
-use crate::model::arrangement::{Arrangement, ParallelConfig, ParallelNorms};
+use crate::model::norm_placement::{NormPlacement, ParallelConfig, ParallelNorms};
 use crate::model::{BlockConfig, Blueprint, ModelConfig};
 
-const PARALLEL: Arrangement = Arrangement::Parallel(ParallelConfig { norms: ParallelNorms::Own });
+const PARALLEL: NormPlacement = NormPlacement::Parallel(ParallelConfig { norms: ParallelNorms::Own });
 
 pub(super) fn write(blueprint: &Blueprint) -> Map<String, Json> {
     let model = &blueprint.model;
@@ -34,9 +34,9 @@ pub(super) fn write(blueprint: &Blueprint) -> Map<String, Json> {
         "intermediate_size": mlp.d_ff(&model.widths(blueprint.seq_len)),
         "hidden_act": parts::function_name(mlp.activation),
         "layer_norm_eps": parts::eps(model),
-        "rotary_pct": rope.share,
+        "rotary_pct": rope.rotary_fraction,
         "rotary_emb_base": rope.theta,
-        "use_parallel_residual": model.block.arrangement == PARALLEL,
+        "use_parallel_residual": model.block.norm_placement == PARALLEL,
         "attention_bias": parts::attention(model).bias == Bias::With,
         "tie_word_embeddings": parts::is_tied(model),
     });
@@ -44,7 +44,7 @@ pub(super) fn write(blueprint: &Blueprint) -> Map<String, Json> {
     rotary::write(&mut config, blueprint);
     for table in ["rope_parameters", "rope_scaling"] {
         if let Some(Json::Object(table)) = config.get_mut(table) {
-            table.insert("partial_rotary_factor".to_string(), json!(rope.share));
+            table.insert("partial_rotary_factor".to_string(), json!(rope.rotary_fraction));
         }
     }
     config
@@ -77,7 +77,7 @@ pub(super) fn read(fields: &Fields) -> Result<Blueprint> {
         block: BlockConfig {
             mixer: MixerConfig::Attention(attention),
             feed_forward: FeedForwardConfig::Mlp(mlp),
-            arrangement: if parallel { PARALLEL } else { Arrangement::PreNorm },
+            norm_placement: if parallel { PARALLEL } else { NormPlacement::Pre },
             ..BlockConfig::default()
         },
         ..ModelConfig::default()
@@ -86,11 +86,11 @@ pub(super) fn read(fields: &Fields) -> Result<Blueprint> {
     Ok(Blueprint { model, vocab_size, seq_len })
 }
 
-pub(super) fn rows(rows: &mut Rows, place: Place) {
+pub(super) fn rows(rows: &mut Rows, place: ParameterPlace) {
     match place {
-        Place::Start => rows.embedding("gpt_neox.embed_in.weight", ""),
-        Place::Block(i) => block(rows, &format!("blocks.{i}"), &format!("gpt_neox.layers.{i}")),
-        Place::End => {
+        ParameterPlace::Start => rows.embedding("gpt_neox.embed_in.weight", ""),
+        ParameterPlace::Block(i) => block(rows, &format!("blocks.{i}"), &format!("gpt_neox.layers.{i}")),
+        ParameterPlace::End => {
             rows.norm("norm", "gpt_neox.final_layer_norm");
             rows.head("embed_out.weight");
         }

@@ -5,7 +5,7 @@ use serde_json::{Map, Value as Json, json};
 
 use super::fields::Fields;
 use super::layout::Layout;
-use super::table::{Place, Rows};
+use super::table::{ParameterPlace, Rows};
 use super::{parts, rotary};
 use crate::error::Result;
 use crate::layers::Bias;
@@ -88,7 +88,7 @@ pub(super) fn read_base(
         position: PositionConfig::Rope(rotary::read(fields, [absent.theta, 1.0])?),
         bias: fields.bias("attention_bias", false)?,
         n_kv_heads: fields.size_if("num_key_value_heads")?.or(Some(n_heads)),
-        head_width: d_head.filter(|k| d_model.checked_div(n_heads) != Some(*k)),
+        d_head: d_head.filter(|k| d_model.checked_div(n_heads) != Some(*k)),
         ..AttentionConfig::default()
     };
     let model = ModelConfig {
@@ -119,9 +119,9 @@ pub(super) fn with_attention(
     blueprint
 }
 
-pub(super) fn rows(rows: &mut Rows, place: Place) {
+pub(super) fn rows(rows: &mut Rows, place: ParameterPlace) {
     ends(rows, place);
-    if let Place::Block(i) = place {
+    if let ParameterPlace::Block(i) = place {
         let (ours, theirs) = names(i);
         attention(rows, &ours, &theirs);
         mlp(rows, &ours, &theirs);
@@ -136,11 +136,11 @@ pub(super) fn names(i: usize) -> (String, String) {
 }
 
 /// What is around the blocks.
-pub(super) fn ends(rows: &mut Rows, place: Place) {
+pub(super) fn ends(rows: &mut Rows, place: ParameterPlace) {
     match place {
-        Place::Start => rows.embedding("model.embed_tokens.weight", ""),
-        Place::Block(_) => {}
-        Place::End => {
+        ParameterPlace::Start => rows.embedding("model.embed_tokens.weight", ""),
+        ParameterPlace::Block(_) => {}
+        ParameterPlace::End => {
             rows.norm("norm", "model.norm");
             rows.head("lm_head.weight");
         }

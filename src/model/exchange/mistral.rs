@@ -8,7 +8,7 @@ use super::parts;
 use crate::error::Result;
 use crate::layers::Bias;
 use crate::layers::feed_forward::FeedForwardConfig;
-use crate::layers::mixer::{Reach, WindowConfig};
+use crate::layers::mixer::{AttentionMask, WindowConfig};
 use crate::model::Blueprint;
 
 pub(super) fn write(blueprint: &Blueprint) -> Map<String, Json> {
@@ -32,7 +32,7 @@ pub(super) fn windowed(
     Ok(llama::with_attention(llama::read_base(fields, feed_forward, absent)?, |attention| {
         attention.bias = Bias::Without;
         if let Some(size) = window {
-            attention.reach = Reach::Window(WindowConfig { size });
+            attention.mask = AttentionMask::SlidingWindow(WindowConfig { size });
         }
     }))
 }

@@ -6,11 +6,11 @@ use serde_json::{Map, Value as Json, json};
 use super::fields::Fields;
 use super::layout::Layout;
 use super::llama::{self, Absent};
-use super::table::{Place, Rows};
+use super::table::{ParameterPlace, Rows};
 use super::{mistral, parts};
 use crate::error::Result;
 use crate::layers::Bias;
-use crate::layers::feed_forward::{ExpertConfig, FeedForwardConfig, Gate, MoeConfig};
+use crate::layers::feed_forward::{ExpertConfig, FeedForwardConfig, MoeConfig};
 use crate::model::Blueprint;
 
 pub(super) fn write(blueprint: &Blueprint) -> Map<String, Json> {
@@ -20,7 +20,7 @@ pub(super) fn write(blueprint: &Blueprint) -> Map<String, Json> {
     config.insert("sliding_window".to_string(), json!(parts::window(model)));
     config.insert("num_local_experts".to_string(), json!(moe.n_experts));
     config.insert("num_experts_per_tok".to_string(), json!(moe.top_k));
-    config.insert("router_aux_loss_coef".to_string(), json!(moe.balance));
+    config.insert("router_aux_loss_coef".to_string(), json!(moe.load_balance_coef));
     config
 }
 
@@ -33,17 +33,17 @@ pub(super) fn read(fields: &Fields) -> Result<Blueprint> {
         expert: ExpertConfig::GatedMlp(llama::gated_mlp(fields)?),
         n_experts,
         top_k: fields.size("num_experts_per_tok")?,
-        gate: Gate::Normalised,
-        balance: 0.0,
+        norm_topk_prob: true,
+        load_balance_coef: 0.0,
         ..MoeConfig::default()
     };
     let absent = Absent { eps: 1e-5, theta: 1e6, ..Absent::default() };
     mistral::windowed(fields, FeedForwardConfig::Moe(moe), absent)
 }
 
-pub(super) fn rows(rows: &mut Rows, place: Place) {
+pub(super) fn rows(rows: &mut Rows, place: ParameterPlace) {
     llama::ends(rows, place);
-    if let Place::Block(i) = place {
+    if let ParameterPlace::Block(i) = place {
         let (ours, theirs) = llama::names(i);
         llama::attention(rows, &ours, &theirs);
         experts(rows, &ours, &format!("{theirs}.block_sparse_moe"));

@@ -41,7 +41,7 @@ use super::weights::{self, NonFinite, Weights};
 use crate::error::{Error, Kind, Problem, Result};
 use fields::Fields;
 use files::Files;
-use table::Row;
+use table::NameRow;
 
 /// How the file of a config is called.
 pub const CONFIG: &str = "config.json";
@@ -159,7 +159,7 @@ impl Class {
     }
 
     /// Where each parameter of a model lies in the files of this class.
-    fn table(self, blueprint: &Blueprint) -> impl Iterator<Item = Row> + use<'_> {
+    fn table(self, blueprint: &Blueprint) -> impl Iterator<Item = NameRow> + use<'_> {
         let rows = match self {
             Class::Gpt2 => gpt2::rows,
             Class::GptNeox => gpt_neox::rows,
@@ -236,7 +236,7 @@ pub fn export(blueprint: &Blueprint, weights: &Weights) -> Result<Exported> {
 fn class_of(fields: &Fields) -> Result<Class> {
     if fields.has("quantization_config") {
         let problem = fields.problem("quantization_config", "weights of few bits");
-        return Err(Error::data(problem.remedy("import the model that they were made from")));
+        return Err(Error::data(problem.help("import the model that they were made from")));
     }
     let model_type = fields.word("model_type", "absent")?;
     Class::ALL.into_iter().find(|class| class.model_type() == model_type).ok_or_else(|| {
@@ -273,8 +273,8 @@ fn check_tensors(class: Class, blueprint: &Blueprint, files: &Files) -> Result<(
             Some(found) => {
                 known.insert(found.name.as_str());
                 if found.shape != shape {
-                    let got = format!("{}: {name} is {:?}", files.source, found.shape);
-                    problems.push(Problem::new(got).expected(format!("{shape:?}, as its config says")));
+                    let found = format!("{}: {name} is {:?}", files.source, found.shape);
+                    problems.push(Problem::new(found).expected(format!("{shape:?}, as its config says")));
                 }
             }
         }

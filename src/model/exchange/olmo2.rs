@@ -6,13 +6,13 @@ use serde_json::{Map, Value as Json};
 use super::fields::Fields;
 use super::llama::{self, Absent};
 use super::parts;
-use super::table::{Place, Rows};
+use super::table::{ParameterPlace, Rows};
 use crate::error::Result;
 use crate::layers::feed_forward::FeedForwardConfig;
 use crate::layers::mixer::QkNormConfig;
 use crate::layers::norm::RmsNormConfig;
 use crate::model::Blueprint;
-use crate::model::arrangement::Arrangement;
+use crate::model::norm_placement::NormPlacement;
 
 pub(super) fn write(blueprint: &Blueprint) -> Map<String, Json> {
     llama::write_base(blueprint, parts::gated_mlp(&blueprint.model))
@@ -23,15 +23,15 @@ pub(super) fn read(fields: &Fields) -> Result<Blueprint> {
     let eps = fields.number("rms_norm_eps", absent.eps)?;
     let mlp = FeedForwardConfig::GatedMlp(llama::gated_mlp(fields)?);
     let mut blueprint = llama::read_base(fields, mlp, absent)?;
-    blueprint.model.block.arrangement = Arrangement::OutputNorm;
+    blueprint.model.block.norm_placement = NormPlacement::Output;
     Ok(llama::with_attention(blueprint, |attention| {
         attention.qk_norm = QkNormConfig::Joint(RmsNormConfig { eps })
     }))
 }
 
-pub(super) fn rows(rows: &mut Rows, place: Place) {
+pub(super) fn rows(rows: &mut Rows, place: ParameterPlace) {
     llama::ends(rows, place);
-    if let Place::Block(i) = place {
+    if let ParameterPlace::Block(i) = place {
         let (ours, theirs) = llama::names(i);
         llama::attention(rows, &ours, &theirs);
         llama::mlp(rows, &ours, &theirs);

@@ -1,10 +1,10 @@
 //! The parts of a model that classes of `transformers` speak of. Where a model has another choice, its default stands
 //! for it: [`super::fit`] sees that it does not come back.
 
-use crate::kernels::Function;
+use crate::kernels::Activation;
 use crate::layers::embedding::{EmbeddingConfig, EmbeddingScale, Head, TokenEmbeddingConfig};
 use crate::layers::feed_forward::{ExpertConfig, FeedForwardConfig, GatedMlpConfig, MlpConfig, MoeConfig};
-use crate::layers::mixer::{AttentionConfig, MixerConfig, QkNormConfig, Reach, WindowConfig};
+use crate::layers::mixer::{AttentionConfig, AttentionMask, MixerConfig, QkNormConfig, WindowConfig};
 use crate::layers::norm::NormConfig;
 use crate::layers::position::{PositionConfig, RopeConfig};
 use crate::model::ModelConfig;
@@ -30,9 +30,9 @@ pub(super) fn rope(model: &ModelConfig) -> RopeConfig {
 
 /// Its window, if any.
 pub(super) fn window(model: &ModelConfig) -> Option<usize> {
-    match attention(model).reach {
-        Reach::Window(WindowConfig { size }) => Some(size),
-        Reach::Causal | Reach::Both => None,
+    match attention(model).mask {
+        AttentionMask::SlidingWindow(WindowConfig { size }) => Some(size),
+        AttentionMask::Causal | AttentionMask::Bidirectional => None,
     }
 }
 
@@ -96,24 +96,24 @@ pub(super) fn embedding(tied: bool) -> EmbeddingConfig {
 }
 
 /// What `transformers` calls a function.
-pub(super) fn function_name(function: Function) -> &'static str {
+pub(super) fn function_name(function: Activation) -> &'static str {
     match function {
-        Function::Gelu => "gelu",
-        Function::GeluTanh => "gelu_new",
-        Function::Silu => "silu",
-        Function::Relu => "relu",
-        Function::ReluSquared => "relu2",
+        Activation::Gelu => "gelu",
+        Activation::GeluTanh => "gelu_new",
+        Activation::Silu => "silu",
+        Activation::Relu => "relu",
+        Activation::ReluSquared => "relu2",
     }
 }
 
 /// Which function `transformers` means.
-pub(super) fn function(name: &str) -> Option<Function> {
+pub(super) fn function(name: &str) -> Option<Activation> {
     match name {
-        "gelu" => Some(Function::Gelu),
-        "gelu_new" | "gelu_pytorch_tanh" | "gelu_fast" => Some(Function::GeluTanh),
-        "silu" | "swish" => Some(Function::Silu),
-        "relu" => Some(Function::Relu),
-        "relu2" => Some(Function::ReluSquared),
+        "gelu" => Some(Activation::Gelu),
+        "gelu_new" | "gelu_pytorch_tanh" | "gelu_fast" => Some(Activation::GeluTanh),
+        "silu" | "swish" => Some(Activation::Silu),
+        "relu" => Some(Activation::Relu),
+        "relu2" => Some(Activation::ReluSquared),
         _ => None,
     }
 }

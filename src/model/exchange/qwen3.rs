@@ -5,7 +5,7 @@ use serde_json::{Map, Value as Json};
 use super::fields::Fields;
 use super::llama::{self, Absent};
 use super::parts;
-use super::table::{Place, Rows};
+use super::table::{ParameterPlace, Rows};
 use crate::error::{Error, Result};
 use crate::layers::feed_forward::FeedForwardConfig;
 use crate::layers::mixer::QkNormConfig;
@@ -35,6 +35,6 @@ pub(super) fn read(fields: &Fields) -> Result<Blueprint> {
     }))
 }
 
-pub(super) fn rows(rows: &mut Rows, place: Place) {
+pub(super) fn rows(rows: &mut Rows, place: ParameterPlace) {
     llama::rows(rows, place);
 }

@@ -19,9 +19,9 @@ pub(super) fn write(config: &mut Map<String, Json>, blueprint: &Blueprint) {
         RopeScaling::Yarn(yarn) => json!({
             "rope_type": "yarn",
             "factor": yarn.factor,
-            "original_max_position_embeddings": yarn.trained_len,
-            "beta_fast": yarn.most_turns,
-            "beta_slow": yarn.least_turns,
+            "original_max_position_embeddings": yarn.original_max_position,
+            "beta_fast": yarn.beta_fast,
+            "beta_slow": yarn.beta_slow,
         }),
     };
     parameters.extend(scaling.as_object().expect("just made").clone());
@@ -37,11 +37,11 @@ pub(super) fn read(fields: &Fields, [theta, share]: [f64; 2]) -> Result<RopeConf
     let parameters = fields.table("rope_parameters").or_else(|| fields.table("rope_scaling"));
     let theta = fields.number("rope_theta", theta)?;
     let Some(parameters) = parameters else {
-        return Ok(RopeConfig { theta, share, scaling: RopeScaling::None });
+        return Ok(RopeConfig { theta, rotary_fraction: share, scaling: RopeScaling::None });
     };
     let (theta, share) =
         (parameters.number("rope_theta", theta)?, parameters.number("partial_rotary_factor", share)?);
-    Ok(RopeConfig { theta, share, scaling: scaling(&parameters, fields)? })
+    Ok(RopeConfig { theta, rotary_fraction: share, scaling: scaling(&parameters, fields)? })
 }
 
 fn scaling(parameters: &Fields, fields: &Fields) -> Result<RopeScaling> {
@@ -55,15 +55,15 @@ fn scaling(parameters: &Fields, fields: &Fields) -> Result<RopeScaling> {
                 parameters.only(key, Json::Null)?;
             }
             parameters.only("truncate", true)?;
-            let trained_len = match parameters.size_if("original_max_position_embeddings")? {
+            let original_max_position = match parameters.size_if("original_max_position_embeddings")? {
                 Some(length) => length,
                 None => fields.size("max_position_embeddings")?,
             };
             Ok(RopeScaling::Yarn(YarnConfig {
                 factor: factor()?,
-                trained_len,
-                most_turns: parameters.number("beta_fast", 32.0)?,
-                least_turns: parameters.number("beta_slow", 1.0)?,
+                original_max_position,
+                beta_fast: parameters.number("beta_fast", 32.0)?,
+                beta_slow: parameters.number("beta_slow", 1.0)?,
             }))
         }
         other => {
@@ -78,7 +78,7 @@ pub(super) fn plain(rope: RopeConfig, model: &ModelConfig) -> RopeConfig {
     let d_head = parts::attention(model).d_head(&model.widths(1));
     let rotated = rope.rotated(d_head);
     let half = rotated as f64 / 2.0;
-    let rope = RopeConfig { share: share(rotated, d_head), ..rope };
+    let rope = RopeConfig { rotary_fraction: share(rotated, d_head), ..rope };
     match rope.scaling {
         RopeScaling::Ntk(stretch) if half > 1.0 => {
             let theta = rope.theta * stretch.factor.powf(half / (half - 1.0));

@@ -11,7 +11,7 @@ use crate::model::Blueprint;
 
 /// One of our parameters.
 #[derive(Debug)]
-pub(super) struct Row {
+pub(super) struct NameRow {
     /// Its name.
     pub ours: String,
     /// Its shape.
@@ -22,7 +22,7 @@ pub(super) struct Row {
 
 /// Where in the model rows are.
 #[derive(Debug, Clone, Copy)]
-pub(super) enum Place {
+pub(super) enum ParameterPlace {
     /// Before the blocks.
     Start,
     /// A block.
@@ -37,16 +37,16 @@ pub(super) struct Rows<'a> {
     pub blueprint: &'a Blueprint,
     /// Its widths.
     pub widths: Widths,
-    rows: Vec<Row>,
+    rows: Vec<NameRow>,
 }
 
 /// All rows of a model, part by part.
 pub(super) fn table(
     blueprint: &Blueprint,
-    rows: fn(&mut Rows, Place),
-) -> impl Iterator<Item = Row> + use<'_> {
-    let blocks = (0..blueprint.model.n_layers).map(Place::Block);
-    [Place::Start].into_iter().chain(blocks).chain([Place::End]).flat_map(move |place| {
+    rows: fn(&mut Rows, ParameterPlace),
+) -> impl Iterator<Item = NameRow> + use<'_> {
+    let blocks = (0..blueprint.model.n_layers).map(ParameterPlace::Block);
+    [ParameterPlace::Start].into_iter().chain(blocks).chain([ParameterPlace::End]).flat_map(move |place| {
         let widths = blueprint.model.widths(blueprint.seq_len);
         let mut part = Rows { blueprint, widths, rows: Vec::new() };
         rows(&mut part, place);
@@ -54,7 +54,7 @@ pub(super) fn table(
     })
 }
 
-impl Row {
+impl NameRow {
     /// Names and shapes of theirs.
     pub fn theirs(&self) -> impl Iterator<Item = (String, Vec<usize>)> + '_ {
         self.names.iter().enumerate().map(|(j, name)| (name.clone(), self.layout.shape(&self.shape, j)))
@@ -77,7 +77,7 @@ impl Row {
 impl Rows<'_> {
     /// A tensor of one name there, as it is.
     pub fn same(&mut self, ours: String, theirs: String, shape: &[usize]) {
-        self.rows.push(Row { ours, shape: shape.to_vec(), names: vec![theirs], layout: Layout::Same });
+        self.rows.push(NameRow { ours, shape: shape.to_vec(), names: vec![theirs], layout: Layout::Same });
     }
 
     /// A linear map of `[d_in, d_out]`, and its offset if it has one.
@@ -85,7 +85,7 @@ impl Rows<'_> {
         assert_eq!(theirs.len(), layout.parts(), "a name for each part of {ours}");
         let names = |what: &str| theirs.iter().map(|name| format!("{name}.{what}")).collect();
         let [_, d_out] = shape;
-        self.rows.push(Row {
+        self.rows.push(NameRow {
             ours: format!("{ours}.weight"),
             shape: shape.to_vec(),
             names: names("weight"),
@@ -93,7 +93,7 @@ impl Rows<'_> {
         });
         if bias == Bias::With {
             let (ours, shape) = (format!("{ours}.bias"), vec![d_out]);
-            self.rows.push(Row { ours, shape, names: names("bias"), layout });
+            self.rows.push(NameRow { ours, shape, names: names("bias"), layout });
         }
     }
 

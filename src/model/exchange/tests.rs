@@ -110,7 +110,7 @@ fn models() -> Vec<(String, ModelConfig)> {
         (&mut written, 6, QkNormConfig::None), // 24 / 4 is 6
     ] {
         let MixerConfig::Attention(attention) = &mut model.block.mixer else { panic!("it has attention") };
-        (attention.head_width, attention.qk_norm) = (Some(width), qk_norm);
+        (attention.d_head, attention.qk_norm) = (Some(width), qk_norm);
     }
     models.extend([("qwen3, wide heads".into(), normed), ("llama, width written out".into(), written)]);
     models
@@ -173,7 +173,7 @@ fn a_key_that_is_absent_stands_for_what_its_class_takes() {
         let mut keys: Map<String, Json> = serde_json::from_slice(&text).unwrap();
         keys.retain(|key, _| key != "rms_norm_eps" && key != "head_dim" && !key.starts_with("rope_"));
         let model = class.read(&Fields::of(keys)).unwrap().model;
-        (parts::eps(&model), parts::rope(&model).theta, parts::attention(&model).head_width)
+        (parts::eps(&model), parts::rope(&model).theta, parts::attention(&model).d_head)
     };
     assert_eq!(read("hf-llama", Class::Llama), (1e-6, 1e4, None));
     assert_eq!(read("hf-mixtral", Class::Mixtral), (1e-5, 1e6, None));

@@ -53,9 +53,9 @@ impl LearnConfig {
     /// What of `model` it cannot mix; keys are relative to `[growth]`.
     pub(super) fn check_model(&self, model: &ModelConfig, direction: Direction) -> Vec<Problem> {
         let mut problems = Vec::new();
-        let mut refuse = |got: &str| {
-            let problem = Problem::new(got).key("operator");
-            problems.push(problem.remedy("choose \"stack\", \"zero\" or \"random\""));
+        let mut refuse = |found: &str| {
+            let problem = Problem::new(found).key("operator");
+            problems.push(problem.help("choose \"stack\", \"zero\" or \"random\""));
         };
         if !model.layers.is_empty() {
             refuse("layers that differ cannot be mixed");

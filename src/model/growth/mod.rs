@@ -6,7 +6,7 @@
 //!
 //! | operator | depth | width | keeps the function |
 //! |---|---|---|---|
-//! | [`stack`] | copies of layers in an [`Order`] (Gstack) | copies of units, what reads them shared out unevenly | width |
+//! | [`stack`] | copies of layers in an [`LayerOrder`] (Gstack) | copies of units, what reads them shared out unevenly | width |
 //! | [`zero`] | copies that add nothing at first | new units that nothing reaches at first | yes |
 //! | [`random`] | new layers that a ramp lets in | new units that a ramp lets in | yes |
 //! | [`learn`] | mixtures of layers, trained (LiGO) | mixtures of units, trained | no |
@@ -28,7 +28,7 @@ pub mod zero;
 mod tests;
 
 pub use learn::{LearnConfig, Ligo};
-pub use order::{Order, connection_rate};
+pub use order::{LayerOrder, connection_rate};
 pub use promise::Promise;
 pub use random::{Ramp, RampConfig};
 pub use recipe::{Direction, Operator, Recipe};

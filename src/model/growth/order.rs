@@ -29,7 +29,7 @@ const WORDS: &str =
 /// Which layer of the small model each layer of the big one comes from.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
-pub enum Order {
+pub enum LayerOrder {
     /// The whole model again and again.
     #[default]
     Stack,
@@ -53,7 +53,7 @@ pub struct Listed {
     layers: Vec<usize>,
 }
 
-impl Order {
+impl LayerOrder {
     /// Layers of the small model of a big one of `n_layers`; keys of problems are relative to `[growth]`.
     ///
     /// # Errors
@@ -64,7 +64,7 @@ impl Order {
             Error::config(problem.expected(expected))
         };
         let n_small = match self {
-            Order::Stack | Order::Interleave => {
+            LayerOrder::Stack | LayerOrder::Interleave => {
                 let factor = factor.unwrap_or(DEFAULT_FACTOR);
                 if factor == 0 || !n_layers.is_multiple_of(factor) {
                     let problem = Problem::new(factor.to_string()).key("factor");
@@ -73,10 +73,10 @@ impl Order {
                 }
                 n_layers / factor
             }
-            Order::Middle(n) | Order::Last(n) => n_layers.saturating_sub(*n),
-            Order::Overlap(n) if n_layers.is_multiple_of(2) => (n_layers / 2).saturating_add(*n),
-            Order::Overlap(_) => return Err(wrong("order", "an even number of layers".to_string())),
-            Order::Listed(listed) => listed.layers.iter().max().map_or(0, |last| last + 1),
+            LayerOrder::Middle(n) | LayerOrder::Last(n) => n_layers.saturating_sub(*n),
+            LayerOrder::Overlap(n) if n_layers.is_multiple_of(2) => (n_layers / 2).saturating_add(*n),
+            LayerOrder::Overlap(_) => return Err(wrong("order", "an even number of layers".to_string())),
+            LayerOrder::Listed(listed) => listed.layers.iter().max().map_or(0, |last| last + 1),
         };
         let layers = self.layers(n_small, factor)?;
         match layers.len() == n_layers {
@@ -102,43 +102,45 @@ impl Order {
             return Err(Error::config(problem.expected(expected)));
         }
         let layers: Vec<usize> = match self {
-            Order::Stack => (0..n_small * repeats).map(|layer| layer % n_small).collect(),
-            Order::Interleave => (0..n_small * repeats).map(|layer| layer / repeats).collect(),
-            Order::Middle(n) => {
+            LayerOrder::Stack => (0..n_small * repeats).map(|layer| layer % n_small).collect(),
+            LayerOrder::Interleave => (0..n_small * repeats).map(|layer| layer / repeats).collect(),
+            LayerOrder::Middle(n) => {
                 let end = (n_small / n).div_ceil(2) * n;
                 (0..end).chain(end - n..n_small).collect()
             }
-            Order::Last(n) => (0..n_small).chain(n_small - n..n_small).collect(),
-            Order::Overlap(n) => (0..n_small - n).chain(*n..n_small).collect(),
-            Order::Listed(listed) => listed.layers.clone(),
+            LayerOrder::Last(n) => (0..n_small).chain(n_small - n..n_small).collect(),
+            LayerOrder::Overlap(n) => (0..n_small - n).chain(*n..n_small).collect(),
+            LayerOrder::Listed(listed) => listed.layers.clone(),
         };
         let fits = factor.is_none_or(|factor| factor.checked_mul(n_small) == Some(layers.len()));
         if !fits {
             let problem = Problem::new(repeats.to_string()).key("factor");
             let problem = problem.expected(format!("{n_small} layers to become {}", layers.len()));
-            let remedy = format!("leave it out: the order {:?} says it", self.to_string());
-            return Err(Error::config(problem.remedy(remedy)));
+            let help = format!("leave it out: the order {:?} says it", self.to_string());
+            return Err(Error::config(problem.help(help)));
         }
         Ok(layers)
     }
 
     fn check(&self, n_small: usize) -> Result<()> {
         let expected = match self {
-            Order::Stack | Order::Interleave => return Ok(()),
-            Order::Middle(n) if *n == 0 || n_small == 0 || !n_small.is_multiple_of(*n) => {
+            LayerOrder::Stack | LayerOrder::Interleave => return Ok(()),
+            LayerOrder::Middle(n) if *n == 0 || n_small == 0 || !n_small.is_multiple_of(*n) => {
                 "a divisor of the layers of the small model"
             }
-            Order::Last(n) if *n == 0 || *n > n_small => "1 up to the layers of the small model",
-            Order::Overlap(n) if n.saturating_mul(2) > n_small => {
+            LayerOrder::Last(n) if *n == 0 || *n > n_small => "1 up to the layers of the small model",
+            LayerOrder::Overlap(n) if n.saturating_mul(2) > n_small => {
                 "at most half the layers of the small model"
             }
-            Order::Listed(listed) if listed.layers.iter().max() != n_small.checked_sub(1).as_ref() => {
+            LayerOrder::Listed(listed) if listed.layers.iter().max() != n_small.checked_sub(1).as_ref() => {
                 "the last layer of the small model among its layers"
             }
-            Order::Middle(_) | Order::Last(_) | Order::Overlap(_) | Order::Listed(_) => return Ok(()),
+            LayerOrder::Middle(_) | LayerOrder::Last(_) | LayerOrder::Overlap(_) | LayerOrder::Listed(_) => {
+                return Ok(());
+            }
         };
-        let got = format!("{:?} for a small model of {n_small} layers", self.to_string());
-        Err(Error::config(Problem::new(got).key("order").expected(expected)))
+        let found = format!("{:?} for a small model of {n_small} layers", self.to_string());
+        Err(Error::config(Problem::new(found).key("order").expected(expected)))
     }
 }
 
@@ -152,22 +154,23 @@ pub fn connection_rate(layers: &[usize]) -> f64 {
     }
 }
 
-impl FromStr for Order {
+impl FromStr for LayerOrder {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Self, String> {
         let unknown = || format!("unknown order {text:?}, expected {WORDS}");
         let number = |n: &str| n.parse::<usize>().map_err(|_| unknown());
         match text.split_once(':') {
-            Some(("middle", n)) => Ok(Order::Middle(number(n)?)),
-            Some(("last", n)) => Ok(Order::Last(number(n)?)),
-            Some(("overlap", n)) => Ok(Order::Overlap(number(n)?)),
+            Some(("middle", n)) => Ok(LayerOrder::Middle(number(n)?)),
+            Some(("last", n)) => Ok(LayerOrder::Last(number(n)?)),
+            Some(("overlap", n)) => Ok(LayerOrder::Overlap(number(n)?)),
             Some(_) => Err(unknown()),
-            None if text == "stack" => Ok(Order::Stack),
-            None if text == "interleave" => Ok(Order::Interleave),
-            None => {
-                Ok(Order::Listed(Listed { layers: listed(text).ok_or_else(unknown)?, text: text.into() }))
-            }
+            None if text == "stack" => Ok(LayerOrder::Stack),
+            None if text == "interleave" => Ok(LayerOrder::Interleave),
+            None => Ok(LayerOrder::Listed(Listed {
+                layers: listed(text).ok_or_else(unknown)?,
+                text: text.into(),
+            })),
         }
     }
 }
@@ -197,20 +200,20 @@ fn listed(text: &str) -> Option<Vec<usize>> {
     complete.then(|| layers.iter().map(|layer| layer - 1).collect())
 }
 
-impl fmt::Display for Order {
+impl fmt::Display for LayerOrder {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Order::Stack => write!(f, "stack"),
-            Order::Interleave => write!(f, "interleave"),
-            Order::Middle(n) => write!(f, "middle:{n}"),
-            Order::Last(n) => write!(f, "last:{n}"),
-            Order::Overlap(n) => write!(f, "overlap:{n}"),
-            Order::Listed(listed) => f.write_str(&listed.text),
+            LayerOrder::Stack => write!(f, "stack"),
+            LayerOrder::Interleave => write!(f, "interleave"),
+            LayerOrder::Middle(n) => write!(f, "middle:{n}"),
+            LayerOrder::Last(n) => write!(f, "last:{n}"),
+            LayerOrder::Overlap(n) => write!(f, "overlap:{n}"),
+            LayerOrder::Listed(listed) => f.write_str(&listed.text),
         }
     }
 }
 
-impl TryFrom<String> for Order {
+impl TryFrom<String> for LayerOrder {
     type Error = String;
 
     fn try_from(text: String) -> Result<Self, String> {
@@ -218,8 +221,8 @@ impl TryFrom<String> for Order {
     }
 }
 
-impl From<Order> for String {
-    fn from(order: Order) -> Self {
+impl From<LayerOrder> for String {
+    fn from(order: LayerOrder) -> Self {
         order.to_string()
     }
 }
@@ -229,7 +232,7 @@ mod tests {
     use super::*;
 
     fn layers(order: &str, n_small: usize, factor: Option<usize>) -> String {
-        let layers = order.parse::<Order>().unwrap().layers(n_small, factor).unwrap();
+        let layers = order.parse::<LayerOrder>().unwrap().layers(n_small, factor).unwrap();
         layers.iter().map(|layer| (layer + 1).to_string()).collect::<Vec<_>>().join(" ")
     }
 
@@ -241,16 +244,16 @@ mod tests {
         assert_eq!(layers("12-3*2-4", 4, None), "1 2 3 3 4");
         let midas = [layers("middle:2", 2, None), layers("middle:2", 4, None), layers("middle:2", 6, None)];
         assert_eq!(midas, ["1 2 1 2", "1 2 1 2 3 4", "1 2 3 4 3 4 5 6"]);
-        let solar = "overlap:8".parse::<Order>().unwrap();
+        let solar = "overlap:8".parse::<LayerOrder>().unwrap();
         assert_eq!(solar.small_layers(48, None).unwrap(), 32);
-        let written = "1..24-9..32".parse::<Order>().unwrap();
+        let written = "1..24-9..32".parse::<LayerOrder>().unwrap();
         assert_eq!(solar.layers(32, None).unwrap(), written.layers(32, None).unwrap());
     }
 
     #[test]
     fn connection_rates_are_those_of_the_papers_table() {
         let rate = |order: &str, n_layers: usize, factor: Option<usize>| {
-            let order: Order = order.parse().unwrap();
+            let order: LayerOrder = order.parse().unwrap();
             let n_small = order.small_layers(n_layers, factor).unwrap();
             100.0 * connection_rate(&order.layers(n_small, factor).unwrap())
         };
@@ -282,7 +285,7 @@ mod tests {
     #[test]
     fn what_does_not_fit_is_refused_with_its_key() {
         let key = |order: &str, n_layers: usize, factor: Option<usize>| {
-            order.parse::<Order>().unwrap().small_layers(n_layers, factor).unwrap_err().problems[0]
+            order.parse::<LayerOrder>().unwrap().small_layers(n_layers, factor).unwrap_err().problems[0]
                 .key
                 .clone()
                 .unwrap()
@@ -302,7 +305,7 @@ mod tests {
         for text in
             ["", "pile", "middle:x", "10", "13", "1--2", "12*", "1*99999999999", "1..99999999", "front:2"]
         {
-            let error = text.parse::<Order>().unwrap_err();
+            let error = text.parse::<LayerOrder>().unwrap_err();
             assert!(error.contains("12-345*7-6"), "{text}: {error}");
         }
     }
@@ -310,7 +313,7 @@ mod tests {
     #[test]
     fn an_order_survives_being_written_and_read() {
         for text in ["stack", "interleave", "middle:3", "last:2", "overlap:8", "12-345*7-6"] {
-            assert_eq!(text.parse::<Order>().unwrap().to_string(), text);
+            assert_eq!(text.parse::<LayerOrder>().unwrap().to_string(), text);
         }
     }
 }

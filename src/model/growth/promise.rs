@@ -1,13 +1,13 @@
 //! Whether growth keeps the function, and what stands in its way.
 
-use super::order::Order;
+use super::order::LayerOrder;
 use super::recipe::{Direction, Operator};
 use super::take::Growth;
 use crate::layers::embedding::{EmbeddingConfig, EmbeddingScale, Head};
 use crate::layers::norm::NormConfig;
 use crate::layers::position::PositionConfig;
 use crate::model::ModelConfig;
-use crate::model::arrangement::Arrangement;
+use crate::model::norm_placement::NormPlacement;
 
 /// Whether the big model starts with the function of the small one.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -37,9 +37,9 @@ impl Promise {
 }
 
 /// A new layer that adds nothing must be the identity, and old layers must stay in their order.
-fn silent_layers(big: &ModelConfig, sources: &[usize], order: &Order) -> Vec<String> {
+fn silent_layers(big: &ModelConfig, sources: &[usize], order: &LayerOrder) -> Vec<String> {
     let mut broken = Vec::new();
-    if big.block.arrangement == Arrangement::PostNorm {
+    if big.block.norm_placement == NormPlacement::Post {
         broken.push("a post-norm layer that adds nothing still normalises".to_string());
     }
     let mut next = 0;

@@ -4,7 +4,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::learn::LearnConfig;
-use super::order::Order;
+use super::order::LayerOrder;
 use super::random::RampConfig;
 use super::stack::StackConfig;
 use crate::error::{Error, Problem, Result};
@@ -47,7 +47,7 @@ pub struct Recipe {
     /// How many times the layers, or the width; absent: 4, or what the order says.
     pub factor: Option<usize>,
     /// In depth: which layer comes from which.
-    pub order: Order,
+    pub order: LayerOrder,
 }
 
 /// How many times the width, when nothing is said.
@@ -88,9 +88,9 @@ impl Recipe {
             Operator::Learn(config) => config.check(),
             Operator::Zero => Vec::new(),
         };
-        if self.direction == Direction::Width && self.order != Order::Stack {
+        if self.direction == Direction::Width && self.order != LayerOrder::Stack {
             let problem = Problem::new(format!("{:?} in width", self.order.to_string())).key("order");
-            problems.push(problem.remedy("leave it out: only layers have an order"));
+            problems.push(problem.help("leave it out: only layers have an order"));
         }
         problems
     }
@@ -159,9 +159,9 @@ impl Recipe {
             None => Ok(small),
             Some(i) => {
                 let twin = sources.iter().position(|source| *source == sources[i]).unwrap_or(i);
-                let got = format!("layers {twin} and {i} of the model come from one layer and differ");
-                let problem = Problem::new(got).key("order");
-                Err(Error::config(problem.remedy("let model.layers repeat as the order does")))
+                let found = format!("layers {twin} and {i} of the model come from one layer and differ");
+                let problem = Problem::new(found).key("order");
+                Err(Error::config(problem.help("let model.layers repeat as the order does")))
             }
         }
     }

@@ -11,7 +11,7 @@ use crate::layers::embedding::{EmbeddingConfig, Head, TokenEmbeddingConfig};
 use crate::layers::feed_forward::{ExpertConfig, FeedForwardConfig, GatedMlpConfig, MlpConfig, MoeConfig};
 use crate::layers::mixer::{AttentionConfig, MixerConfig, QkNormConfig};
 use crate::layers::norm::{Norm, NormConfig};
-use crate::model::arrangement::Arrangement;
+use crate::model::norm_placement::NormPlacement;
 use crate::model::parameter::{self, Map, Weights};
 use crate::model::variants::{self, T, V, tokens};
 use crate::model::{Decoder, ModelConfig};
@@ -56,7 +56,7 @@ fn gap(a: &TensorData, b: &TensorData) -> f32 {
 }
 
 fn recipe(operator: Operator, direction: Direction, factor: usize) -> Recipe {
-    Recipe { operator, direction, factor: Some(factor), order: Order::Stack }
+    Recipe { operator, direction, factor: Some(factor), order: LayerOrder::Stack }
 }
 
 fn ordered(operator: Operator, order: &str) -> Recipe {
@@ -187,7 +187,7 @@ fn width_zero_within_rounding_needs_rms_norm() {
     let mut moe = llama();
     moe.block.feed_forward = FeedForwardConfig::Moe(experts);
     let mut joint = llama();
-    joint.block.arrangement = Arrangement::Sandwich;
+    joint.block.norm_placement = NormPlacement::Sandwich;
     let MixerConfig::Attention(attention) = &mut joint.block.mixer else { panic!("it has attention") };
     attention.qk_norm = QkNormConfig::Joint(Default::default());
     let recipe = recipe(Operator::Zero, Direction::Width, 2);

@@ -7,7 +7,7 @@ use crate::layers::Widths;
 use crate::layers::feed_forward::FeedForwardConfig;
 use crate::layers::mixer::MixerConfig;
 use crate::layers::norm::NormConfig;
-use crate::model::arrangement::Arrangement;
+use crate::model::norm_placement::NormPlacement;
 use crate::model::{BlockConfig, ModelConfig};
 
 /// What a parameter is for.
@@ -217,9 +217,9 @@ fn expert_copies(name: &str, block: &BlockConfig) -> usize {
 
 /// A half of a block ends in a linear map called `out` or `down`, or in the norm behind it.
 fn is_gate(name: &str, block: &BlockConfig, has_norms: bool) -> bool {
-    let ends_in_norm = match block.arrangement {
-        Arrangement::OutputNorm | Arrangement::Sandwich => has_norms,
-        Arrangement::PreNorm | Arrangement::PostNorm | Arrangement::Parallel(_) => false,
+    let ends_in_norm = match block.norm_placement {
+        NormPlacement::Output | NormPlacement::Sandwich => has_norms,
+        NormPlacement::Pre | NormPlacement::Post | NormPlacement::Parallel(_) => false,
     };
     let ends = [".out.weight", ".out.bias", ".down.weight", ".down.bias"];
     match ends_in_norm {

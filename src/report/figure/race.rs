@@ -1,6 +1,6 @@
 //! A race of sizes on one axis: losses against what was spent, crossings marked.
 
-use super::super::fit::{Heat, Unit};
+use super::super::fit::{Round, Unit};
 use super::axis::{Scale, Spacing, log_ticks};
 use super::font;
 use super::frame::{self, Mark, Named, Naming};
@@ -14,26 +14,26 @@ const PLACES: usize = 300;
 /// The plunge at the start is cut off: a picture begins where this share of the longest run was spent.
 const FROM: f64 = 1.0 / 60.0;
 
-/// The figure of a heat.
-pub fn figure(heat: &Heat) -> Figure {
-    let axis = match heat.axis {
+/// The figure of a round.
+pub fn figure(round: &Round) -> Figure {
+    let axis = match round.axis {
         Axis::Hours => "time",
         Axis::Tokens => "tokens",
         Axis::Flops => "flops",
         Axis::SixNd => "6nd",
     };
-    let schedule = if heat.schedule.is_empty() { String::new() } else { format!("-{}", heat.schedule) };
-    let unit = Unit::of(heat.axis, most(heat));
+    let schedule = if round.schedule.is_empty() { String::new() } else { format!("-{}", round.schedule) };
+    let unit = Unit::of(round.axis, most(round));
     let caption = format!(
         "Loss ({}) against {}. Dots mark where one model overtakes another, with the 95 % interval at the foot; rings, \
          where two were too close to tell.",
-        heat.stage, unit.name
+        round.stage, unit.name
     );
-    Figure::new(format!("race-{axis}-{}{schedule}", heat.stage), caption, |width| draw(heat, &unit, width))
+    Figure::new(format!("race-{axis}-{}{schedule}", round.stage), caption, |width| draw(round, &unit, width))
 }
 
-fn most(heat: &Heat) -> f64 {
-    heat.curves.iter().map(|curve| curve.range().1).fold(0.0, f64::max)
+fn most(round: &Round) -> f64 {
+    round.curves.iter().map(|curve| curve.range().1).fold(0.0, f64::max)
 }
 
 /// A curve as it is drawn.
@@ -60,15 +60,15 @@ impl<'a> Line<'a> {
     }
 }
 
-fn draw(heat: &Heat, unit: &Unit, width: f64) -> String {
-    let most = most(heat);
-    let first = heat.curves.iter().map(|curve| curve.range().0).fold(f64::INFINITY, f64::min);
-    let from = match heat.stage {
+fn draw(round: &Round, unit: &Unit, width: f64) -> String {
+    let most = most(round);
+    let first = round.curves.iter().map(|curve| curve.range().0).fold(f64::INFINITY, f64::min);
+    let from = match round.stage {
         Stage::Raw => first.max(FROM * most),
         Stage::Annealed => first,
     };
     let lines: Vec<Line> =
-        heat.curves.iter().enumerate().map(|(index, curve)| Line::of(index, curve, from)).collect();
+        round.curves.iter().enumerate().map(|(index, curve)| Line::of(index, curve, from)).collect();
     let named = |line: &Line| (Mark::Bar(line.ink), frame::fit(line.name, SMALL));
     let naming = Naming::Legend(lines.iter().map(named).collect());
     let names: Vec<Named> =
@@ -93,19 +93,19 @@ fn draw(heat: &Heat, unit: &Unit, width: f64) -> String {
     for line in lines.iter().filter(|line| !line.points.is_empty()) {
         let path: Vec<(f64, f64)> = line.points.iter().map(place).collect();
         canvas.path(line.ink, Stroke::Solid(1.8), &path);
-        if heat.stage == Stage::Annealed {
+        if round.stage == Stage::Annealed {
             path.iter().for_each(|&point| canvas.dot(line.ink, 1.0, point, 3.5));
         }
     }
     naming.draw(&mut canvas, &names, &ends(&lines, &place), width, (top, bottom));
-    let marks = Marks { heat, lines: &lines, x: &x, from, most, bottom };
+    let marks = Marks { round, lines: &lines, x: &x, from, most, bottom };
     marks.draw(&mut canvas, &place);
-    canvas.finish(&format!("{} loss against {}", heat.stage, unit.name))
+    canvas.finish(&format!("{} loss against {}", round.stage, unit.name))
 }
 
 /// Crossings and touches over the lines.
 struct Marks<'a> {
-    heat: &'a Heat,
+    round: &'a Round,
     lines: &'a [Line<'a>],
     x: &'a Scale,
     from: f64,
@@ -115,7 +115,7 @@ struct Marks<'a> {
 
 impl Marks<'_> {
     fn draw(&self, canvas: &mut Canvas, place: &impl Fn(&(f64, f64)) -> (f64, f64)) {
-        for pair in &self.heat.pairs {
+        for pair in &self.round.pairs {
             let loss_of = |at: f64| self.lines.iter().find(|line| line.name == pair.names.0)?.at(at);
             for crossing in pair.crossings.iter().filter(|crossing| crossing.at.estimate >= self.from) {
                 let Some(loss) = loss_of(crossing.at.estimate) else { continue };

@@ -6,7 +6,7 @@ use super::frame::{self, Mark};
 use super::svg::{Canvas, Ink, SMALL, Stroke};
 use super::{Figure, NARROW};
 use crate::laws::capacity::Known;
-use crate::laws::mixture::Prediction;
+use crate::laws::mixture::MixturePrediction;
 use crate::laws::scaling::Profile;
 use crate::report::fit::{CapacityGroup, Judged, MixtureFit, Scaling};
 use crate::report::number;
@@ -63,8 +63,8 @@ fn of_profile(profile: &Profile) -> Series {
 /// Losses of mixtures that a law has not seen, predicted against measured, one figure per law.
 pub fn predictions(fit: &MixtureFit) -> Vec<Figure> {
     let of = |judged: &Judged| {
-        let pair = |p: &Prediction| (p.measured, p.predicted);
-        let series = |(predictions, (name, _)): (&Vec<Prediction>, &(String, _))| Series {
+        let pair = |p: &MixturePrediction| (p.measured, p.predicted);
+        let series = |(predictions, (name, _)): (&Vec<MixturePrediction>, &(String, _))| Series {
             name: name.clone(),
             points: predictions.iter().map(pair).filter(|pair| pair.1.is_finite()).collect(),
             line: Vec::new(),

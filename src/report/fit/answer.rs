@@ -2,7 +2,7 @@
 
 use serde::Serialize;
 
-use super::race::Heat;
+use super::race::Round;
 use super::unit::Unit;
 use crate::laws::curves::{Axis, Crossing, Crossings, Side, Stage};
 
@@ -16,7 +16,7 @@ pub struct Answer {
     /// The schedule of the runs; empty for files.
     pub schedule: String,
     /// In a word.
-    pub outcome: Outcome,
+    pub outcome: RaceOutcome,
     /// In a sentence.
     pub text: String,
 }
@@ -24,7 +24,7 @@ pub struct Answer {
 /// What became of the small models.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "kebab-case")]
-pub enum Outcome {
+pub enum RaceOutcome {
     /// At least one was ahead, was overtaken and overtook again, at a place with an interval.
     Again,
     /// At least one was ahead and was overtaken, none is shown to come back.
@@ -38,54 +38,57 @@ pub enum Outcome {
 }
 
 impl Answer {
-    /// One per heat.
-    pub(super) fn of(heats: &[Heat]) -> Vec<Answer> {
-        heats.iter().map(Answer::of_heat).collect()
+    /// One per round.
+    pub(super) fn of(rounds: &[Round]) -> Vec<Answer> {
+        rounds.iter().map(Answer::of_round).collect()
     }
 
-    fn of_heat(heat: &Heat) -> Answer {
-        let of = |outcome| heat.pairs.iter().filter(move |pair| Outcome::of(pair) == outcome);
+    fn of_round(round: &Round) -> Answer {
+        let of = |outcome| round.pairs.iter().filter(move |pair| RaceOutcome::of(pair) == outcome);
         let any = |outcome| of(outcome).next().is_some();
-        let outcome = [Outcome::Again, Outcome::Overtaken, Outcome::Behind].into_iter().find(|&o| any(o));
-        let outcome = outcome.unwrap_or(if heat.pairs.is_empty() { Outcome::Apart } else { Outcome::Never });
-        let n = heat.pairs.len();
+        let outcome =
+            [RaceOutcome::Again, RaceOutcome::Overtaken, RaceOutcome::Behind].into_iter().find(|&o| any(o));
+        let outcome =
+            outcome.unwrap_or(if round.pairs.is_empty() { RaceOutcome::Apart } else { RaceOutcome::Never });
+        let n = round.pairs.len();
         let pairs = format!("{n} pair{}", if n == 1 { "" } else { "s" });
-        let behind = match of(Outcome::Behind).count() {
+        let behind = match of(RaceOutcome::Behind).count() {
             0 => String::new(),
             behind => format!(", behind all along in {behind}"),
         };
         let text = match outcome {
-            Outcome::Apart => "no two models were measured at the same places".to_string(),
-            Outcome::Never => format!("no: in none of {pairs} is the smaller model overtaken"),
-            Outcome::Overtaken => {
-                let overtaken = of(Outcome::Overtaken).count();
+            RaceOutcome::Apart => "no two models were measured at the same places".to_string(),
+            RaceOutcome::Never => format!("no: in none of {pairs} is the smaller model overtaken"),
+            RaceOutcome::Overtaken => {
+                let overtaken = of(RaceOutcome::Overtaken).count();
                 format!("no: overtaken in {overtaken} of {pairs}, never shown to come back{behind}")
             }
-            Outcome::Behind => format!("no: never overtaken{behind} of {pairs}"),
-            Outcome::Again => {
-                let back: Vec<String> = of(Outcome::Again).map(|pair| comeback(pair, heat.axis)).collect();
+            RaceOutcome::Behind => format!("no: never overtaken{behind} of {pairs}"),
+            RaceOutcome::Again => {
+                let back: Vec<String> =
+                    of(RaceOutcome::Again).map(|pair| comeback(pair, round.axis)).collect();
                 format!("yes, in {} of {pairs}: {}", back.len(), back.join("; "))
             }
         };
-        let noise = match heat.stage {
-            Stage::Annealed if outcome != Outcome::Apart => {
+        let noise = match round.stage {
+            Stage::Annealed if outcome != RaceOutcome::Apart => {
                 " (ends joined by straight lines, means where there are seeds: the noise between seeds is not in this)"
             }
             Stage::Raw | Stage::Annealed => "",
         };
         let text = text + noise;
-        Answer { axis: heat.axis, stage: heat.stage, schedule: heat.schedule.clone(), outcome, text }
+        Answer { axis: round.axis, stage: round.stage, schedule: round.schedule.clone(), outcome, text }
     }
 
     /// What the answers of a race say together about the article's question, which is one of compute: along tokens the
     /// bigger model is ahead wherever both are annealed, and straight lines between few ends decide what is close.
     pub fn verdict(answers: &[Answer]) -> String {
-        let any = |stage: Stage, outcome: Outcome| {
+        let any = |stage: Stage, outcome: RaceOutcome| {
             let counts = |answer: &&Answer| stage == Stage::Raw || answer.axis != Axis::Tokens;
             answers.iter().filter(counts).any(|answer| answer.stage == stage && answer.outcome == outcome)
         };
-        let annealed = answers.iter().any(|a| a.stage == Stage::Annealed && a.outcome != Outcome::Apart);
-        match (any(Stage::Raw, Outcome::Again), any(Stage::Annealed, Outcome::Again), annealed) {
+        let annealed = answers.iter().any(|a| a.stage == Stage::Annealed && a.outcome != RaceOutcome::Apart);
+        match (any(Stage::Raw, RaceOutcome::Again), any(Stage::Annealed, RaceOutcome::Again), annealed) {
             (_, true, _) => {
                 "Annealed models cross twice: no law E + A / N^alpha + B / D^beta at equal compute allows that."
             }
@@ -103,15 +106,15 @@ impl Answer {
     }
 }
 
-impl Outcome {
+impl RaceOutcome {
     /// Of one pair, the smaller model first.
     fn of(pair: &Crossings) -> Self {
         match (overtaken(pair), back(pair)) {
-            (Some(_), Some(_)) => Outcome::Again,
-            (Some(_), None) => Outcome::Overtaken,
-            (None, _) if pair.leads.iter().any(|lead| lead.side == Side::First) => Outcome::Never,
-            (None, _) if pair.leads.is_empty() => Outcome::Never,
-            (None, _) => Outcome::Behind,
+            (Some(_), Some(_)) => RaceOutcome::Again,
+            (Some(_), None) => RaceOutcome::Overtaken,
+            (None, _) if pair.leads.iter().any(|lead| lead.side == Side::First) => RaceOutcome::Never,
+            (None, _) if pair.leads.is_empty() => RaceOutcome::Never,
+            (None, _) => RaceOutcome::Behind,
         }
     }
 }
@@ -175,25 +178,25 @@ mod tests {
     fn a_small_model_comes_back_only_if_it_was_ahead_and_overtaken_before() {
         use Side::{First, Second};
         for (sides, outcome) in [
-            (&[First, Second, First][..], Outcome::Again),
-            (&[Second, First, Second, First], Outcome::Again),
-            (&[Second, First, Second], Outcome::Overtaken),
-            (&[First, Second], Outcome::Overtaken),
-            (&[Second, First], Outcome::Never),
-            (&[First], Outcome::Never),
-            (&[Second], Outcome::Behind),
-            (&[], Outcome::Never),
+            (&[First, Second, First][..], RaceOutcome::Again),
+            (&[Second, First, Second, First], RaceOutcome::Again),
+            (&[Second, First, Second], RaceOutcome::Overtaken),
+            (&[First, Second], RaceOutcome::Overtaken),
+            (&[Second, First], RaceOutcome::Never),
+            (&[First], RaceOutcome::Never),
+            (&[Second], RaceOutcome::Behind),
+            (&[], RaceOutcome::Never),
         ] {
-            assert_eq!(Outcome::of(&pair(sides)), outcome, "{sides:?}");
+            assert_eq!(RaceOutcome::of(&pair(sides)), outcome, "{sides:?}");
         }
         let mut open = pair(&[First, Second, First]);
         open.crossings[1].at.high = f64::INFINITY;
-        assert_eq!(Outcome::of(&open), Outcome::Overtaken);
+        assert_eq!(RaceOutcome::of(&open), RaceOutcome::Overtaken);
     }
 
     #[test]
     fn an_answer_counts_pairs_behind_from_the_start_apart_and_says_what_annealed_ends_leave_out() {
-        let heat = |stage, pairs| Heat {
+        let round = |stage, pairs| Round {
             axis: Axis::Tokens,
             stage,
             schedule: String::new(),
@@ -204,14 +207,14 @@ mod tests {
         };
         let behind = pair(&[Side::Second]);
         let passed = pair(&[Side::First, Side::Second]);
-        let raw = Answer::of_heat(&heat(Stage::Raw, vec![behind.clone(), passed]));
-        assert_eq!(raw.outcome, Outcome::Overtaken);
+        let raw = Answer::of_round(&round(Stage::Raw, vec![behind.clone(), passed]));
+        assert_eq!(raw.outcome, RaceOutcome::Overtaken);
         assert_eq!(
             raw.text,
             "no: overtaken in 1 of 2 pairs, never shown to come back, behind all along in 1"
         );
-        let annealed = Answer::of_heat(&heat(Stage::Annealed, vec![behind]));
-        assert_eq!(annealed.outcome, Outcome::Behind);
+        let annealed = Answer::of_round(&round(Stage::Annealed, vec![behind]));
+        assert_eq!(annealed.outcome, RaceOutcome::Behind);
         let says = "no: never overtaken, behind all along in 1 of 1 pair (";
         assert!(annealed.text.starts_with(says), "{}", annealed.text);
         assert!(annealed.text.ends_with("the noise between seeds is not in this)"), "{}", annealed.text);

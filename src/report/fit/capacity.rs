@@ -152,9 +152,9 @@ impl CapacityData {
             let max_bits = if most.is_some() { max_bits } else { max_bits * params };
             // A number that was divided and multiplied again may have lost its last digit.
             if known > max_bits * (1.0 + 1e-9) {
-                let got = format!("{known} of {max_bits} bits in {params} parameters");
+                let found = format!("{known} of {max_bits} bits in {params} parameters");
                 problems.push(|| {
-                    Problem::new(got).at(table.place(row, bits)).expected("no more bits than there are")
+                    Problem::new(found).at(table.place(row, bits)).expected("no more bits than there are")
                 });
             }
             let exposures = exposures.filter(|column| !table.cell(row, *column).is_empty());
@@ -252,7 +252,7 @@ pub fn capacity(data: &CapacityData, bootstrap: &Bootstrap) -> Result<Capacities
     if data.models.is_empty() {
         let problem = Problem::new("no model that knows any facts");
         let problem = problem.expected("finished runs on biographies (biod, bios, bior)");
-        return Err(Error::data(problem.remedy("train for longer, then `zoo fit capacity` again")));
+        return Err(Error::data(problem.help("train for longer, then `zoo fit capacity` again")));
     }
     let mut models = data.models.clone();
     models.sort_by_key(|model| model.exposures);

@@ -3,14 +3,14 @@
 use super::super::evidence::{Basis, CurvePoint};
 use super::super::gather;
 use super::super::number;
-use super::entrant::Entrant;
+use super::race_curve::RaceCurve;
 use super::then::extended;
 use crate::error::Result;
 use crate::laws::curves::Axis;
 use crate::plan::{Ablation, Plan};
 use crate::run::{Run, RunRecord, Site, Store};
 use crate::training::config::Cooldown;
-use crate::training::{Length, Order, ScheduleConfig};
+use crate::training::{DocumentOrder, Length, ScheduleConfig};
 
 /// A run of which less than this share is at the peak rate has no trunk to speak of.
 const TRUNK: f64 = 0.3;
@@ -120,14 +120,14 @@ impl Measured {
         plan.training.length = Length::Steps(Default::default());
         plan.training.schedule = ScheduleConfig::Constant(Default::default());
         plan.training.peak_lr = 1.0;
-        plan.training.order = Order::default();
+        plan.training.order = DocumentOrder::default();
         plan.seed = 0;
         plan
     }
 }
 
 /// The models of a race: runs of one model on one dataset under one schedule together, small models first.
-pub fn families(runs: &[Measured]) -> Vec<Entrant> {
+pub fn families(runs: &[Measured]) -> Vec<RaceCurve> {
     let mut families: Vec<(Plan, String, Vec<&Measured>)> = Vec::new();
     for run in runs {
         let (plan, schedule) = (run.family(), run.schedule());
@@ -148,5 +148,5 @@ pub fn families(runs: &[Measured]) -> Vec<Entrant> {
         true => format!("{} {}", size(&families[index].2), families[index].2[0].label),
         false => size(&families[index].2),
     };
-    (0..families.len()).map(|k| Entrant::of_runs(&name(k), &families[k].1, &families[k].2)).collect()
+    (0..families.len()).map(|k| RaceCurve::of_runs(&name(k), &families[k].1, &families[k].2)).collect()
 }

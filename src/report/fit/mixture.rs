@@ -5,10 +5,10 @@ use std::collections::{BTreeSet, HashMap};
 
 use serde::Serialize;
 
-use super::entrant::labels;
+use super::race_curve::labels;
 use crate::error::{Error, Kind, Problem, Result};
 use crate::laws::mixture::{
-    AtZero, FAR, Folds, Form, MixtureLaw, Mixtures, Observation, Prediction, Predictions, Score,
+    AtZero, FAR, Folds, Form, MixtureLaw, MixturePrediction, Mixtures, Observation, Predictions, Score,
     closed_optimum, extrapolate_steps, fit, held_out_predictions, numeric_optimum,
 };
 use crate::laws::table::{Demand, Table};
@@ -275,8 +275,8 @@ fn partners(left: &Table, right: &Table) -> Result<Vec<usize>> {
     let partner = |row: usize| {
         rows.get(&index(left.cell(row, key))).copied().ok_or_else(|| {
             let cell = left.cell(row, key);
-            let got = format!("{} has no row of index {cell}, which is in {}", right.file, left.file);
-            Error::data(Problem::new(got).at(left.place(row, key)))
+            let found = format!("{} has no row of index {cell}, which is in {}", right.file, left.file);
+            Error::data(Problem::new(found).at(left.place(row, key)))
         })
     };
     (0..left.len()).map(partner).collect()
@@ -300,7 +300,7 @@ pub fn mixture(data: &MixtureData, config: &MixtureConfig) -> Result<MixtureFit>
         let why = laws.iter().filter_map(|law| Some(format!("{}: {}", law.name, law.refused.as_ref()?)));
         return Err(Error::new(
             Kind::Data,
-            Problem::new("no law fits these mixtures").remedy(why.collect::<Vec<_>>().join("; ")),
+            Problem::new("no law fits these mixtures").help(why.collect::<Vec<_>>().join("; ")),
         ));
     }
     let last = times[times.len() - 1];
@@ -368,8 +368,9 @@ impl Judged {
 
 /// The means over domains of one shuffling, without a mixture.
 fn means(predictions: &Predictions, without: Option<usize>) -> (f64, f64) {
-    let score =
-        |all: &Vec<Prediction>| Score::of_predictions(all.iter().filter(|p| Some(p.mixture) != without));
+    let score = |all: &Vec<MixturePrediction>| {
+        Score::of_predictions(all.iter().filter(|p| Some(p.mixture) != without))
+    };
     Score::means(&predictions.iter().map(score).collect::<Vec<Score>>())
 }
 

@@ -1,11 +1,11 @@
 //! Laws fitted to files and to finished runs: races of sizes, scaling laws, laws of mixtures and of capacity.
 //!
-//! The caller names files and runs; an [`Entrant`] is what both become for a race. Each fit is a value to print, to
+//! The caller names files and runs; an [`RaceCurve`] is what both become for a race. Each fit is a value to print, to
 //! write as JSON, or to draw into a folder.
 
 mod answer;
 mod capacity;
-mod entrant;
+mod race_curve;
 mod known;
 mod measured;
 mod mixture;
@@ -14,13 +14,13 @@ mod scaling;
 mod then;
 mod unit;
 
-pub use answer::{Answer, Outcome};
+pub use answer::{Answer, RaceOutcome};
 pub use capacity::{Capacities, CapacityData, CapacityGroup, Judgement, Load, capacity};
-pub use entrant::{Entrant, labels};
 pub use known::Size;
 pub use measured::{Measured, families};
 pub use mixture::{Best, Judged, Later, MixtureConfig, MixtureData, MixtureFit, Tested, mixture};
-pub use race::{Apart, Drawn, Heat, Owner, Race, RaceConfig, race};
+pub use race::{Apart, Drawn, Owner, Race, RaceConfig, Round, race};
+pub use race_curve::{RaceCurve, labels};
 pub use scaling::{Approach, Measurement, Recrossing, Scaling, ScalingConfig, ScalingData, Unseen, scaling};
 pub use then::extended;
 pub use unit::Unit;

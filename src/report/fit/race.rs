@@ -1,12 +1,12 @@
 //! The race of sizes: who is ahead, where and on which axis, and how far a line may be drawn on.
 //!
 //! "Chinchilla's death" (Tyl 2023) asks whether small models that were overtaken come back. The answer depends on the
-//! axis, and on whether learning rates have decayed, so every combination is a [`Heat`] of its own.
+//! axis, and on whether learning rates have decayed, so every combination is a [`Round`] of its own.
 
 use serde::Serialize;
 
 use super::answer::Answer;
-use super::entrant::{AXES, Entrant, check};
+use super::race_curve::{AXES, RaceCurve, check};
 use crate::error::{Error, Problem, Result};
 use crate::laws::curves::{
     Axis, CrossingConfig, Crossings, Curve, Extrapolation, Smoothing, Stage, crossings, extrapolate,
@@ -27,7 +27,7 @@ pub struct Race {
     /// Does a small model overtake again?
     pub answers: Vec<Answer>,
     /// One per axis, stage and schedule.
-    pub heats: Vec<Heat>,
+    pub rounds: Vec<Round>,
     /// Small models drawn on to the compute of the largest.
     pub extrapolations: Vec<Drawn>,
     /// What a reader must know, a sentence each.
@@ -36,7 +36,7 @@ pub struct Race {
 
 /// A race on one axis, at one stage, under one schedule.
 #[derive(Debug, Clone, PartialEq, Serialize)]
-pub struct Heat {
+pub struct Round {
     /// What was spent.
     pub axis: Axis,
     /// Raw or annealed losses.
@@ -96,53 +96,55 @@ const PLACES: usize = 600;
 ///
 /// # Errors
 /// Fewer than two models, two of one name, or not one axis on which two of them were measured.
-pub fn race(mut entrants: Vec<Entrant>, config: &RaceConfig) -> Result<Race> {
-    check(&entrants)?;
+pub fn race(mut race_curves: Vec<RaceCurve>, config: &RaceConfig) -> Result<Race> {
+    check(&race_curves)?;
     // Who is small is known for all or for none.
-    if entrants.iter().all(|entrant| entrant.params.is_some()) {
-        entrants.sort_by(|a, b| a.params.partial_cmp(&b.params).expect("parameters are finite"));
+    if race_curves.iter().all(|race_curve| race_curve.params.is_some()) {
+        race_curves.sort_by(|a, b| a.params.partial_cmp(&b.params).expect("parameters are finite"));
     }
     let mut schedules: Vec<&str> = Vec::new();
-    for entrant in &entrants {
-        if !schedules.contains(&entrant.schedule.as_str()) {
-            schedules.push(&entrant.schedule);
+    for race_curve in &race_curves {
+        if !schedules.contains(&race_curve.schedule.as_str()) {
+            schedules.push(&race_curve.schedule);
         }
     }
-    let mut heats = Vec::new();
+    let mut rounds = Vec::new();
     for schedule in schedules {
-        let field: Vec<&Entrant> = entrants.iter().filter(|entrant| entrant.schedule == schedule).collect();
+        let field: Vec<&RaceCurve> =
+            race_curves.iter().filter(|race_curve| race_curve.schedule == schedule).collect();
         for stage in [Stage::Raw, Stage::Annealed] {
             for axis in AXES {
-                heats.extend(heat(&field, axis, stage, schedule, config)?);
+                rounds.extend(round(&field, axis, stage, schedule, config)?);
             }
         }
     }
-    if heats.is_empty() {
+    if rounds.is_empty() {
         let problem = Problem::new("no axis on which two of the models were measured");
         return Err(Error::data(
-            problem.remedy("give every file the same columns, or --size NAME:PARAMS:SPEED"),
+            problem.help("give every file the same columns, or --size NAME:PARAMS:SPEED"),
         ));
     }
-    let mut notes: Vec<String> = entrants.iter().flat_map(|entrant| entrant.notes.clone()).collect();
-    if let Some(nameless) = entrants.iter().find(|entrant| entrant.params.is_none()) {
+    let mut notes: Vec<String> = race_curves.iter().flat_map(|race_curve| race_curve.notes.clone()).collect();
+    if let Some(nameless) = race_curves.iter().find(|race_curve| race_curve.params.is_none()) {
         notes.push(format!(
             "Parameters of {} are not known, so pairs are in the order given; --size {}:PARAMS says them.",
             nameless.name, nameless.name
         ));
     }
-    let sized = entrants.iter().all(|entrant| entrant.params.is_some());
-    let answers = if sized { Answer::of(&heats) } else { Vec::new() };
-    Ok(Race { answers, extrapolations: drawn(&entrants), heats, notes })
+    let sized = race_curves.iter().all(|race_curve| race_curve.params.is_some());
+    let answers = if sized { Answer::of(&rounds) } else { Vec::new() };
+    Ok(Race { answers, extrapolations: drawn(&race_curves), rounds, notes })
 }
 
-fn heat(
-    field: &[&Entrant],
+fn round(
+    field: &[&RaceCurve],
     axis: Axis,
     stage: Stage,
     schedule: &str,
     config: &RaceConfig,
-) -> Result<Option<Heat>> {
-    let curves: Vec<Curve> = field.iter().filter_map(|entrant| entrant.curve(axis, stage).cloned()).collect();
+) -> Result<Option<Round>> {
+    let curves: Vec<Curve> =
+        field.iter().filter_map(|race_curve| race_curve.curve(axis, stage).cloned()).collect();
     if curves.len() < 2 {
         return Ok(None);
     }
@@ -162,7 +164,7 @@ fn heat(
         }
     }
     let envelope = owners(&curves, smoothing)?;
-    Ok(Some(Heat { axis, stage, schedule: schedule.to_string(), pairs, apart, envelope, curves }))
+    Ok(Some(Round { axis, stage, schedule: schedule.to_string(), pairs, apart, envelope, curves }))
 }
 
 fn overlap(a: &Curve, b: &Curve) -> bool {
@@ -181,14 +183,14 @@ fn owners(curves: &[Curve], smoothing: Smoothing) -> Result<Vec<Owner>> {
 }
 
 /// Every smaller model of a size that published laws speak of, drawn on to the end of the largest.
-fn drawn(entrants: &[Entrant]) -> Vec<Drawn> {
-    let Some(largest) = entrants.last() else { return Vec::new() };
+fn drawn(race_curves: &[RaceCurve]) -> Vec<Drawn> {
+    let Some(largest) = race_curves.last() else { return Vec::new() };
     let end = |curve: &Curve| {
         let last = curve.loss().len().div_ceil(100);
         curve.loss()[curve.loss().len() - last..].iter().sum::<f64>() / last as f64
     };
     let mut drawn = Vec::new();
-    for small in &entrants[..entrants.len() - 1] {
+    for small in &race_curves[..race_curves.len() - 1] {
         let axis = Axis::Hours;
         let curves = (small.curve(axis, Stage::Raw), largest.curve(axis, Stage::Raw));
         let ((Some(curve), Some(far)), Some(params), Some(throughput)) =
@@ -213,7 +215,7 @@ fn drawn(entrants: &[Entrant]) -> Vec<Drawn> {
 
 #[cfg(test)]
 mod tests {
-    use super::super::answer::Outcome;
+    use super::super::answer::RaceOutcome;
     use super::super::known::Size;
     use super::*;
     use crate::laws::bootstrap::Bootstrap;
@@ -225,33 +227,33 @@ mod tests {
     }
 
     /// Losses by hours, from 1 to 200.
-    fn entrant(name: &str, params: f64, loss: impl Fn(f64) -> f64) -> Entrant {
+    fn race_curve(name: &str, params: f64, loss: impl Fn(f64) -> f64) -> RaceCurve {
         let rows = (1..=200).map(|k| format!("{k},{}\n", loss(f64::from(k))));
         let text = "hours,loss\n".to_string() + &rows.collect::<String>();
         let size = Size { name: name.into(), params, tokens_per_second: Some(1e9 / params) };
-        Entrant::of_table(&Table::parse(name, &text).unwrap(), name, Some(size)).unwrap()
+        RaceCurve::of_table(&Table::parse(name, &text).unwrap(), name, Some(size)).unwrap()
     }
 
-    fn field() -> Vec<Entrant> {
+    fn field() -> Vec<RaceCurve> {
         // The big one leads between 20 and 100 hours.
         let bump = |x: f64| 0.1 * (x / 20.0).ln() * (100.0 / x).ln();
         vec![
-            entrant("big", 2e6, move |x| 4.0 - 0.3 * x.ln() - bump(x).max(-0.5)),
-            entrant("small", 1e6, |x| 4.0 - 0.3 * x.ln()),
+            race_curve("big", 2e6, move |x| 4.0 - 0.3 * x.ln() - bump(x).max(-0.5)),
+            race_curve("small", 1e6, |x| 4.0 - 0.3 * x.ln()),
         ]
     }
 
     #[test]
     fn a_small_model_that_comes_back_is_seen_and_placed() {
         let race = race(field(), &config()).unwrap();
-        let hours = &race.heats[0];
+        let hours = &race.rounds[0];
         assert_eq!((hours.axis, hours.stage), (Axis::Hours, Stage::Raw));
         assert_eq!(hours.pairs[0].names, ("small".to_string(), "big".to_string()));
         let at: Vec<f64> = hours.pairs[0].crossings.iter().map(|crossing| crossing.at.estimate).collect();
         assert!((at[0] / 20.0 - 1.0).abs() < 0.05 && (at[1] / 100.0 - 1.0).abs() < 0.05, "{at:?}");
         let owners: Vec<&str> = hours.envelope.iter().map(|owner| owner.name.as_str()).collect();
         assert_eq!(owners, ["small", "big", "small"]);
-        assert_eq!(race.answers[0].outcome, Outcome::Again);
+        assert_eq!(race.answers[0].outcome, RaceOutcome::Again);
     }
 
     #[test]

@@ -9,7 +9,7 @@ use crate::error::{Error, Problem, Result};
 use crate::laws::bootstrap::{Bootstrap, Fitted, Interval};
 use crate::laws::curves::{Axis, CrossingConfig, Curve, MIN_POINTS, Smoothing, Stage, crossings};
 use crate::laws::scaling::{
-    Annealing, BESIROGLU, DRAWN, FitConfig, Frontier, HOFFMANN, HeldOut, Method, ParametricFit,
+    Annealing, BESIROGLU, DRAWN, FitConfig, FitMethod, Frontier, HOFFMANN, HeldOut, ParametricFit,
     ParametricLaw, Point, Profile, fit, frontier_of_envelope, frontier_of_profiles, predict_held_out,
 };
 use crate::laws::table::{Demand, Table};
@@ -272,7 +272,9 @@ pub fn scaling(data: &ScalingData, config: &ScalingConfig) -> Result<Scaling> {
         of_frontier("2: iso-FLOP", counted, budget, frontier_of_profiles(&profiles, &config.bootstrap)),
     ];
     let (mut doubts, mut annealing, mut causes) = (Vec::new(), None, Vec::new());
-    for (name, method) in [("3: Huber", Method::Huber(1e-3)), ("3: projection", Method::VariableProjection)] {
+    for (name, method) in
+        [("3: Huber", FitMethod::Huber(1e-3)), ("3: projection", FitMethod::VariableProjection)]
+    {
         let fit_config = FitConfig { method, annealing: config.annealing, bootstrap: config.bootstrap };
         let fitted = fit(&points, &fit_config);
         if let Ok(fitted) = &fitted {

@@ -118,7 +118,7 @@ pub fn speedups(comparison: &Comparison) -> String {
 pub fn setup(comparison: &Comparison) -> String {
     let control = comparison.control_arm();
     let heads =
-        ["arm", "differs by", "holds equal", "peak rate", "parameters", "FLOPs of training", "published"]
+        ["arm", "differs by", "matched on", "peak rate", "parameters", "FLOPs of training", "published"]
             .map(str::to_string);
     let sides = [Side::Left, Side::Left, Side::Left, Side::Right, Side::Right, Side::Right, Side::Left];
     let row = |arm: &ArmResult| {

@@ -112,8 +112,8 @@ impl Submission {
         let mut problems = Vec::new();
         let mut line = |key: &str, value: Option<&str>| {
             if value.is_none_or(|value| value.contains(char::is_control)) {
-                let got = value.map_or("no UTF-8".to_string(), |value| format!("{value:?}"));
-                let problem = Problem::new(got).key(key);
+                let found = value.map_or("no UTF-8".to_string(), |value| format!("{value:?}"));
+                let problem = Problem::new(found).key(key);
                 problems.push(problem.expected("text without line ends and other control characters"));
             }
         };

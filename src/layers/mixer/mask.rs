@@ -8,14 +8,14 @@ use crate::error::Problem;
 /// Which positions a query reads.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
-pub enum Reach {
+pub enum AttentionMask {
     /// Itself and all before it.
     #[default]
     Causal,
     /// Itself and the `size - 1` before it (Beltagy et al. 2020, arXiv 2004.05150; Mistral).
-    Window(WindowConfig),
+    SlidingWindow(WindowConfig),
     /// The whole row, in both directions: encoders.
-    Both,
+    Bidirectional,
 }
 
 /// Settings of a window.
@@ -26,24 +26,26 @@ pub struct WindowConfig {
     pub size: usize,
 }
 
-impl Reach {
-    /// What is impossible about it; keys are relative to `reach`.
+impl AttentionMask {
+    /// What is impossible about it; keys are relative to `mask`.
     pub fn check(&self) -> Vec<Problem> {
         match self {
-            Reach::Window(WindowConfig { size: 0 }) => {
+            AttentionMask::SlidingWindow(WindowConfig { size: 0 }) => {
                 let problem = Problem::new("0").key("size").expected("at least 1");
-                vec![problem.remedy("say how many positions a query reads, for instance size = 128")]
+                vec![problem.help("say how many positions a query reads, for instance size = 128")]
             }
-            Reach::Causal | Reach::Window(_) | Reach::Both => Vec::new(),
+            AttentionMask::Causal | AttentionMask::SlidingWindow(_) | AttentionMask::Bidirectional => {
+                Vec::new()
+            }
         }
     }
 
     /// Whether rows of `t` are read as if it were plainly causal.
     pub fn is_causal_within(&self, t: usize) -> bool {
         match self {
-            Reach::Causal => true,
-            Reach::Window(window) => t <= window.size,
-            Reach::Both => false,
+            AttentionMask::Causal => true,
+            AttentionMask::SlidingWindow(window) => t <= window.size,
+            AttentionMask::Bidirectional => false,
         }
     }
 
@@ -52,12 +54,12 @@ impl Reach {
         let times = |from: usize| Tensor::<1, Int>::arange(from as i64..s as i64, device);
         let distance = || times(s - t).unsqueeze_dim::<2>(1) - times(0).unsqueeze_dim::<2>(0); // [t, s]
         match self {
-            Reach::Causal => Some(distance().lower_elem(0)),
-            Reach::Window(window) => {
+            AttentionMask::Causal => Some(distance().lower_elem(0)),
+            AttentionMask::SlidingWindow(window) => {
                 let distance = distance();
                 Some(distance.clone().lower_elem(0).bool_or(distance.greater_equal_elem(window.size as i64)))
             }
-            Reach::Both => None,
+            AttentionMask::Bidirectional => None,
         }
     }
 
@@ -66,12 +68,12 @@ impl Reach {
     pub fn flops_per_token(&self, width: usize, t: usize) -> u64 {
         let (width, t) = (width as u128, t.max(1) as u128);
         let twice_the_pairs = match self {
-            Reach::Causal => t * t,
-            Reach::Window(window) => {
+            AttentionMask::Causal => t * t,
+            AttentionMask::SlidingWindow(window) => {
                 let w = (window.size as u128).min(t);
                 w * (2 * t - w)
             }
-            Reach::Both => 2 * t * t,
+            AttentionMask::Bidirectional => 2 * t * t,
         };
         (2 * width * twice_the_pairs / t) as u64
     }
@@ -81,27 +83,30 @@ impl Reach {
 mod tests {
     use super::*;
 
-    fn rows(reach: Reach, t: usize, s: usize) -> Vec<String> {
-        let hidden = reach.hidden([t, s], &crate::device::open("cpu").unwrap()).unwrap().into_data();
+    fn rows(mask: AttentionMask, t: usize, s: usize) -> Vec<String> {
+        let hidden = mask.hidden([t, s], &crate::device::open("cpu").unwrap()).unwrap().into_data();
         let marks: String = hidden.iter::<bool>().map(|hidden| if hidden { '.' } else { 'x' }).collect();
         (0..t).map(|i| marks[i * s..(i + 1) * s].to_string()).collect()
     }
 
     #[test]
     fn masks_look_as_their_names_say() {
-        assert_eq!(rows(Reach::Causal, 3, 3), ["x..", "xx.", "xxx"]);
-        assert_eq!(rows(Reach::Causal, 2, 4), ["xxx.", "xxxx"]);
-        assert_eq!(rows(Reach::Window(WindowConfig { size: 2 }), 4, 4), ["x...", "xx..", ".xx.", "..xx"]);
-        assert_eq!(rows(Reach::Window(WindowConfig { size: 2 }), 1, 4), ["..xx"]);
+        assert_eq!(rows(AttentionMask::Causal, 3, 3), ["x..", "xx.", "xxx"]);
+        assert_eq!(rows(AttentionMask::Causal, 2, 4), ["xxx.", "xxxx"]);
+        assert_eq!(
+            rows(AttentionMask::SlidingWindow(WindowConfig { size: 2 }), 4, 4),
+            ["x...", "xx..", ".xx.", "..xx"]
+        );
+        assert_eq!(rows(AttentionMask::SlidingWindow(WindowConfig { size: 2 }), 1, 4), ["..xx"]);
     }
 
     #[test]
     fn a_window_as_long_as_the_row_costs_what_causal_costs() {
-        let window = |size| Reach::Window(WindowConfig { size });
+        let window = |size| AttentionMask::SlidingWindow(WindowConfig { size });
         for size in [7, 8] {
-            assert_eq!(window(size).flops_per_token(6, 7), Reach::Causal.flops_per_token(6, 7));
+            assert_eq!(window(size).flops_per_token(6, 7), AttentionMask::Causal.flops_per_token(6, 7));
         }
-        assert!(window(3).flops_per_token(6, 7) < Reach::Causal.flops_per_token(6, 7));
-        assert_eq!(Reach::Both.flops_per_token(6, 7), 4 * 6 * 7);
+        assert!(window(3).flops_per_token(6, 7) < AttentionMask::Causal.flops_per_token(6, 7));
+        assert_eq!(AttentionMask::Bidirectional.flops_per_token(6, 7), 4 * 6 * 7);
     }
 }

@@ -17,7 +17,7 @@ const ANNEALED: f64 = 0.75;
 
 /// One model in a race.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Entrant {
+pub struct RaceCurve {
     /// Its name.
     pub name: String,
     /// Parameters, if known: who is small and who is big.
@@ -31,7 +31,7 @@ pub struct Entrant {
     curves: Vec<Curve>,
 }
 
-impl Entrant {
+impl RaceCurve {
     /// Of a table: `name` is that of the model, `size` what is known of it.
     ///
     /// Rows that go back are sorted, and it is noted: points read off a figure come in the order of its path.
@@ -50,7 +50,7 @@ impl Entrant {
         let throughput = size
             .as_ref()
             .and_then(|size| size.tokens_per_second.map(|speed| Throughput::of_params(size.params, speed)));
-        let mut entrant = Entrant {
+        let mut race_curve = RaceCurve {
             name: name.to_string(),
             params: size.map(|size| size.params),
             schedule: String::new(),
@@ -60,17 +60,17 @@ impl Entrant {
         };
         for stage in [Stage::Raw, Stage::Annealed].into_iter().filter(|stage| records.has(*stage)) {
             for axis in AXES {
-                entrant.curves.extend(curve(&records, name, axis, stage, throughput.as_ref())?);
+                race_curve.curves.extend(curve(&records, name, axis, stage, throughput.as_ref())?);
             }
         }
-        Ok(entrant)
+        Ok(race_curve)
     }
 
     /// Of the runs of one model under one schedule: raw losses of the longest of them, and the annealed ends of all.
     /// Runs of one length are seeds, whose mean counts.
     pub fn of_runs(name: &str, schedule: &str, runs: &[&Measured]) -> Self {
         let params = runs.first().map(|run| run.record.params.total as f64);
-        let mut entrant = Entrant {
+        let mut race_curve = RaceCurve {
             name: name.to_string(),
             params,
             schedule: schedule.to_string(),
@@ -83,19 +83,19 @@ impl Entrant {
         for axis in AXES {
             let place = |run: &Measured, point: &CurvePoint| run.place(point, axis, pace);
             let raw = groups.last().map(|seeds| mean_lines(seeds, place)).unwrap_or_default();
-            entrant.curves.extend(Curve::new(name, axis, Stage::Raw, raw));
+            race_curve.curves.extend(Curve::new(name, axis, Stage::Raw, raw));
             let ends: Vec<(f64, f64)> = groups.iter().filter_map(|seeds| mean_end(seeds, place)).collect();
-            entrant.curves.extend(Curve::new(name, axis, Stage::Annealed, ends));
+            race_curve.curves.extend(Curve::new(name, axis, Stage::Annealed, ends));
         }
         let tokens = |run: &Measured, point: &CurvePoint| run.place(point, Axis::Tokens, pace);
         let ends = groups.iter().filter(|seeds| mean_end(seeds, tokens).is_some()).count();
         if (1..MIN_POINTS).contains(&ends) {
             let ends = number::plural(ends, "annealed end");
-            entrant
+            race_curve
                 .notes
                 .push(format!("{name} has {ends} under {schedule}, too few for a curve of {MIN_POINTS}."));
         }
-        entrant
+        race_curve
     }
 
     /// Its losses along an axis at a stage, if they are known.
@@ -179,16 +179,17 @@ pub fn labels(stems: &[String]) -> Vec<String> {
 ///
 /// # Errors
 /// Names what is wrong.
-pub fn check(entrants: &[Entrant]) -> Result<()> {
-    if entrants.len() < 2 {
-        let problem = Problem::new(format!("{} model in a race", entrants.len())).expected("at least two");
-        return Err(Error::new(Kind::Config, problem.remedy("name more files or runs")));
+pub fn check(race_curves: &[RaceCurve]) -> Result<()> {
+    if race_curves.len() < 2 {
+        let problem = Problem::new(format!("{} model in a race", race_curves.len())).expected("at least two");
+        return Err(Error::new(Kind::Config, problem.help("name more files or runs")));
     }
-    for (index, entrant) in entrants.iter().enumerate() {
-        let twin = |other: &&Entrant| (&other.name, &other.schedule) == (&entrant.name, &entrant.schedule);
-        if entrants[..index].iter().any(|other| twin(&other)) {
-            let problem = Problem::new(format!("two models are called {:?}", entrant.name));
-            return Err(Error::config(problem.remedy("rename one of the files")));
+    for (index, race_curve) in race_curves.iter().enumerate() {
+        let twin =
+            |other: &&RaceCurve| (&other.name, &other.schedule) == (&race_curve.name, &race_curve.schedule);
+        if race_curves[..index].iter().any(|other| twin(&other)) {
+            let problem = Problem::new(format!("two models are called {:?}", race_curve.name));
+            return Err(Error::config(problem.help("rename one of the files")));
         }
     }
     Ok(())
@@ -199,8 +200,8 @@ mod tests {
     use super::super::super::fake;
     use super::*;
 
-    fn of(text: &str, size: Option<Size>) -> Result<Entrant> {
-        Entrant::of_table(&Table::parse("s.csv", text)?, "s", size)
+    fn of(text: &str, size: Option<Size>) -> Result<RaceCurve> {
+        RaceCurve::of_table(&Table::parse("s.csv", text)?, "s", size)
     }
 
     #[test]
@@ -232,8 +233,8 @@ mod tests {
         let half = slowed[1].curve.len() / 2;
         slowed[1].curve[half..].iter_mut().for_each(|point| point.seconds += 500.0);
         let at = |runs: &[Measured]| {
-            let entrant = Entrant::of_runs("gpt2", "cosine", &runs.iter().collect::<Vec<_>>());
-            entrant.curve(Axis::Hours, Stage::Raw).unwrap().x().to_vec()
+            let race_curve = RaceCurve::of_runs("gpt2", "cosine", &runs.iter().collect::<Vec<_>>());
+            race_curve.curve(Axis::Hours, Stage::Raw).unwrap().x().to_vec()
         };
         assert_eq!(at(&runs), at(&slowed));
         let last = runs[0].curve.last().unwrap().tokens as f64;
@@ -248,27 +249,28 @@ mod tests {
         let mut curve = run.curve.clone();
         curve.last_mut().unwrap().lr = 0.0;
         let run = Measured { label: "gpt2".to_string(), record, curve };
-        let entrant = Entrant::of_runs("gpt2", "wsd-linear", &[&run]);
-        assert_eq!(entrant.notes, ["gpt2 has 1 annealed end under wsd-linear, too few for a curve of 4."]);
+        let race_curve = RaceCurve::of_runs("gpt2", "wsd-linear", &[&run]);
+        assert_eq!(race_curve.notes, ["gpt2 has 1 annealed end under wsd-linear, too few for a curve of 4."]);
     }
 
     #[test]
     fn hours_become_tokens_and_6nd_but_never_exact_flops() {
         let size = Size { name: "s".into(), params: 1e6, tokens_per_second: Some(10.0) };
         let text = "hours,loss\n1,3\n2,2.5\n3,2.2\n4,2\n";
-        let entrant = of(text, Some(size)).unwrap();
-        assert_eq!(entrant.curve(Axis::Tokens, Stage::Raw).unwrap().x()[0], 36_000.0);
+        let race_curve = of(text, Some(size)).unwrap();
+        assert_eq!(race_curve.curve(Axis::Tokens, Stage::Raw).unwrap().x()[0], 36_000.0);
         assert!(
-            (entrant.curve(Axis::SixNd, Stage::Raw).unwrap().x()[0] / (6e6 * 36_000.0) - 1.0).abs() < 1e-12
+            (race_curve.curve(Axis::SixNd, Stage::Raw).unwrap().x()[0] / (6e6 * 36_000.0) - 1.0).abs()
+                < 1e-12
         );
-        assert!(entrant.curve(Axis::Flops, Stage::Raw).is_none());
-        assert!(entrant.curve(Axis::Hours, Stage::Annealed).is_none());
+        assert!(race_curve.curve(Axis::Flops, Stage::Raw).is_none());
+        assert!(race_curve.curve(Axis::Hours, Stage::Annealed).is_none());
     }
 
     #[test]
     fn rows_that_go_back_are_sorted_and_said_to_be() {
-        let entrant = of("tokens,loss\n1,3\n3,2.5\n2,2.7\n4,2\n", None).unwrap();
-        assert_eq!(entrant.notes, ["Rows of s.csv go back and were sorted."]);
+        let race_curve = of("tokens,loss\n1,3\n3,2.5\n2,2.7\n4,2\n", None).unwrap();
+        assert_eq!(race_curve.notes, ["Rows of s.csv go back and were sorted."]);
         assert!(of("tokens,loss\n1,3\n3,-1\n2,2\n4,2\n", None).is_err());
     }
 }

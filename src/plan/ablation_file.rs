@@ -7,15 +7,15 @@ use serde::de::{self, SeqAccess, Visitor};
 use serde::{Deserialize, Deserializer};
 
 use super::ablation::{About, CONTROL, Tune};
-use super::arm::{Arm, Held, Holds, Match, verify};
+use super::arm::{Arm, Held, Match, MatchOn, verify};
 use super::keys::{PLAN_KEYS, known_keys, read_or_default};
 use super::matching::fit;
-use super::preset::{Presets, Shelf};
+use super::preset::{PresetKind, Presets};
 use super::resolve::{Layers, Named, config, parse};
 use super::resolved::Resolved;
 use super::sets::parse_sets;
 use super::tree::{Node, Table, Value, dotted, path_of};
-use super::walk::{Route, WALK, Walk};
+use super::walk::{OneAtATimePath, Route, WALK};
 use super::{reader, writer};
 use crate::Result;
 use crate::error::{Error, Problem};
@@ -36,14 +36,14 @@ const PROFILE_KEYS: [&str; 9] =
     ["expect", "size", "dataset", "arms", WALK, "repeat", "tune", "compare", "then"];
 
 /// An arm as its file has it.
-pub(super) struct Change {
+pub(super) struct ArmPatch {
     pub name: String,
     pub held: Held,
     pub overlay: Node,
 }
 
 /// An arm as it was laid, before it is fitted and counted.
-pub(super) struct Draft {
+pub(super) struct UnverifiedArm {
     pub name: String,
     pub held: Held,
     pub resolved: Result<Resolved, Vec<Problem>>,
@@ -120,14 +120,14 @@ impl<'de> Deserialize<'de> for Sizes {
 }
 
 /// The files of an ablation, parsed and chosen from, before they are laid over each other.
-pub(super) struct Question {
+pub(super) struct AblationFile {
     pub about: About,
     pub profile: Option<String>,
     /// `control`, `repeat`, `tune`, `compare`, `then`, `arms`, `expect`, with the profile and `--set` over them.
     pub settings: Node,
     pub control: Control,
     pub common: Node,
-    pub changes: Vec<Change>,
+    pub changes: Vec<ArmPatch>,
     /// The walk that makes the arms, if one does.
     pub route: Option<Route>,
     /// What is published, with its places.
@@ -138,9 +138,9 @@ pub(super) struct Question {
     pub problems: Vec<Problem>,
 }
 
-impl Question {
+impl AblationFile {
     pub fn load(presets: &Presets, name: &str, profile: Option<&str>, sets: &[String]) -> Result<Self> {
-        let file = parse(&presets.load(Shelf::Ablations, name)?)?;
+        let file = parse(&presets.load(PresetKind::Ablations, name)?)?;
         let mut problems = Vec::new();
         problems.extend(known_keys(&file, &[], &FILE_KEYS).err().into_iter().flatten());
         let tables = file.as_table().into_iter().flat_map(Table::iter);
@@ -176,7 +176,7 @@ impl Question {
         let about = read_about(&file, &mut problems);
         let published = file.only(&["about"]);
         match read_control(&settings, route.as_ref(), &mut problems) {
-            Some(control) => Ok(Question {
+            Some(control) => Ok(AblationFile {
                 about,
                 profile,
                 settings,
@@ -194,7 +194,7 @@ impl Question {
 
     /// Parses the files of the control, or those named instead, and that of the other end of a walk.
     pub fn layers(&self, presets: &Presets, model: Option<&str>, dataset: Option<&str>) -> Result<Layers> {
-        let load = |shelf: Shelf, key: &str, asked: Option<&str>, own: &str| {
+        let load = |kind: PresetKind, key: &str, asked: Option<&str>, own: &str| {
             let place = |mut error: Error| {
                 let node = path_of(key).and_then(|path| self.settings.get(&path));
                 if let (None, Some(node), [problem]) = (asked, node, error.problems.as_mut_slice()) {
@@ -202,16 +202,17 @@ impl Question {
                 }
                 error
             };
-            parse(&presets.load(shelf, asked.unwrap_or(own)).map_err(place)?)
+            parse(&presets.load(kind, asked.unwrap_or(own)).map_err(place)?)
         };
         if let (Some(model), Some(_)) = (model, &self.route) {
             let problem = Problem::new(format!("the model {model}")).expected("none");
-            return Err(Error::config(problem.remedy("a walk names both of its models")));
+            return Err(Error::config(problem.help("the path names both of its models")));
         }
-        let of_model = if self.route.is_some() { "walk.from" } else { "control.model" };
-        let model = load(Shelf::Models, of_model, model, &self.control.model);
-        let dataset = load(Shelf::Datasets, "control.dataset", dataset, &self.control.dataset);
-        let end = self.route.as_ref().map(|route| load(Shelf::Models, "walk.to", None, &route.to));
+        let of_model = if self.route.is_some() { "one_at_a_time.from" } else { "control.model" };
+        let model = load(PresetKind::Models, of_model, model, &self.control.model);
+        let dataset = load(PresetKind::Datasets, "control.dataset", dataset, &self.control.dataset);
+        let end =
+            self.route.as_ref().map(|route| load(PresetKind::Models, "one_at_a_time.to", None, &route.to));
         match (model, dataset, end.transpose()) {
             (Ok(model), Ok(dataset), Ok(end)) => {
                 let (common, last) = (self.common.clone(), self.last.clone());
@@ -242,9 +243,9 @@ impl Question {
     }
 
     /// The walk at a size, if the arms are made by one.
-    pub fn walk(&self, layers: &Layers, size: Option<Named>) -> Result<Option<Walk>, Vec<Problem>> {
+    pub fn walk(&self, layers: &Layers, size: Option<Named>) -> Result<Option<OneAtATimePath>, Vec<Problem>> {
         let ends = self.route.as_ref().zip(layers.other_end());
-        ends.map(|(route, other)| Walk::of(route, [layers, &other], size)).transpose()
+        ends.map(|(route, other)| OneAtATimePath::of(route, [layers, &other], size)).transpose()
     }
 
     /// The arms at a size.
@@ -252,10 +253,10 @@ impl Question {
         &self,
         layers: &Layers,
         size: Option<Named>,
-        walk: Option<&Walk>,
-    ) -> Result<Vec<Draft>, Vec<Problem>> {
+        walk: Option<&OneAtATimePath>,
+    ) -> Result<Vec<UnverifiedArm>, Vec<Problem>> {
         let Some((route, walk)) = self.route.as_ref().zip(walk) else {
-            let draft = |change: &Change| Draft {
+            let draft = |change: &ArmPatch| UnverifiedArm {
                 name: change.name.clone(),
                 held: change.held.clone(),
                 resolved: layers.lay(size, Some(change)),
@@ -265,7 +266,8 @@ impl Question {
         let (names, mut problems) = (walk.names(), Vec::new());
         let chosen = read_chosen(&self.settings, &names, &mut problems);
         check_published(&self.published, &names, &mut problems);
-        let is_chosen = |draft: &Draft| chosen.as_ref().is_none_or(|chosen| chosen.contains(&draft.name));
+        let is_chosen =
+            |draft: &UnverifiedArm| chosen.as_ref().is_none_or(|chosen| chosen.contains(&draft.name));
         let drafts = walk.drafts(&route.held).into_iter().filter(is_chosen).collect();
         if problems.is_empty() { Ok(drafts) } else { Err(problems) }
     }
@@ -357,7 +359,7 @@ impl Question {
             let seeds = at(&["repeat", "seeds"]).filter(|_| reports > MAX_RUNS / (sizes * arms as u128));
             let problem = Problem::new(format!("{runs} runs")).at_origin(seeds.or(at(&["tune"])));
             let problem = problem.expected(format!("at most {MAX_RUNS}"));
-            problems.push(problem.remedy("ask for fewer seeds, sizes or values"));
+            problems.push(problem.help("ask for fewer seeds, sizes or values"));
         }
         runs <= MAX_RUNS
     }
@@ -377,11 +379,11 @@ impl Question {
         &self,
         layers: &Layers,
         size: Option<Named>,
-        walk: Option<&Walk>,
+        walk: Option<&OneAtATimePath>,
     ) -> (Vec<Arm>, Vec<Problem>) {
         let name = size.map(|size| size.name);
         let laid = layers.lay(size, None);
-        let control = Arm::new(CONTROL, name, Holds::Nothing, laid.clone());
+        let control = Arm::new(CONTROL, name, MatchOn::Nothing, laid.clone());
         let (control, drafts) = match (control, self.drafts(layers, size, walk)) {
             (Ok(control), Ok(drafts)) => (control, drafts),
             (control, drafts) => {
@@ -402,7 +404,7 @@ impl Question {
     }
 }
 
-impl Draft {
+impl UnverifiedArm {
     /// Its plan, with what it lets be fitted to the control.
     fn fitted(
         self,
@@ -484,22 +486,23 @@ fn leaves<'a>(key: &str, node: &'a Node, found: &mut Vec<(String, &'a Node)>) {
 }
 
 /// The arms of the file.
-fn read_changes(file: &Node, problems: &mut Vec<Problem>) -> Vec<Change> {
+fn read_changes(file: &Node, problems: &mut Vec<Problem>) -> Vec<ArmPatch> {
     let mut changes = Vec::new();
     if let (Some(arms), Some(_)) = (file.get(&["arms"]), file.get(&[WALK])) {
-        let problem = Problem::new("arms beside a walk").key("arms").at_origin(arms.origin.as_ref());
-        problems.push(problem.expected("one of the two: a walk makes its arms itself"));
+        let problem =
+            Problem::new("arms beside a one-at-a-time path").key("arms").at_origin(arms.origin.as_ref());
+        problems.push(problem.expected("one of the two: the path makes its arms itself"));
         return changes;
     }
     for entry in file.get(&["arms"]).and_then(Node::as_table).into_iter().flat_map(Table::iter) {
         let path = ["arms", entry.key.as_str()];
-        let known = [&["holds", "match"][..], &PLAN_KEYS[..]].concat();
+        let known = [&["match_on", "match"][..], &PLAN_KEYS[..]].concat();
         problems.extend(known_keys(&entry.node, &path, &known).err().into_iter().flatten());
         if entry.key == CONTROL || entry.key.contains('@') {
             let problem = Problem::new(format!("an arm of the name {:?}", entry.key)).key(dotted(&path));
             problems.push(problem.at_origin(entry.origin.as_ref()).expected("a name of its own"));
         }
-        let others = changes.iter().map(|change: &Change| change.name.as_str()).chain([CONTROL]);
+        let others = changes.iter().map(|change: &ArmPatch| change.name.as_str()).chain([CONTROL]);
         let look = visible::look(&entry.key);
         if let Some(other) =
             others.into_iter().find(|other| *other != entry.key && visible::look(other) == look)
@@ -510,7 +513,7 @@ fn read_changes(file: &Node, problems: &mut Vec<Problem>) -> Vec<Change> {
             problems.push(problem.expected("a name that can be told from the others where it is printed"));
         }
         let held = Held::read(&entry.node, &path, entry.origin.as_ref(), problems);
-        changes.push(Change { name: entry.key.clone(), held, overlay: entry.node.only(&PLAN_KEYS) });
+        changes.push(ArmPatch { name: entry.key.clone(), held, overlay: entry.node.only(&PLAN_KEYS) });
     }
     changes
 }
@@ -562,8 +565,10 @@ fn read_control(settings: &Node, route: Option<&Route>, problems: &mut Vec<Probl
     let mut control: Control = read_or_default(settings, &[CONTROL], problems);
     if settings.get(&[WALK]).is_some() && !control.model.is_empty() {
         let model = settings.get(&[CONTROL, "model"]).and_then(|node| node.origin.as_ref());
-        let problem = Problem::new("a walk names its models itself").key("control.model").at_origin(model);
-        problems.push(problem.remedy("leave it out: the control is what walk.from says"));
+        let problem = Problem::new("a one-at-a-time path names its models itself")
+            .key("control.model")
+            .at_origin(model);
+        problems.push(problem.help("leave it out: the control is what one_at_a_time.from says"));
     }
     if settings.get(&[WALK]).is_some() {
         control.model = route?.from.clone();

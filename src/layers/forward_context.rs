@@ -6,70 +6,70 @@ use burn::module::ParamId;
 use burn::tensor::{Bool, Tensor};
 
 use super::feed_forward::Routing;
-use super::mixer::Reach;
+use super::mixer::AttentionMask;
 
 /// One forward pass: what sublayers share without knowing each other.
 ///
 /// - **Residual.** A block puts its input into the pass before it calls a sublayer. A sublayer whose last operation is
 ///   a linear map takes it and adds it in the same kernel; a sublayer that leaves it gets it added by the block.
-/// - **Purpose.** Training may drop tokens and wants auxiliary losses; reading does neither.
-/// - **Memory.** While text is generated, each sublayer that looks back keeps what it has seen.
+/// - **Mode.** Training may drop tokens and wants auxiliary losses; reading does neither.
+/// - **KvCache.** While text is generated, each sublayer that looks back keeps what it has seen.
 /// - **Padding.** Rows of an encoder may be shorter than their tensor; what is not there is read by nobody.
 ///   It counts in the balance loss of experts.
-/// - **Context.** What an encoder made of other text, for the sublayers that read it.
-/// - **Tap.** A pass that listens keeps the inputs of the linear maps that it was asked for.
+/// - **EncoderStates.** What an encoder made of other text, for the sublayers that read it.
+/// - **Capture.** A pass that listens keeps the inputs of the linear maps that it was asked for.
 #[derive(Debug, Default)]
-pub struct Pass {
-    purpose: Purpose,
+pub struct ForwardContext {
+    mode: Mode,
     residual: Option<Tensor<3>>,
-    masks: Vec<Mask>,
-    memory: Option<Memory>,
+    masks: Vec<CachedMask>,
+    cache: Option<KvCache>,
     padding: Option<Tensor<2, Bool>>,
-    context: Option<Context>,
+    encoder_states: Option<EncoderStates>,
     auxiliary: Option<Tensor<1>>,
     routings: Vec<Routing>,
-    tap: Option<Tap>,
+    capture: Option<Capture>,
 }
 
 /// What a forward pass is for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub enum Purpose {
-    /// Measuring and generating: what one row gives does not depend on the rows beside it.
+pub enum Mode {
+    /// Measuring and generating: what one sequence gives does not depend on the sequences beside it.
     #[default]
-    Reading,
+    Eval,
     /// A step of the optimizer: full experts drop tokens, auxiliary losses are collected.
-    Training,
+    Train,
 }
 
 /// What a linear map was given.
 #[derive(Debug, Clone)]
-pub struct Heard {
+pub struct CapturedInput {
     /// The weight of the map.
     pub weight: ParamId,
     /// Maps that the weight stands for, `e`.
-    pub copies: usize,
+    pub n_experts: usize,
     /// `[b, t, d_in]`; `[e, c, d_in]` for several maps, with zeros where nobody reads the output.
     pub input: Tensor<3>,
 }
 
-/// What is listened to, and what was heard.
+/// What is listened to, and what was captured.
 #[derive(Debug)]
-struct Tap {
+struct Capture {
     weights: HashSet<ParamId>,
-    heard: Vec<Heard>,
+    captured: Vec<CapturedInput>,
 }
 
 /// Where the queries of one shape do not read.
 #[derive(Debug)]
-struct Mask {
-    reach: Reach,
+struct CachedMask {
+    of: AttentionMask,
     shape: [usize; 2],
     hidden: Option<Tensor<2, Bool>>,
 }
 
 /// What a decoder reads beside its own row: the states that an encoder made of chunks of text, a set without order.
 #[derive(Debug, Clone)]
-pub struct Context {
+pub struct EncoderStates {
     /// `[b, s, d_context]`.
     pub states: Tensor<3>,
     /// True where there is nothing to read, `[b, s]`.
@@ -78,36 +78,36 @@ pub struct Context {
 
 /// What sublayers have kept from the positions before this call, in the order in which they ask.
 #[derive(Debug, Default)]
-struct Memory {
+struct KvCache {
     start: usize,
     next: usize,
     kept: Vec<Tensor<4>>,
 }
 
-impl Pass {
+impl ForwardContext {
     /// A pass that reads whole rows, from their first position on.
     pub fn new() -> Self {
-        Pass::default()
+        ForwardContext::default()
     }
 
     /// A pass of a training step.
     pub fn training() -> Self {
-        Pass { purpose: Purpose::Training, ..Pass::default() }
+        ForwardContext { mode: Mode::Train, ..ForwardContext::default() }
     }
 
     /// A pass that goes on where its last call ended: keys and values of all earlier positions are kept.
-    pub fn remembering() -> Self {
-        Pass { memory: Some(Memory::default()), ..Pass::default() }
+    pub fn with_kv_cache() -> Self {
+        ForwardContext { cache: Some(KvCache::default()), ..ForwardContext::default() }
     }
 
     /// The same pass over rows in which the keys marked in `hidden`, `[b, s]`, are not there.
     pub fn with_padding(self, hidden: Tensor<2, Bool>) -> Self {
-        Pass { padding: Some(hidden), ..self }
+        ForwardContext { padding: Some(hidden), ..self }
     }
 
     /// The same pass with something to read beside the rows.
-    pub fn with_context(self, context: Option<Context>) -> Self {
-        Pass { context, ..self }
+    pub fn with_encoder_states(self, encoder_states: Option<EncoderStates>) -> Self {
+        ForwardContext { encoder_states, ..self }
     }
 
     /// The keys that are not there, `[b, s]`.
@@ -116,115 +116,120 @@ impl Pass {
     }
 
     /// What there is to read beside the rows.
-    pub fn context(&self) -> Option<Context> {
-        self.context.clone()
+    pub fn encoder_states(&self) -> Option<EncoderStates> {
+        self.encoder_states.clone()
     }
 
     /// A pass that keeps the inputs of the linear maps with these weights.
-    pub fn listening(weights: HashSet<ParamId>) -> Self {
-        Pass { tap: Some(Tap { weights, heard: Vec::new() }), ..Pass::default() }
+    pub fn capturing(weights: HashSet<ParamId>) -> Self {
+        ForwardContext {
+            capture: Some(Capture { weights, captured: Vec::new() }),
+            ..ForwardContext::default()
+        }
     }
 
     /// A pass for a part of a sublayer: it listens as this one does, and shares nothing else.
     pub fn apart(&self) -> Self {
-        match &self.tap {
-            Some(tap) => Pass::listening(tap.weights.clone()),
-            None => Pass::new(),
+        match &self.capture {
+            Some(capture) => ForwardContext::capturing(capture.weights.clone()),
+            None => ForwardContext::new(),
         }
     }
 
-    /// Takes over what a pass [`apart`](Pass::apart) heard, with zeros in the rows that nobody reads.
+    /// Takes over what a pass [`apart`](ForwardContext::apart) captured, with zeros in the rows that nobody reads.
     ///
     /// # Shapes
     /// `unread`: `[e, c, 1]`, as the inputs of the maps
-    pub fn join(&mut self, apart: Pass, unread: impl FnOnce() -> Tensor<3, Bool>) {
-        let (Some(tap), Some(part)) = (&mut self.tap, apart.tap) else { return };
-        if part.heard.is_empty() {
+    pub fn join(&mut self, apart: ForwardContext, unread: impl FnOnce() -> Tensor<3, Bool>) {
+        let (Some(capture), Some(part)) = (&mut self.capture, apart.capture) else { return };
+        if part.captured.is_empty() {
             return;
         }
         let unread = unread();
-        tap.heard.extend(part.heard.into_iter().map(|Heard { weight, copies, input }| {
-            let hidden = unread.clone().expand(input.shape());
-            Heard { weight, copies, input: input.mask_fill(hidden, 0.0) }
-        }));
+        capture.captured.extend(part.captured.into_iter().map(
+            |CapturedInput { weight, n_experts, input }| {
+                let hidden = unread.clone().expand(input.shape());
+                CapturedInput { weight, n_experts, input: input.mask_fill(hidden, 0.0) }
+            },
+        ));
     }
 
-    /// A linear map in so many copies says what it is given.
-    pub fn hear(&mut self, weight: ParamId, copies: usize, input: &Tensor<3>) {
-        if let Some(tap) = self.tap.as_mut().filter(|tap| tap.weights.contains(&weight)) {
-            tap.heard.push(Heard { weight, copies, input: input.clone() });
+    /// A linear map in so many n_experts says what it is given.
+    pub fn capture(&mut self, weight: ParamId, n_experts: usize, input: &Tensor<3>) {
+        if let Some(capture) = self.capture.as_mut().filter(|capture| capture.weights.contains(&weight)) {
+            capture.captured.push(CapturedInput { weight, n_experts, input: input.clone() });
         }
     }
 
-    /// What was heard, in the order of the computation.
-    pub fn take_heard(&mut self) -> Vec<Heard> {
-        self.tap.as_mut().map_or_else(Vec::new, |tap| std::mem::take(&mut tap.heard))
+    /// What was captured, in the order of the computation.
+    pub fn take_captured(&mut self) -> Vec<CapturedInput> {
+        self.capture.as_mut().map_or_else(Vec::new, |capture| std::mem::take(&mut capture.captured))
     }
 
     /// What the pass is for.
-    pub fn purpose(&self) -> Purpose {
-        self.purpose
+    pub fn mode(&self) -> Mode {
+        self.mode
     }
 
     /// Offers the residual stream `[b, t, d]` to the sublayer that is called next.
-    pub fn offer_residual(&mut self, x: Tensor<3>) {
+    pub fn set_fused_residual(&mut self, x: Tensor<3>) {
         self.residual = Some(x);
     }
 
     /// Takes the residual stream, if it was offered and nobody took it yet.
-    pub fn take_residual(&mut self) -> Option<Tensor<3>> {
+    pub fn take_fused_residual(&mut self) -> Option<Tensor<3>> {
         self.residual.take()
     }
 
     /// The position of the first token of this call.
     pub fn start(&self) -> usize {
-        self.memory.as_ref().map_or(0, |memory| memory.start)
+        self.cache.as_ref().map_or(0, |cache| cache.start)
     }
 
     /// Whether earlier positions are kept.
-    pub fn remembers(&self) -> bool {
-        self.memory.is_some()
+    pub fn has_kv_cache(&self) -> bool {
+        self.cache.is_some()
     }
 
     /// Appends `x` along time to what this place of the model has seen, and returns all of it; `x` itself in a pass
-    /// that remembers nothing.
+    /// that has_kv_cache nothing.
     ///
     /// # Shapes
     /// `[b, g, t, k] -> [b, g, s, k]`, the last `t` of the `s` times are those of `x`.
-    pub fn remember(&mut self, x: Tensor<4>) -> Tensor<4> {
-        let Some(memory) = &mut self.memory else { return x };
-        let place = memory.next;
-        memory.next += 1;
-        if place == memory.kept.len() {
-            memory.kept.push(x.clone());
+    pub fn append_to_kv_cache(&mut self, x: Tensor<4>) -> Tensor<4> {
+        let Some(cache) = &mut self.cache else { return x };
+        let place = cache.next;
+        cache.next += 1;
+        if place == cache.kept.len() {
+            cache.kept.push(x.clone());
             return x;
         }
-        let all = Tensor::cat(vec![memory.kept[place].clone(), x], 2); // [b, g, s, k]
-        memory.kept[place] = all.clone();
+        let all = Tensor::cat(vec![cache.kept[place].clone(), x], 2); // [b, g, s, k]
+        cache.kept[place] = all.clone();
         all
     }
 
-    /// Ends a call over `t` positions: a pass that remembers continues behind them.
+    /// Ends a call over `t` positions: a pass that has_kv_cache continues behind them.
     pub fn advance(&mut self, t: usize) {
-        if let Some(memory) = &mut self.memory {
-            memory.start += t;
-            memory.next = 0;
+        if let Some(cache) = &mut self.cache {
+            cache.start += t;
+            cache.next = 0;
             self.masks.clear();
         }
     }
 
-    /// The mask of `reach` for `[t, s]` queries and keys, made by the first sublayer that asks for it.
+    /// The mask of `mask` for `[t, s]` queries and keys, made by the first sublayer that asks for it.
     pub fn mask(
         &mut self,
-        reach: Reach,
+        mask: AttentionMask,
         shape: [usize; 2],
         make: impl FnOnce() -> Option<Tensor<2, Bool>>,
     ) -> Option<Tensor<2, Bool>> {
-        if let Some(mask) = self.masks.iter().find(|mask| mask.reach == reach && mask.shape == shape) {
-            return mask.hidden.clone();
+        if let Some(made) = self.masks.iter().find(|made| made.of == mask && made.shape == shape) {
+            return made.hidden.clone();
         }
         let hidden = make();
-        self.masks.push(Mask { reach, shape, hidden: hidden.clone() });
+        self.masks.push(CachedMask { of: mask, shape, hidden: hidden.clone() });
         hidden
     }
 

@@ -11,7 +11,7 @@ const READY: usize = 1;
 
 /// Calls `f` with a function that gives the batch of each of `steps`, in their order, as `make` does. A panic of `make`
 /// is one here.
-pub fn ahead<B: Send, R>(
+pub fn prefetch<B: Send, R>(
     steps: Range<u64>,
     make: impl Fn(u64) -> B + Send,
     f: impl FnOnce(&mut dyn FnMut(u64) -> B) -> R,
@@ -49,7 +49,7 @@ mod tests {
             made.fetch_add(1, Ordering::SeqCst);
             step * step
         };
-        ahead(3..1000, make, |next| {
+        prefetch(3..1000, make, |next| {
             for step in 3..10 {
                 assert_eq!(next(step), step * step);
             }
@@ -61,7 +61,7 @@ mod tests {
     #[test]
     fn a_maker_that_panics_panics_here_with_its_words() {
         let make = |step: u64| assert!(step < 1, "step {step} has no data");
-        let run = || ahead(0..3, make, |next| (0..2).for_each(next));
+        let run = || prefetch(0..3, make, |next| (0..2).for_each(next));
         let panic = std::panic::catch_unwind(run).unwrap_err();
         assert_eq!(panic.downcast_ref::<String>().unwrap(), "step 1 has no data");
     }

@@ -25,7 +25,7 @@ pub struct StepRead {
 
 /// The steps that wait.
 #[derive(Debug)]
-pub struct Unread {
+pub struct DeferredMetrics {
     waiting: Vec<Waiting>,
     /// So many wait, by how long the last ones took.
     limit: usize,
@@ -45,16 +45,16 @@ struct Waiting {
     grad_norm: Tensor<1>,
 }
 
-impl Unread {
+impl DeferredMetrics {
     /// Nothing waits; the first step is read at once, and tells how long one takes.
     pub fn new() -> Self {
-        Unread { waiting: Vec::new(), limit: 1, most: MOST, longest: LONGEST, since: Instant::now() }
+        DeferredMetrics { waiting: Vec::new(), limit: 1, most: MOST, longest: LONGEST, since: Instant::now() }
     }
 
     /// So many wait, however long they take.
     #[cfg(test)]
     pub fn fixed(limit: usize) -> Self {
-        Unread { limit, most: limit, longest: f64::INFINITY, ..Unread::new() }
+        DeferredMetrics { limit, most: limit, longest: f64::INFINITY, ..DeferredMetrics::new() }
     }
 
     /// A step that is under way.
@@ -112,21 +112,21 @@ mod tests {
 
     #[test]
     fn steps_are_read_in_order_and_parts_add_up() {
-        let mut unread = Unread::new();
-        assert!(unread.read().is_empty() && !unread.is_due());
-        unread.push(7, row([0.5]), None, row([3.0]));
-        assert!(unread.is_due(), "the first is read at once");
-        unread.push(8, row([1.0, 0.25]), Some(row([0.5, 0.125])), row([f32::INFINITY]));
-        let [seventh, eighth] = unread.read()[..] else { panic!("two waited") };
+        let mut deferred = DeferredMetrics::new();
+        assert!(deferred.read().is_empty() && !deferred.is_due());
+        deferred.push(7, row([0.5]), None, row([3.0]));
+        assert!(deferred.is_due(), "the first is read at once");
+        deferred.push(8, row([1.0, 0.25]), Some(row([0.5, 0.125])), row([f32::INFINITY]));
+        let [seventh, eighth] = deferred.read()[..] else { panic!("two waited") };
         assert_eq!(seventh, StepRead { step: 7, loss: 0.5, auxiliary: None, grad_norm: 3.0 });
         let auxiliary = Some(0.625);
         assert_eq!(eighth, StepRead { step: 8, loss: 1.25, auxiliary, grad_norm: f64::INFINITY });
-        assert!(unread.read().is_empty());
+        assert!(deferred.read().is_empty());
     }
 
     #[test]
     fn quick_steps_wait_for_each_other_and_slow_ones_do_not() {
-        let unread = Unread::new();
-        assert_eq!([10.0, 0.1, 0.03, 1e-3, 0.0].map(|seconds| unread.limit_at(seconds)), [1, 1, 3, 16, 16]);
+        let deferred = DeferredMetrics::new();
+        assert_eq!([10.0, 0.1, 0.03, 1e-3, 0.0].map(|seconds| deferred.limit_at(seconds)), [1, 1, 3, 16, 16]);
     }
 }

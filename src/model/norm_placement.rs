@@ -2,7 +2,7 @@
 //!
 //! With `f` either of its two halves:
 //!
-//! | arrangement | | |
+//! | norm_placement | | |
 //! |---|---|---|
 //! | `pre-norm` | `x + f(norm(x))` | GPT-2; Xiong et al. 2020, arXiv 2002.04745 |
 //! | `post-norm` | `norm(x + f(x))` | Vaswani et al. 2017, arXiv 1706.03762; no norm after the last block |
@@ -15,21 +15,21 @@ use serde::{Deserialize, Serialize};
 /// Where the norms of a block are.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
-pub enum Arrangement {
+pub enum NormPlacement {
     /// Before each half.
     #[default]
-    PreNorm,
+    Pre,
     /// After each addition.
-    PostNorm,
+    Post,
     /// After each half, before the addition.
-    OutputNorm,
+    Output,
     /// Before each half and after it.
     Sandwich,
     /// Before both halves, which read the same input.
     Parallel(ParallelConfig),
 }
 
-/// Settings of the parallel arrangement.
+/// Settings of the parallel norm_placement.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(default)]
 pub struct ParallelConfig {
@@ -60,32 +60,32 @@ impl HalfNorms {
     pub const NONE: HalfNorms = HalfNorms { main: false, out: false };
 }
 
-impl Arrangement {
+impl NormPlacement {
     /// Those of the mixer.
     pub(super) fn mixer_norms(self) -> HalfNorms {
         match self {
-            Arrangement::PreNorm | Arrangement::PostNorm | Arrangement::Parallel(_) => {
+            NormPlacement::Pre | NormPlacement::Post | NormPlacement::Parallel(_) => {
                 HalfNorms { main: true, out: false }
             }
-            Arrangement::OutputNorm => HalfNorms { main: false, out: true },
-            Arrangement::Sandwich => HalfNorms { main: true, out: true },
+            NormPlacement::Output => HalfNorms { main: false, out: true },
+            NormPlacement::Sandwich => HalfNorms { main: true, out: true },
         }
     }
 
     /// Those of the feed-forward.
     pub(super) fn feed_forward_norms(self) -> HalfNorms {
         match self {
-            Arrangement::Parallel(ParallelConfig { norms: ParallelNorms::Shared }) => HalfNorms::NONE,
-            Arrangement::Parallel(ParallelConfig { norms: ParallelNorms::Own })
-            | Arrangement::PreNorm
-            | Arrangement::PostNorm
-            | Arrangement::OutputNorm
-            | Arrangement::Sandwich => self.mixer_norms(),
+            NormPlacement::Parallel(ParallelConfig { norms: ParallelNorms::Shared }) => HalfNorms::NONE,
+            NormPlacement::Parallel(ParallelConfig { norms: ParallelNorms::Own })
+            | NormPlacement::Pre
+            | NormPlacement::Post
+            | NormPlacement::Output
+            | NormPlacement::Sandwich => self.mixer_norms(),
         }
     }
 
     /// Whether the residual stream leaves a block normalised, so that the last block needs no norm behind it.
     pub fn normalises_the_stream(self) -> bool {
-        self == Arrangement::PostNorm
+        self == NormPlacement::Post
     }
 }
