@@ -12,36 +12,25 @@
 //! Exercise: set `capacity` to `Capacity::Factor(CapacityConfig { factor: 1.0 })` and read with `ForwardContext::training()`: tokens
 //! whose expert is full are dropped. Find them in the output, then print `routing.expert_load().dropped`.
 
-use ablation_zoo::layers::feed_forward::{FeedForwardConfig, MlpConfig, MoeConfig};
-use ablation_zoo::layers::{ForwardContext, Widths};
-use ablation_zoo::model::parameter::{self, Map};
+use ablation_zoo::layers::ForwardContext;
+use ablation_zoo::layers::feed_forward::{MlpConfig, MoeConfig};
+use ablation_zoo::model::weights;
 use ablation_zoo::{Result, device};
 use burn::tensor::{Device, Tensor, activation::softmax};
 
 const D: usize = 16;
 const TOKENS: usize = 12;
 
-/// Waves in place of learned weights, of another length for each role of a parameter.
-struct Fill;
-impl Map for Fill {
-    fn map<const D: usize>(&mut self, name: &str, value: Tensor<D>) -> Tensor<D> {
-        let role = name.rsplit('.').nth(1).map_or(0, str::len) as f32;
-        let wave: Vec<f32> =
-            (0..value.shape().num_elements()).map(|i| (i as f32 * (1.0 + role)).sin()).collect();
-        Tensor::<1>::from_floats(wave.as_slice(), &value.device()).reshape(value.shape())
-    }
-}
-
 fn main() -> Result<()> {
     let device = device::open("cpu")?;
-    let widths = Widths::new(D, 2, TOKENS);
+    device.seed(0);
     let wave: Vec<f32> = (0..TOKENS * D).map(|i| (i as f32 * 0.7).cos()).collect();
     let x = Tensor::<1>::from_floats(wave.as_slice(), &device).reshape([1, TOKENS, D]); // [b, t, d]
 
     let config = MoeConfig { n_experts: 8, top_k: 1, ..MoeConfig::default() };
-    let moe = parameter::map(config.init(&widths, &device), &mut Fill);
-    let scores = softmax(moe.router.forward(x.clone(), &mut ForwardContext::new()).reshape([TOKENS, 8]), 1); // [n, e]
-    let all = moe.experts.forward(x.clone().expand([8, TOKENS, D]), &mut ForwardContext::new()); // [e, n, d]
+    let moe = config.init(D, &device);
+    let scores = softmax(moe.router.forward(x.clone()).reshape([TOKENS, 8]), 1); // [n, e]
+    let all = moe.experts.forward(x.clone().expand([8, TOKENS, D])); // [e, n, d]
     let chosen: Vec<usize> = scores.clone().argmax(1).into_data().iter::<i64>().map(|i| i as usize).collect();
     let by_hand = chosen.iter().enumerate().map(|(token, &expert)| {
         let score = scores.clone().narrow(0, token, 1).narrow(1, expert, 1); // [1, 1]
@@ -51,7 +40,7 @@ fn main() -> Result<()> {
     let by_hand = Tensor::cat(by_hand.collect(), 1); // [1, t, d]
 
     let mut ctx = ForwardContext::new();
-    let y = moe.forward(x.clone(), &mut ctx);
+    let y = moe.forward_with(x.clone(), &mut ctx);
     let difference = (y - by_hand).abs().max().into_scalar::<f32>();
     println!("the layer and the hand differ by {difference:.0e} at most");
     for routing in ctx.take_routings() {
@@ -59,22 +48,18 @@ fn main() -> Result<()> {
             routing.expert_load().shares.iter().map(|share| format!("{:.0} %", 100.0 * share)).collect();
         println!("share of the tokens of each expert: {}", shares.join(", "));
     }
-    println!(
-        "{} parameters, {} at work on any one token",
-        config.num_params(&widths),
-        config.active_params(&widths)
-    );
-    one_expert_is_the_mlp(&widths, x, &device);
-    Ok(())
+    println!("{} parameters, {} at work on any one token", config.num_params(D), config.active_params(D));
+    one_expert_is_the_mlp(x, &device)
 }
 
 /// A router with one expert to choose from gives it a score of one.
-fn one_expert_is_the_mlp(widths: &Widths, x: Tensor<3>, device: &Device) {
-    let one = MoeConfig { n_experts: 1, ..MoeConfig::default() };
-    let one = parameter::map(one.init(widths, device), &mut Fill);
-    let mlp = FeedForwardConfig::Mlp(MlpConfig::default()).init(widths, device).expect("an MLP is there");
-    let mlp = parameter::map(mlp, &mut Fill);
-    let (y, z) =
-        (one.forward(x.clone(), &mut ForwardContext::new()), mlp.forward(x, &mut ForwardContext::new()));
-    println!("one expert is the MLP to the bit: {}", y.into_data() == z.into_data());
+fn one_expert_is_the_mlp(x: Tensor<3>, device: &Device) -> Result<()> {
+    let one = MoeConfig { n_experts: 1, ..MoeConfig::default() }.init(D, device);
+    let mlp = MlpConfig::default().init(D, device);
+    let mlp = weights::put(mlp, weights::of(&one.experts), "the expert")?;
+    println!(
+        "one expert is the MLP to the bit: {}",
+        one.forward(x.clone()).into_data() == mlp.forward(x).into_data()
+    );
+    Ok(())
 }

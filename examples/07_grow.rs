@@ -13,9 +13,8 @@
 //! layers (`n_layers: 2`, `factor: Some(2)`) and compare it with `"stack"`.
 
 use ablation_zoo::data::{BioDConfig, DataConfig, Dataset};
-use ablation_zoo::model::growth::{Growth, Operator, Recipe};
-use ablation_zoo::model::parameter::Weights;
-use ablation_zoo::model::{Decoder, ModelConfig, weights};
+use ablation_zoo::model::growth::{Operator, Recipe, grow};
+use ablation_zoo::model::{Decoder, ModelConfig};
 use ablation_zoo::training::{Optimizer, TrainingConfig, fit::tensors, loss};
 use ablation_zoo::{Result, device};
 use burn::tensor::Device;
@@ -35,11 +34,7 @@ fn main() -> Result<()> {
 
     for operator in [Operator::default(), Operator::Zero] {
         let recipe = Recipe { operator, factor: Some(4), ..Recipe::default() };
-        let growth = Growth::new(&recipe, &small_config)?;
-        // What the big model would start from by itself: the shapes, and the values of what is new.
-        let fresh = growth.big().init(vocab_size, seq_len, 0, &device);
-        let grown: Weights = growth.weights(&weights::of(&small), &weights::of(&fresh))?;
-        let grown = weights::put(fresh, grown, "growth")?;
+        let (grown, _) = grow(&small, &small_config, &recipe, 0)?;
         let gap = gap(&small, &grown, &data, &device);
         show(operator.name(), gap, grown, &data, &device);
     }

@@ -13,6 +13,35 @@
 //! | 4 work | [`training`], [`measure`], [`laws`] |
 //! | 5 plan | [`plan`]: TOML to a typed, checked plan |
 //! | 6 run and report | [`run`], [`report`] |
+//!
+//! The blocks work in a module of your own as well, [`prelude`] has them:
+//!
+//! ```
+//! use ablation_zoo::prelude::*;
+//! use burn::prelude::*;
+//!
+//! #[derive(Module, Debug)]
+//! struct MyBlock {
+//!     attention: Attention,
+//!     norm: RmsNorm,
+//!     mlp: GatedMlp,
+//!     head: burn::nn::Linear,
+//! }
+//!
+//! let device = device::open("cpu")?;
+//! let widths = Widths::new(64, 4, 128); // d_model, n_heads, seq_len
+//! let mine = MyBlock {
+//!     attention: AttentionConfig::default().init(&widths, &device),
+//!     norm: RmsNormConfig::default().init(64, &device),
+//!     mlp: GatedMlpConfig::default().init(64, &device),
+//!     head: burn::nn::LinearConfig::new(64, 10).init(&device),
+//! };
+//! let x = Tensor::<3>::zeros([2, 16, 64], &device);
+//! let x = x.clone() + mine.attention.forward(x);
+//! let y = mine.head.forward(x.clone() + mine.mlp.forward(mine.norm.forward(x)));
+//! assert_eq!(y.dims(), [2, 16, 10]);
+//! # Ok::<(), ablation_zoo::Error>(())
+//! ```
 #![recursion_limit = "256"]
 #![warn(missing_docs)]
 
@@ -26,6 +55,7 @@ pub mod layers;
 pub mod measure;
 pub mod model;
 pub mod plan;
+pub mod prelude;
 pub mod report;
 pub mod run;
 pub mod training;

@@ -38,6 +38,17 @@ impl Default for CanonConfig {
 }
 
 /// A Canon layer.
+///
+/// ```
+/// use ablation_zoo::prelude::*;
+/// use burn::prelude::*;
+///
+/// let device = device::open("cpu")?;
+/// let canon = ConvolutionConfig::Canon(CanonConfig { width: 4 }).init(64, &device).expect("it is there");
+/// let x = Tensor::<3>::ones([2, 10, 64], &device);
+/// assert_eq!(canon.forward(x.clone()).into_data(), x.into_data(), "it adds nothing at first");
+/// # Ok::<(), ablation_zoo::Error>(())
+/// ```
 #[derive(Module, Debug)]
 pub struct Canon {
     /// `[width, d]`, own position first; zero at the start.
@@ -48,7 +59,7 @@ pub struct Canon {
 const MAX_WIDTH: usize = 64;
 
 impl ConvolutionConfig {
-    /// Zeros of the right shape, or nothing.
+    /// A convolution whose kernel is zero, so that it adds nothing at first, or nothing.
     pub fn init(&self, channels: usize, device: &Device) -> Option<Canon> {
         match self {
             ConvolutionConfig::None => None,
@@ -88,7 +99,15 @@ impl Canon {
     ///
     /// # Shapes
     /// `[b, t, d] -> [b, t, d]`
-    pub fn forward(&self, x: Tensor<3>, ctx: &mut ForwardContext) -> Tensor<3> {
+    pub fn forward(&self, x: Tensor<3>) -> Tensor<3> {
+        self.forward_with(x, &mut ForwardContext::new())
+    }
+
+    /// The same inside a model, or step by step.
+    ///
+    /// # Shapes
+    /// `[b, t, d] -> [b, t, d]`
+    pub fn forward_with(&self, x: Tensor<3>, ctx: &mut ForwardContext) -> Tensor<3> {
         let [b, t, d] = x.dims();
         let [width, _] = self.kernel.val().dims();
         let (dtype, x) = (x.dtype(), upcast(x));
@@ -104,9 +123,9 @@ impl Canon {
     }
 
     /// Adds the weighted past, if there is a convolution.
-    pub fn forward_if(canon: &Option<Canon>, x: Tensor<3>, ctx: &mut ForwardContext) -> Tensor<3> {
+    pub(crate) fn forward_if(canon: &Option<Canon>, x: Tensor<3>, ctx: &mut ForwardContext) -> Tensor<3> {
         match canon {
-            Some(canon) => canon.forward(x, ctx),
+            Some(canon) => canon.forward_with(x, ctx),
             None => x,
         }
     }
@@ -122,7 +141,7 @@ mod tests {
         let kernel = Tensor::from_floats([[1.0, 0.0], [10.0, 0.0], [100.0, 1.0]], &device);
         let canon = Canon { kernel: Param::from_tensor(kernel) };
         let x = Tensor::<3>::from_floats([[[1.0, 5.0], [2.0, 6.0], [3.0, 7.0], [4.0, 8.0]]], &device);
-        let y: Vec<f32> = canon.forward(x, &mut ForwardContext::new()).into_data().iter::<f32>().collect();
+        let y: Vec<f32> = canon.forward(x).into_data().iter::<f32>().collect();
         assert_eq!(y, [2.0, 5.0, 14.0, 6.0, 126.0, 12.0, 238.0, 14.0]);
     }
 
@@ -132,10 +151,10 @@ mod tests {
         let kernel = Tensor::from_floats([[1.0], [10.0], [100.0]], &device);
         let canon = Canon { kernel: Param::from_tensor(kernel) };
         let x = Tensor::<1>::from_floats([1.0, 2.0, 3.0, 4.0, 5.0], &device).reshape([1, 5, 1]);
-        let whole = canon.forward(x.clone(), &mut ForwardContext::new());
+        let whole = canon.forward(x.clone());
         let mut ctx = ForwardContext::with_kv_cache();
         for (start, t) in [(0, 1), (1, 1), (2, 2), (4, 1)] {
-            let part = canon.forward(x.clone().narrow(1, start, t), &mut ctx);
+            let part = canon.forward_with(x.clone().narrow(1, start, t), &mut ctx);
             ctx.advance(t);
             assert_eq!(part.into_data(), whole.clone().narrow(1, start, t).into_data(), "from {start}");
         }

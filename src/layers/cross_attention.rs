@@ -11,7 +11,9 @@ use burn::tensor::{Bool, Device, Tensor};
 use super::linear::{Linear, LinearConfig};
 use super::mixer::{LogitSoftcap, scores};
 use super::norm::{Norm, NormConfig};
+use super::start::{Start, checked};
 use super::{Bias, EncoderStates, ForwardContext, Mode, Widths};
+use crate::error::Problem;
 use crate::kernels::Heads;
 
 /// Scores that exist at once where nothing is learned from them, about: 16 MiB.
@@ -29,6 +31,22 @@ pub struct CrossAttentionConfig {
 }
 
 /// Cross-attention.
+///
+/// ```
+/// use ablation_zoo::prelude::*;
+/// use burn::prelude::*;
+///
+/// let device = device::open("cpu")?;
+/// let config = CrossAttentionConfig { d_context: 32, n_kv_heads: 4, norm: NormConfig::default() };
+/// let cross_attention = config.init(&Widths::new(64, 4, 128), &device);
+/// let states = EncoderStates {
+///     states: Tensor::ones([2, 7, 32], &device),
+///     hidden: Tensor::<2>::zeros([2, 7], &device).bool(), // nothing of it is padding
+/// };
+/// let y = cross_attention.forward(Tensor::<3>::ones([2, 10, 64], &device), states);
+/// assert_eq!(y.dims(), [2, 10, 64]);
+/// # Ok::<(), ablation_zoo::Error>(())
+/// ```
 #[derive(Module, Debug)]
 pub struct CrossAttention {
     /// Before the queries.
@@ -55,9 +73,33 @@ impl CrossAttentionConfig {
             .map(|(d_in, d_out)| LinearConfig::new(d_in, d_out, Bias::Without))
     }
 
-    /// Zeros of the right shapes.
+    /// Draws the weights from N(0, 1 / fan_in); biases are zero, gains one.
+    ///
+    /// # Panics
+    /// If [`CrossAttentionConfig::check`] finds a problem.
     pub fn init(&self, widths: &Widths, device: &Device) -> CrossAttention {
-        let [queries, keys_values, out] = self.linears(widths).map(|linear| linear.init(device));
+        checked(self.check(widths), || self.build(widths, Start::Drawn, device))
+    }
+
+    /// What is impossible about it at these widths.
+    pub fn check(&self, widths: &Widths) -> Vec<Problem> {
+        let (d, h, g) = (widths.d_model, widths.n_heads, self.n_kv_heads);
+        let mut problems = self.norm.check();
+        if d == 0 || h == 0 || !d.is_multiple_of(h) {
+            let problem = Problem::new(h.to_string()).key("n_heads");
+            problems.push(problem.expected(format!("a divisor of d_model = {d}")));
+        } else if g == 0 || !h.is_multiple_of(g) {
+            let problem = Problem::new(g.to_string()).key("n_kv_heads");
+            problems.push(problem.expected(format!("a divisor of n_heads = {h}")));
+        }
+        if self.d_context == 0 {
+            problems.push(Problem::new("0").key("d_context").expected("at least 1"));
+        }
+        problems
+    }
+
+    pub(crate) fn build(&self, widths: &Widths, start: Start, device: &Device) -> CrossAttention {
+        let [queries, keys_values, out] = self.linears(widths).map(|linear| linear.build(start, device));
         let norm = self.norm.init(widths.d_model, device);
         CrossAttention { norm, queries, keys_values, out, heads: self.heads(widths) }
     }
@@ -81,14 +123,22 @@ impl CrossAttentionConfig {
 }
 
 impl CrossAttention {
-    /// Adds to each position what it reads in the context of the pass; nothing if there is none.
+    /// Adds to each position what it reads in `states`.
+    ///
+    /// # Shapes
+    /// `[b, t, d]` with states `[b, s, d_context]` `-> [b, t, d]`
+    pub fn forward(&self, x: Tensor<3>, states: EncoderStates) -> Tensor<3> {
+        self.forward_with(x, &mut ForwardContext::new().with_encoder_states(Some(states)))
+    }
+
+    /// The same inside a model: what it reads are the encoder's states of the context; nothing if there are none.
     ///
     /// # Shapes
     /// `[b, t, d] -> [b, t, d]`
-    pub fn forward(&self, x: Tensor<3>, ctx: &mut ForwardContext) -> Tensor<3> {
+    pub fn forward_with(&self, x: Tensor<3>, ctx: &mut ForwardContext) -> Tensor<3> {
         let Some(EncoderStates { states, hidden }) = ctx.encoder_states() else { return x };
-        let queries = self.queries.forward(Norm::forward_if(&self.norm, x.clone()), ctx); // [b, t, h k]
-        let keys_values = self.keys_values.forward(states, ctx); // [b, s, 2 g k]
+        let queries = self.queries.forward_with(Norm::forward_if(&self.norm, x.clone()), ctx); // [b, t, h k]
+        let keys_values = self.keys_values.forward_with(states, ctx); // [b, s, 2 g k]
         let Heads { n_heads: h, n_kv_heads: g, .. } = self.heads;
         let [queries] = self.part(queries, [h]);
         let [keys, values] = self.part(keys_values, [g, g]);

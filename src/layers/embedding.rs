@@ -7,6 +7,7 @@ use burn::module::{Module, Param};
 use burn::tensor::{Device, Int, Tensor};
 use serde::{Deserialize, Serialize};
 
+use super::start::{Start, checked};
 use crate::error::Problem;
 use crate::kernels;
 
@@ -73,6 +74,18 @@ impl Default for EmbeddingConfig {
 }
 
 /// The token table.
+///
+/// ```
+/// use ablation_zoo::prelude::*;
+/// use burn::prelude::*;
+///
+/// let device = device::open("cpu")?;
+/// let (embedding, head) = EmbeddingConfig::default().init(100, 64, &device); // vocabulary, d_model
+/// let x = embedding.forward(Tensor::<2, Int>::zeros([2, 10], &device));
+/// assert_eq!(x.dims(), [2, 10, 64]);
+/// assert!(head.is_none(), "tied: logits are made by the same weight");
+/// # Ok::<(), ablation_zoo::Error>(())
+/// ```
 #[derive(Module, Debug)]
 pub struct Embedding {
     /// `[v, d]`.
@@ -116,14 +129,31 @@ impl EmbeddingConfig {
         }
     }
 
-    /// The input table, and the output table if it is a second one.
+    /// The input embedding, and the output embedding if it is a second one: draws from N(0, 1 / d).
+    ///
+    /// # Panics
+    /// If [`EmbeddingConfig::check`] finds a problem.
     pub fn init(
         &self,
         vocab_size: usize,
         d_model: usize,
         device: &Device,
     ) -> (Embedding, Option<OutputHead>) {
-        let table = || Param::from_tensor(Tensor::zeros([vocab_size, d_model], device));
+        let sizes = [("vocab_size", vocab_size), ("d_model", d_model)].into_iter();
+        let absent = sizes.filter(|(_, size)| *size == 0);
+        let absent = absent.map(|(key, _)| Problem::new("0").key(key).expected("at least 1"));
+        let problems = absent.chain(self.check()).collect();
+        checked(problems, || self.build(vocab_size, d_model, Start::Drawn, device))
+    }
+
+    pub(crate) fn build(
+        &self,
+        vocab_size: usize,
+        d_model: usize,
+        start: Start,
+        device: &Device,
+    ) -> (Embedding, Option<OutputHead>) {
+        let table = || start.weight([vocab_size, d_model], d_model, device);
         let head = match self.head() {
             Head::Tied => None,
             Head::Untied => Some(OutputHead { weight: table() }),

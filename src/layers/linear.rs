@@ -6,7 +6,9 @@
 use burn::module::{Module, Param};
 use burn::tensor::{Device, Tensor};
 
+use super::start::{Start, checked, over_tokens};
 use super::{Bias, ForwardContext};
+use crate::error::Problem;
 use crate::kernels::{self, to_compute_dtype, upcast};
 
 /// A linear map from `d_in` to `d_out` channels.
@@ -23,6 +25,17 @@ pub struct LinearConfig {
 }
 
 /// The linear map.
+///
+/// ```
+/// use ablation_zoo::prelude::*;
+/// use burn::prelude::*;
+///
+/// let device = device::open("cpu")?;
+/// let linear = LinearConfig::new(8, 5, Bias::With).init(&device);
+/// let y = linear.forward(Tensor::<2>::ones([3, 8], &device));
+/// assert_eq!(y.dims(), [3, 5]);
+/// # Ok::<(), ablation_zoo::Error>(())
+/// ```
 #[derive(Module, Debug)]
 pub struct Linear {
     /// `[e d_in, d_out]`: the maps one below the other.
@@ -43,16 +56,28 @@ impl LinearConfig {
         LinearConfig { n_experts, ..self }
     }
 
-    /// Zeros of the right shapes; values come from [`crate::model::init`].
+    /// Draws the weight from N(0, 1 / d_in); the bias is zero.
+    ///
+    /// # Panics
+    /// If [`LinearConfig::check`] finds a problem.
     pub fn init(&self, device: &Device) -> Linear {
+        checked(self.check(), || self.build(Start::Drawn, device))
+    }
+
+    pub(crate) fn build(&self, start: Start, device: &Device) -> Linear {
+        let bias = || Param::from_tensor(Tensor::zeros([self.n_experts * self.d_out], device));
         Linear {
-            weight: Param::from_tensor(Tensor::zeros([self.n_experts * self.d_in, self.d_out], device)),
-            bias: match self.bias {
-                Bias::With => Some(Param::from_tensor(Tensor::zeros([self.n_experts * self.d_out], device))),
-                Bias::Without => None,
-            },
+            weight: start.weight([self.n_experts * self.d_in, self.d_out], self.d_in, device),
+            bias: (self.bias == Bias::With).then(bias),
             n_experts: self.n_experts,
         }
+    }
+
+    /// What is impossible about it.
+    pub fn check(&self) -> Vec<Problem> {
+        let sizes = [("d_in", self.d_in), ("d_out", self.d_out), ("n_experts", self.n_experts)];
+        let absent = sizes.into_iter().filter(|(_, size)| *size == 0);
+        absent.map(|(key, _)| Problem::new("0").key(key).expected("at least 1")).collect()
     }
 
     /// `e (d_in d_out (+ d_out))`.
@@ -67,11 +92,23 @@ impl LinearConfig {
 }
 
 impl Linear {
-    /// Maps the last axis; a pass that listens hears its input.
+    /// `x W + b` over the last axis, whatever the rank.
     ///
     /// # Shapes
-    /// `[b, t, d_in] -> [b, t, d_out]`; several maps: `[e, c, d_in] -> [e, c, d_out]`
-    pub fn forward(&self, x: Tensor<3>, ctx: &mut ForwardContext) -> Tensor<3> {
+    /// `[.., d_in] -> [.., d_out]`
+    ///
+    /// # Panics
+    /// If it stands for several experts: those take `[e, c, d_in]`, by [`Linear::forward_with`].
+    pub fn forward<const D: usize>(&self, x: Tensor<D>) -> Tensor<D> {
+        assert!(self.n_experts == 1, "a batched linear of {} experts takes [e, c, d_in]", self.n_experts);
+        over_tokens(x, |x| self.apply(x))
+    }
+
+    /// The same inside a model; the context may capture its input.
+    ///
+    /// # Shapes
+    /// `[b, t, d_in] -> [b, t, d_out]`; several experts: `[e, c, d_in] -> [e, c, d_out]`
+    pub fn forward_with(&self, x: Tensor<3>, ctx: &mut ForwardContext) -> Tensor<3> {
         ctx.capture(self.weight.id, self.n_experts, &x);
         self.apply(x)
     }

@@ -24,6 +24,7 @@ pub mod mixer;
 pub mod norm;
 mod forward_context;
 pub mod position;
+pub(crate) mod start;
 
 pub use forward_context::{CapturedInput, EncoderStates, ForwardContext, Mode};
 
@@ -59,21 +60,14 @@ pub struct Widths {
     pub d_model: usize,
     /// Query heads, `h`.
     pub n_heads: usize,
-    /// The longest row, `t`.
+    /// The longest sequence, `t`.
     pub seq_len: usize,
-    /// Independent n_experts of each linear map: one, but `e` inside a mixture of experts.
-    pub n_experts: usize,
 }
 
 impl Widths {
     /// The widths of an ordinary sublayer.
     pub fn new(d_model: usize, n_heads: usize, seq_len: usize) -> Self {
-        Widths { d_model, n_heads, seq_len, n_experts: 1 }
-    }
-
-    /// The same for a sublayer that is there `n_experts` times.
-    pub fn with_experts(self, n_experts: usize) -> Self {
-        Widths { n_experts, ..self }
+        Widths { d_model, n_heads, seq_len }
     }
 
     /// Width of one head, `k = d / h`.
@@ -89,4 +83,97 @@ pub(crate) fn within(slot: &str, problems: Vec<Problem>) -> Vec<Problem> {
         problem.key(key)
     };
     problems.into_iter().map(prefix).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use burn::tensor::{Device, Distribution, Tensor};
+
+    use crate::model::parameter::{self, Visit};
+    use crate::prelude::*;
+
+    const WIDTHS: Widths = Widths { d_model: 24, n_heads: 4, seq_len: 7 };
+
+    fn device() -> Device {
+        crate::device::open("cpu").unwrap()
+    }
+
+    /// Outputs of each layer by itself for inputs of size one, and what no gradient reaches.
+    fn check<M: burn::module::Module>(name: &str, layer: M, forward: impl Fn(&M, Tensor<3>) -> Tensor<3>) {
+        let device = device().autodiff();
+        let x = Tensor::<3>::random([2, 7, 24], Distribution::Normal(0.0, 1.0), &device);
+        let y = forward(&layer, x);
+        let size = y.clone().square().mean().into_scalar::<f32>().sqrt();
+        assert!((0.1..10.0).contains(&size), "{name}: outputs of size {size}");
+        struct Reached<'a>(&'a burn::tensor::Gradients, Vec<String>);
+        impl Visit for Reached<'_> {
+            fn visit<const D: usize>(&mut self, name: &str, param: &burn::module::Param<Tensor<D>>) {
+                let gradient = param.val().grad(self.0);
+                if gradient.is_none_or(|g| g.abs().max().into_scalar::<f32>() == 0.0) {
+                    self.1.push(name.to_string());
+                }
+            }
+        }
+        let weights = Tensor::<3>::random([2, 7, 24], Distribution::Normal(0.0, 1.0), &device);
+        let gradients = (y * weights).sum().backward();
+        let mut reached = Reached(&gradients, Vec::new());
+        parameter::visit(&layer, &mut reached);
+        assert_eq!(reached.1, Vec::<String>::new(), "{name}: parameters that do not learn");
+    }
+
+    #[test]
+    fn each_layer_by_itself_keeps_the_size_of_its_input_and_learns_everywhere() {
+        let d = device().autodiff();
+        let bias = Bias::With;
+        check("linear", LinearConfig::new(24, 24, bias).init(&d), |m, x| m.forward(x));
+        check("layer norm", LayerNormConfig::default().init(24, &d), |m, x| m.forward(x));
+        check("rms norm", RmsNormConfig::default().init(24, &d), |m, x| m.forward(x));
+        check("mlp", MlpConfig { bias, ..Default::default() }.init(24, &d), |m, x| m.forward(x));
+        check("gated mlp", GatedMlpConfig { bias, ..Default::default() }.init(24, &d), |m, x| m.forward(x));
+        let experts = MoeConfig { n_experts: 2, top_k: 2, n_shared: 1, ..Default::default() };
+        check("moe", experts.init(24, &d), |m, x| m.forward(x));
+        let attention = AttentionConfig { n_kv_heads: Some(2), ..Default::default() };
+        check("attention", attention.init(&WIDTHS, &d), |m, x| m.forward(x));
+        check("average", AverageConfig { bias }.init(24, &d), |m, x| m.forward(x));
+        let block = BlockConfig::default().init(&WIDTHS, &NormConfig::default(), &d);
+        check("block", block, |m, x| m.forward(x));
+    }
+
+    #[test]
+    fn a_tensor_of_any_rank_gives_the_numbers_of_its_tokens() {
+        let d = device();
+        let x = Tensor::<3>::random([2, 3, 24], Distribution::Normal(0.0, 1.0), &d);
+        let mlp = GatedMlpConfig::default().init(24, &d);
+        let norm = LayerNormConfig::default().init(24, &d);
+        let moe = MoeConfig { top_k: 2, ..Default::default() }.init(24, &d);
+        let whole = moe.forward(norm.forward(mlp.forward(x.clone())));
+        let rows = moe.forward(norm.forward(mlp.forward(x.clone().reshape([6, 24]))));
+        let deep = moe.forward(norm.forward(mlp.forward(x.reshape([1, 2, 1, 3, 24]))));
+        assert_eq!(whole.clone().reshape([6, 24]).into_data(), rows.into_data());
+        assert_eq!(whole.reshape([1, 2, 1, 3, 24]).into_data(), deep.into_data());
+    }
+
+    #[test]
+    fn two_layers_of_one_config_differ() {
+        let d = device();
+        let weight = || MlpConfig::default().init(8, &d).up.weight.val().into_data();
+        assert_ne!(weight(), weight());
+    }
+
+    #[test]
+    fn what_is_impossible_is_refused_by_check_and_never_built() {
+        let refused =
+            |build: &dyn Fn()| std::panic::catch_unwind(std::panic::AssertUnwindSafe(build)).is_err();
+        let d = device();
+        let odd = Widths::new(30, 4, 7);
+        assert!(!AttentionConfig::default().check(&odd).is_empty());
+        assert!(refused(&|| drop(AttentionConfig::default().init(&odd, &d))));
+        assert!(refused(&|| drop(MlpConfig { expansion: 0.0, ..Default::default() }.init(8, &d))));
+        assert!(refused(&|| drop(GatedMlpConfig::default().init(0, &d))));
+        assert!(refused(&|| drop(MoeConfig { top_k: 9, ..Default::default() }.init(8, &d))));
+        assert!(refused(&|| drop(RmsNormConfig { eps: f64::NAN }.init(8, &d))));
+        assert!(refused(&|| drop(RopeConfig { rotary_fraction: 0.1, ..Default::default() }.init(8, 16, &d))));
+        assert!(refused(&|| drop(LinearConfig::new(0, 8, Bias::Without).init(&d))));
+        assert!(refused(&|| drop(EmbeddingConfig::default().init(0, 8, &d))));
+    }
 }

@@ -8,6 +8,7 @@ use burn::tensor::{Device, Tensor};
 use serde::{Deserialize, Serialize};
 
 use super::Bias;
+use super::start::{checked, over_tokens};
 use crate::error::Problem;
 use crate::kernels;
 
@@ -69,6 +70,17 @@ pub enum Norm {
 }
 
 /// LayerNorm.
+///
+/// ```
+/// use ablation_zoo::prelude::*;
+/// use burn::prelude::*;
+///
+/// let device = device::open("cpu")?;
+/// let norm = LayerNormConfig::default().init(8, &device);
+/// let y = norm.forward(Tensor::<3>::random([2, 3, 8], burn::tensor::Distribution::Default, &device));
+/// assert!(y.mean().into_scalar::<f32>().abs() < 1e-5);
+/// # Ok::<(), ablation_zoo::Error>(())
+/// ```
 #[derive(Module, Debug)]
 pub struct LayerNorm {
     /// Scale `[d]`, one at the start.
@@ -79,11 +91,26 @@ pub struct LayerNorm {
 }
 
 /// RMSNorm.
+///
+/// ```
+/// use ablation_zoo::prelude::*;
+/// use burn::prelude::*;
+///
+/// let device = device::open("cpu")?;
+/// let norm = RmsNormConfig::default().init(8, &device);
+/// let y = norm.forward(Tensor::<2>::full([3, 8], 5.0, &device));
+/// assert!((y.mean().into_scalar::<f32>() - 1.0).abs() < 1e-5);
+/// # Ok::<(), ablation_zoo::Error>(())
+/// ```
 #[derive(Module, Debug)]
 pub struct RmsNorm {
     /// Scale `[d]`, one at the start.
     pub gamma: Param<Tensor<1>>,
     eps: f64,
+}
+
+fn ones(width: usize, device: &Device) -> Param<Tensor<1>> {
+    Param::from_tensor(Tensor::ones([width], device))
 }
 
 /// What is impossible about what is added under the root.
@@ -98,13 +125,16 @@ impl NormConfig {
     /// What is impossible about it; keys are relative to the slot.
     pub fn check(&self) -> Vec<Problem> {
         match self {
-            NormConfig::Layer(config) => check_eps(config.eps),
+            NormConfig::Layer(config) => config.check(),
             NormConfig::Rms(config) => config.check(),
             NormConfig::None => Vec::new(),
         }
     }
 
     /// A normalisation over `width` channels, or nothing.
+    ///
+    /// # Panics
+    /// If [`NormConfig::check`] finds a problem.
     pub fn init(&self, width: usize, device: &Device) -> Option<Norm> {
         match self {
             NormConfig::Layer(config) => Some(Norm::Layer(config.init(width, device))),
@@ -124,14 +154,24 @@ impl NormConfig {
 }
 
 impl LayerNormConfig {
-    /// Zeros of the right shapes.
+    /// What is impossible about it.
+    pub fn check(&self) -> Vec<Problem> {
+        check_eps(self.eps)
+    }
+
+    /// A norm over `width` channels: the gain is one, the bias zero.
+    ///
+    /// # Panics
+    /// If [`LayerNormConfig::check`] finds a problem.
     pub fn init(&self, width: usize, device: &Device) -> LayerNorm {
-        let zeros = || Param::from_tensor(Tensor::zeros([width], device));
-        let beta = match self.bias {
-            Bias::With => Some(zeros()),
-            Bias::Without => None,
-        };
-        LayerNorm { gamma: zeros(), beta, eps: self.eps }
+        checked(self.check(), || {
+            let beta = || Param::from_tensor(Tensor::zeros([width], device));
+            LayerNorm {
+                gamma: ones(width, device),
+                beta: (self.bias == Bias::With).then(beta),
+                eps: self.eps,
+            }
+        })
     }
 }
 
@@ -141,21 +181,28 @@ impl RmsNormConfig {
         check_eps(self.eps)
     }
 
-    /// Zeros of the right shape.
+    /// A norm over `width` channels: the gain is one.
+    ///
+    /// # Panics
+    /// If [`RmsNormConfig::check`] finds a problem.
     pub fn init(&self, width: usize, device: &Device) -> RmsNorm {
-        RmsNorm { gamma: Param::from_tensor(Tensor::zeros([width], device)), eps: self.eps }
+        checked(self.check(), || RmsNorm { gamma: ones(width, device), eps: self.eps })
     }
 }
 
 impl Norm {
-    /// Normalises the last axis.
+    /// Normalises the last axis, whatever the rank.
     ///
     /// # Shapes
-    /// `[b, t, d] -> [b, t, d]`
-    pub fn forward(&self, x: Tensor<3>) -> Tensor<3> {
+    /// `[.., d] -> [.., d]`
+    pub fn forward<const D: usize>(&self, x: Tensor<D>) -> Tensor<D> {
+        over_tokens(x, |x| self.of_tokens(x))
+    }
+
+    pub(crate) fn of_tokens(&self, x: Tensor<3>) -> Tensor<3> {
         match self {
-            Norm::Layer(norm) => norm.forward(x),
-            Norm::Rms(norm) => norm.forward(x),
+            Norm::Layer(norm) => norm.of_tokens(x),
+            Norm::Rms(norm) => norm.of_tokens(x),
         }
     }
 
@@ -163,30 +210,38 @@ impl Norm {
     ///
     /// # Shapes
     /// `[b, t, d] -> [b, t, d]`
-    pub fn forward_if(norm: &Option<Norm>, x: Tensor<3>) -> Tensor<3> {
+    pub(crate) fn forward_if(norm: &Option<Norm>, x: Tensor<3>) -> Tensor<3> {
         match norm {
-            Some(norm) => norm.forward(x),
+            Some(norm) => norm.of_tokens(x),
             None => x,
         }
     }
 }
 
 impl LayerNorm {
-    /// Normalises the last axis.
+    /// Normalises the last axis, whatever the rank.
     ///
     /// # Shapes
-    /// `[b, t, d] -> [b, t, d]`
-    pub fn forward(&self, x: Tensor<3>) -> Tensor<3> {
+    /// `[.., d] -> [.., d]`
+    pub fn forward<const D: usize>(&self, x: Tensor<D>) -> Tensor<D> {
+        over_tokens(x, |x| self.of_tokens(x))
+    }
+
+    fn of_tokens(&self, x: Tensor<3>) -> Tensor<3> {
         kernels::layer_norm(x, self.gamma.val(), self.beta.as_ref().map(Param::val), self.eps)
     }
 }
 
 impl RmsNorm {
-    /// Normalises the last axis.
+    /// Normalises the last axis, whatever the rank.
     ///
     /// # Shapes
-    /// `[b, t, d] -> [b, t, d]`
-    pub fn forward(&self, x: Tensor<3>) -> Tensor<3> {
+    /// `[.., d] -> [.., d]`
+    pub fn forward<const D: usize>(&self, x: Tensor<D>) -> Tensor<D> {
+        over_tokens(x, |x| self.of_tokens(x))
+    }
+
+    pub(crate) fn of_tokens(&self, x: Tensor<3>) -> Tensor<3> {
         kernels::rms_norm(x, self.gamma.val(), self.eps)
     }
 }

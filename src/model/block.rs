@@ -14,6 +14,7 @@ use crate::layers::cross_attention::CrossAttention;
 use crate::layers::feed_forward::{FeedForward, FeedForwardConfig};
 use crate::layers::mixer::{Mixer, MixerConfig};
 use crate::layers::norm::{Norm, NormConfig};
+use crate::layers::start::{Start, checked};
 use crate::layers::{ForwardContext, Widths, within};
 
 /// The slots of a block.
@@ -48,6 +49,17 @@ impl Default for BlockConfig {
 }
 
 /// One block.
+///
+/// ```
+/// use ablation_zoo::prelude::*;
+/// use burn::prelude::*;
+///
+/// let device = device::open("cpu")?;
+/// let block = BlockConfig { norm_placement: NormPlacement::Sandwich, ..BlockConfig::default() };
+/// let block = block.init(&Widths::new(64, 4, 128), &NormConfig::default(), &device);
+/// assert_eq!(block.forward(Tensor::<3>::ones([2, 10, 64], &device)).dims(), [2, 10, 64]);
+/// # Ok::<(), ablation_zoo::Error>(())
+/// ```
 #[derive(Module, Debug)]
 pub struct Block {
     /// Before the mixer; in a post-norm block after its addition.
@@ -74,9 +86,17 @@ pub struct Block {
 }
 
 impl BlockConfig {
-    /// Zeros of the right shapes.
+    /// Draws the weights from N(0, 1 / fan_in); biases are zero, gains one.
+    ///
+    /// # Panics
+    /// If [`BlockConfig::check`] finds a problem.
     pub fn init(&self, widths: &Widths, norm: &NormConfig, device: &Device) -> Block {
-        let feed_forward = self.feed_forward.init(widths, device);
+        let problems = self.check(widths).into_iter().chain(norm.check()).collect();
+        checked(problems, || self.build(widths, norm, Start::Drawn, device))
+    }
+
+    pub(crate) fn build(&self, widths: &Widths, norm: &NormConfig, start: Start, device: &Device) -> Block {
+        let feed_forward = self.feed_forward.build(widths.d_model, start, device);
         let norm_if = |present: bool| present.then(|| norm.init(widths.d_model, device)).flatten();
         let mixer_norms = self.norm_placement.mixer_norms();
         let norms = self.feed_forward_norms();
@@ -85,7 +105,7 @@ impl BlockConfig {
         Block {
             mixer_norm: norm_if(mixer_norms.main),
             mixer_convolution,
-            mixer: self.mixer.init(widths, device),
+            mixer: self.mixer.build(widths, start, device),
             mixer_out_norm: norm_if(mixer_norms.out),
             cross_attention: None,
             feed_forward_norm: norm_if(norms.main),
@@ -107,7 +127,7 @@ impl BlockConfig {
     /// What is impossible about it at these widths; keys are relative to the block.
     pub fn check(&self, widths: &Widths) -> Vec<Problem> {
         let mut problems = within("mixer", self.mixer.check(widths));
-        problems.extend(within("feed_forward", self.feed_forward.check(widths)));
+        problems.extend(within("feed_forward", self.feed_forward.check(widths.d_model)));
         problems.extend(within("mixer_convolution", self.mixer_convolution.check()));
         problems.extend(within("feed_forward_convolution", self.feed_forward_convolution.check()));
         let idle = self.feed_forward_convolution != ConvolutionConfig::None;
@@ -130,7 +150,7 @@ impl BlockConfig {
         n_norms * norm.num_params(widths.d_model)
             + convolutions.iter().sum::<u64>()
             + self.mixer.num_params(widths)
-            + self.feed_forward.num_params(widths)
+            + self.feed_forward.num_params(widths.d_model)
     }
 
     /// That of the mixer, and that of the feed-forward where there is one.
@@ -144,7 +164,7 @@ impl BlockConfig {
 
     /// Parameters that do nothing for any one token: those of experts that were not chosen.
     pub fn idle_params(&self, widths: &Widths) -> u64 {
-        self.feed_forward.num_params(widths) - self.feed_forward.active_params(widths)
+        self.feed_forward.num_params(widths.d_model) - self.feed_forward.active_params(widths.d_model)
     }
 
     /// Forward FLOPs per token.
@@ -152,7 +172,7 @@ impl BlockConfig {
         let convolutions = self.convolutions().map(|convolution| convolution.flops_per_token(widths.d_model));
         convolutions.iter().sum::<u64>()
             + self.mixer.flops_per_token(widths)
-            + self.feed_forward.flops_per_token(widths)
+            + self.feed_forward.flops_per_token(widths.d_model)
     }
 }
 
@@ -161,7 +181,15 @@ impl Block {
     ///
     /// # Shapes
     /// `[b, t, d] -> [b, t, d]`
-    pub fn forward(&self, x: Tensor<3>, ctx: &mut ForwardContext) -> Tensor<3> {
+    pub fn forward(&self, x: Tensor<3>) -> Tensor<3> {
+        self.forward_with(x, &mut ForwardContext::new())
+    }
+
+    /// The same inside a model.
+    ///
+    /// # Shapes
+    /// `[b, t, d] -> [b, t, d]`
+    pub fn forward_with(&self, x: Tensor<3>, ctx: &mut ForwardContext) -> Tensor<3> {
         if let NormPlacement::Parallel(_) = self.norm_placement {
             return self.forward_parallel(x, ctx);
         }
@@ -184,7 +212,7 @@ impl Block {
             return self.read_context(x, ctx);
         };
         let beside = match &self.feed_forward_norm {
-            Some(norm) => norm.forward(x.clone()),
+            Some(norm) => norm.of_tokens(x.clone()),
             None => normed.clone(),
         };
         let x = self.add(x, ctx, &None, |ctx| self.mix(normed, ctx));
@@ -194,19 +222,19 @@ impl Block {
 
     fn mix(&self, x: Tensor<3>, ctx: &mut ForwardContext) -> Tensor<3> {
         let x = Canon::forward_if(&self.mixer_convolution, x, ctx);
-        self.mixer.forward(x, ctx)
+        self.mixer.forward_with(x, ctx)
     }
 
     fn read_context(&self, x: Tensor<3>, ctx: &mut ForwardContext) -> Tensor<3> {
         match &self.cross_attention {
-            Some(cross_attention) => cross_attention.forward(x, ctx),
+            Some(cross_attention) => cross_attention.forward_with(x, ctx),
             None => x,
         }
     }
 
     fn feed(&self, feed_forward: &FeedForward, x: Tensor<3>, ctx: &mut ForwardContext) -> Tensor<3> {
         let x = Canon::forward_if(&self.feed_forward_convolution, x, ctx);
-        feed_forward.forward(x, ctx)
+        feed_forward.forward_with(x, ctx)
     }
 
     /// One sublayer with the norms of its half.
@@ -253,30 +281,19 @@ impl Block {
 mod tests {
     use super::*;
     use crate::model::norm_placement::{ParallelConfig, ParallelNorms};
-    use crate::model::parameter::{self, Map};
     use burn::tensor::Distribution;
 
-    const WIDTHS: Widths = Widths { d_model: 24, n_heads: 4, seq_len: 5, n_experts: 1 };
+    const WIDTHS: Widths = Widths { d_model: 24, n_heads: 4, seq_len: 5 };
     /// Sums of a few dozen products, in two different orders.
     const ROUNDING: f32 = 1e-5;
-
-    /// Waves, shifted by the name.
-    struct Fill;
-    impl Map for Fill {
-        fn map<const D: usize>(&mut self, name: &str, value: Tensor<D>) -> Tensor<D> {
-            let n = value.shape().num_elements();
-            let values: Vec<f32> = (0..n).map(|i| ((i * i + name.len()) as f32).sin() / 2.0).collect();
-            Tensor::<1>::from_floats(values.as_slice(), &value.device()).reshape(value.shape())
-        }
-    }
 
     /// Compares a block with the formula of its norm_placement, written with its own parts.
     fn check(config: BlockConfig, formula: impl Fn(&Block, Tensor<3>) -> Tensor<3>) {
         let device = crate::device::open("cpu").unwrap();
         let norm = NormConfig::default();
-        let block = parameter::map(config.init(&WIDTHS, &norm, &device), &mut Fill);
+        let block = config.init(&WIDTHS, &norm, &device);
         let x = Tensor::random([2, 5, 24], Distribution::Uniform(-1.0, 1.0), &device);
-        let difference = block.forward(x.clone(), &mut ForwardContext::new()) - formula(&block, x);
+        let difference = block.forward(x.clone()) - formula(&block, x);
         let difference = difference.abs().max().into_scalar::<f32>();
         assert!(difference < ROUNDING, "{:?} is off by {difference}", config.norm_placement);
     }
@@ -286,11 +303,11 @@ mod tests {
     }
 
     fn mixed(block: &Block, x: Tensor<3>) -> Tensor<3> {
-        block.mixer.forward(x, &mut ForwardContext::new())
+        block.mixer.forward(x)
     }
 
     fn fed(block: &Block, x: Tensor<3>) -> Tensor<3> {
-        block.feed_forward.as_ref().unwrap().forward(x, &mut ForwardContext::new())
+        block.feed_forward.as_ref().unwrap().forward(x)
     }
 
     fn norm(norm: &Option<Norm>, x: Tensor<3>) -> Tensor<3> {

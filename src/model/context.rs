@@ -15,6 +15,7 @@ use super::weights::{self, Weights, floats};
 use crate::error::{Error, Problem, Result};
 use crate::layers::cross_attention::CrossAttentionConfig;
 use crate::layers::mixer::MixerConfig;
+use crate::layers::start::Start;
 use crate::layers::{EncoderStates, ForwardContext, Mode};
 
 /// Tokens of chunks that are encoded at once where nothing is learned from them.
@@ -96,10 +97,10 @@ impl ContextModel {
         let device = decoder.embedding.weight.val().device();
         let sublayers = cross_attention(config, encoder.d_model());
         for (block, sublayer) in decoder.blocks.iter_mut().zip(sublayers) {
-            block.cross_attention = Some(sublayer.init(&widths, &device));
+            block.cross_attention = Some(sublayer.build(&widths, Start::Zeros, &device));
         }
         let own = weights::of(&decoder);
-        let decoder = parameter::map(decoder, &mut Start { own: &own, config, output, seed });
+        let decoder = parameter::map(decoder, &mut NewSublayers { own: &own, config, output, seed });
         Ok(ContextModel { decoder, encoder }.frozen(encoder_training))
     }
 
@@ -162,14 +163,14 @@ pub fn is_new(name: &str) -> bool {
 }
 
 /// The values that cross-attentions start from: those of the self-attention before them, of the norm behind them.
-struct Start<'a> {
+struct NewSublayers<'a> {
     own: &'a Weights,
     config: &'a ModelConfig,
     output: CrossAttentionInit,
     seed: u64,
 }
 
-impl Map for Start<'_> {
+impl Map for NewSublayers<'_> {
     fn map<const D: usize>(&mut self, name: &str, value: Tensor<D>) -> Tensor<D> {
         let Some((block, part)) = name.split_once("cross_attention.") else { return value };
         let own = |sibling: &str| self.own.get(&format!("{block}{sibling}"));
@@ -203,7 +204,7 @@ impl Map for Start<'_> {
     }
 }
 
-impl Start<'_> {
+impl NewSublayers<'_> {
     /// The keys and values of a packed projection, for as many input channels as both have; drawn beyond.
     fn keys_values(&self, qkv: &[f32], mut drawn: Vec<f32>) -> Vec<f32> {
         let d = self.config.d_model;

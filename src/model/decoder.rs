@@ -14,6 +14,7 @@ use crate::error::Problem;
 use crate::layers::embedding::{Embedding, EmbeddingConfig, OutputHead};
 use crate::layers::norm::{Norm, NormConfig};
 use crate::layers::position::PositionTable;
+use crate::layers::start::Start;
 use crate::layers::{ForwardContext, Widths, within};
 
 /// What is built: the `[model]` table of a plan.
@@ -39,6 +40,18 @@ pub struct ModelConfig {
 }
 
 /// A decoder-only language model.
+///
+/// ```
+/// use ablation_zoo::prelude::*;
+/// use burn::prelude::*;
+///
+/// let device = device::open("cpu")?;
+/// let config = ModelConfig { d_model: 64, n_layers: 2, n_heads: 4, ..ModelConfig::default() };
+/// let model = config.init(100, 128, 0, &device); // vocabulary, sequence length, seed
+/// let logits = model.logits(Tensor::<2, Int>::zeros([2, 10], &device));
+/// assert_eq!(logits.dims(), [2, 10, 100]);
+/// # Ok::<(), ablation_zoo::Error>(())
+/// ```
 #[derive(Module, Debug)]
 pub struct Decoder {
     /// Tokens to vectors.
@@ -141,11 +154,15 @@ impl ModelConfig {
 
     pub(super) fn build(&self, vocab_size: usize, seq_len: usize, seed: u64, device: &Device) -> Decoder {
         let widths = self.widths(seq_len);
-        let (embedding, head) = self.embedding.init(vocab_size, self.d_model, device);
+        let (embedding, head) = self.embedding.build(vocab_size, self.d_model, Start::Zeros, device);
         let decoder = Decoder {
             embedding,
-            position: self.block.mixer.position().init_table(&widths, device),
-            blocks: self.blocks().iter().map(|block| block.init(&widths, &self.norm, device)).collect(),
+            position: self.block.mixer.position().init_table(&widths, Start::Zeros, device),
+            blocks: self
+                .blocks()
+                .iter()
+                .map(|block| block.build(&widths, &self.norm, Start::Zeros, device))
+                .collect(),
             norm: self.last_norm().init(self.d_model, device),
             head,
             seq_len,
@@ -171,7 +188,7 @@ impl Decoder {
             x = position.forward(x, ctx.start());
         }
         for block in &self.blocks {
-            x = block.forward(x, ctx);
+            x = block.forward_with(x, ctx);
         }
         ctx.advance(t);
         Norm::forward_if(&self.norm, x)

@@ -3,12 +3,13 @@
 //! Arms of an ablation therefore share the weights they have in common, a new sublayer shifts nobody's random stream,
 //! and every backend starts from the same numbers.
 
+use burn::module::Module;
 use burn::tensor::{Tensor, TensorData};
 use rand_chacha::ChaCha8Rng;
 use rand_chacha::rand_core::{Rng, SeedableRng};
 use serde::{Deserialize, Serialize};
 
-use super::decoder::{Decoder, ModelConfig};
+use super::decoder::ModelConfig;
 use super::parameter::{self, Map};
 use crate::error::Problem;
 
@@ -167,9 +168,9 @@ impl InitConfig {
     }
 }
 
-/// Fills all parameters of `model` from the hash of (seed, name).
-pub fn fill(model: Decoder, scheme: &Scheme, seed: u64) -> Decoder {
-    parameter::map(model, &mut Fill { scheme: *scheme, seed })
+/// Fills all parameters of a module from the hash of (seed, name): the same values on every backend.
+pub fn fill<M: Module>(module: M, scheme: &Scheme, seed: u64) -> M {
+    parameter::map(module, &mut Fill { scheme: *scheme, seed })
 }
 
 struct Fill {

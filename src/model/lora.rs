@@ -146,8 +146,8 @@ impl LoraConfig {
                 MixerConfig::Average(_) => None,
             };
             let d_ff = match &block.feed_forward {
-                FeedForwardConfig::Mlp(mlp) if target != Target::Gate => Some(mlp.d_ff(&widths)),
-                FeedForwardConfig::GatedMlp(mlp) => Some(mlp.d_ff(&widths)),
+                FeedForwardConfig::Mlp(mlp) if target != Target::Gate => Some(mlp.d_ff(widths.d_model)),
+                FeedForwardConfig::GatedMlp(mlp) => Some(mlp.d_ff(widths.d_model)),
                 FeedForwardConfig::Mlp(_) | FeedForwardConfig::Moe(_) | FeedForwardConfig::None => None,
             };
             match target {
@@ -285,7 +285,6 @@ impl Map for Add<'_> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::layers::ForwardContext;
     use crate::layers::embedding::{EmbeddingConfig, TokenEmbeddingConfig};
     use crate::layers::feed_forward::GatedMlpConfig;
     use crate::layers::linear::Linear;
@@ -393,10 +392,8 @@ mod tests {
         let down: Linear = mlp.down;
         let [d_in, _] = adapted.places[place].shape;
         let x: Vec<f32> = normal(1, "x", 2 * 3 * d_in, 1.0);
-        let found = numbers(down.forward(
-            Tensor::from_data(TensorData::new(x.clone(), [2, 3, d_in]), &device),
-            &mut ForwardContext::new(),
-        ));
+        let input = Tensor::<3>::from_data(TensorData::new(x.clone(), [2, 3, d_in]), &device);
+        let found = numbers(down.forward(input));
         let x: Vec<f64> = x.into_iter().map(f64::from).collect();
         let value = |name: &str| -> Vec<f64> {
             variants::value(&adapted.base, name).iter::<f32>().map(f64::from).collect()

@@ -52,7 +52,7 @@ impl LayerOverride {
             }
         }
         if let Some(feed_forward) = &self.feed_forward {
-            problems.extend(within("feed_forward", feed_forward.check(widths)));
+            problems.extend(within("feed_forward", feed_forward.check(widths.d_model)));
         }
         problems
     }

@@ -5,7 +5,7 @@
 
 use std::collections::BTreeMap;
 
-use burn::module::{Module, ModuleMapper, ModuleVisitor, Param};
+use burn::module::{Module, ModuleMapper, ModuleVisitor, Param, ParamId};
 use burn::tensor::{Tensor, TensorData};
 
 /// Values and shapes by parameter name.
@@ -51,6 +51,18 @@ pub fn freeze<M: Module>(module: M, frozen: impl Fn(&str) -> bool) -> M {
         }
     }
     module.map(&mut Freeze(frozen, Path::default()))
+}
+
+/// The same values under identities of their own, so that an optimizer tells them from those of `module`.
+pub fn renewed<M: Module>(module: M) -> M {
+    struct Renew;
+    impl ModuleMapper for Renew {
+        fn map_float<const D: usize>(&mut self, param: Param<Tensor<D>>) -> Param<Tensor<D>> {
+            let (_, value, mapper) = param.consume();
+            Param::from_mapped_value(ParamId::new(), value, mapper)
+        }
+    }
+    module.map(&mut Renew)
 }
 
 /// A module whose parameters are made from those of `module`: gradients pass through to them.

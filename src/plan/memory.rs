@@ -295,8 +295,8 @@ fn of_attention(attention: &AttentionConfig, widths: &Widths) -> Numbers {
 
 fn of_feed_forward(feed_forward: FeedForwardConfig, widths: &Widths) -> Numbers {
     match feed_forward {
-        FeedForwardConfig::Mlp(mlp) => Numbers::alike(2.0 * mlp.d_ff(widths) as f64),
-        FeedForwardConfig::GatedMlp(mlp) => Numbers::alike(3.0 * mlp.d_ff(widths) as f64),
+        FeedForwardConfig::Mlp(mlp) => Numbers::alike(2.0 * mlp.d_ff(widths.d_model) as f64),
+        FeedForwardConfig::GatedMlp(mlp) => Numbers::alike(3.0 * mlp.d_ff(widths.d_model) as f64),
         FeedForwardConfig::Moe(moe) => {
             let (d, k) = (widths.d_model as f64, moe.top_k as f64);
             let expert = of_feed_forward(moe.expert.into(), widths).kept;
@@ -316,12 +316,12 @@ fn inputs(block: &BlockConfig, widths: &Widths) -> [f64; 4] {
         MixerConfig::Average(_) => d,
     };
     let of_expert = |expert: &ExpertConfig| match expert {
-        ExpertConfig::Mlp(mlp) => mlp.d_ff(widths),
-        ExpertConfig::GatedMlp(mlp) => mlp.d_ff(widths),
+        ExpertConfig::Mlp(mlp) => mlp.d_ff(widths.d_model),
+        ExpertConfig::GatedMlp(mlp) => mlp.d_ff(widths.d_model),
     };
     let hidden = match &block.feed_forward {
-        FeedForwardConfig::Mlp(mlp) => mlp.d_ff(widths),
-        FeedForwardConfig::GatedMlp(mlp) => mlp.d_ff(widths),
+        FeedForwardConfig::Mlp(mlp) => mlp.d_ff(widths.d_model),
+        FeedForwardConfig::GatedMlp(mlp) => mlp.d_ff(widths.d_model),
         FeedForwardConfig::Moe(moe) => of_expert(&moe.expert),
         FeedForwardConfig::None => 0,
     };

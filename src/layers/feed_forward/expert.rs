@@ -1,13 +1,14 @@
 //! What an expert of a mixture can be: any feed-forward that is there for every token.
 //!
-//! All experts of a mixture are one module whose linear maps hold `e` n_experts ([`crate::layers::linear`]).
+//! All experts of a mixture are one module whose linear maps hold `e` matrices ([`crate::layers::linear`]).
 
 use burn::module::Module;
 use burn::tensor::{Device, Tensor};
 use serde::{Deserialize, Serialize};
 
 use super::{FeedForwardConfig, GatedMlp, GatedMlpConfig, Mlp, MlpConfig};
-use crate::layers::{ForwardContext, Widths};
+use crate::layers::ForwardContext;
+use crate::layers::start::Start;
 
 /// Which feed-forward an expert is.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
@@ -44,24 +45,34 @@ impl From<ExpertConfig> for FeedForwardConfig {
 }
 
 impl ExpertConfig {
-    /// Zeros of the right shapes for `widths.n_experts` experts.
-    pub fn init(&self, widths: &Widths, device: &Device) -> Experts {
+    /// `n_experts` experts.
+    pub(crate) fn build(&self, d_model: usize, n_experts: usize, start: Start, device: &Device) -> Experts {
         match self {
-            ExpertConfig::Mlp(config) => Experts::Mlp(config.init(widths, device)),
-            ExpertConfig::GatedMlp(config) => Experts::GatedMlp(config.init(widths, device)),
+            ExpertConfig::Mlp(config) => Experts::Mlp(config.build(d_model, n_experts, start, device)),
+            ExpertConfig::GatedMlp(config) => {
+                Experts::GatedMlp(config.build(d_model, n_experts, start, device))
+            }
         }
     }
 }
 
 impl Experts {
-    /// Expert `i` maps row `i`; the pass is one [`apart`](ForwardContext::apart), as the residual stream belongs to the mixture.
+    /// Expert `i` maps row `i`.
     ///
     /// # Shapes
     /// `[e, c, d] -> [e, c, d]`
-    pub fn forward(&self, x: Tensor<3>, apart: &mut ForwardContext) -> Tensor<3> {
+    pub fn forward(&self, x: Tensor<3>) -> Tensor<3> {
+        self.forward_with(x, &mut ForwardContext::new())
+    }
+
+    /// The same with a context [`apart`](ForwardContext::apart), as the residual stream belongs to the mixture.
+    ///
+    /// # Shapes
+    /// `[e, c, d] -> [e, c, d]`
+    pub fn forward_with(&self, x: Tensor<3>, apart: &mut ForwardContext) -> Tensor<3> {
         match self {
-            Experts::Mlp(mlp) => mlp.forward(x, apart),
-            Experts::GatedMlp(mlp) => mlp.forward(x, apart),
+            Experts::Mlp(mlp) => mlp.forward_with(x, apart),
+            Experts::GatedMlp(mlp) => mlp.forward_with(x, apart),
         }
     }
 }

@@ -11,7 +11,8 @@ use burn::module::Module;
 use burn::tensor::{Device, Tensor};
 use serde::{Deserialize, Serialize};
 
-use super::{ForwardContext, Widths};
+use super::ForwardContext;
+use super::start::{Start, checked, over_tokens};
 use crate::error::Problem;
 pub use expert::ExpertConfig;
 pub use gated_mlp::{GatedMlp, GatedMlpConfig};
@@ -53,67 +54,84 @@ impl Default for FeedForwardConfig {
 }
 
 impl FeedForwardConfig {
-    /// Zeros of the right shapes, or nothing.
-    pub fn init(&self, widths: &Widths, device: &Device) -> Option<FeedForward> {
+    /// Draws the weights from N(0, 1 / fan_in), or gives nothing.
+    ///
+    /// # Panics
+    /// If [`FeedForwardConfig::check`] finds a problem.
+    pub fn init(&self, d_model: usize, device: &Device) -> Option<FeedForward> {
+        checked(self.check(d_model), || self.build(d_model, Start::Drawn, device))
+    }
+
+    pub(crate) fn build(&self, d_model: usize, start: Start, device: &Device) -> Option<FeedForward> {
         match self {
-            FeedForwardConfig::Mlp(config) => Some(FeedForward::Mlp(config.init(widths, device))),
-            FeedForwardConfig::GatedMlp(config) => Some(FeedForward::GatedMlp(config.init(widths, device))),
-            FeedForwardConfig::Moe(config) => Some(FeedForward::Moe(config.init(widths, device))),
+            FeedForwardConfig::Mlp(config) => Some(FeedForward::Mlp(config.build(d_model, 1, start, device))),
+            FeedForwardConfig::GatedMlp(config) => {
+                Some(FeedForward::GatedMlp(config.build(d_model, 1, start, device)))
+            }
+            FeedForwardConfig::Moe(config) => Some(FeedForward::Moe(config.build(d_model, start, device))),
             FeedForwardConfig::None => None,
         }
     }
 
-    /// What is impossible about it at these widths; keys are relative to the slot.
-    pub fn check(&self, widths: &Widths) -> Vec<Problem> {
+    /// What is impossible about it at this width; keys are relative to the slot.
+    pub fn check(&self, d_model: usize) -> Vec<Problem> {
         match self {
-            FeedForwardConfig::Mlp(config) => check_width(config.expansion, config.d_ff(widths)),
-            FeedForwardConfig::GatedMlp(config) => check_width(config.expansion, config.d_ff(widths)),
-            FeedForwardConfig::Moe(config) => config.check(widths),
+            FeedForwardConfig::Mlp(config) => config.check(d_model),
+            FeedForwardConfig::GatedMlp(config) => config.check(d_model),
+            FeedForwardConfig::Moe(config) => config.check(d_model),
             FeedForwardConfig::None => Vec::new(),
         }
     }
 
     /// Parameters.
-    pub fn num_params(&self, widths: &Widths) -> u64 {
+    pub fn num_params(&self, d_model: usize) -> u64 {
         match self {
-            FeedForwardConfig::Mlp(config) => config.num_params(widths),
-            FeedForwardConfig::GatedMlp(config) => config.num_params(widths),
-            FeedForwardConfig::Moe(config) => config.num_params(widths),
+            FeedForwardConfig::Mlp(config) => config.num_params(d_model),
+            FeedForwardConfig::GatedMlp(config) => config.num_params(d_model),
+            FeedForwardConfig::Moe(config) => config.num_params(d_model),
             FeedForwardConfig::None => 0,
         }
     }
 
     /// Parameters that work on any one token: all, unless experts are chosen.
-    pub fn active_params(&self, widths: &Widths) -> u64 {
+    pub fn active_params(&self, d_model: usize) -> u64 {
         match self {
-            FeedForwardConfig::Moe(config) => config.active_params(widths),
+            FeedForwardConfig::Moe(config) => config.active_params(d_model),
             FeedForwardConfig::Mlp(_) | FeedForwardConfig::GatedMlp(_) | FeedForwardConfig::None => {
-                self.num_params(widths)
+                self.num_params(d_model)
             }
         }
     }
 
     /// Forward FLOPs per token.
-    pub fn flops_per_token(&self, widths: &Widths) -> u64 {
+    pub fn flops_per_token(&self, d_model: usize) -> u64 {
         match self {
-            FeedForwardConfig::Mlp(config) => config.flops_per_token(widths),
-            FeedForwardConfig::GatedMlp(config) => config.flops_per_token(widths),
-            FeedForwardConfig::Moe(config) => config.flops_per_token(widths),
+            FeedForwardConfig::Mlp(config) => config.flops_per_token(d_model),
+            FeedForwardConfig::GatedMlp(config) => config.flops_per_token(d_model),
+            FeedForwardConfig::Moe(config) => config.flops_per_token(d_model),
             FeedForwardConfig::None => 0,
         }
     }
 }
 
 impl FeedForward {
-    /// Maps each position by itself.
+    /// Maps each position by itself, whatever the rank.
+    ///
+    /// # Shapes
+    /// `[.., d] -> [.., d]`
+    pub fn forward<const D: usize>(&self, x: Tensor<D>) -> Tensor<D> {
+        over_tokens(x, |x| self.forward_with(x, &mut ForwardContext::new()))
+    }
+
+    /// The same inside a model.
     ///
     /// # Shapes
     /// `[b, t, d] -> [b, t, d]`
-    pub fn forward(&self, x: Tensor<3>, ctx: &mut ForwardContext) -> Tensor<3> {
+    pub fn forward_with(&self, x: Tensor<3>, ctx: &mut ForwardContext) -> Tensor<3> {
         match self {
-            FeedForward::Mlp(mlp) => mlp.forward(x, ctx),
-            FeedForward::GatedMlp(mlp) => mlp.forward(x, ctx),
-            FeedForward::Moe(moe) => moe.forward(x, ctx),
+            FeedForward::Mlp(mlp) => mlp.forward_with(x, ctx),
+            FeedForward::GatedMlp(mlp) => mlp.forward_with(x, ctx),
+            FeedForward::Moe(moe) => moe.forward_with(x, ctx),
         }
     }
 }
@@ -121,9 +139,11 @@ impl FeedForward {
 /// The largest expansion that is taken for meant.
 const MAX_EXPANSION: f64 = 1024.0;
 
-fn check_width(expansion: f64, d_ff: usize) -> Vec<Problem> {
-    let possible = expansion > 0.0 && expansion <= MAX_EXPANSION && d_ff > 0;
-    match possible {
+fn check_width(expansion: f64, d_model: usize, d_ff: usize) -> Vec<Problem> {
+    if d_model == 0 {
+        return vec![Problem::new("0").key("d_model").expected("at least 1")];
+    }
+    match expansion > 0.0 && expansion <= MAX_EXPANSION && d_ff > 0 {
         true => Vec::new(),
         false => vec![
             Problem::new(expansion.to_string())

@@ -16,7 +16,8 @@ use super::routing::{self, Capacity, Routing};
 use crate::error::Problem;
 use crate::kernels::{self, Precision, upcast};
 use crate::layers::linear::{Linear, LinearConfig};
-use crate::layers::{Bias, ForwardContext, Mode, Widths, within};
+use crate::layers::start::{Start, checked, over_tokens};
+use crate::layers::{Bias, ForwardContext, Mode, within};
 
 /// Settings of a mixture of experts.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
@@ -38,7 +39,7 @@ pub struct MoeConfig {
     pub capacity: Capacity,
     /// Places of an expert while measuring and generating; only `unlimited` makes a row independent of its batch.
     pub test_capacity: Capacity,
-    /// Weight of the load-load_balance_coef loss.
+    /// Weight of the load-balance loss.
     pub load_balance_coef: f64,
     /// Weight of the z-loss, which keeps logits of the router small (Zoph et al. 2022, arXiv 2202.08906).
     pub z_loss: f64,
@@ -62,6 +63,20 @@ impl Default for MoeConfig {
 }
 
 /// A mixture of experts.
+///
+/// ```
+/// use ablation_zoo::prelude::*;
+/// use burn::prelude::*;
+///
+/// let device = device::open("cpu")?;
+/// let moe = MoeConfig { n_experts: 4, top_k: 2, ..MoeConfig::default() }.init(64, &device);
+/// let x = Tensor::<3>::ones([2, 5, 64], &device);
+/// let mut ctx = ForwardContext::training(); // for a training step, whose loss is joined by:
+/// let y = moe.forward_with(x.clone(), &mut ctx);
+/// let balance = ctx.take_auxiliary().expect("the load-balance loss");
+/// assert_eq!((y.dims(), balance.dims()), (moe.forward(x).dims(), [1]));
+/// # Ok::<(), ablation_zoo::Error>(())
+/// ```
 #[derive(Module, Debug)]
 pub struct Moe {
     /// `[d, e]`.
@@ -75,24 +90,31 @@ pub struct Moe {
 }
 
 impl MoeConfig {
-    fn router(&self, widths: &Widths) -> LinearConfig {
-        LinearConfig::new(widths.d_model, self.n_experts, Bias::Without)
+    fn router(&self, d_model: usize) -> LinearConfig {
+        LinearConfig::new(d_model, self.n_experts, Bias::Without)
     }
 
-    /// Zeros of the right shapes.
-    pub fn init(&self, widths: &Widths, device: &Device) -> Moe {
-        let experts = |copies: usize| self.expert.init(&widths.with_experts(copies), device);
+    /// Draws the weights from N(0, 1 / fan_in); biases are zero.
+    ///
+    /// # Panics
+    /// If [`MoeConfig::check`] finds a problem.
+    pub fn init(&self, d_model: usize, device: &Device) -> Moe {
+        checked(self.check(d_model), || self.build(d_model, Start::Drawn, device))
+    }
+
+    pub(crate) fn build(&self, d_model: usize, start: Start, device: &Device) -> Moe {
+        let experts = |n: usize| self.expert.build(d_model, n, start, device);
         Moe {
-            router: self.router(widths).init(device),
+            router: self.router(d_model).build(start, device),
             experts: experts(self.n_experts),
             shared: (self.n_shared > 0).then(|| experts(self.n_shared)),
             config: *self,
         }
     }
 
-    /// What is impossible about it at these widths.
-    pub fn check(&self, widths: &Widths) -> Vec<Problem> {
-        let mut problems = within("expert", FeedForwardConfig::from(self.expert).check(widths));
+    /// What is impossible about it at this width.
+    pub fn check(&self, d_model: usize) -> Vec<Problem> {
+        let mut problems = within("expert", FeedForwardConfig::from(self.expert).check(d_model));
         problems.iter_mut().for_each(|problem| problem.help = None); // an expert cannot be left out
         let mut refuse = |possible: bool, found: String, key: &str, expected: String| {
             if !possible {
@@ -120,26 +142,26 @@ impl MoeConfig {
     }
 
     /// Parameters of the router and of `chosen` experts, and of all shared ones.
-    fn params_of(&self, widths: &Widths, chosen: usize) -> u64 {
-        let experts = |n| FeedForwardConfig::from(self.expert).num_params(&widths.with_experts(n));
-        self.router(widths).num_params() + experts(chosen) + experts(self.n_shared)
+    fn params_of(&self, d_model: usize, chosen: usize) -> u64 {
+        let expert = FeedForwardConfig::from(self.expert).num_params(d_model);
+        self.router(d_model).num_params() + (chosen + self.n_shared) as u64 * expert
     }
 
     /// Parameters of all experts and the router.
-    pub fn num_params(&self, widths: &Widths) -> u64 {
-        self.params_of(widths, self.n_experts)
+    pub fn num_params(&self, d_model: usize) -> u64 {
+        self.params_of(d_model, self.n_experts)
     }
 
     /// Parameters that work on any one token.
-    pub fn active_params(&self, widths: &Widths) -> u64 {
-        self.params_of(widths, self.top_k)
+    pub fn active_params(&self, d_model: usize) -> u64 {
+        self.params_of(d_model, self.top_k)
     }
 
     /// Forward FLOPs per token that has its places; places left empty are not counted.
-    pub fn flops_per_token(&self, widths: &Widths) -> u64 {
+    pub fn flops_per_token(&self, d_model: usize) -> u64 {
         let n_active = (self.top_k + self.n_shared) as u64;
-        self.router(widths).flops_per_token()
-            + n_active * FeedForwardConfig::from(self.expert).flops_per_token(widths)
+        self.router(d_model).flops_per_token()
+            + n_active * FeedForwardConfig::from(self.expert).flops_per_token(d_model)
     }
 }
 
@@ -147,15 +169,26 @@ impl MoeConfig {
 const MAX_EXPERTS: usize = 4096;
 
 impl Moe {
-    /// Sends each token through the experts that its router chooses.
+    /// Sends each token through the experts that its router chooses, whatever the rank, as when measured: no token is
+    /// dropped unless `test_capacity` says so. In training, [`Moe::forward_with`] gives the losses that keep the
+    /// experts in use.
+    ///
+    /// # Shapes
+    /// `[.., d] -> [.., d]`
+    pub fn forward<const D: usize>(&self, x: Tensor<D>) -> Tensor<D> {
+        over_tokens(x, |x| self.forward_with(x, &mut ForwardContext::new()))
+    }
+
+    /// The same inside a model: [`ForwardContext::training`] collects the auxiliary losses
+    /// ([`ForwardContext::take_auxiliary`]) and limits each expert to its `capacity`.
     ///
     /// # Shapes
     /// `[b, t, d] -> [b, t, d]`
-    pub fn forward(&self, x: Tensor<3>, ctx: &mut ForwardContext) -> Tensor<3> {
+    pub fn forward_with(&self, x: Tensor<3>, ctx: &mut ForwardContext) -> Tensor<3> {
         let [b, t, d] = x.dims();
         let (n, e) = (b * t, self.config.n_experts);
         // Who goes where is decided in f32 (Fedus et al. 2021, arXiv 2101.03961, section 2.4).
-        let logits = Precision::F32.scope(|| self.router.forward(x.clone(), ctx)).reshape([n, e]); // [n, e]
+        let logits = Precision::F32.scope(|| self.router.forward_with(x.clone(), ctx)).reshape([n, e]); // [n, e]
         let scores = self.config.router.scores(logits.clone()); // [n, e]
         let capacity = match ctx.mode() {
             Mode::Train => self.config.capacity,
@@ -168,7 +201,7 @@ impl Moe {
         let x = x.reshape([n, d]); // [n, d]
         let inputs = kernels::embedding(x.clone(), plan.token_of_place); // [e, c, d]
         let mut apart = ctx.apart();
-        let outputs = self.experts.forward(inputs, &mut apart).reshape([-1, d as i32]); // [e c, d]
+        let outputs = self.experts.forward_with(inputs, &mut apart).reshape([-1, d as i32]); // [e c, d]
         ctx.join(apart, || plan.routing.empty_slots());
         let chosen = kernels::embedding(upcast(outputs), plan.place_of_choice.clone()); // [k, n, d]
         let gates =
@@ -177,7 +210,7 @@ impl Moe {
         if let Some(shared) = &self.shared {
             let copies = x.unsqueeze::<3>().expand([self.config.n_shared, n, d]);
             let mut apart = ctx.apart();
-            y = y + upcast(shared.forward(copies, &mut apart)).sum_dim(0);
+            y = y + upcast(shared.forward_with(copies, &mut apart)).sum_dim(0);
             ctx.join(apart, || Tensor::zeros([self.config.n_shared, n, 1], &y.device()));
         }
         ctx.add_routing(plan.routing);
@@ -197,12 +230,12 @@ impl Moe {
 
 #[cfg(test)]
 mod tests {
-    use super::super::{CapacityConfig, FeedForward, GatedMlpConfig, MlpConfig};
+    use super::super::{CapacityConfig, GatedMlpConfig, MlpConfig};
     use super::*;
-    use crate::model::parameter::{self, Map};
+    use crate::model::weights;
     use burn::tensor::{Distribution, activation::softmax};
 
-    const WIDTHS: Widths = Widths { d_model: 8, n_heads: 2, seq_len: 5, n_experts: 1 };
+    const D: usize = 8;
     /// Sums of a few dozen products, in two different orders.
     const ROUNDING: f32 = 1e-5;
 
@@ -210,20 +243,8 @@ mod tests {
         crate::device::open("cpu").unwrap()
     }
 
-    /// Numbers in [-1, 1) that depend on the last part of the name alone.
-    struct Fill;
-    impl Map for Fill {
-        fn map<const D: usize>(&mut self, name: &str, value: Tensor<D>) -> Tensor<D> {
-            let role = name.rsplit('.').nth(1).map_or(0, |part| part.bytes().map(usize::from).sum());
-            let n = value.shape().num_elements();
-            let values: Vec<f32> = (0..n).map(|i| ((i * 37 + role * 11) % 64) as f32 / 32.0 - 1.0).collect();
-            Tensor::<1>::from_floats(values.as_slice(), &value.device()).reshape(value.shape())
-        }
-    }
-
     fn moe(config: MoeConfig) -> Moe {
-        assert_eq!(config.check(&WIDTHS), []);
-        parameter::map(config.init(&WIDTHS, &device()), &mut Fill)
+        config.init(D, &device())
     }
 
     fn input(b: usize) -> Tensor<3> {
@@ -238,13 +259,10 @@ mod tests {
         ];
         for expert in experts {
             let one = moe(MoeConfig { n_experts: 1, expert, ..MoeConfig::default() });
-            let inner: Option<FeedForward> = FeedForwardConfig::from(expert).init(&WIDTHS, &device());
-            let inner = parameter::map(inner.unwrap(), &mut Fill);
+            let inner = FeedForwardConfig::from(expert).init(D, &device()).unwrap();
+            let inner = weights::put(inner, weights::of(&one.experts), "the expert").unwrap();
             let x = input(2);
-            let (y, z) = (
-                one.forward(x.clone(), &mut ForwardContext::new()),
-                inner.forward(x, &mut ForwardContext::new()),
-            );
+            let (y, z) = (one.forward(x.clone()), inner.forward(x));
             assert_eq!(y.into_data(), z.into_data(), "{expert:?}");
         }
     }
@@ -254,10 +272,10 @@ mod tests {
         let config = MoeConfig { n_experts: 3, top_k: 3, ..MoeConfig::default() };
         let all = moe(config);
         let x = input(2);
-        let y = all.forward(x.clone(), &mut ForwardContext::new());
-        let scores = softmax(all.router.forward(x.clone(), &mut ForwardContext::new()), 2); // [b, t, e]
+        let y = all.forward(x.clone());
+        let scores = softmax(all.router.forward(x.clone()), 2); // [b, t, e]
         let copies = x.clone().reshape([1, 10, 8]).expand([3, 10, 8]);
-        let each = all.experts.forward(copies, &mut ForwardContext::new()); // [e, n, d]
+        let each = all.experts.forward(copies); // [e, n, d]
         let sum = (0..3).map(|i| {
             each.clone().narrow(0, i, 1).reshape([2, 5, 8]) * scores.clone().narrow(2, i, 1) // [b, t, d]
         });
@@ -275,11 +293,11 @@ mod tests {
         };
         let (moe, x) = (moe(config), input(7));
         let mut ctx = ForwardContext::new();
-        let together = moe.forward(x.clone(), &mut ctx);
+        let together = moe.forward_with(x.clone(), &mut ctx);
         assert_eq!(ctx.take_routings()[0].expert_load().dropped, 0.0);
         assert!(ctx.take_auxiliary().is_none(), "reading has no losses of its own");
         for row in 0..7 {
-            let alone = moe.forward(x.clone().narrow(0, row, 1), &mut ForwardContext::new());
+            let alone = moe.forward(x.clone().narrow(0, row, 1));
             let difference = (together.clone().narrow(0, row, 1) - alone).abs().max().into_scalar::<f32>();
             assert!(difference < ROUNDING, "row {row} is off by {difference}");
         }
@@ -290,7 +308,7 @@ mod tests {
         let capacity = Capacity::Factor(CapacityConfig { factor: 0.2 }); // ceil(0.2 * 10 / 2) = 1 place
         let moe = moe(MoeConfig { n_experts: 2, capacity, ..MoeConfig::default() });
         let mut ctx = ForwardContext::training();
-        let y = moe.forward(input(2), &mut ctx);
+        let y = moe.forward_with(input(2), &mut ctx);
         let zero_rows = y.abs().sum_dim(2).reshape([10]).equal_elem(0.0).int().sum().into_scalar::<i32>();
         let used = ctx.take_routings()[0].expert_load();
         let kept = used.shares.iter().filter(|share| **share > 0.0).count() as i32;
@@ -306,7 +324,7 @@ mod tests {
             moe.router.weight = burn::module::Param::from_tensor(weight);
             let x = Tensor::<1>::from_floats(tokens, &device()).reshape([1, 4, 1]).expand([1, 4, 8]);
             let mut ctx = ForwardContext::training();
-            moe.forward(x, &mut ctx);
+            moe.forward_with(x, &mut ctx);
             ctx.take_auxiliary().unwrap().into_scalar::<f32>()
         };
         let (even, uneven) = (loss([1.0, -1.0, 1.0, -1.0]), loss([1.0; 4]));
@@ -316,7 +334,7 @@ mod tests {
     #[test]
     fn impossible_mixtures_are_refused_with_their_keys() {
         let keys = |config: MoeConfig| -> Vec<String> {
-            config.check(&WIDTHS).into_iter().map(|problem| problem.key.unwrap_or_default()).collect()
+            config.check(D).into_iter().map(|problem| problem.key.unwrap_or_default()).collect()
         };
         let default = MoeConfig::default();
         assert_eq!(keys(MoeConfig { top_k: 9, ..default }), ["top_k"]);
@@ -330,6 +348,6 @@ mod tests {
         assert_eq!(keys(MoeConfig { capacity, ..default }), ["capacity.factor"]);
         let expert = ExpertConfig::Mlp(MlpConfig { expansion: 0.0, ..MlpConfig::default() });
         assert_eq!(keys(MoeConfig { expert, ..default }), ["expert.expansion"]);
-        assert_eq!(MoeConfig { expert, ..default }.check(&WIDTHS)[0].help, None, "\"none\" is no expert");
+        assert_eq!(MoeConfig { expert, ..default }.check(D)[0].help, None, "\"none\" is no expert");
     }
 }

@@ -16,6 +16,7 @@ use crate::kernels::{self, Heads};
 use crate::layers::convolution::{Canon, ConvolutionConfig};
 use crate::layers::linear::{Linear, LinearConfig};
 use crate::layers::position::{Position, PositionConfig};
+use crate::layers::start::{Start, checked};
 use crate::layers::{Bias, ForwardContext, Widths, within};
 
 /// Settings of attention.
@@ -46,6 +47,19 @@ pub struct AttentionConfig {
 const MAX_HEAD_WIDTH: usize = 1024;
 
 /// Self-attention.
+///
+/// ```
+/// use ablation_zoo::prelude::*;
+/// use burn::prelude::*;
+///
+/// let device = device::open("cpu")?;
+/// let widths = Widths::new(64, 4, 128); // d_model, n_heads, seq_len
+/// let attention = AttentionConfig { n_kv_heads: Some(2), ..AttentionConfig::default() };
+/// assert!(attention.check(&widths).is_empty());
+/// let y = attention.init(&widths, &device).forward(Tensor::<3>::ones([2, 10, 64], &device));
+/// assert_eq!(y.dims(), [2, 10, 64]);
+/// # Ok::<(), ablation_zoo::Error>(())
+/// ```
 #[derive(Module, Debug)]
 pub struct Attention {
     /// `[d, (h + 2g) k]`: queries, then keys, then values.
@@ -93,12 +107,19 @@ impl AttentionConfig {
         Heads { n_heads: widths.n_heads, n_kv_heads: self.n_kv_heads(widths), d_head: self.d_head(widths) }
     }
 
-    /// Zeros of the right shapes.
+    /// Draws the weights from N(0, 1 / fan_in); biases are zero, gains one.
+    ///
+    /// # Panics
+    /// If [`AttentionConfig::check`] finds a problem.
     pub fn init(&self, widths: &Widths, device: &Device) -> Attention {
+        checked(self.check(widths), || self.build(widths, Start::Drawn, device))
+    }
+
+    pub(crate) fn build(&self, widths: &Widths, start: Start, device: &Device) -> Attention {
         let heads = self.heads(widths);
         Attention {
-            qkv: self.qkv(widths).init(device),
-            out: self.out(widths).init(device),
+            qkv: self.qkv(widths).build(start, device),
+            out: self.out(widths).build(start, device),
             convolution: self.convolution.init(heads.d_packed(), device),
             qk_norm: self.qk_norm.init(heads, device),
             position: self.position.init(&self.of_heads(widths), device),
@@ -113,6 +134,9 @@ impl AttentionConfig {
         if let Some(width) = self.d_head.filter(|width| !(1..=MAX_HEAD_WIDTH).contains(width)) {
             let problem = Problem::new(width.to_string()).key("d_head");
             return vec![problem.expected(format!("1 to {MAX_HEAD_WIDTH}"))];
+        }
+        if let Some(problem) = self.check_heads(widths) {
+            return vec![problem];
         }
         let mut problems = within("position", self.position.check(&self.of_heads(widths)));
         problems.extend(within("mask", self.mask.check()));
@@ -130,7 +154,19 @@ impl AttentionConfig {
         problems
     }
 
-    /// Parameters of both linear maps, of the convolution, and of the norms of queries and keys.
+    /// The heads that cannot be cut from this width.
+    fn check_heads(&self, widths: &Widths) -> Option<Problem> {
+        let (d, h) = (widths.d_model, widths.n_heads);
+        if d == 0 {
+            return Some(Problem::new("0").key("d_model").expected("at least 1"));
+        }
+        let divides = h > 0 && (self.d_head.is_some() || d.is_multiple_of(h));
+        let problem =
+            || Problem::new(h.to_string()).key("n_heads").expected(format!("a divisor of d_model = {d}"));
+        (!divides).then(problem)
+    }
+
+    /// Parameters of both projections, of the convolution, and of the norms of queries and keys.
     pub fn num_params(&self, widths: &Widths) -> u64 {
         let (heads, linears) =
             (self.heads(widths), self.qkv(widths).num_params() + self.out(widths).num_params());
@@ -160,9 +196,18 @@ impl Attention {
     ///
     /// # Shapes
     /// `[b, t, d] -> [b, t, d]`
-    pub fn forward(&self, x: Tensor<3>, ctx: &mut ForwardContext) -> Tensor<3> {
+    pub fn forward(&self, x: Tensor<3>) -> Tensor<3> {
+        self.forward_with(x, &mut ForwardContext::new())
+    }
+
+    /// The same inside a model, or step by step with [`ForwardContext::with_kv_cache`] and, after each call over `t`
+    /// positions through all layers, [`ForwardContext::advance`].
+    ///
+    /// # Shapes
+    /// `[b, t, d] -> [b, t, d]`
+    pub fn forward_with(&self, x: Tensor<3>, ctx: &mut ForwardContext) -> Tensor<3> {
         let [_, t, _] = x.dims();
-        let qkv = self.qkv.forward(x, ctx); // [b, t, (h + 2g) k]
+        let qkv = self.qkv.forward_with(x, ctx); // [b, t, (h + 2g) k]
         let qkv = Canon::forward_if(&self.convolution, qkv, ctx);
         let qkv = match &self.qk_norm {
             Some(norm) => norm.forward(qkv, self.heads),
@@ -201,10 +246,11 @@ mod tests {
     use super::super::{LogitSoftcap, TanhSoftcapConfig, WindowConfig};
     use super::*;
     use crate::layers::position::RopeConfig;
-    use crate::model::parameter::{self, Map};
+    use crate::model::init::{self, NormalInit};
+    use crate::model::{InitConfig, ModelConfig};
     use burn::tensor::Distribution;
 
-    const WIDTHS: Widths = Widths { d_model: 24, n_heads: 4, seq_len: 7, n_experts: 1 };
+    const WIDTHS: Widths = Widths { d_model: 24, n_heads: 4, seq_len: 7 };
     /// Sums of a few dozen products, in two different orders.
     const ROUNDING: f32 = 1e-5;
 
@@ -212,22 +258,11 @@ mod tests {
         crate::device::open("cpu").unwrap()
     }
 
-    /// Waves of a size at which scores differ visibly.
-    struct Fill;
-    impl Map for Fill {
-        fn map<const D: usize>(&mut self, name: &str, value: Tensor<D>) -> Tensor<D> {
-            let n = value.shape().num_elements();
-            let wave = |i: usize| ((i * i + name.len()) as f32).sin() / 2.0;
-            let values: Vec<f32> = (0..n).map(wave).collect();
-            Tensor::<1>::from_floats(values.as_slice(), &value.device()).reshape(value.shape())
-        }
-    }
-
     fn attention(change: impl FnOnce(&mut AttentionConfig)) -> Attention {
         let mut config = AttentionConfig { n_kv_heads: Some(2), ..AttentionConfig::default() };
         change(&mut config);
-        assert_eq!(config.check(&WIDTHS), []);
-        parameter::map(config.init(&WIDTHS, &device()), &mut Fill)
+        let scheme = InitConfig::Normal(NormalInit { std: 0.4 }).scheme(&ModelConfig::default());
+        init::fill(config.init(&WIDTHS, &device()), &scheme, 1)
     }
 
     fn input() -> Tensor<3> {
@@ -243,10 +278,25 @@ mod tests {
         let x = input();
         for position in [PositionConfig::default(), PositionConfig::None] {
             let attention = attention(|a| a.position = position);
-            let fused = attention.forward(x.clone(), &mut ForwardContext::new());
-            let general = attention.forward(x.clone(), &mut ForwardContext::with_kv_cache());
+            let fused = attention.forward(x.clone());
+            let general = attention.forward_with(x.clone(), &mut ForwardContext::with_kv_cache());
             assert!(difference(fused, general) < ROUNDING, "{position:?}");
         }
+    }
+
+    #[test]
+    fn by_itself_it_draws_values_and_refuses_heads_that_cannot_be_cut() {
+        let attention = AttentionConfig::default().init(&WIDTHS, &device());
+        let y = attention.forward(input());
+        let size = y.square().mean().into_scalar::<f32>();
+        assert!((0.01..10.0).contains(&size), "outputs of the order of inputs, {size}");
+        let keys = |d_model, n_heads| {
+            let problems = AttentionConfig::default().check(&Widths::new(d_model, n_heads, 7));
+            problems.into_iter().filter_map(|problem| problem.key).collect::<Vec<_>>()
+        };
+        assert_eq!(keys(30, 4), ["n_heads"]);
+        assert_eq!(keys(30, 0), ["n_heads"]);
+        assert_eq!(keys(0, 4), ["d_model"]);
     }
 
     #[test]
@@ -260,23 +310,22 @@ mod tests {
         assert_eq!(wide(10).num_params(&WIDTHS), 4 * 24 * 40);
         assert_eq!(wide(10).score_flops(&WIDTHS) * 6, narrow.score_flops(&WIDTHS) * 10);
         let (attention, x) = (attention(|a| a.d_head = Some(10)), input());
-        let fused = attention.forward(x.clone(), &mut ForwardContext::new());
+        let fused = attention.forward(x.clone());
         assert_eq!(fused.dims(), [2, 7, 24]);
-        assert!(difference(fused, attention.forward(x, &mut ForwardContext::with_kv_cache())) < ROUNDING);
+        assert!(
+            difference(fused, attention.forward_with(x, &mut ForwardContext::with_kv_cache())) < ROUNDING
+        );
         assert_eq!(wide(0).check(&WIDTHS)[0].key.as_deref(), Some("d_head"));
     }
 
     #[test]
     fn what_has_no_effect_changes_nothing() {
         let x = input();
-        let plain = attention(|_| {}).forward(x.clone(), &mut ForwardContext::new());
+        let plain = attention(|_| {}).forward(x.clone());
         let long = attention(|a| a.mask = AttentionMask::SlidingWindow(WindowConfig { size: 7 }));
-        assert_eq!(
-            long.forward(x.clone(), &mut ForwardContext::new()).into_data(),
-            plain.clone().into_data()
-        );
+        assert_eq!(long.forward(x.clone()).into_data(), plain.clone().into_data());
         let high = attention(|a| a.logit_softcap = LogitSoftcap::Tanh(TanhSoftcapConfig { max: 1e4 }));
-        assert!(difference(high.forward(x, &mut ForwardContext::new()), plain) < ROUNDING);
+        assert!(difference(high.forward(x), plain) < ROUNDING);
     }
 
     #[test]
@@ -286,7 +335,7 @@ mod tests {
             let attention = attention(|a| a.mask = mask);
             let other =
                 x.clone().slice_assign([0..2, far..far + 1, 0..24], Tensor::zeros([2, 1, 24], &device()));
-            let fourth = |x: Tensor<3>| attention.forward(x, &mut ForwardContext::new()).narrow(1, 4, 1);
+            let fourth = |x: Tensor<3>| attention.forward(x).narrow(1, 4, 1);
             difference(fourth(x.clone()), fourth(other)) > 0.0
         };
         let read = |mask: AttentionMask| -> String {
@@ -302,8 +351,8 @@ mod tests {
         let x = input();
         let flipped = |position: PositionConfig| {
             let attention = attention(|a| (a.mask, a.position) = (AttentionMask::Bidirectional, position));
-            let there = attention.forward(x.clone(), &mut ForwardContext::new());
-            let back = attention.forward(x.clone().flip([1]), &mut ForwardContext::new()).flip([1]);
+            let there = attention.forward(x.clone());
+            let back = attention.forward(x.clone().flip([1])).flip([1]);
             difference(there, back)
         };
         assert!(flipped(PositionConfig::None) < ROUNDING);
@@ -317,7 +366,7 @@ mod tests {
         for qk_norm in [QkNormConfig::PerHead(Default::default()), QkNormConfig::Joint(Default::default())] {
             let attention = attention(|a| a.qk_norm = qk_norm);
             let norm = attention.qk_norm.as_ref().unwrap();
-            let qkv = attention.qkv.forward(x.clone(), &mut ForwardContext::new()); // [b, t, (h + 2g) k]
+            let qkv = attention.qkv.forward(x.clone()); // [b, t, (h + 2g) k]
             let (qk, values) = (qkv.clone().narrow(2, 0, 36), qkv.clone().narrow(2, 36, 12));
             let larger = Tensor::cat(vec![qk * 30.0, values.clone()], 2);
             let (normed, again) = (norm.forward(qkv, attention.heads), norm.forward(larger, attention.heads));

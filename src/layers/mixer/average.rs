@@ -7,9 +7,11 @@ use burn::module::Module;
 use burn::tensor::{Device, Tensor};
 use serde::{Deserialize, Serialize};
 
+use crate::error::Problem;
 use crate::kernels::upcast;
 use crate::layers::linear::{Linear, LinearConfig};
-use crate::layers::{Bias, ForwardContext, Widths};
+use crate::layers::start::{Start, checked};
+use crate::layers::{Bias, ForwardContext};
 
 /// Settings of the average.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
@@ -20,6 +22,16 @@ pub struct AverageConfig {
 }
 
 /// The average over the past.
+///
+/// ```
+/// use ablation_zoo::prelude::*;
+/// use burn::prelude::*;
+///
+/// let device = device::open("cpu")?;
+/// let average = AverageConfig::default().init(64, &device);
+/// assert_eq!(average.forward(Tensor::<3>::ones([2, 10, 64], &device)).dims(), [2, 10, 64]);
+/// # Ok::<(), ablation_zoo::Error>(())
+/// ```
 #[derive(Module, Debug)]
 pub struct Average {
     /// `[d, d]`.
@@ -29,23 +41,39 @@ pub struct Average {
 }
 
 impl AverageConfig {
-    fn linear(&self, widths: &Widths) -> LinearConfig {
-        LinearConfig::new(widths.d_model, widths.d_model, self.bias)
+    fn linear(&self, d_model: usize) -> LinearConfig {
+        LinearConfig::new(d_model, d_model, self.bias)
     }
 
-    /// Zeros of the right shapes.
-    pub fn init(&self, widths: &Widths, device: &Device) -> Average {
-        Average { values: self.linear(widths).init(device), out: self.linear(widths).init(device) }
+    /// Draws the weights from N(0, 1 / fan_in); biases are zero, gains one.
+    ///
+    /// # Panics
+    /// If [`AverageConfig::check`] finds a problem.
+    pub fn init(&self, d_model: usize, device: &Device) -> Average {
+        checked(self.check(d_model), || self.build(d_model, Start::Drawn, device))
     }
 
-    /// Parameters of both linear maps.
-    pub fn num_params(&self, widths: &Widths) -> u64 {
-        2 * self.linear(widths).num_params()
+    pub(crate) fn build(&self, d_model: usize, start: Start, device: &Device) -> Average {
+        let linear = || self.linear(d_model).build(start, device);
+        Average { values: linear(), out: linear() }
+    }
+
+    /// What is impossible about it at this width.
+    pub fn check(&self, d_model: usize) -> Vec<Problem> {
+        match d_model {
+            0 => vec![Problem::new("0").key("d_model").expected("at least 1")],
+            _ => Vec::new(),
+        }
+    }
+
+    /// Parameters of both projections.
+    pub fn num_params(&self, d_model: usize) -> u64 {
+        2 * self.linear(d_model).num_params()
     }
 
     /// Forward FLOPs per token: the linear maps; the running sum is an addition per channel.
-    pub fn flops_per_token(&self, widths: &Widths) -> u64 {
-        2 * self.linear(widths).flops_per_token()
+    pub fn flops_per_token(&self, d_model: usize) -> u64 {
+        2 * self.linear(d_model).flops_per_token()
     }
 }
 
@@ -54,9 +82,17 @@ impl Average {
     ///
     /// # Shapes
     /// `[b, t, d] -> [b, t, d]`
-    pub fn forward(&self, x: Tensor<3>, ctx: &mut ForwardContext) -> Tensor<3> {
+    pub fn forward(&self, x: Tensor<3>) -> Tensor<3> {
+        self.forward_with(x, &mut ForwardContext::new())
+    }
+
+    /// The same inside a model, or step by step.
+    ///
+    /// # Shapes
+    /// `[b, t, d] -> [b, t, d]`
+    pub fn forward_with(&self, x: Tensor<3>, ctx: &mut ForwardContext) -> Tensor<3> {
         let [_, t, _] = x.dims();
-        let values = self.values.forward(x, ctx).unsqueeze_dim::<4>(1); // [b, 1, t, d]
+        let values = self.values.forward_with(x, ctx).unsqueeze_dim::<4>(1); // [b, 1, t, d]
         let values = upcast(ctx.append_to_kv_cache(values).squeeze_dim::<3>(1)); // [b, s, d]
         let s = values.dims()[1];
         let counts = Tensor::arange(1..s as i64 + 1, &values.device()).float().reshape([1, s, 1]);
@@ -73,11 +109,11 @@ mod tests {
     #[test]
     fn each_position_is_the_mean_of_those_so_far() {
         let device = crate::device::open("cpu").unwrap();
-        let mut average = AverageConfig::default().init(&Widths::new(1, 1, 3), &device);
+        let mut average = AverageConfig::default().init(1, &device);
         average.values.weight = Param::from_tensor(Tensor::ones([1, 1], &device));
         average.out.weight = Param::from_tensor(Tensor::ones([1, 1], &device));
         let x = Tensor::<1>::from_floats([6.0, 2.0, 1.0], &device).reshape([1, 3, 1]);
-        let y: Vec<f32> = average.forward(x, &mut ForwardContext::new()).into_data().iter::<f32>().collect();
+        let y: Vec<f32> = average.forward(x).into_data().iter::<f32>().collect();
         assert_eq!(y, [6.0, 4.0, 3.0]);
     }
 }

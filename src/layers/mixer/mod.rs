@@ -11,6 +11,7 @@ use burn::tensor::{Device, Tensor};
 use serde::{Deserialize, Serialize};
 
 use super::position::PositionConfig;
+use super::start::{Start, checked};
 use super::{ForwardContext, Widths};
 use crate::error::Problem;
 pub use attention::{Attention, AttentionConfig};
@@ -46,11 +47,18 @@ impl Default for MixerConfig {
 }
 
 impl MixerConfig {
-    /// Zeros of the right shapes.
+    /// Draws the weights from N(0, 1 / fan_in); biases are zero, gains one.
+    ///
+    /// # Panics
+    /// If [`MixerConfig::check`] finds a problem.
     pub fn init(&self, widths: &Widths, device: &Device) -> Mixer {
+        checked(self.check(widths), || self.build(widths, Start::Drawn, device))
+    }
+
+    pub(crate) fn build(&self, widths: &Widths, start: Start, device: &Device) -> Mixer {
         match self {
-            MixerConfig::Attention(config) => Mixer::Attention(config.init(widths, device)),
-            MixerConfig::Average(config) => Mixer::Average(config.init(widths, device)),
+            MixerConfig::Attention(config) => Mixer::Attention(config.build(widths, start, device)),
+            MixerConfig::Average(config) => Mixer::Average(config.build(widths.d_model, start, device)),
         }
     }
 
@@ -58,7 +66,7 @@ impl MixerConfig {
     pub fn check(&self, widths: &Widths) -> Vec<Problem> {
         match self {
             MixerConfig::Attention(config) => config.check(widths),
-            MixerConfig::Average(_) => Vec::new(),
+            MixerConfig::Average(config) => config.check(widths.d_model),
         }
     }
 
@@ -66,7 +74,7 @@ impl MixerConfig {
     pub fn num_params(&self, widths: &Widths) -> u64 {
         match self {
             MixerConfig::Attention(config) => config.num_params(widths),
-            MixerConfig::Average(config) => config.num_params(widths),
+            MixerConfig::Average(config) => config.num_params(widths.d_model),
         }
     }
 
@@ -74,7 +82,7 @@ impl MixerConfig {
     pub fn flops_per_token(&self, widths: &Widths) -> u64 {
         match self {
             MixerConfig::Attention(config) => config.flops_per_token(widths),
-            MixerConfig::Average(config) => config.flops_per_token(widths),
+            MixerConfig::Average(config) => config.flops_per_token(widths.d_model),
         }
     }
 
@@ -116,10 +124,18 @@ impl Mixer {
     ///
     /// # Shapes
     /// `[b, t, d] -> [b, t, d]`
-    pub fn forward(&self, x: Tensor<3>, ctx: &mut ForwardContext) -> Tensor<3> {
+    pub fn forward(&self, x: Tensor<3>) -> Tensor<3> {
+        self.forward_with(x, &mut ForwardContext::new())
+    }
+
+    /// The same inside a model, or step by step.
+    ///
+    /// # Shapes
+    /// `[b, t, d] -> [b, t, d]`
+    pub fn forward_with(&self, x: Tensor<3>, ctx: &mut ForwardContext) -> Tensor<3> {
         match self {
-            Mixer::Attention(attention) => attention.forward(x, ctx),
-            Mixer::Average(average) => average.forward(x, ctx),
+            Mixer::Attention(attention) => attention.forward_with(x, ctx),
+            Mixer::Average(average) => average.forward_with(x, ctx),
         }
     }
 }

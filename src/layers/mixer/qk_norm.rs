@@ -50,7 +50,7 @@ impl QkNormConfig {
         }
     }
 
-    /// Zeros of the right shapes, or nothing.
+    /// Norms whose gains are one, or nothing.
     pub fn init(&self, heads: Heads, device: &Device) -> Option<QkNorm> {
         let (norm, [queries, keys]) = self.widths(heads)?;
         Some(QkNorm { queries: norm.init(queries, device), keys: norm.init(keys, device) })
@@ -80,5 +80,5 @@ impl QkNorm {
 fn normalise(norm: &RmsNorm, x: Tensor<3>) -> Tensor<3> {
     let [b, t, width] = x.dims();
     let group = norm.gamma.val().dims()[0];
-    norm.forward(x.reshape([b, t * width / group, group])).reshape([b, t, width])
+    norm.of_tokens(x.reshape([b, t * width / group, group])).reshape([b, t, width])
 }

@@ -6,6 +6,7 @@ use burn::module::{Module, Param};
 use burn::tensor::{Device, Tensor};
 
 use crate::layers::Widths;
+use crate::layers::start::Start;
 
 /// The table of learned positions.
 #[derive(Module, Debug)]
@@ -15,9 +16,13 @@ pub struct LearnedPositions {
 }
 
 impl LearnedPositions {
-    /// Zeros of the right shape; values come from [`crate::model::init`].
+    /// One row for each of `widths.seq_len` positions, drawn from N(0, 1 / d).
     pub fn new(widths: &Widths, device: &Device) -> Self {
-        let shape = [widths.seq_len, widths.d_model];
-        LearnedPositions { weight: Param::from_tensor(Tensor::zeros(shape, device)) }
+        LearnedPositions::build(widths, Start::Drawn, device)
+    }
+
+    pub(crate) fn build(widths: &Widths, start: Start, device: &Device) -> Self {
+        let (t, d) = (widths.seq_len, widths.d_model);
+        LearnedPositions { weight: start.weight([t, d], d, device) }
     }
 }

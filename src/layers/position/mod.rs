@@ -16,6 +16,7 @@ use burn::tensor::{Device, Tensor};
 use serde::{Deserialize, Serialize};
 
 use super::Widths;
+use super::start::Start;
 use crate::error::Problem;
 use crate::kernels;
 pub use alibi::Alibi;
@@ -69,7 +70,7 @@ impl PositionConfig {
     /// What is impossible about it at these widths; keys are relative to the slot.
     pub fn check(&self, widths: &Widths) -> Vec<Problem> {
         match self {
-            PositionConfig::Rope(config) => config.check(widths),
+            PositionConfig::Rope(config) => config.check(widths.d_head()),
             PositionConfig::Alibi
             | PositionConfig::Learned
             | PositionConfig::Sinusoidal
@@ -78,18 +79,22 @@ impl PositionConfig {
     }
 
     /// The part inside attention.
-    pub fn init(&self, widths: &Widths, device: &Device) -> Option<Position> {
+    pub(crate) fn init(&self, widths: &Widths, device: &Device) -> Option<Position> {
         match self {
-            PositionConfig::Rope(config) => Some(Position::Rope(config.init(widths, device))),
+            PositionConfig::Rope(config) => {
+                Some(Position::Rope(config.init(widths.d_head(), widths.seq_len, device)))
+            }
             PositionConfig::Alibi => Some(Position::Alibi(Alibi::new(widths.n_heads, device))),
             PositionConfig::Learned | PositionConfig::Sinusoidal | PositionConfig::None => None,
         }
     }
 
     /// The part at the embedding.
-    pub fn init_table(&self, widths: &Widths, device: &Device) -> Option<PositionTable> {
+    pub(crate) fn init_table(&self, widths: &Widths, start: Start, device: &Device) -> Option<PositionTable> {
         match self {
-            PositionConfig::Learned => Some(PositionTable::Learned(LearnedPositions::new(widths, device))),
+            PositionConfig::Learned => {
+                Some(PositionTable::Learned(LearnedPositions::build(widths, start, device)))
+            }
             PositionConfig::Sinusoidal => {
                 Some(PositionTable::Sinusoidal(SinusoidalPositions::new(widths, device)))
             }

@@ -11,7 +11,8 @@ use serde::{Deserialize, Serialize};
 use super::RopeScaling;
 use crate::error::Problem;
 use crate::kernels;
-use crate::layers::{Widths, within};
+use crate::layers::start::checked;
+use crate::layers::within;
 
 /// Settings of RoPE.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
@@ -32,6 +33,17 @@ impl Default for RopeConfig {
 }
 
 /// Cosines and sines of all positions, `[t, r/2]`; constants, not parameters.
+///
+/// ```
+/// use ablation_zoo::prelude::*;
+/// use burn::prelude::*;
+///
+/// let device = device::open("cpu")?;
+/// let rope = RopeConfig { rotary_fraction: 0.5, ..RopeConfig::default() }.init(16, 128, &device); // d_head, seq_len
+/// let queries = Tensor::<4>::ones([2, 4, 10, 16], &device); // [b, h, t, k]
+/// assert_eq!(rope.forward(queries, 0).dims(), [2, 4, 10, 16]);
+/// # Ok::<(), ablation_zoo::Error>(())
+/// ```
 #[derive(Module, Debug)]
 pub struct RopeTable {
     cos: Tensor<2>,
@@ -44,21 +56,18 @@ impl RopeConfig {
         (self.rotary_fraction * d_head as f64 / 2.0 + 1e-9) as usize * 2
     }
 
-    /// What is impossible about it at these widths.
-    pub fn check(&self, widths: &Widths) -> Vec<Problem> {
+    /// What is impossible about it in heads of this width.
+    pub fn check(&self, d_head: usize) -> Vec<Problem> {
         let mut problems = Vec::new();
         if !(self.rotary_fraction > 0.0 && self.rotary_fraction <= 1.0) {
             problems.push(
                 Problem::new(self.rotary_fraction.to_string())
                     .key("rotary_fraction")
-                    .expected("a rotary_fraction in (0, 1]"),
+                    .expected("a number in (0, 1]"),
             );
-        } else if self.rotated(widths.d_head()) < 2 {
-            let found = format!(
-                "{} of a head of {} channels is less than one pair",
-                self.rotary_fraction,
-                widths.d_head()
-            );
+        } else if self.rotated(d_head) < 2 {
+            let found =
+                format!("{} of a head of {} channels is less than one pair", self.rotary_fraction, d_head);
             problems.push(
                 Problem::new(found)
                     .key("rotary_fraction")
@@ -72,9 +81,15 @@ impl RopeConfig {
         problems
     }
 
-    /// The table for rows of up to `widths.seq_len`.
-    pub fn init(&self, widths: &Widths, device: &Device) -> RopeTable {
-        let (t, half) = (widths.seq_len, self.rotated(widths.d_head()) / 2);
+    /// The angles of heads of width `d_head` in sequences of up to `seq_len`.
+    ///
+    /// # Panics
+    /// If [`RopeConfig::check`] finds a problem.
+    pub fn init(&self, d_head: usize, seq_len: usize, device: &Device) -> RopeTable {
+        checked(self.check(d_head), || self.table(self.rotated(d_head) / 2, seq_len, device))
+    }
+
+    fn table(&self, half: usize, t: usize, device: &Device) -> RopeTable {
         let (frequencies, amplitude) = (self.scaling.frequencies(self.theta, half), self.scaling.amplitude());
         let table = |f: fn(f64) -> f64| {
             let angle = |i: usize| (i / half) as f64 * frequencies[i % half];
@@ -86,6 +101,20 @@ impl RopeConfig {
 }
 
 impl RopeTable {
+    /// Turns queries or keys whose first position is `start`.
+    ///
+    /// # Shapes
+    /// `[b, h, t, k] -> [b, h, t, k]`
+    ///
+    /// # Panics
+    /// If `start + t` is longer than the sequences that it was made for.
+    pub fn forward(&self, x: Tensor<4>, start: usize) -> Tensor<4> {
+        let [_, _, t, _] = x.dims();
+        let longest = self.cos.dims()[0];
+        assert!(start + t <= longest, "positions up to {}, angles of {longest}", start + t);
+        kernels::rope(x, &self.rows(start, t))
+    }
+
     /// The rows of `t` positions from `start` on.
     pub fn rows(&self, start: usize, t: usize) -> kernels::Rope {
         let rows = |table: &Tensor<2>| match start == 0 && table.dims()[0] == t {
@@ -104,7 +133,7 @@ mod tests {
     #[should_panic(expected = "narrow")]
     fn as_many_rows_as_the_table_has_begin_at_its_start_alone() {
         let device = crate::device::open("cpu").unwrap();
-        let table = RopeConfig::default().init(&Widths::new(8, 2, 3), &device);
+        let table = RopeConfig::default().init(4, 3, &device);
         assert_eq!(table.rows(0, 3).cos.dims(), [3, 2]);
         table.rows(1, 3);
     }

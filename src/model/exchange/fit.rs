@@ -95,11 +95,11 @@ fn feed_forward(config: FeedForwardConfig, widths: &Widths) -> FeedForwardConfig
     let ratio = |d_ff: usize| d_ff as f64 / widths.d_model as f64;
     match config {
         FeedForwardConfig::Mlp(mut mlp) => {
-            mlp.expansion = ratio(mlp.d_ff(widths));
+            mlp.expansion = ratio(mlp.d_ff(widths.d_model));
             FeedForwardConfig::Mlp(mlp)
         }
         FeedForwardConfig::GatedMlp(mut mlp) => {
-            (mlp.expansion, mlp.multiple_of) = (ratio(mlp.d_ff(widths)), 1);
+            (mlp.expansion, mlp.multiple_of) = (ratio(mlp.d_ff(widths.d_model)), 1);
             FeedForwardConfig::GatedMlp(mlp)
         }
         FeedForwardConfig::Moe(mut moe) => {

@@ -23,7 +23,7 @@ pub(super) fn write(blueprint: &Blueprint) -> Map<String, Json> {
         "n_embd": model.d_model,
         "n_layer": model.n_layers,
         "n_head": model.n_heads,
-        "n_inner": mlp.d_ff(&model.widths(blueprint.seq_len)),
+        "n_inner": mlp.d_ff(model.d_model),
         "activation_function": parts::function_name(mlp.activation),
         "layer_norm_epsilon": parts::eps(model),
         "tie_word_embeddings": parts::is_tied(model),
@@ -80,7 +80,7 @@ pub(super) fn rows(rows: &mut Rows, place: ParameterPlace) {
 
 fn block(rows: &mut Rows, ours: &str, theirs: &str) {
     let d = rows.widths.d_model;
-    let f = parts::mlp(&rows.blueprint.model).d_ff(&rows.widths);
+    let f = parts::mlp(&rows.blueprint.model).d_ff(rows.widths.d_model);
     let mut linear = |name: &str, there: &str, shape| {
         rows.linear(
             &format!("{ours}.{name}"),

@@ -31,7 +31,7 @@ pub(super) fn write(blueprint: &Blueprint) -> Map<String, Json> {
         "hidden_size": model.d_model,
         "num_hidden_layers": model.n_layers,
         "num_attention_heads": model.n_heads,
-        "intermediate_size": mlp.d_ff(&model.widths(blueprint.seq_len)),
+        "intermediate_size": mlp.d_ff(model.d_model),
         "hidden_act": parts::function_name(mlp.activation),
         "layer_norm_eps": parts::eps(model),
         "rotary_pct": rope.rotary_fraction,
@@ -99,7 +99,7 @@ pub(super) fn rows(rows: &mut Rows, place: ParameterPlace) {
 
 fn block(rows: &mut Rows, ours: &str, theirs: &str) {
     let (d, h, k) = (rows.widths.d_model, rows.widths.n_heads, rows.widths.d_head());
-    let f = parts::mlp(&rows.blueprint.model).d_ff(&rows.widths);
+    let f = parts::mlp(&rows.blueprint.model).d_ff(rows.widths.d_model);
     let by_head = Layout::ByHead(Heads { n_heads: h, n_kv_heads: h, d_head: k });
     let bias = parts::attention(&rows.blueprint.model).bias;
     let mut linear = |name: &str, there: &str, layout, shape, bias| {

@@ -50,7 +50,7 @@ pub(super) fn write_base(blueprint: &Blueprint, mlp: GatedMlpConfig) -> Map<Stri
         "num_attention_heads": model.n_heads,
         "num_key_value_heads": attention.n_kv_heads(&widths),
         "head_dim": attention.d_head(&widths),
-        "intermediate_size": mlp.d_ff(&widths),
+        "intermediate_size": mlp.d_ff(widths.d_model),
         "hidden_act": parts::function_name(mlp.activation),
         "rms_norm_eps": parts::eps(model),
         "attention_bias": attention.bias == Bias::With,
@@ -163,7 +163,7 @@ pub(super) fn attention(rows: &mut Rows, ours: &str, theirs: &str) {
 /// The gated MLP.
 pub(super) fn mlp(rows: &mut Rows, ours: &str, theirs: &str) {
     let config = parts::gated_mlp(&rows.blueprint.model);
-    let (d, f) = (rows.widths.d_model, config.d_ff(&rows.widths));
+    let (d, f) = (rows.widths.d_model, config.d_ff(rows.widths.d_model));
     for (name, shape) in [("gate", [d, f]), ("up", [d, f]), ("down", [f, d])] {
         let theirs = [format!("{theirs}.mlp.{name}_proj")];
         rows.linear(&format!("{ours}.feed_forward.{name}"), &theirs, Layout::Transposed, shape, config.bias);

@@ -54,7 +54,7 @@ pub(super) fn rows(rows: &mut Rows, place: ParameterPlace) {
 
 fn experts(rows: &mut Rows, ours: &str, theirs: &str) {
     let e = parts::moe(&rows.blueprint.model).n_experts;
-    let (d, f) = (rows.widths.d_model, parts::expert(&rows.blueprint.model).d_ff(&rows.widths));
+    let (d, f) = (rows.widths.d_model, parts::expert(&rows.blueprint.model).d_ff(rows.widths.d_model));
     let router = [format!("{theirs}.gate")];
     rows.linear(&format!("{ours}.feed_forward.router"), &router, Layout::Transposed, [d, e], Bias::Without);
     for (name, there, [d_in, d_out]) in [("gate", "w1", [d, f]), ("up", "w3", [d, f]), ("down", "w2", [f, d])]

@@ -290,8 +290,8 @@ fn axes(growth: &Growth, name: &str, [rows, columns]: [usize; 2]) -> [Vec<Stretc
 fn hidden_width(model: &ModelConfig) -> usize {
     let widths = model.widths(1);
     match &model.block.feed_forward {
-        FeedForwardConfig::Mlp(config) => config.d_ff(&widths),
-        FeedForwardConfig::GatedMlp(config) => config.d_ff(&widths),
+        FeedForwardConfig::Mlp(config) => config.d_ff(widths.d_model),
+        FeedForwardConfig::GatedMlp(config) => config.d_ff(widths.d_model),
         FeedForwardConfig::Moe(_) | FeedForwardConfig::None => 0,
     }
 }

@@ -32,5 +32,5 @@ pub use order::{LayerOrder, connection_rate};
 pub use promise::Promise;
 pub use random::{Ramp, RampConfig};
 pub use recipe::{Direction, Operator, Recipe};
-pub use stack::StackConfig;
-pub use take::{Carry, Growth};
+pub use stack::{StackConfig, stack};
+pub use take::{Carry, Growth, grow};

@@ -15,6 +15,7 @@ use super::take::{Entry, Take};
 use super::trace::{Layer, Part, Role, Trace, Unit};
 use crate::error::Problem;
 use crate::layers::embedding::Head;
+use crate::model::{Decoder, parameter};
 
 /// Settings of growth by copies.
 #[derive(Debug, Clone, Copy, PartialEq, Default, Serialize, Deserialize)]
@@ -23,6 +24,24 @@ pub struct StackConfig {
     /// The share `a` of noise in each linear map, `(1 - a) w + a e`, with `e` as the scheme of init draws it; the paper
     /// finds 0.2 slightly better than 0, and more worse (Appendix I).
     pub noise: f64,
+}
+
+/// The decoder with all its blocks `factor` times, one stack on the other (Gstack: the paper's G_direct in depth). Every
+/// parameter of the result is its own, with gradients and moments of its own.
+///
+/// ```
+/// use ablation_zoo::prelude::*;
+///
+/// let device = device::open("cpu")?;
+/// let small = ModelConfig { d_model: 32, n_layers: 2, n_heads: 2, ..ModelConfig::default() };
+/// let small = small.init(100, 16, 0, &device); // vocabulary, sequence length, seed
+/// assert_eq!(stack(&small, 4).blocks.len(), 8);
+/// # Ok::<(), ablation_zoo::Error>(())
+/// ```
+pub fn stack(small: &Decoder, factor: usize) -> Decoder {
+    let mut big = small.clone();
+    big.blocks = (0..factor).flat_map(|_| small.blocks.clone()).collect();
+    parameter::renewed(big)
 }
 
 impl StackConfig {

@@ -12,9 +12,9 @@ use super::recipe::{Operator, Recipe};
 use super::trace::{Role, Trace, Tracer, Unit};
 use super::{random, stack, zero};
 use crate::error::{Error, Problem, Result};
-use crate::model::ModelConfig;
 use crate::model::parameter::{self, Weights};
 use crate::model::weights::floats;
+use crate::model::{Decoder, ModelConfig, weights};
 
 /// What happens to the moments of the optimizer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
@@ -72,6 +72,26 @@ impl Entry<'_> {
         let columns = &self.trace.axes[1];
         (columns.n_small as f32 / columns.units.len() as f32).sqrt()
     }
+}
+
+/// The decoder that `small`, which was built from `config`, grows into by `recipe`, and its config. What is new starts
+/// from the values that `seed` gives.
+///
+/// [`Operator::Learn`] starts where [`stack`](super::stack()) does.
+///
+/// # Errors
+/// What does not fit; keys are relative to `[growth]`; or `small` was not built from `config`.
+pub fn grow(
+    small: &Decoder,
+    config: &ModelConfig,
+    recipe: &Recipe,
+    seed: u64,
+) -> Result<(Decoder, ModelConfig)> {
+    let growth = Growth::new(recipe, config)?;
+    let device = small.embedding.weight.val().device();
+    let fresh = growth.big().init(small.vocab_size(), small.seq_len(), seed, &device);
+    let grown = growth.weights(&weights::of(small), &weights::of(&fresh))?;
+    Ok((weights::put(fresh, grown, "growth")?, growth.big))
 }
 
 impl Growth {

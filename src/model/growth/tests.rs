@@ -389,3 +389,21 @@ fn another_model_s_weights_are_refused_by_name() {
     let error = growth.weights(&old, &fresh(growth.big())).unwrap_err();
     assert_eq!(error.to_string(), "the small model has no tensor blocks.1.mixer.qkv.weight");
 }
+
+#[test]
+fn stacked_modules_are_what_growth_makes_of_their_weights_and_share_no_parameter() {
+    let device = crate::device::open("cpu").unwrap();
+    let config = variants::base();
+    let small = config.init(V, 5, 3, &device);
+    let stacked = super::stack(&small, 2);
+    let recipe = Recipe { factor: Some(2), ..Recipe::default() };
+    let (grown, big) = super::grow(&small, &config, &recipe, 3).unwrap();
+    assert_eq!(big.n_layers, 2 * config.n_layers);
+    assert_eq!(crate::model::weights::of(&stacked), crate::model::weights::of(&grown));
+    let mut ids = burn::module::list_param_ids(&stacked);
+    ids.extend(burn::module::list_param_ids(&small));
+    let n = ids.len();
+    ids.sort();
+    ids.dedup();
+    assert_eq!(ids.len(), n, "each parameter has an identity of its own");
+}
