@@ -1,6 +1,6 @@
 //! The precision of matrix products in training.
 //!
-//! In bf16 the operands of every linear map, of attention and of the head are rounded to bf16, and so is what linear maps
+//! In bf16 the operands of every linear layer, of attention and of the head are rounded to bf16, and so is what linear layers
 //! hand to an activation or to attention. Everything else stays f32: weights with the optimizer's state, the residual
 //! stream, norms, routers, the insides of softmax and activations, sums over tokens, the loss. That is mixed precision as
 //! in Micikevicius et al. 2018 (arXiv 1710.03740), without a scale of the loss, which bf16 does not need (Kalamkar et al.

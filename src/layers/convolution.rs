@@ -1,4 +1,4 @@
-//! Canon layer: `x_t + sum over i < width of w_i * x_(t-i)`, channel by channel, along the row and only backwards.
+//! Canon layer: `x_t + sum over i < width of w_i * x_(t-i)`, channel by channel, along the sequence and only backwards.
 //!
 //! Allen-Zhu 2025, "Physics of Language Models: Part 4.1" (arXiv 2512.17351): a way from token to token that costs
 //! almost nothing, before the mixer (Canon-A), on queries, keys and values (B), before the feed-forward (C). The

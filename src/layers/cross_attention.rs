@@ -104,7 +104,7 @@ impl CrossAttentionConfig {
         CrossAttention { norm, queries, keys_values, out, heads: self.heads(widths) }
     }
 
-    /// Parameters of the three linear maps and the norm.
+    /// Parameters of the three linear layers and the norm.
     pub fn num_params(&self, widths: &Widths) -> u64 {
         let linears = self.linears(widths).iter().map(LinearConfig::num_params).sum::<u64>();
         linears + self.norm.num_params(widths.d_model)

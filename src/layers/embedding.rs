@@ -19,11 +19,11 @@ pub enum EmbeddingConfig {
     Token(TokenEmbeddingConfig),
 }
 
-/// Settings of the token table.
+/// Settings of the token embedding.
 #[derive(Debug, Clone, Copy, PartialEq, Default, Serialize, Deserialize)]
 #[serde(default)]
 pub struct TokenEmbeddingConfig {
-    /// Whether the head has a table of its own.
+    /// Whether the head has an embedding of its own.
     pub head: Head,
     /// What the vectors are multiplied by.
     pub scale: EmbeddingScale,
@@ -33,7 +33,7 @@ pub struct TokenEmbeddingConfig {
 #[derive(Debug, Clone, Copy, PartialEq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum EmbeddingScale {
-    /// Nothing.
+    /// The vectors are used as they are.
     #[default]
     None,
     /// `sqrt(d)`, as in the first Transformer and in Gemma.
@@ -56,14 +56,14 @@ impl Default for FactorConfig {
     }
 }
 
-/// Where the output table comes from.
+/// Where the output embedding comes from.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Head {
-    /// The input table, used a second time.
+    /// The input embedding, used a second time.
     #[default]
     Tied,
-    /// A second table.
+    /// A second embedding.
     Untied,
 }
 
@@ -73,7 +73,7 @@ impl Default for EmbeddingConfig {
     }
 }
 
-/// The token table.
+/// The token embedding.
 ///
 /// ```
 /// use ablation_zoo::prelude::*;
@@ -93,7 +93,7 @@ pub struct Embedding {
     scale: Option<f64>,
 }
 
-/// A head with a table of its own.
+/// A head with an embedding of its own.
 #[derive(Module, Debug)]
 pub struct OutputHead {
     /// `[v, d]`.
@@ -101,7 +101,7 @@ pub struct OutputHead {
 }
 
 impl EmbeddingConfig {
-    /// Where the output table comes from.
+    /// Where the output embedding comes from.
     pub fn head(&self) -> Head {
         match self {
             EmbeddingConfig::Token(config) => config.head,
@@ -161,7 +161,7 @@ impl EmbeddingConfig {
         (Embedding { weight: table(), scale: self.scale(d_model) }, head)
     }
 
-    /// Rows of both tables; a tied table counts once.
+    /// Parameters of both embeddings; a tied embedding counts once.
     pub fn num_params(&self, vocab_size: usize, d_model: usize) -> u64 {
         let table = vocab_size as u64 * d_model as u64;
         match self.head() {

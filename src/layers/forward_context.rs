@@ -10,14 +10,14 @@ use super::mixer::AttentionMask;
 
 /// One forward pass: what sublayers share without knowing each other.
 ///
-/// - **Residual.** A block puts its input into the pass before it calls a sublayer. A sublayer whose last operation is
-///   a linear map takes it and adds it in the same kernel; a sublayer that leaves it gets it added by the block.
+/// - **Residual.** A block puts its input into the context before it calls a sublayer. A sublayer whose last operation is
+///   a linear layer takes it and adds it in the same kernel; a sublayer that leaves it gets it added by the block.
 /// - **Mode.** Training may drop tokens and wants auxiliary losses; reading does neither.
 /// - **KvCache.** While text is generated, each sublayer that looks back keeps what it has seen.
-/// - **Padding.** Rows of an encoder may be shorter than their tensor; what is not there is read by nobody.
+/// - **Padding.** Sequences of an encoder may be shorter than their tensor; what is not there is read by nobody.
 ///   It counts in the balance loss of experts.
 /// - **EncoderStates.** What an encoder made of other text, for the sublayers that read it.
-/// - **Capture.** A pass that listens keeps the inputs of the linear maps that it was asked for.
+/// - **Capture.** A context that captures keeps the inputs of the linear layers that it was asked for.
 #[derive(Debug, Default)]
 pub struct ForwardContext {
     mode: Mode,
@@ -31,7 +31,7 @@ pub struct ForwardContext {
     capture: Option<Capture>,
 }
 
-/// What a forward pass is for.
+/// Whether a forward pass trains or only reads.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum Mode {
     /// Measuring and generating: what one sequence gives does not depend on the sequences beside it.
@@ -41,14 +41,14 @@ pub enum Mode {
     Train,
 }
 
-/// What a linear map was given.
+/// What a linear layer was given.
 #[derive(Debug, Clone)]
 pub struct CapturedInput {
     /// The weight of the map.
     pub weight: ParamId,
     /// Maps that the weight stands for, `e`.
     pub n_experts: usize,
-    /// `[b, t, d_in]`; `[e, c, d_in]` for several maps, with zeros where nobody reads the output.
+    /// `[b, t, d_in]`; `[e, c, d_in]` for several experts, with zeros where nobody reads the output.
     pub input: Tensor<3>,
 }
 
@@ -67,7 +67,7 @@ struct CachedMask {
     hidden: Option<Tensor<2, Bool>>,
 }
 
-/// What a decoder reads beside its own row: the states that an encoder made of chunks of text, a set without order.
+/// What a decoder reads beside its own sequence: the states that an encoder made of chunks of text, a set without order.
 #[derive(Debug, Clone)]
 pub struct EncoderStates {
     /// `[b, s, d_context]`.
@@ -85,27 +85,27 @@ struct KvCache {
 }
 
 impl ForwardContext {
-    /// A pass that reads whole rows, from their first position on.
+    /// A context that reads whole sequences, from their first position on.
     pub fn new() -> Self {
         ForwardContext::default()
     }
 
-    /// A pass of a training step.
+    /// A context of a training step.
     pub fn training() -> Self {
         ForwardContext { mode: Mode::Train, ..ForwardContext::default() }
     }
 
-    /// A pass that goes on where its last call ended: keys and values of all earlier positions are kept.
+    /// A context that goes on where its last call ended: keys and values of all earlier positions are kept.
     pub fn with_kv_cache() -> Self {
         ForwardContext { cache: Some(KvCache::default()), ..ForwardContext::default() }
     }
 
-    /// The same pass over rows in which the keys marked in `hidden`, `[b, s]`, are not there.
+    /// The same context over sequences in which the keys marked in `hidden`, `[b, s]`, are not there.
     pub fn with_padding(self, hidden: Tensor<2, Bool>) -> Self {
         ForwardContext { padding: Some(hidden), ..self }
     }
 
-    /// The same pass with something to read beside the rows.
+    /// The same context with something to read beside the sequences.
     pub fn with_encoder_states(self, encoder_states: Option<EncoderStates>) -> Self {
         ForwardContext { encoder_states, ..self }
     }
@@ -115,12 +115,12 @@ impl ForwardContext {
         self.padding.clone()
     }
 
-    /// What there is to read beside the rows.
+    /// What there is to read beside the sequences.
     pub fn encoder_states(&self) -> Option<EncoderStates> {
         self.encoder_states.clone()
     }
 
-    /// A pass that keeps the inputs of the linear maps with these weights.
+    /// A context that keeps the inputs of the linear layers with these weights.
     pub fn capturing(weights: HashSet<ParamId>) -> Self {
         ForwardContext {
             capture: Some(Capture { weights, captured: Vec::new() }),
@@ -128,7 +128,7 @@ impl ForwardContext {
         }
     }
 
-    /// A pass for a part of a sublayer: it listens as this one does, and shares nothing else.
+    /// A context for a part of a sublayer: it captures as this one does, and shares nothing else.
     pub fn apart(&self) -> Self {
         match &self.capture {
             Some(capture) => ForwardContext::capturing(capture.weights.clone()),
@@ -136,10 +136,10 @@ impl ForwardContext {
         }
     }
 
-    /// Takes over what a pass [`apart`](ForwardContext::apart) captured, with zeros in the rows that nobody reads.
+    /// Takes over what a context [`apart`](ForwardContext::apart) captured, with zeros in the rows that nobody reads.
     ///
     /// # Shapes
-    /// `unread`: `[e, c, 1]`, as the inputs of the maps
+    /// `unread`: `[e, c, 1]`, as the inputs of the linear layers
     pub fn join(&mut self, apart: ForwardContext, unread: impl FnOnce() -> Tensor<3, Bool>) {
         let (Some(capture), Some(part)) = (&mut self.capture, apart.capture) else { return };
         if part.captured.is_empty() {
@@ -154,7 +154,7 @@ impl ForwardContext {
         ));
     }
 
-    /// A linear map in so many n_experts says what it is given.
+    /// Keeps the input of the linear layer with this weight, of so many experts, if it was asked for.
     pub fn capture(&mut self, weight: ParamId, n_experts: usize, input: &Tensor<3>) {
         if let Some(capture) = self.capture.as_mut().filter(|capture| capture.weights.contains(&weight)) {
             capture.captured.push(CapturedInput { weight, n_experts, input: input.clone() });
@@ -166,7 +166,7 @@ impl ForwardContext {
         self.capture.as_mut().map_or_else(Vec::new, |capture| std::mem::take(&mut capture.captured))
     }
 
-    /// What the pass is for.
+    /// Whether the forward pass trains or only reads.
     pub fn mode(&self) -> Mode {
         self.mode
     }
@@ -191,7 +191,7 @@ impl ForwardContext {
         self.cache.is_some()
     }
 
-    /// Appends `x` along time to what this place of the model has seen, and returns all of it; `x` itself in a pass
+    /// Appends `x` along time to what this place of the model has seen, and returns all of it; `x` itself in a context
     /// that has_kv_cache nothing.
     ///
     /// # Shapes
@@ -209,7 +209,7 @@ impl ForwardContext {
         all
     }
 
-    /// Ends a call over `t` positions: a pass that has_kv_cache continues behind them.
+    /// Ends a call over `t` positions: one with a cache continues behind them.
     pub fn advance(&mut self, t: usize) {
         if let Some(cache) = &mut self.cache {
             cache.start += t;

@@ -1,4 +1,4 @@
-//! `y = x W + b`: the one linear map that all sublayers use.
+//! `y = x W + b`: the one linear layer that all sublayers use.
 //!
 //! A map can stand for several of the same widths, one per expert; row `i` of its input then goes through map `i`.
 //! So every feed-forward is an expert without knowing it.
@@ -11,20 +11,20 @@ use super::{Bias, ForwardContext};
 use crate::error::Problem;
 use crate::kernels::{self, to_compute_dtype, upcast};
 
-/// A linear map from `d_in` to `d_out` channels.
+/// A linear layer from `d_in` to `d_out` channels.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct LinearConfig {
     /// Channels in.
     pub d_in: usize,
     /// Channels out.
     pub d_out: usize,
-    /// Whether an offset is added.
+    /// Whether a bias is added.
     pub bias: Bias,
     /// Maps of these widths, `e`; one, but inside a mixture of experts.
     pub n_experts: usize,
 }
 
-/// The linear map.
+/// The linear layer.
 ///
 /// ```
 /// use ablation_zoo::prelude::*;
@@ -38,7 +38,7 @@ pub struct LinearConfig {
 /// ```
 #[derive(Module, Debug)]
 pub struct Linear {
-    /// `[e d_in, d_out]`: the maps one below the other.
+    /// `[e d_in, d_out]`: the matrices one below the other.
     pub weight: Param<Tensor<2>>,
     /// `[e d_out]`, if any.
     pub bias: Option<Param<Tensor<1>>>,
@@ -46,12 +46,12 @@ pub struct Linear {
 }
 
 impl LinearConfig {
-    /// One linear map of these widths.
+    /// One linear layer of these widths.
     pub fn new(d_in: usize, d_out: usize, bias: Bias) -> Self {
         LinearConfig { d_in, d_out, bias, n_experts: 1 }
     }
 
-    /// The same `n_experts` times.
+    /// One matrix for each of `n_experts` experts, in place of one.
     pub fn with_experts(self, n_experts: usize) -> Self {
         LinearConfig { n_experts, ..self }
     }
@@ -73,7 +73,7 @@ impl LinearConfig {
         }
     }
 
-    /// What is impossible about it.
+    /// All that is impossible about the layer.
     pub fn check(&self) -> Vec<Problem> {
         let sizes = [("d_in", self.d_in), ("d_out", self.d_out), ("n_experts", self.n_experts)];
         let absent = sizes.into_iter().filter(|(_, size)| *size == 0);
@@ -85,7 +85,7 @@ impl LinearConfig {
         self.n_experts as u64 * (self.d_in as u64 * self.d_out as u64 + self.bias.num_params(self.d_out))
     }
 
-    /// Forward FLOPs of a token that goes through one of the maps: a multiply and an add for each weight.
+    /// Forward FLOPs of a token that goes through one of them: a multiply and an add for each weight.
     pub fn flops_per_token(&self) -> u64 {
         2 * self.d_in as u64 * self.d_out as u64
     }
@@ -133,7 +133,7 @@ impl Linear {
         }
     }
 
-    /// Maps the last axis and, when the pass offers the residual stream, adds it in the same kernel.
+    /// Maps the last axis and, when the context offers the residual stream, adds it in the same kernel.
     ///
     /// # Shapes
     /// `[b, t, d_in] -> [b, t, d_out]`

@@ -4,12 +4,12 @@
 //!
 //! | letter | meaning | letter | meaning |
 //! |---|---|---|---|
-//! | `b` | batch (rows) | `h` | attention heads |
-//! | `t` | time (positions in a row) | `g` | key-value heads |
+//! | `b` | batch (sequences) | `h` | attention heads |
+//! | `t` | time (positions in a sequence) | `g` | key-value heads |
 //! | `s` | key time | `k` | width of a head |
 //! | `d` | model width | `f` | feed-forward width |
 //! | `v` | vocabulary | `n` | `b * t`, rows and time flattened |
-//! | `e` | experts | `c` | places of an expert |
+//! | `e` | experts | `c` | slots of an expert |
 //!
 //! Every sublayer has one signature, `forward(&self, x: Tensor<3>, pass: &mut ForwardContext) -> Tensor<3>`, and every config
 //! answers three questions without building anything: is it possible ([`Widths`] given), how many parameters, how
@@ -32,19 +32,19 @@ use serde::{Deserialize, Serialize};
 
 use crate::error::Problem;
 
-/// Whether a linear or a norm adds a learned offset.
+/// Whether a linear or a norm adds a learned bias.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Bias {
-    /// A learned offset, zero at the start.
+    /// A learned bias, zero at the start.
     With,
-    /// No offset.
+    /// No bias.
     #[default]
     Without,
 }
 
 impl Bias {
-    /// Parameters of an offset of `width`.
+    /// Parameters of a bias of `width` channels.
     pub fn num_params(self, width: usize) -> u64 {
         match self {
             Bias::With => width as u64,

@@ -1,7 +1,7 @@
 //! Normalisation of the residual stream: `gamma (x - mean) / sqrt(var + eps) + beta`, or without the mean.
 //!
 //! It keeps the input of every sublayer at one scale, whatever the depth. LayerNorm: Ba et al. 2016
-//! (arXiv 1607.06450); RMSNorm drops the mean and the offset: Zhang and Sennrich 2019 (arXiv 1910.07467).
+//! (arXiv 1607.06450); RMSNorm drops the mean and the bias: Zhang and Sennrich 2019 (arXiv 1910.07467).
 
 use burn::module::{Module, Param};
 use burn::tensor::{Device, Tensor};
@@ -30,7 +30,7 @@ pub enum NormConfig {
 pub struct LayerNormConfig {
     /// Added to the variance.
     pub eps: f64,
-    /// Whether an offset is learned.
+    /// Whether a bias is learned.
     pub bias: Bias,
 }
 
@@ -85,7 +85,7 @@ pub enum Norm {
 pub struct LayerNorm {
     /// Scale `[d]`, one at the start.
     pub gamma: Param<Tensor<1>>,
-    /// Offset `[d]`, zero at the start.
+    /// Bias `[d]`, zero at the start.
     pub beta: Option<Param<Tensor<1>>>,
     eps: f64,
 }
@@ -143,7 +143,7 @@ impl NormConfig {
         }
     }
 
-    /// Scale, and offset if there is one.
+    /// Scale, and bias if there is one.
     pub fn num_params(&self, width: usize) -> u64 {
         match self {
             NormConfig::Layer(config) => width as u64 + config.bias.num_params(width),
@@ -154,7 +154,7 @@ impl NormConfig {
 }
 
 impl LayerNormConfig {
-    /// What is impossible about it.
+    /// All that is impossible about the norm.
     pub fn check(&self) -> Vec<Problem> {
         check_eps(self.eps)
     }
@@ -176,7 +176,7 @@ impl LayerNormConfig {
 }
 
 impl RmsNormConfig {
-    /// What is impossible about it.
+    /// All that is impossible about the norm.
     pub fn check(&self) -> Vec<Problem> {
         check_eps(self.eps)
     }

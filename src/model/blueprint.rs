@@ -7,18 +7,18 @@ use super::weights::{self, Weights};
 use super::{Decoder, ModelConfig, ParamCount};
 use crate::error::{Error, Problem, Result};
 
-/// A model without weights.
+/// A model without weights: its config, vocabulary size and context length.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Blueprint {
-    /// What is built.
+    /// The config of the model.
     pub model: ModelConfig,
-    /// Tokens that it knows.
+    /// The size of the vocabulary.
     pub vocab_size: usize,
-    /// The longest row that it reads.
+    /// The longest sequence that it reads.
     pub seq_len: usize,
 }
 
-/// The largest vocabulary and the longest row that are taken for meant; they keep every count far inside 64 bits.
+/// The largest vocabulary and the longest sequence that are taken for meant; they keep every count far inside 64 bits.
 const MAX_TOKENS: usize = 1 << 24;
 
 impl Blueprint {

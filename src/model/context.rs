@@ -30,7 +30,7 @@ pub struct ContextModel {
     pub encoder: Decoder,
 }
 
-/// What the output map of a cross-attention starts from; its other maps start from the self-attention before it.
+/// What the output projection of a cross-attention starts from; its other projections start from the self-attention before it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum CrossAttentionInit {
@@ -39,7 +39,7 @@ pub enum CrossAttentionInit {
     Zero,
     /// The output map of the self-attention.
     Copy,
-    /// As the decoder's own output maps started.
+    /// As the decoder's own output projections started.
     Normal,
 }
 
@@ -47,10 +47,10 @@ pub enum CrossAttentionInit {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum EncoderTraining {
-    /// It is.
+    /// The encoder is trained with the cross-attentions.
     #[default]
     Trained,
-    /// It stays as it is.
+    /// The encoder is frozen.
     Frozen,
 }
 

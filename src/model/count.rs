@@ -4,10 +4,10 @@ use serde::{Deserialize, Serialize};
 
 use super::decoder::ModelConfig;
 
-/// How many parameters, and which.
+/// The number of parameters: total, active and non-embedding.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ParamCount {
-    /// All trainable parameters; a tied table counts once.
+    /// All trainable parameters; a tied embedding counts once.
     pub total: u64,
     /// Tables of tokens, and of learned positions.
     pub embedding: u64,
@@ -78,7 +78,7 @@ mod tests {
     use crate::model::BlockConfig;
     use crate::model::norm_placement::{NormPlacement, ParallelConfig, ParallelNorms};
 
-    /// GPT2-l-h of the knowledge capacity paper: d = 64 h, offsets everywhere, tied.
+    /// GPT2-l-h of the knowledge capacity paper: d = 64 h, biases everywhere, tied.
     pub(crate) fn gpt2(n_layers: usize, n_heads: usize) -> ModelConfig {
         let mixer = AttentionConfig { bias: Bias::With, ..AttentionConfig::default() };
         let feed_forward = MlpConfig { bias: Bias::With, ..MlpConfig::default() };

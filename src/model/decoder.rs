@@ -27,11 +27,11 @@ pub struct ModelConfig {
     pub n_layers: usize,
     /// Query heads of each attention.
     pub n_heads: usize,
-    /// How tokens enter and leave.
+    /// The token embedding and the output head.
     pub embedding: EmbeddingConfig,
-    /// Which normalisation, everywhere.
+    /// The norm of every block and of the last hidden state.
     pub norm: NormConfig,
-    /// What each block is made of.
+    /// The slots of every block.
     pub block: BlockConfig,
     /// Where single layers differ from it.
     pub layers: Vec<LayerOverride>,
@@ -62,7 +62,7 @@ pub struct Decoder {
     pub blocks: Vec<Block>,
     /// After the last block.
     pub norm: Option<Norm>,
-    /// A second table, if the head is untied.
+    /// A second embedding, if the head is untied.
     pub head: Option<OutputHead>,
     seq_len: usize,
 }
@@ -172,7 +172,7 @@ impl ModelConfig {
 }
 
 impl Decoder {
-    /// The longest row that it reads.
+    /// The longest sequence that it reads.
     pub fn seq_len(&self) -> usize {
         self.seq_len
     }
@@ -199,7 +199,7 @@ impl Decoder {
         self.head.as_ref().map_or_else(|| self.embedding.weight.val(), |head| Param::val(&head.weight))
     }
 
-    /// How many tokens it knows.
+    /// The size of the vocabulary.
     pub fn vocab_size(&self) -> usize {
         self.embedding.weight.dims()[0]
     }

@@ -1,4 +1,4 @@
-//! The encoder: the decoder's own blocks, but every mixer reads the whole row, in both directions.
+//! The encoder: the decoder's own blocks, but every mixer reads the whole sequence, in both directions.
 //!
 //! It knows the decoder's tokens and one more, [`mask`], for its pre-training: tokens are hidden behind the mask and
 //! predicted from both sides (Devlin et al. 2019, arXiv 1810.04805). Its head is tied or untied, as the decoder's.
@@ -40,7 +40,7 @@ impl EncoderConfig {
         ((self.width * decoder.d_model as f64 / pair as f64).round() as usize).max(1) * pair
     }
 
-    /// What is impossible about it.
+    /// All that is impossible about the encoder.
     pub fn check(&self) -> Vec<Problem> {
         let shares = [("width", self.width), ("depth", self.depth)];
         let wrong = shares.into_iter().filter(|(_, share)| !(*share > 0.0 && *share <= 16.0));

@@ -11,7 +11,7 @@ use super::decoder::Decoder;
 use crate::error::{Error, Problem, Result};
 use crate::layers::ForwardContext;
 
-/// Which token comes next.
+/// How the next token is chosen.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub enum Choice {
     /// The most probable one.

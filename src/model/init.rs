@@ -13,7 +13,7 @@ use super::decoder::ModelConfig;
 use super::parameter::{self, Map};
 use crate::error::Problem;
 
-/// Which scheme. Norm scales start at one, offsets and short convolutions at zero, under all of them.
+/// Which scheme. Norm scales start at one, biases and short convolutions at zero, under all of them.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum InitConfig {
@@ -21,14 +21,14 @@ pub enum InitConfig {
     Normal(NormalInit),
     /// All weights from N(0, (factor / sqrt(d))^2): the same size of activations at every width.
     WidthScaled(WidthScaledInit),
-    /// GPT-2: N(0, 0.02^2), and maps into the residual stream smaller by sqrt(2 n_layers).
+    /// GPT-2: N(0, 0.02^2), and projections into the residual stream smaller by sqrt(2 n_layers).
     Gpt2,
-    /// GPT-NeoX: N(0, 2 / (5 d)) (Nguyen and Salazar 2019, arXiv 1910.05895), and maps into the residual stream from
+    /// GPT-NeoX: N(0, 2 / (5 d)) (Nguyen and Salazar 2019, arXiv 1910.05895), and projections into the residual stream from
     /// N(0, (2 / (n_layers sqrt(d)))^2).
     Small,
-    /// Maximal update (Yang et al. 2022, arXiv 2203.03466, Table 8): tables from N(0, std^2), maps smaller by the root
+    /// Maximal update (Yang et al. 2022, arXiv 2203.03466, Table 8): embeddings from N(0, std^2), projections smaller by the root
     /// of the width over the base width, an untied head smaller by the width over the base width; and learning rates
-    /// of maps and untied head smaller by the width over the base width ([`Scheme::lr_multiplier`]). A tied head
+    /// of projections and untied head smaller by the width over the base width ([`Scheme::lr_multiplier`]). A tied head
     /// stays as its table is.
     MaximalUpdate(MaximalUpdateInit),
 }
@@ -86,7 +86,7 @@ impl Default for InitConfig {
 /// A scheme with its numbers worked out for one model: standard deviations, and learning rates as multiples.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Scheme {
-    /// Tables of tokens and positions.
+    /// Embeddings of tokens and positions.
     table: Start,
     /// Maps inside a block.
     map: Start,
@@ -121,7 +121,7 @@ impl Scheme {
         *role
     }
 
-    /// Standard deviation of the weight of this name; none for scales and offsets, which start at one and zero.
+    /// Standard deviation of the weight of this name; none for scales and biases, which start at one and zero.
     pub fn std(&self, name: &str) -> Option<f64> {
         name.ends_with(".weight").then(|| self.weight(name).std)
     }

@@ -24,7 +24,7 @@ use crate::layers::mixer::MixerConfig;
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct LoraConfig {
-    /// `r` of maps inside a block.
+    /// `r` of projections inside a block.
     pub rank: usize,
     /// `r` of the tables of tokens.
     pub embedding_rank: usize,

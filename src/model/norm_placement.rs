@@ -41,7 +41,7 @@ pub struct ParallelConfig {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum ParallelNorms {
-    /// They share it (GPT-J).
+    /// Both halves share one norm (GPT-J).
     #[default]
     Shared,
     /// Each has its own (GPT-NeoX).
@@ -61,7 +61,7 @@ impl HalfNorms {
 }
 
 impl NormPlacement {
-    /// Those of the mixer.
+    /// The norms of the half with the mixer.
     pub(super) fn mixer_norms(self) -> HalfNorms {
         match self {
             NormPlacement::Pre | NormPlacement::Post | NormPlacement::Parallel(_) => {
@@ -72,7 +72,7 @@ impl NormPlacement {
         }
     }
 
-    /// Those of the feed-forward.
+    /// The norms of the half with the feed-forward.
     pub(super) fn feed_forward_norms(self) -> HalfNorms {
         match self {
             NormPlacement::Parallel(ParallelConfig { norms: ParallelNorms::Shared }) => HalfNorms::NONE,

@@ -13,7 +13,7 @@ use crate::layers::{Widths, within};
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
 #[serde(default)]
 pub struct LayerOverride {
-    /// Which layers, from 0.
+    /// The layers that differ, from 0.
     pub at: Vec<usize>,
     /// Their mixer, if it differs.
     #[serde(skip_serializing_if = "Option::is_none")]

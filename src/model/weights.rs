@@ -74,7 +74,7 @@ pub fn put<M: Module>(module: M, mut weights: Weights, source: &str) -> Result<M
 pub enum NonFinite {
     /// An error, by the names of the tensors.
     Refuse,
-    /// They are taken, and named.
+    /// Values that are not finite are taken, and named.
     Allow,
 }
 

@@ -15,7 +15,7 @@ pub struct TrainingConfig {
     pub length: Length,
     /// Rows in a step.
     pub batch: usize,
-    /// Rows that are in memory at once, for steps that do not fit: gradients are summed over the parts of a step. Absent:
+    /// Sequences that are in memory at once, for steps that do not fit: gradients are summed over the parts of a step. Absent:
     /// all. It changes the numbers by rounding, and those of experts with a capacity, which is then of the part.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub micro_batch: Option<usize>,
@@ -178,7 +178,7 @@ pub struct AdamwConfig {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Decay {
-    /// Tables and linear maps; not offsets and norm scales.
+    /// Embeddings and linear layers; not biases and norm scales.
     #[default]
     Matrices,
     /// All.
@@ -271,7 +271,7 @@ const MAX_STEPS: u64 = 1 << 40;
 /// What turns exposures, tokens and FLOPs into steps.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct LengthUnits {
-    /// Positions in a row of a batch.
+    /// Positions in a sequence of a batch.
     pub seq_len: usize,
     /// The expected number of tokens in which each document appears once.
     pub tokens_per_exposure: f64,
@@ -296,7 +296,7 @@ impl TrainingConfig {
         (steps.round() as u64).max(1)
     }
 
-    /// Rows that are in memory at once.
+    /// Sequences that are in memory at once.
     pub fn rows_at_once(&self) -> usize {
         self.micro_batch.unwrap_or(self.batch)
     }

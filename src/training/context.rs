@@ -43,7 +43,7 @@ pub struct EncoderContext {
     pub encoder: EncoderConfig,
     /// What it learns by itself first.
     pub pretraining: Pretraining,
-    /// What the output maps of the cross-attentions start from.
+    /// What the output projections of the cross-attentions start from.
     pub output: CrossAttentionInit,
     /// Whether the encoder learns together with the cross-attentions.
     pub encoder_training: EncoderTraining,
@@ -58,7 +58,7 @@ pub struct EncoderContext {
     /// What the last stage learns from besides the text.
     #[serde(skip_serializing_if = "DistillConfig::is_none")]
     pub distill: DistillConfig,
-    /// Which stage this plan is.
+    /// The stage of CEPE that the plan trains.
     pub stage: Stage,
 }
 
@@ -77,7 +77,7 @@ pub enum Pretraining {
 #[derive(Debug, Clone, Copy, PartialEq, Default, Serialize, Deserialize)]
 #[serde(default)]
 pub struct MaskedPretraining {
-    /// What is hidden.
+    /// The masked-language-modelling settings.
     pub masked: MaskedConfig,
     /// How it is trained.
     pub training: StageTraining,

@@ -35,9 +35,9 @@ const LINES_PER_LOOK: u64 = 10;
 /// What is trained, on what, how, and from which seed.
 #[derive(Debug, Clone, Copy)]
 pub struct Job<'a> {
-    /// What is built.
+    /// The config of the model that is trained.
     pub model: &'a ModelConfig,
-    /// What it learns.
+    /// The dataset that it learns.
     pub data: &'a DataConfig,
     /// How it learns.
     pub training: &'a TrainingConfig,
@@ -59,7 +59,7 @@ pub enum Outcome<M = Decoder, D = Dataset> {
 pub struct Trained<M = Decoder, D = Dataset> {
     /// The model, on the device without autodiff.
     pub model: M,
-    /// What it was trained on.
+    /// The dataset that it was trained on.
     pub data: D,
     /// Steps done.
     pub steps: u64,
@@ -156,7 +156,7 @@ pub struct InitialState {
     pub moments: Option<Weights>,
     /// Steps done.
     pub step: u64,
-    /// What they cost.
+    /// The tokens, FLOPs and seconds that they cost.
     pub meters: Meters,
 }
 

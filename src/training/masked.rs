@@ -16,7 +16,7 @@ use crate::data::{Batch, Dataset};
 use crate::error::Result;
 use crate::model::{Decoder, encoder};
 
-/// What a model predicts.
+/// The objective: the next token, or masked tokens.
 #[derive(Debug, Clone, Copy, PartialEq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Prediction {

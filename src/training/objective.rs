@@ -11,9 +11,9 @@ use crate::error::Result;
 
 /// What a run teaches. Everything here is a function of the objective and the step.
 pub trait Objective: Sync {
-    /// What is trained.
+    /// The module that is trained.
     type Model: Module;
-    /// What it is trained on.
+    /// The data that it is trained on.
     type Data: Sync;
     /// What a step reads, on the host.
     type Batch: Send;
@@ -91,7 +91,7 @@ impl StepLoss {
         StepLoss { loss: scaled(loss), auxiliary: auxiliary.map(scaled), tokens: 0, flops: 0.0 }
     }
 
-    /// The same with what it costs.
+    /// Adds the tokens and FLOPs of the part.
     pub fn costing(self, tokens: u64, flops: f64) -> Self {
         StepLoss { tokens, flops, ..self }
     }

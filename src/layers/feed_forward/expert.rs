@@ -1,6 +1,6 @@
 //! What an expert of a mixture can be: any feed-forward that is there for every token.
 //!
-//! All experts of a mixture are one module whose linear maps hold `e` matrices ([`crate::layers::linear`]).
+//! All experts of a mixture are one module whose linear layers hold `e` matrices ([`crate::layers::linear`]).
 
 use burn::module::Module;
 use burn::tensor::{Device, Tensor};

@@ -1,6 +1,6 @@
 //! Gated MLP: `W_down (f(W_gate x) * (W_up x))`, the feed-forward of Llama (SwiGLU) and of most models after it.
 //!
-//! Shazeer 2020 (arXiv 2002.05202). Three maps instead of two: at `expansion = 8/3` it has the parameters of a plain
+//! Shazeer 2020 (arXiv 2002.05202). Three projections instead of two: at `expansion = 8/3` it has the parameters of a plain
 //! MLP of expansion 4.
 
 use burn::module::Module;
@@ -20,11 +20,11 @@ use crate::layers::{Bias, ForwardContext};
 pub struct GatedMlpConfig {
     /// The function of the gate: SiLU gives SwiGLU, GELU gives GeGLU, ReLU gives ReGLU.
     pub activation: Activation,
-    /// Width in the middle, in model widths: `f = expansion * d`, rounded to `multiple_of`.
+    /// Hidden width over model width: `f = expansion * d`, rounded to `multiple_of`.
     pub expansion: f64,
-    /// The width in the middle is rounded to the nearest multiple of this.
+    /// The hidden width is rounded to the nearest multiple of this.
     pub multiple_of: usize,
-    /// Whether the three maps have offsets.
+    /// Whether the three projections have biases.
     pub bias: Bias,
 }
 
@@ -64,7 +64,7 @@ pub struct GatedMlp {
 }
 
 impl GatedMlpConfig {
-    /// Width in the middle: `expansion * d`, rounded to the nearest multiple of `multiple_of`.
+    /// Hidden width: `expansion * d`, rounded to the nearest multiple of `multiple_of`.
     pub fn d_ff(&self, d_model: usize) -> usize {
         let unit = self.multiple_of.max(1);
         (self.expansion * d_model as f64 / unit as f64).round() as usize * unit

@@ -17,11 +17,11 @@ use crate::layers::{Bias, ForwardContext};
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct MlpConfig {
-    /// The function between the two maps.
+    /// The function between the two projections.
     pub activation: Activation,
-    /// Width in the middle, in model widths: `f = expansion * d`.
+    /// Hidden width over model width: `f = expansion * d`.
     pub expansion: f64,
-    /// Whether the two maps have offsets.
+    /// Whether the two projections have biases.
     pub bias: Bias,
 }
 
@@ -54,7 +54,7 @@ pub struct Mlp {
 }
 
 impl MlpConfig {
-    /// Width in the middle: `expansion * d`, rounded.
+    /// Hidden width: `expansion * d`, rounded.
     pub fn d_ff(&self, d_model: usize) -> usize {
         (self.expansion * d_model as f64).round() as usize
     }

@@ -21,13 +21,13 @@ pub use moe::{Moe, MoeConfig};
 pub use router::Router;
 pub use routing::{Capacity, CapacityConfig, ExpertLoad, Routing};
 
-/// Which feed-forward.
+/// The choices of feed-forward: what a block does to each token by itself.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum FeedForwardConfig {
-    /// Two linear maps with an activation between them.
+    /// Two linear layers with an activation between them.
     Mlp(MlpConfig),
-    /// The activation of one linear map multiplies a second one.
+    /// The activation of one linear layer multiplies a second one.
     GatedMlp(GatedMlpConfig),
     /// A choice among many feed-forwards, token by token.
     Moe(MoeConfig),

@@ -2,7 +2,7 @@
 //!
 //! Shazeer et al. 2017 (arXiv 1701.06538); one expert per token: Switch, Fedus et al. 2021 (arXiv 2101.03961); shared
 //! experts: DeepSeekMoE (arXiv 2401.06066). All experts work at once on `[e, c, d]`: each has `c` places. In training
-//! the places of an expert can be fewer than the tokens that choose it; those above are dropped, and pass by on the
+//! the slots of an expert can be fewer than the tokens that choose it; those above are dropped, and pass by on the
 //! residual stream alone. Who gets a place: `routing.rs`.
 
 use burn::module::Module;
@@ -23,7 +23,7 @@ use crate::layers::{Bias, ForwardContext, Mode, within};
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct MoeConfig {
-    /// What each expert is.
+    /// The feed-forward that each expert is.
     pub expert: ExpertConfig,
     /// Experts to choose from, `e`.
     pub n_experts: usize,
@@ -35,9 +35,9 @@ pub struct MoeConfig {
     pub router: Router,
     /// Whether the scores of a token's `k` experts are divided by their sum before they multiply the outputs.
     pub norm_topk_prob: bool,
-    /// Places of an expert while training.
+    /// Expert capacity in training.
     pub capacity: Capacity,
-    /// Places of an expert while measuring and generating; only `unlimited` makes a row independent of its batch.
+    /// Expert capacity while measuring and generating; only `unlimited` makes a row independent of its batch.
     pub test_capacity: Capacity,
     /// Weight of the load-balance loss.
     pub load_balance_coef: f64,
@@ -81,9 +81,9 @@ impl Default for MoeConfig {
 pub struct Moe {
     /// `[d, e]`.
     pub router: Linear,
-    /// Those to choose from.
+    /// The experts that the router chooses from.
     pub experts: Experts,
-    /// Those for every token.
+    /// The shared experts, which every token goes through.
     pub shared: Option<Experts>,
     #[module(skip)]
     config: MoeConfig,

@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::error::Problem;
 
-/// How many places an expert has.
+/// The expert capacity: how many tokens an expert takes.
 #[derive(Debug, Clone, Copy, PartialEq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Capacity {
@@ -25,7 +25,7 @@ pub enum Capacity {
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct CapacityConfig {
-    /// Places over an even share.
+    /// The capacity over an even share of the choices.
     pub factor: f64,
 }
 

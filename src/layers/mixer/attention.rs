@@ -1,4 +1,4 @@
-//! Attention: `softmax(Q K^T / sqrt(k)) V` over the past, in `h` heads, then a linear map.
+//! Attention: `softmax(Q K^T / sqrt(k)) V` over the past, in `h` heads, then a linear layer.
 //!
 //! Vaswani et al. 2017 (arXiv 1706.03762). With fewer key-value heads than query heads, each key-value head serves a
 //! group of query heads (Ainslie et al. 2023, arXiv 2305.13245). Queries, keys and values come from one packed linear.
@@ -25,7 +25,7 @@ use crate::layers::{Bias, ForwardContext, Widths, within};
 pub struct AttentionConfig {
     /// Where positions come in.
     pub position: PositionConfig,
-    /// Whether the two linear maps have offsets.
+    /// Whether the two linear layers have biases.
     pub bias: Bias,
     /// Key-value heads; absent: as many as query heads.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -173,7 +173,7 @@ impl AttentionConfig {
         linears + self.convolution.num_params(heads.d_packed()) + self.qk_norm.num_params(heads)
     }
 
-    /// Forward FLOPs per token: the linear maps, the convolution, scores and values.
+    /// Forward FLOPs per token: the linear layers, the convolution, scores and values.
     pub fn flops_per_token(&self, widths: &Widths) -> u64 {
         let linears = self.qkv(widths).flops_per_token() + self.out(widths).flops_per_token();
         let convolution = self.convolution.flops_per_token(self.heads(widths).d_packed());

@@ -1,7 +1,7 @@
 //! Average: `W_out (mean of W_values x over all positions so far)`; every position reads the past, none chooses.
 //!
 //! Zhang et al. 2018 (arXiv 1805.00631), without its gate. It asks what the choosing of attention is worth: the same
-//! way from token to token, the same two maps, no scores. It knows no order beyond the causal one.
+//! way from token to token, the same two projections, no scores. It knows no order beyond the causal one.
 
 use burn::module::Module;
 use burn::tensor::{Device, Tensor};
@@ -17,7 +17,7 @@ use crate::layers::{Bias, ForwardContext};
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(default)]
 pub struct AverageConfig {
-    /// Whether the two linear maps have offsets.
+    /// Whether the two linear layers have biases.
     pub bias: Bias,
 }
 
@@ -71,7 +71,7 @@ impl AverageConfig {
         2 * self.linear(d_model).num_params()
     }
 
-    /// Forward FLOPs per token: the linear maps; the running sum is an addition per channel.
+    /// Forward FLOPs per token: the linear layers; the running sum is an addition per channel.
     pub fn flops_per_token(&self, d_model: usize) -> u64 {
         2 * self.linear(d_model).flops_per_token()
     }

@@ -1,11 +1,11 @@
-//! Which positions a query reads: those before it, only the near ones of those, or the whole row.
+//! Which positions a query reads: those before it, only the near ones of those, or the whole sequence.
 
 use burn::tensor::{Bool, Device, Int, Tensor};
 use serde::{Deserialize, Serialize};
 
 use crate::error::Problem;
 
-/// Which positions a query reads.
+/// The attention mask: which positions a query reads.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum AttentionMask {

@@ -1,4 +1,4 @@
-//! Slot: how tokens exchange information along a row.
+//! Slot: how tokens exchange information along a sequence.
 
 pub mod attention;
 pub mod average;
@@ -20,7 +20,7 @@ pub use mask::{AttentionMask, WindowConfig};
 pub use qk_norm::QkNormConfig;
 pub use scores::{LogitSoftcap, TanhSoftcapConfig};
 
-/// Which mixer.
+/// The choices of mixer: how tokens exchange information along a sequence.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum MixerConfig {
@@ -78,7 +78,7 @@ impl MixerConfig {
         }
     }
 
-    /// Forward FLOPs per token in rows of `widths.seq_len`.
+    /// Forward FLOPs per token in sequences of `widths.seq_len`.
     pub fn flops_per_token(&self, widths: &Widths) -> u64 {
         match self {
             MixerConfig::Attention(config) => config.flops_per_token(widths),

@@ -15,7 +15,7 @@ use crate::layers::norm::{RmsNorm, RmsNormConfig};
 #[derive(Debug, Clone, Copy, PartialEq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum QkNormConfig {
-    /// They are not.
+    /// Queries and keys are used as they are.
     #[default]
     None,
     /// Each head over its own `k` channels; all heads share one scale.

@@ -12,7 +12,7 @@ use crate::kernels::{self, Heads, upcast};
 #[derive(Debug, Clone, Copy, PartialEq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum LogitSoftcap {
-    /// They are not.
+    /// Scores are used as they are.
     #[default]
     None,
     /// `max tanh(score / max)` (Bello et al. 2016, arXiv 1611.09940; Gemma 2 with 50).

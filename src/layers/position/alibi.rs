@@ -1,6 +1,6 @@
 //! ALiBi: `score(i, j) - slope_h |i - j|`, slopes `2^(-8/h), 2^(-16/h), ..., 2^-8`; no parameters.
 //!
-//! Press et al. 2022 (arXiv 2108.12409): attention that prefers the near reads rows longer than it was trained on.
+//! Press et al. 2022 (arXiv 2108.12409): attention that prefers the near reads sequences longer than it was trained on.
 //! When h is no power of two, the slopes are those of the power below it and every other one of the power above.
 
 use burn::module::Module;

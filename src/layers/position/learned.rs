@@ -1,6 +1,6 @@
 //! Learned positions: `x = E[token] + P[position]`, as in GPT-2.
 //!
-//! The table has one row per position of the longest row, and counts as parameters.
+//! The table has one row per position of the longest sequence, and counts as parameters.
 
 use burn::module::{Module, Param};
 use burn::tensor::{Device, Tensor};

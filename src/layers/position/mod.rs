@@ -110,7 +110,7 @@ impl PositionConfig {
         }
     }
 
-    /// Parameters of the table, one row per position of the longest row; all other positions have none.
+    /// Parameters of the table, one row per position of the longest sequence; all other positions have none.
     pub fn num_params(&self, widths: &Widths) -> u64 {
         match self {
             PositionConfig::Learned => widths.seq_len as u64 * widths.d_model as u64,

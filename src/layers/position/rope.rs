@@ -22,7 +22,7 @@ pub struct RopeConfig {
     pub theta: f64,
     /// Share of each head that is rotated, in (0, 1].
     pub rotary_fraction: f64,
-    /// How the waves are stretched for rows longer than the trained ones.
+    /// How the waves are stretched for sequences longer than the trained ones.
     pub scaling: RopeScaling,
 }
 

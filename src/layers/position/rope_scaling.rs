@@ -1,4 +1,4 @@
-//! Stretched RoPE: a model reads rows `factor` times as long as those it was trained on.
+//! Stretched RoPE: a model reads sequences `factor` times as long as those it was trained on.
 //!
 //! - `linear`: positions are divided by the factor (Chen et al. 2023, arXiv 2306.15595).
 //! - `ntk`: the base grows so that the longest wave is stretched by the factor and the shortest not at all
@@ -32,7 +32,7 @@ pub enum RopeScaling {
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct StretchConfig {
-    /// Length of rows over the length that the waves were made for.
+    /// Length of sequences over the length that the waves were made for.
     pub factor: f64,
 }
 
@@ -40,7 +40,7 @@ pub struct StretchConfig {
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct YarnConfig {
-    /// Length of rows over the length that the waves were made for.
+    /// Length of sequences over the length that the waves were made for.
     pub factor: f64,
     /// The length that the waves were made for, in tokens.
     pub original_max_position: usize,

@@ -1,4 +1,4 @@
-//! What the linear maps of a model are given when it reads the data that it was trained on.
+//! What the linear layers of a model are given when it reads the data that it was trained on.
 
 use std::collections::{HashMap, HashSet};
 
@@ -26,7 +26,7 @@ impl<'a> Reader<'a> {
         Reader { data, seq_len, device }
     }
 
-    /// The linear maps among `weights` with their n_experts, in the order of the computation.
+    /// The linear layers among `weights` with their n_experts, in the order of the computation.
     pub(super) fn linears(&self, model: &Decoder, weights: HashSet<ParamId>) -> Vec<(ParamId, usize)> {
         let mut seen = HashSet::new();
         let captured = self.listen(model, &self.data.batch(0, 1), weights);
@@ -68,10 +68,10 @@ impl<'a> Reader<'a> {
     }
 }
 
-/// `x^T x` for each of `e` maps.
+/// `x^T x` for each of `e` matrices.
 ///
 /// # Shapes
-/// `[b, t, d]`, or `[e, c, d]` for several maps
+/// `[b, t, d]`, or `[e, c, d]` for several experts
 fn second_moments(x: Tensor<3>, n_experts: usize) -> Vec<Square> {
     let [_, _, d] = x.dims();
     let x = x.reshape([n_experts as i32, -1, d as i32]); // [e, n, d]

@@ -29,7 +29,7 @@ pub struct RtnConfig {
     pub weights: Scope,
 }
 
-/// Settings of GPTQ. Tables of tokens and positions, which no input multiplies, are rounded to nearest.
+/// Settings of GPTQ. Embeddings of tokens and positions, which no input multiplies, are rounded to nearest.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct GptqConfig {
@@ -53,7 +53,7 @@ pub struct GptqConfig {
 pub enum Scale {
     /// All of a matrix.
     Tensor,
-    /// Those of one output of a linear map, or of one token.
+    /// Those of one output of a linear layer, or of one token.
     #[default]
     Channel,
     /// Consecutive inputs of one output.
@@ -72,7 +72,7 @@ pub struct GroupConfig {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Scope {
-    /// Those of linear maps.
+    /// Those of linear layers.
     #[default]
     Linear,
     /// All matrices, the tables of tokens and positions too; vectors stay in float.

@@ -23,14 +23,14 @@ pub(super) struct Layout {
 /// Where the weights of one output stand.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Outputs {
-    /// In a column, as in a linear map `[e d_in, d_out]`.
+    /// In a column, as in a linear layer `[e d_in, d_out]`.
     Columns,
     /// In a row, as in a table `[v, d]`.
     Rows,
 }
 
 impl Layout {
-    /// Linear maps, one below the other.
+    /// Linear layers, one below the other.
     pub(super) fn linear(n_experts: usize, dims: &[usize]) -> Self {
         Layout { n_experts, d_in: dims[0] / n_experts, d_out: dims[1], outputs: Outputs::Columns }
     }

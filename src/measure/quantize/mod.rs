@@ -83,7 +83,7 @@ struct Work<'a> {
     weights: Weights,
     reader: Reader<'a>,
     rounding: Rounding,
-    /// The linear maps in the order of the computation, by name.
+    /// The linear layers in the order of the computation, by name.
     linears: Vec<(ParamId, String, Layout)>,
     /// All other matrices.
     tables: Vec<(String, Layout)>,
@@ -135,7 +135,7 @@ impl<'a> Work<'a> {
         Ok(())
     }
 
-    /// The linear maps of each block.
+    /// The linear layers of each block.
     fn blocks(&self) -> Vec<Vec<(ParamId, String, Layout)>> {
         let block = |name: &str| name.split('.').take(2).collect::<Vec<_>>().join(".");
         self.linears.chunk_by(|a, b| block(&a.1) == block(&b.1)).map(<[_]>::to_vec).collect()

@@ -83,7 +83,7 @@ impl Fields {
         value.as_bool().ok_or_else(|| self.refuse(key, value, "true or false"))
     }
 
-    /// Whether maps have offsets.
+    /// Whether linear layers have biases.
     pub fn bias(&self, key: &str, absent: bool) -> Result<Bias> {
         Ok(if self.flag(key, absent)? { Bias::With } else { Bias::Without })
     }

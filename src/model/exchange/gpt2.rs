@@ -1,4 +1,4 @@
-//! `GPT2LMHeadModel`: learned positions, LayerNorm, plain MLP, offsets everywhere; linear maps are `[in, out]`.
+//! `GPT2LMHeadModel`: learned positions, LayerNorm, plain MLP, biases everywhere; linear layers are `[in, out]`.
 
 use serde_json::{Map, Value as Json, json};
 

@@ -1,6 +1,6 @@
 //! How one of our tensors lies in theirs.
 //!
-//! A linear map of ours is `[in, out]`, theirs is `[out, in]`; GPT-2 alone writes it as we do. Ours packs queries, keys
+//! A linear layer of ours is `[in, out]`, theirs is `[out, in]`; GPT-2 alone writes it as we do. Ours packs queries, keys
 //! and values side by side, and the experts of a mixture one below the other.
 
 use crate::kernels::Heads;

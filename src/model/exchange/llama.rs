@@ -66,7 +66,7 @@ pub(super) fn read(fields: &Fields) -> Result<Blueprint> {
     read_base(fields, FeedForwardConfig::GatedMlp(mlp), Absent::default())
 }
 
-/// The gated MLP of a config, without offsets.
+/// The gated MLP of a config, without biases.
 pub(super) fn gated_mlp(fields: &Fields) -> Result<GatedMlpConfig> {
     Ok(GatedMlpConfig {
         activation: fields.function("hidden_act", "silu")?,

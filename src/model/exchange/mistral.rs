@@ -1,4 +1,4 @@
-//! `MistralForCausalLM`: Llama with a window, and no offsets anywhere.
+//! `MistralForCausalLM`: Llama with a window, and no biases anywhere.
 
 use serde_json::{Map, Value as Json, json};
 

@@ -6,7 +6,7 @@
 //!
 //! | class | ours |
 //! |---|---|
-//! | `gpt2` | learned positions, LayerNorm, plain MLP, offsets everywhere |
+//! | `gpt2` | learned positions, LayerNorm, plain MLP, biases everywhere |
 //! | `gpt_neox` | rotary positions on a share of each head, LayerNorm, plain MLP, halves in parallel or one after another |
 //! | `llama` | rotary positions, RMSNorm, gated MLP, grouped heads |
 //! | `mistral` | Llama with a window |
@@ -47,7 +47,7 @@ use table::NameRow;
 pub const CONFIG: &str = "config.json";
 /// How the file of all weights is called.
 pub const WEIGHTS: &str = "model.safetensors";
-/// The longest row of a model without a table of positions, if nothing else is said: `transformers` names the longest
+/// The longest sequence of a model without a table of positions, if nothing else is said: `transformers` names the longest
 /// that a model was ever meant for, and tables of angles for those would be larger than the model.
 pub const SEQ_LEN: usize = 2048;
 /// Problems that are shown at once.
@@ -188,7 +188,7 @@ pub fn is_foreign(folder: &Path) -> bool {
     config.is_some_and(|config| config.get("model_type").is_some())
 }
 
-/// Reads a folder of `transformers`; `seq_len` is the longest row of a model that has no table of positions.
+/// Reads a folder of `transformers`; `seq_len` is the longest sequence of a model that has no table of positions.
 ///
 /// # Errors
 /// There is no such folder, its config says what no model here does, its weights are not those of its config, or its

@@ -84,7 +84,7 @@ pub(super) fn expert(model: &ModelConfig) -> GatedMlpConfig {
     }
 }
 
-/// Whether the head has a table of its own.
+/// Whether the head has an embedding of its own.
 pub(super) fn is_tied(model: &ModelConfig) -> bool {
     model.embedding.head() == Head::Tied
 }

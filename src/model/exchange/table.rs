@@ -80,7 +80,7 @@ impl Rows<'_> {
         self.rows.push(NameRow { ours, shape: shape.to_vec(), names: vec![theirs], layout: Layout::Same });
     }
 
-    /// A linear map of `[d_in, d_out]`, and its offset if it has one.
+    /// A linear layer of `[d_in, d_out]`, and its bias if it has one.
     pub fn linear(&mut self, ours: &str, theirs: &[String], layout: Layout, shape: [usize; 2], bias: Bias) {
         assert_eq!(theirs.len(), layout.parts(), "a name for each part of {ours}");
         let names = |what: &str| theirs.iter().map(|name| format!("{name}.{what}")).collect();

@@ -85,7 +85,7 @@ fn what_was_read_is_written_back_to_the_bit() {
     }
 }
 
-/// Every model of the tests with the offsets of GPT-NeoX, and again with the norms and the MLP of Llama.
+/// Every model of the tests with the biases of GPT-NeoX, and again with the norms and the MLP of Llama.
 fn models() -> Vec<(String, ModelConfig)> {
     let mut models = Vec::new();
     for (name, model) in variants::all() {

@@ -85,7 +85,7 @@ pub struct Ligo {
 /// The weights of a small model as constants on a device.
 #[derive(Debug)]
 pub struct Seed {
-    /// As rows and columns; an offset is one row.
+    /// As rows and columns; a bias is one row.
     tensors: BTreeMap<String, Tensor<2>>,
 }
 

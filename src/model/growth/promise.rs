@@ -14,9 +14,9 @@ use crate::model::norm_placement::NormPlacement;
 pub enum Promise {
     /// The operator does not try: the loss jumps.
     NotMade,
-    /// It does, up to rounding.
+    /// The function is kept, up to rounding.
     Kept,
-    /// It would, but for these.
+    /// The function would be kept, but for these parts of the model.
     Broken(Vec<String>),
 }
 

@@ -26,7 +26,7 @@ pub enum Operator {
     Learn(LearnConfig),
 }
 
-/// Which way a model grows.
+/// The direction of growth: depth or width.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Direction {
@@ -42,7 +42,7 @@ pub enum Direction {
 pub struct Recipe {
     /// What new layers and units start from.
     pub operator: Operator,
-    /// Which way it grows.
+    /// The direction of growth: depth or width.
     pub direction: Direction,
     /// How many times the layers, or the width; absent: 4, or what the order says.
     pub factor: Option<usize>,
@@ -60,7 +60,7 @@ impl Default for Operator {
 }
 
 impl Operator {
-    /// Its name, as in TOML.
+    /// The name of the operator, as in TOML.
     pub fn name(&self) -> &'static str {
         match self {
             Operator::Stack(_) => "stack",

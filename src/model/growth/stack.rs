@@ -21,7 +21,7 @@ use crate::model::{Decoder, parameter};
 #[derive(Debug, Clone, Copy, PartialEq, Default, Serialize, Deserialize)]
 #[serde(default)]
 pub struct StackConfig {
-    /// The share `a` of noise in each linear map, `(1 - a) w + a e`, with `e` as the scheme of init draws it; the paper
+    /// The share `a` of noise in each linear layer, `(1 - a) w + a e`, with `e` as the scheme of init draws it; the paper
     /// finds 0.2 slightly better than 0, and more worse (Appendix I).
     pub noise: f64,
 }
@@ -57,7 +57,7 @@ impl StackConfig {
     }
 }
 
-/// Noise is for the linear maps of layers.
+/// Noise is for the linear layers of layers.
 pub(super) fn is_noisy(trace: &Trace) -> bool {
     trace.part == Part::Map && trace.layer != Layer::Outside
 }

@@ -105,17 +105,17 @@ impl Growth {
         Ok(Growth { recipe: recipe.clone(), small: small.clone(), big, tracer })
     }
 
-    /// How it is grown.
+    /// The recipe that the model is grown by.
     pub fn recipe(&self) -> &Recipe {
         &self.recipe
     }
 
-    /// What is grown.
+    /// The config of the small model.
     pub fn small(&self) -> &ModelConfig {
         &self.small
     }
 
-    /// What it becomes.
+    /// The config of the big model.
     pub fn big(&self) -> &ModelConfig {
         &self.big
     }

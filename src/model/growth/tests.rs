@@ -24,7 +24,7 @@ fn device() -> Device {
     crate::device::open("cpu").unwrap()
 }
 
-/// Weights as if trained: offsets and scales that are not zero and one either.
+/// Weights as if trained: biases and scales that are not zero and one either.
 fn trained(config: &ModelConfig) -> Weights {
     struct Stir;
     impl Map for Stir {

@@ -13,7 +13,7 @@ use crate::model::{BlockConfig, ModelConfig};
 /// What a parameter is for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Part {
-    /// A linear map `[in, out]` inside a block.
+    /// A linear layer `[in, out]` inside a block.
     Map,
     /// A table `[rows, d]` that is looked up.
     Table,
@@ -21,7 +21,7 @@ pub(super) enum Part {
     Head,
     /// The scale of a norm.
     Gain,
-    /// An offset of a linear map or of a norm.
+    /// A bias of a linear layer or of a norm.
     Offset,
     /// A short convolution `[width, channels]`.
     Kernel,
@@ -100,7 +100,7 @@ pub(super) struct Trace {
     pub is_gate: bool,
     /// Whether it belongs to the norm before the head.
     pub is_last_norm: bool,
-    /// Rows and columns; an offset has one row.
+    /// Rows and columns; a bias has one row.
     pub axes: [Axis; 2],
 }
 
@@ -215,7 +215,7 @@ fn expert_copies(name: &str, block: &BlockConfig) -> usize {
     }
 }
 
-/// A half of a block ends in a linear map called `out` or `down`, or in the norm behind it.
+/// A half of a block ends in a linear layer called `out` or `down`, or in the norm behind it.
 fn is_gate(name: &str, block: &BlockConfig, has_norms: bool) -> bool {
     let ends_in_norm = match block.norm_placement {
         NormPlacement::Output | NormPlacement::Sandwich => has_norms,

@@ -1,7 +1,7 @@
 //! G_zero: new layers and units are there, and add nothing until the first update; no logit changes.
 //!
-//! In depth a new layer is a copy whose two halves end in zeros: the linear maps onto the residual stream with their
-//! offsets, or the norms behind them (LEMON, Wang et al. 2023, arXiv 2310.07999). In width nothing old writes into a new
+//! In depth a new layer is a copy whose two halves end in zeros: the linear layers onto the residual stream with their
+//! biases, or the norms behind them (LEMON, Wang et al. 2023, arXiv 2310.07999). In width nothing old writes into a new
 //! unit, `W' = [[W, 0], [A, C]]` with random `A` and `C`, and scales of norms are multiplied by `sqrt(d/D)`, which
 //! undoes what silent units do to a mean square.
 
