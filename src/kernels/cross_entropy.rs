@@ -22,12 +22,11 @@ pub fn linear_cross_entropy(
     targets: Tensor<1, Int>,
     weights: Tensor<1>,
 ) -> (Tensor<1>, Tensor<1>) {
-    let hidden = to_compute_dtype(hidden);
     #[cfg(feature = "flex")]
     if flex::takes(&hidden) {
         return flex::linear_cross_entropy(hidden, head_weight, targets, weights);
     }
-    reference::linear_cross_entropy(hidden, head_weight, targets, weights)
+    reference::linear_cross_entropy(to_compute_dtype(hidden), head_weight, targets, weights)
 }
 
 pub mod reference {

@@ -90,6 +90,18 @@ fn has_avx512() -> bool {
     has_avx2() && is_x86_feature_detected!("avx512f") && is_x86_feature_detected!("avx512dq")
 }
 
+/// Whether products in bf16 take one instruction for two multiply-adds: at [`Level::Avx512`], where the processor has it.
+#[cfg(target_arch = "x86_64")]
+pub fn has_bf16_dot() -> bool {
+    level() == Level::Avx512 && is_x86_feature_detected!("avx512bf16")
+}
+
+/// Whether products in bf16 take one instruction for two multiply-adds.
+#[cfg(not(target_arch = "x86_64"))]
+pub fn has_bf16_dot() -> bool {
+    false
+}
+
 #[cfg(not(target_arch = "x86_64"))]
 fn has_avx2() -> bool {
     false

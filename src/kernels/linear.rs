@@ -11,12 +11,11 @@ use super::precision::{to_compute_dtype, upcast};
 /// # Shapes
 /// `x [b, t, d_in]`, `weight [d_in, d_out]`, `bias [d_out]` to `[b, t, d_out]`.
 pub fn linear(x: Tensor<3>, weight: Tensor<2>, bias: Option<Tensor<1>>) -> Tensor<3> {
-    let x = to_compute_dtype(x);
     #[cfg(feature = "flex")]
     if flex::takes(&x) {
         return flex::linear(x, weight, bias, None);
     }
-    reference::linear(x, weight, bias)
+    reference::linear(to_compute_dtype(x), weight, bias)
 }
 
 /// `residual + x W + b`, without the intermediate tensor.
@@ -29,12 +28,11 @@ pub fn linear_add(
     bias: Option<Tensor<1>>,
     residual: Tensor<3>,
 ) -> Tensor<3> {
-    let x = to_compute_dtype(x);
     #[cfg(feature = "flex")]
     if flex::takes(&x) {
         return flex::linear(x, weight, bias, Some(residual));
     }
-    reference::linear_add(x, weight, bias, residual)
+    reference::linear_add(to_compute_dtype(x), weight, bias, residual)
 }
 
 pub mod reference {

@@ -38,6 +38,11 @@ impl Precision {
         }
     }
 
+    /// That of the innermost [`Precision::scope`] on this thread.
+    pub(super) fn of_scope() -> Self {
+        HERE.get()
+    }
+
     /// Whether it is the default.
     pub fn is_f32(&self) -> bool {
         *self == Precision::F32
@@ -110,16 +115,15 @@ mod tests {
     }
 
     #[test]
-    fn a_linear_map_in_bf16_is_that_of_rounded_operands_with_gradients_in_f32() {
+    fn a_linear_layer_in_bf16_is_that_of_rounded_operands_with_gradients_in_f32() {
         let device = check::device().autodiff();
-        let x = check::random::<3>([2, 3, 8], 1, &device).require_grad();
+        let x = check::random::<3>([2, 3, 9], 1, &device).require_grad();
         let (weight, bias) = (
-            check::random::<2>([8, 5], 2, &device).require_grad(),
+            check::random::<2>([9, 5], 2, &device).require_grad(),
             check::random::<1>([5], 3, &device).require_grad(),
         );
-        let map = || kernels::linear(x.clone(), weight.clone(), Some(bias.clone()));
-        let (wide, low) = (map(), Precision::Bf16.scope(map));
-        assert_eq!((wide.dtype(), low.dtype()), (DType::F32, DType::BF16));
+        let linear = || kernels::linear(x.clone(), weight.clone(), Some(bias.clone()));
+        let (wide, low) = (linear(), Precision::Bf16.scope(linear));
         let distance = (upcast(low.clone()) - wide.clone()).abs().max().into_scalar::<f32>();
         assert!(distance > 0.0 && distance < ROUNDING * wide.clone().abs().max().into_scalar::<f32>());
         let (expected, found) = (wide.sum().backward(), upcast(low).sum().backward());
@@ -130,7 +134,7 @@ mod tests {
     }
 
     #[test]
-    fn the_gradient_of_an_offset_is_summed_over_tokens_in_f32() {
+    fn the_gradient_of_a_bias_is_summed_over_tokens_in_f32() {
         let device = check::device().autodiff();
         let (x, weight) =
             (check::random::<3>([1, 1001, 4], 1, &device), check::random::<2>([4, 3], 2, &device));
@@ -138,6 +142,54 @@ mod tests {
         let y = Precision::Bf16.scope(|| kernels::linear(x, weight, Some(bias.clone())));
         let gradients = upcast(y).sum().backward();
         assert_eq!(check::values(&bias.grad(&gradients).unwrap()), [1001.0; 3], "bf16 has 1000 and 1004");
+    }
+
+    /// The numbers rounded to bf16.
+    fn rounded<const D: usize>(x: Tensor<D>) -> Tensor<D> {
+        x.cast(FloatDType::BF16).cast(FloatDType::F32)
+    }
+
+    #[test]
+    fn products_in_bf16_are_those_of_rounded_operands_summed_in_f32() {
+        let device = check::device().autodiff();
+        // One row, odd depths, several blocks of the depth, of rows and of columns.
+        for [n, d_in, d_out] in
+            [[1, 1, 1], [3, 9, 5], [13, 64, 40], [100, 301, 70], [7, 530, 33], [200, 16, 530]]
+        {
+            let random = |seed, rows, columns| check::random::<2>([rows, columns], seed, &device);
+            let (x, w, dy) = (random(1, n, d_in), random(2, d_in, d_out), random(3, n, d_out));
+            let of = |x: Tensor<2>, w: Tensor<2>, dy: Tensor<2>, precision: Precision| {
+                let (x, w) = (x.require_grad(), w.require_grad());
+                let y = precision.scope(|| kernels::linear(x.clone().unsqueeze::<3>(), w.clone(), None));
+                let gradients = (y.clone() * dy.unsqueeze::<3>()).sum().backward();
+                [y.squeeze_dim::<2>(0).inner(), x.grad(&gradients).unwrap(), w.grad(&gradients).unwrap()]
+            };
+            let found = of(x.clone(), w.clone(), dy.clone(), Precision::Bf16);
+            let expected = of(rounded(x), rounded(w), rounded(dy), Precision::F32);
+            for (i, (found, expected)) in found.into_iter().zip(expected).enumerate() {
+                let size = expected.clone().abs().max().into_scalar::<f32>();
+                let difference = (found - expected).abs().max().into_scalar::<f32>();
+                assert!(difference <= 2e-5 * size, "{n} {d_in} {d_out}, result {i}: {difference} of {size}");
+            }
+        }
+    }
+
+    #[test]
+    fn attention_in_bf16_is_near_that_in_f32_and_reads_no_future() {
+        let device = check::device().autodiff();
+        let heads = kernels::Heads { n_heads: 4, n_kv_heads: 2, d_head: 10 };
+        let qkv = check::random::<3>([2, 75, heads.d_packed()], 1, &device).require_grad();
+        let attend = || kernels::causal_attention(qkv.clone(), None, heads);
+        let (wide, low) = (attend(), Precision::Bf16.scope(attend));
+        let difference = |a: Tensor<3>, b: Tensor<3>| (a - b).abs().max().into_scalar::<f32>();
+        let distance = difference(wide.clone(), low.clone());
+        assert!(distance > 0.0 && distance < ROUNDING, "{distance}");
+        let gradient = |y: Tensor<3>| qkv.grad(&y.narrow(1, 0, 40).square().sum().backward()).unwrap();
+        let (expected, found) = (gradient(wide), gradient(low));
+        assert_eq!(found.clone().narrow(1, 40, 35).abs().max().into_scalar::<f32>(), 0.0);
+        assert!(
+            difference(expected.clone(), found) < 3.0 * ROUNDING * expected.abs().max().into_scalar::<f32>()
+        );
     }
 
     #[test]

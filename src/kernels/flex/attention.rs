@@ -13,13 +13,13 @@ use super::rope::{Angles, Rows, Way, turn};
 use super::simd::simd;
 use super::tensor::{contiguous, numbers, output, tensor};
 use super::{Operation, call_one, parallel};
-use crate::kernels::{Heads, Rope};
+use crate::kernels::{Heads, Precision, Rope};
 
 /// [`crate::kernels::causal_attention`].
 pub fn causal_attention(qkv: Tensor<3>, rope: Option<&Rope>, heads: Heads) -> Tensor<3> {
     let [b, t, _] = qkv.dims();
     let angles = rope.map(|rope| Angles::new(rope, t));
-    call_one(Attention { heads, angles, b, t }, qkv)
+    call_one(Attention { heads, angles, b, t, precision: Precision::of_scope() }, qkv)
 }
 
 /// Queries of a block: a few tiles, so that little is computed beyond the diagonal.
@@ -35,6 +35,7 @@ struct Attention {
     angles: Option<Angles>,
     b: usize,
     t: usize,
+    precision: Precision,
 }
 
 impl Operation<1> for Attention {
@@ -104,6 +105,11 @@ impl Attention {
         Rows { data: &x[sequence * self.t * width + head * self.heads.d_head..], stride: width }
     }
 
+    /// A right factor of a product.
+    fn right<'a>(&self, view: View<'a>) -> View<'a> {
+        view.rounded(self.precision)
+    }
+
     /// 1 / sqrt(k).
     fn scale(&self) -> f32 {
         1.0 / (self.heads.d_head as f32).sqrt()
@@ -119,6 +125,7 @@ impl Attention {
         let (t, k, stride) = (self.t, self.heads.d_head, self.stride());
         let (h, g) = (self.heads.n_heads, self.heads.n_kv_heads);
         let (packed, width) = (self.heads.d_packed(), self.heads.d_queries());
+        let precision = self.precision;
         let sizes = [t * k, k * padded(t), t * padded(k), QUERIES.min(t) * stride];
         scratch_pieces(sizes, |[rows, keys, values, scores]| {
             let own = |rows: &mut [f32]| Output::new(rows, k);
@@ -131,11 +138,16 @@ impl Attention {
                 1.0,
                 Way::Forward,
             );
-            pack(View::new(rows, t, k).t(), 0..k, 0..t, keys);
-            pack(self.rows(qkv, packed, sequence, h + g + kv_head).view(t, k), 0..t, 0..k, values);
+            pack(self.right(View::new(rows, t, k).t()), 0..k, 0..t, keys);
+            pack(
+                self.right(self.rows(qkv, packed, sequence, h + g + kv_head).view(t, k)),
+                0..t,
+                0..k,
+                values,
+            );
             let (keys, values) = (
-                Panels { data: keys, height: k, columns: t },
-                Panels { data: values, height: t, columns: k },
+                Panels { data: keys, height: k, columns: t, precision },
+                Panels { data: values, height: t, columns: k, precision },
             );
             for head in self.sharing(kv_head) {
                 let queries = self.rows(qkv, packed, sequence, head);
@@ -161,6 +173,7 @@ impl Attention {
         let (t, k, stride) = (self.t, self.heads.d_head, self.stride());
         let (h, g) = (self.heads.n_heads, self.heads.n_kv_heads);
         let (packed, width) = (self.heads.d_packed(), self.heads.d_queries());
+        let precision = self.precision;
         let most = QUERIES_BACKWARD.min(t);
         let (rows_size, panels_size, across, block_size) =
             (t * k, t * padded(k), k * padded(t), most * padded(k));
@@ -193,19 +206,19 @@ impl Attention {
                 1.0,
                 Way::Forward,
             );
-            pack(View::new(rows, t, k).t(), 0..k, 0..t, keys);
-            pack(View::new(rows, t, k), 0..t, 0..k, key_rows);
+            pack(self.right(View::new(rows, t, k).t()), 0..k, 0..t, keys);
+            pack(self.right(View::new(rows, t, k)), 0..t, 0..k, key_rows);
             pack(
-                self.rows(forward.qkv, packed, sequence, h + g + kv_head).view(t, k).t(),
+                self.right(self.rows(forward.qkv, packed, sequence, h + g + kv_head).view(t, k).t()),
                 0..k,
                 0..t,
                 values,
             );
             let (keys, values) = (
-                Panels { data: keys, height: k, columns: t },
-                Panels { data: values, height: k, columns: t },
+                Panels { data: keys, height: k, columns: t, precision },
+                Panels { data: values, height: k, columns: t, precision },
             );
-            let key_rows = Panels { data: key_rows, height: t, columns: k };
+            let key_rows = Panels { data: key_rows, height: t, columns: k, precision };
             // From the last block on: the first products reach every key and begin the sums.
             let mut start = Start::Zero;
             for head in self.sharing(kv_head) {
@@ -227,11 +240,11 @@ impl Attention {
                     let (p, ds) = (View::strided(shares, m, n, stride), View::strided(dscores, m, n, stride));
                     let block_dq = Output::new(&mut dq[block.start * k..], k);
                     multiply(ds, key_rows, n, block_dq, Start::Zero, 0..m, 0..k);
-                    pack(queries, 0..m, 0..k, query_rows);
-                    pack(dy, 0..m, 0..k, dy_rows);
+                    pack(self.right(queries), 0..m, 0..k, query_rows);
+                    pack(self.right(dy), 0..m, 0..k, dy_rows);
                     let (q, dy) = (
-                        Panels { data: query_rows, height: m, columns: k },
-                        Panels { data: dy_rows, height: m, columns: k },
+                        Panels { data: query_rows, height: m, columns: k, precision },
+                        Panels { data: dy_rows, height: m, columns: k, precision },
                     );
                     multiply(ds.t(), q, m, Output::new(dk, k), start, 0..n, 0..k);
                     multiply(p.t(), dy, m, Output::new(dv, k), start, 0..n, 0..k);

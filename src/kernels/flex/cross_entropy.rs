@@ -13,6 +13,7 @@ use super::memory::{Shared, filled};
 use super::simd::simd;
 use super::tensor::{contiguous, in_place, indices, last, numbers, tensor};
 use super::{Fused, Operation, parallel};
+use crate::kernels::Precision;
 
 /// [`crate::kernels::linear_cross_entropy`].
 pub fn linear_cross_entropy(
@@ -50,6 +51,7 @@ pub struct CrossEntropy {
     targets: FlexTensor,
     weights: FlexTensor,
     losses: Arc<OnceLock<FlexTensor>>,
+    precision: Precision,
 }
 
 /// Whether the gradient is taken on the way.
@@ -62,7 +64,8 @@ enum Gradient {
 impl CrossEntropy {
     /// For these targets and weights.
     pub fn new(targets: FlexTensor, weights: FlexTensor) -> Self {
-        CrossEntropy { targets, weights: contiguous(weights), losses: Arc::default() }
+        let precision = Precision::of_scope();
+        CrossEntropy { targets, weights: contiguous(weights), losses: Arc::default(), precision }
     }
 
     /// Where the forward puts the losses.
@@ -80,8 +83,16 @@ impl CrossEntropy {
         let coefficients: Vec<f32> = weights.iter().map(|&weight| (weight as f64 / sum) as f32).collect();
         let targets = indices(self.targets, v, "target", "vocabulary");
         assert!(targets.len() == n && weights.len() == n, "every token has a target and a weight");
-        let head =
-            Head { h: numbers(&h), w: numbers(&w), targets: &targets, coefficients: &coefficients, n, d, v };
+        let head = Head {
+            h: numbers(&h),
+            w: numbers(&w),
+            targets: &targets,
+            coefficients: &coefficients,
+            n,
+            d,
+            v,
+            precision: self.precision,
+        };
         let (losses, gradients) = head.run(gradient);
         let weighted = losses.iter().zip(weights).map(|(&loss, &weight)| loss as f64 * weight as f64);
         let mean = (weighted.sum::<f64>() / sum) as f32;
@@ -129,6 +140,7 @@ struct Head<'a> {
     n: usize,
     d: usize,
     v: usize,
+    precision: Precision,
 }
 
 impl Head<'_> {
@@ -138,9 +150,9 @@ impl Head<'_> {
         let Head { n, d, v, .. } = *self;
         // One line more than needed, so that rows of a power of two do not fall on the same lines of the cache.
         let stride = v.next_multiple_of(16) + 16;
-        let across = Packed::new(View::new(self.w, v, d).t());
+        let across = Packed::new(View::new(self.w, v, d).t().rounded(self.precision));
         let wanted = gradient == Gradient::Wanted;
-        let along = wanted.then(|| Packed::new(View::new(self.w, v, d)));
+        let along = wanted.then(|| Packed::new(View::new(self.w, v, d).rounded(self.precision)));
         let parts = parallel::parts(n * d * v / WORTH_A_THREAD).min(n.div_ceil(TOKENS));
         let mut losses = vec![0.0; n];
         let mut dh = filled(if wanted { n * d } else { 0 }, |_| ());
@@ -195,7 +207,7 @@ impl Head<'_> {
             for (i, tokens) in wave.iter().enumerate() {
                 let m = tokens.len();
                 let gradient = View::strided(&logits[i * TOKENS.min(n) * stride..], m, v, stride);
-                let h = View::new(&self.h[tokens.start * d..tokens.end * d], m, d);
+                let h = View::new(&self.h[tokens.start * d..tokens.end * d], m, d).rounded(self.precision);
                 let start = if tokens.start == 0 { Start::Zero } else { Start::Itself };
                 gemm_part(gradient.t(), h, c, start, rows.clone(), 0..d);
             }

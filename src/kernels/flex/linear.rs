@@ -8,10 +8,15 @@ use super::gemm::{Start, View, gemm};
 use super::simd::simd;
 use super::tensor::{contiguous, last, numbers, output};
 use super::{Fused, Operation, call_two, parallel};
+use crate::kernels::Precision;
 
 /// [`crate::kernels::linear()`] and [`crate::kernels::linear_add`].
 pub fn linear(x: Tensor<3>, w: Tensor<2>, bias: Option<Tensor<1>>, residual: Option<Tensor<3>>) -> Tensor<3> {
-    let operation = Linear { with_bias: bias.is_some(), with_residual: residual.is_some() };
+    let operation = Linear {
+        with_bias: bias.is_some(),
+        with_residual: residual.is_some(),
+        precision: Precision::of_scope(),
+    };
     let third = match (bias, residual) {
         (None, None) => return call_two(operation, x, w),
         (Some(bias), Some(residual)) => {
@@ -30,6 +35,7 @@ pub fn linear(x: Tensor<3>, w: Tensor<2>, bias: Option<Tensor<1>>, residual: Opt
 struct Linear {
     with_bias: bool,
     with_residual: bool,
+    precision: Precision,
 }
 
 impl<const N: usize> Operation<N> for Linear {
@@ -49,7 +55,8 @@ impl<const N: usize> Operation<N> for Linear {
         let start =
             Start::With { bias: bias.as_ref().map(numbers), residual: residual.as_ref().map(numbers) };
         let y = output(shape, |y| {
-            gemm(View::new(numbers(&x), n, d_in), View::new(numbers(&w), d_in, d_out), y, start);
+            let w = View::new(numbers(&w), d_in, d_out).rounded(self.precision);
+            gemm(View::new(numbers(&x), n, d_in), w, y, start);
         });
         (y, [x, w])
     }
@@ -67,12 +74,14 @@ impl<const N: usize> Operation<N> for Linear {
         let mut results = [const { None }; N];
         if wanted[0] {
             results[0] = Some(output(x.layout().shape().clone(), |dx| {
-                gemm(dy_view, View::new(numbers(&w), d_in, d_out).t(), dx, Start::Zero);
+                let w = View::new(numbers(&w), d_in, d_out).t().rounded(self.precision);
+                gemm(dy_view, w, dx, Start::Zero);
             }));
         }
         if wanted[1] {
             results[1] = Some(output(w.layout().shape().clone(), |dw| {
-                gemm(View::new(numbers(&x), n, d_in).t(), dy_view, dw, Start::Zero);
+                let dy = dy_view.rounded(self.precision);
+                gemm(View::new(numbers(&x), n, d_in).t(), dy, dw, Start::Zero);
             }));
         }
         if self.with_bias && wanted[2] {

@@ -1,6 +1,7 @@
 //! Buffers: uninitialised outputs, scratch that a thread keeps, and a pointer that threads share.
 
 use std::cell::Cell;
+use std::thread::LocalKey;
 
 /// An output of `n` numbers that `write` fills; the numbers start undefined.
 pub fn filled(n: usize, write: impl FnOnce(&mut [f32])) -> Vec<f32> {
@@ -22,18 +23,32 @@ struct Line([f32; 16]);
 
 thread_local! {
     static SCRATCH: Cell<Vec<Line>> = const { Cell::new(Vec::new()) };
+    static SCRATCH_OF_LEFT: Cell<Vec<Line>> = const { Cell::new(Vec::new()) };
 }
 
 /// Calls `work` with `n` numbers of this thread's scratch, of any value; calls may nest.
 pub fn scratch<T>(n: usize, work: impl FnOnce(&mut [f32]) -> T) -> T {
-    let mut lines = SCRATCH.take();
+    scratch_in(&SCRATCH, n, work)
+}
+
+/// A second scratch of this thread, for what is rounded while the first is in use.
+pub fn scratch_of_left<T>(n: usize, work: impl FnOnce(&mut [f32]) -> T) -> T {
+    scratch_in(&SCRATCH_OF_LEFT, n, work)
+}
+
+fn scratch_in<T>(
+    kept: &'static LocalKey<Cell<Vec<Line>>>,
+    n: usize,
+    work: impl FnOnce(&mut [f32]) -> T,
+) -> T {
+    let mut lines = kept.take();
     if lines.len() * 16 < n {
         lines.resize(n.div_ceil(16), Line([0.0; 16]));
     }
     // SAFETY: a line is sixteen f32 without padding, and there are enough lines.
     let numbers = unsafe { std::slice::from_raw_parts_mut(lines.as_mut_ptr().cast::<f32>(), n) };
     let result = work(numbers);
-    SCRATCH.set(lines);
+    kept.set(lines);
     result
 }
 

@@ -44,6 +44,8 @@ pub trait Simd: Copy + Send + Sync {
     fn sqrt(self, a: Self::V) -> Self::V;
     /// Where `a < b` the lane of `yes`, else that of `no`.
     fn select_less(self, a: Self::V, b: Self::V, yes: Self::V, no: Self::V) -> Self::V;
+    /// `c + a b` for lanes that are pairs of bf16: the products of the high halves, then of the low halves.
+    fn dot(self, a: Self::V, b: Self::V, c: Self::V) -> Self::V;
     /// `a * 2^n`, where the low bits of the f32 `n` hold the integer n (as after adding 1.5 * 2^23).
     fn scale(self, a: Self::V, n: Self::V) -> Self::V;
 
@@ -204,6 +206,12 @@ impl Simd for Portable {
         std::array::from_fn(|i| if a[i] < b[i] { yes[i] } else { no[i] })
     }
     #[inline(always)]
+    fn dot(self, a: [f32; 4], b: [f32; 4], c: [f32; 4]) -> [f32; 4] {
+        let high = |x: [f32; 4]| x.map(|x| f32::from_bits(x.to_bits() & 0xffff_0000));
+        let low = |x: [f32; 4]| x.map(|x| f32::from_bits(x.to_bits() << 16));
+        self.fma(low(a), low(b), self.fma(high(a), high(b), c))
+    }
+    #[inline(always)]
     fn scale(self, a: [f32; 4], n: [f32; 4]) -> [f32; 4] {
         Self::each(a, n, |a, n| f32::from_bits(a.to_bits().wrapping_add(n.to_bits() << 23)))
     }
@@ -212,15 +220,29 @@ impl Simd for Portable {
 #[cfg(target_arch = "aarch64")]
 pub use arm::Neon;
 #[cfg(target_arch = "x86_64")]
-pub use x86::{Avx2, Avx512};
+pub use x86::{Avx2, Avx512, Avx512Bf16};
 
 /// A width whose value proves that its instructions are there, and each operation as one of them.
 #[cfg(any(target_arch = "x86_64", target_arch = "aarch64"))]
 macro_rules! width {
     ($(#[$doc:meta])* $name:ident, $vector:ty, $lanes:literal, $rows:literal,
      $load:ident, $store:ident, $splat:ident, $add:ident, $sub:ident, $mul:ident, $div:ident, $fma:ident,
-     $max:ident, $min:ident, $sqrt:ident, $shift:ident, $add_bits:ident, $to_bits:ident, $from_bits:ident,
+     $max:ident, $min:ident, $sqrt:ident, $shift:ident, $shift_back:ident, $add_bits:ident, $to_bits:ident,
+     $from_bits:ident,
      |$a:ident, $b:ident, $yes:ident, $no:ident| $select:expr) => {
+        width!($(#[$doc])* $name, $vector, $lanes, $rows, $load, $store, $splat, $add, $sub, $mul, $div, $fma,
+            $max, $min, $sqrt, $shift, $add_bits, $to_bits, $from_bits, |$a, $b, $yes, $no| $select,
+            |x, y, z| {
+                let high = |x| $from_bits($shift::<16>($shift_back::<16>($to_bits(x))));
+                let low = |x| $from_bits($shift::<16>($to_bits(x)));
+                $fma(low(x), low(y), $fma(high(x), high(y), z))
+            });
+    };
+    ($(#[$doc:meta])* $name:ident, $vector:ty, $lanes:literal, $rows:literal,
+     $load:ident, $store:ident, $splat:ident, $add:ident, $sub:ident, $mul:ident, $div:ident, $fma:ident,
+     $max:ident, $min:ident, $sqrt:ident, $shift:ident, $add_bits:ident, $to_bits:ident, $from_bits:ident,
+     |$a:ident, $b:ident, $yes:ident, $no:ident| $select:expr,
+     |$x:ident, $y:ident, $z:ident| $dot:expr) => {
         $(#[$doc])*
         #[derive(Clone, Copy)]
         pub struct $name(());
@@ -289,6 +311,10 @@ macro_rules! width {
                 unsafe { $select }
             }
             #[inline(always)]
+            fn dot(self, $x: $vector, $y: $vector, $z: $vector) -> $vector {
+                unsafe { $dot }
+            }
+            #[inline(always)]
             fn scale(self, a: $vector, n: $vector) -> $vector {
                 unsafe { $from_bits($add_bits($to_bits(a), $shift::<23>($to_bits(n)))) }
             }
@@ -306,7 +332,7 @@ mod x86 {
         /// Eight numbers at a time.
         Avx2, __m256, 8, 6,
         _mm256_loadu_ps, _mm256_storeu_ps, _mm256_set1_ps, _mm256_add_ps, _mm256_sub_ps, _mm256_mul_ps,
-        _mm256_div_ps, _mm256_fmadd_ps, _mm256_max_ps, _mm256_min_ps, _mm256_sqrt_ps, _mm256_slli_epi32,
+        _mm256_div_ps, _mm256_fmadd_ps, _mm256_max_ps, _mm256_min_ps, _mm256_sqrt_ps, _mm256_slli_epi32, _mm256_srli_epi32,
         _mm256_add_epi32, _mm256_castps_si256, _mm256_castsi256_ps,
         |a, b, yes, no| _mm256_blendv_ps(no, yes, _mm256_cmp_ps::<_CMP_LT_OQ>(a, b))
     );
@@ -315,8 +341,18 @@ mod x86 {
         Avx512, __m512, 16, 12,
         _mm512_loadu_ps, _mm512_storeu_ps, _mm512_set1_ps, _mm512_add_ps, _mm512_sub_ps, _mm512_mul_ps,
         _mm512_div_ps, _mm512_fmadd_ps, _mm512_max_ps, _mm512_min_ps, _mm512_sqrt_ps, _mm512_slli_epi32,
-        _mm512_add_epi32, _mm512_castps_si512, _mm512_castsi512_ps,
+        _mm512_srli_epi32, _mm512_add_epi32, _mm512_castps_si512, _mm512_castsi512_ps,
         |a, b, yes, no| _mm512_mask_blend_ps(_mm512_cmp_ps_mask::<_CMP_LT_OQ>(a, b), no, yes)
+    );
+    width!(
+        /// Sixteen numbers at a time, and sixteen pairs of bf16 in one instruction.
+        Avx512Bf16, __m512, 16, 12,
+        _mm512_loadu_ps, _mm512_storeu_ps, _mm512_set1_ps, _mm512_add_ps, _mm512_sub_ps, _mm512_mul_ps,
+        _mm512_div_ps, _mm512_fmadd_ps, _mm512_max_ps, _mm512_min_ps, _mm512_sqrt_ps, _mm512_slli_epi32,
+        _mm512_add_epi32, _mm512_castps_si512, _mm512_castsi512_ps,
+        |a, b, yes, no| _mm512_mask_blend_ps(_mm512_cmp_ps_mask::<_CMP_LT_OQ>(a, b), no, yes),
+        |x, y, z| _mm512_dpbf16_ps(
+            z, std::mem::transmute::<__m512, __m512bh>(x), std::mem::transmute::<__m512, __m512bh>(y))
     );
 }
 
@@ -349,7 +385,7 @@ mod arm {
         /// Four numbers at a time, of which a 64-bit ARM processor has 32 registers.
         Neon, float32x4_t, 4, 12,
         vld1q_f32, vst1q_f32, vdupq_n_f32, vaddq_f32, vsubq_f32, vmulq_f32,
-        vdivq_f32, fma, max, min, vsqrtq_f32, vshlq_n_s32,
+        vdivq_f32, fma, max, min, vsqrtq_f32, vshlq_n_s32, vshrq_n_s32,
         vaddq_s32, vreinterpretq_s32_f32, vreinterpretq_f32_s32,
         |a, b, yes, no| vbslq_f32(vcltq_f32(a, b), yes, no)
     );

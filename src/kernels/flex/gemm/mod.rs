@@ -1,4 +1,4 @@
-//! Matrix products C = start + A B of any strides, in f32.
+//! Matrix products C = start + A B of any strides, in f32, or of factors rounded to bf16 ([`pairs`]).
 //!
 //! B is copied into panels two vectors wide; a tile of C, up to [`Simd::ROWS`](super::simd::Simd::ROWS) rows of one panel, stays in registers
 //! while it goes down the depth. Each number of C is the same chain of multiply-adds wherever its tile lies and
@@ -6,12 +6,14 @@
 //! neighbours.
 
 mod pack;
+mod pairs;
 mod tile;
 
 use std::ops::Range;
 
 use super::memory::{Shared, filled, scratch};
 use super::parallel;
+use crate::kernels::Precision;
 
 pub use pack::{Panels, pack, padded};
 pub use tile::multiply;
@@ -31,6 +33,7 @@ pub struct View<'a> {
     columns: usize,
     row: usize,
     column: usize,
+    precision: Precision,
 }
 
 impl<'a> View<'a> {
@@ -42,12 +45,17 @@ impl<'a> View<'a> {
     /// Row-major, with `stride` numbers from one row to the next.
     pub fn strided(data: &'a [f32], rows: usize, columns: usize, stride: usize) -> Self {
         assert!(rows == 0 || data.len() >= (rows - 1) * stride + columns, "a matrix lies within its buffer");
-        View { data, rows, columns, row: stride, column: 1 }
+        View { data, rows, columns, row: stride, column: 1, precision: Precision::F32 }
     }
 
     /// The transpose.
     pub fn t(self) -> Self {
         View { rows: self.columns, columns: self.rows, row: self.column, column: self.row, ..self }
+    }
+
+    /// The same numbers as a right factor of a product in this precision.
+    pub fn rounded(self, precision: Precision) -> Self {
+        View { precision, ..self }
     }
 
     /// The address of an element.
@@ -105,7 +113,7 @@ impl Output {
     }
 }
 
-/// C = start + A B for row-major C. Runs on this thread's pool where it is worth it.
+/// C = start + A B for row-major C, in the precision of B. Runs on this thread's pool where it is worth it.
 pub fn gemm(a: View, b: View, c: &mut [f32], start: Start) {
     let (m, n, k) = (a.rows, b.columns, a.columns);
     assert_eq!(b.rows, k, "the factors of a product share the depth");
@@ -140,7 +148,12 @@ pub fn gemm_part(a: View, b: View, c: Output, start: Start, rows: Range<usize>, 
         for columns in blocks(columns.clone(), COLUMNS) {
             scratch(depth.len() * padded(columns.len()), |panels| {
                 pack(b, depth.clone(), columns.clone(), panels);
-                let panels = Panels { data: panels, height: depth.len(), columns: columns.len() };
+                let panels = Panels {
+                    data: panels,
+                    height: depth.len(),
+                    columns: columns.len(),
+                    precision: b.precision,
+                };
                 multiply(a.below(depth.start), panels, depth.len(), c, start, rows.clone(), columns.clone());
             });
         }
@@ -152,10 +165,11 @@ pub struct Packed {
     panels: Vec<f32>,
     rows: usize,
     columns: usize,
+    precision: Precision,
 }
 
 impl Packed {
-    /// Copies `b`.
+    /// Copies `b`, rounded where its precision says so.
     pub fn new(b: View) -> Self {
         let width = padded(b.columns);
         let panels = filled(b.rows * width, |panels| {
@@ -163,7 +177,7 @@ impl Packed {
                 pack(b, depth.clone(), 0..b.columns, &mut panels[depth.start * width..depth.end * width]);
             }
         });
-        Packed { panels, rows: b.rows, columns: b.columns }
+        Packed { panels, rows: b.rows, columns: b.columns, precision: b.precision }
     }
 
     /// C = A B on this thread alone.
@@ -175,6 +189,7 @@ impl Packed {
                 data: &self.panels[depth.start * padded(self.columns)..],
                 height: depth.len(),
                 columns: self.columns,
+                precision: self.precision,
             };
             multiply(a.below(depth.start), panels, depth.len(), c, start, 0..a.rows, 0..self.columns);
         }

@@ -3,7 +3,8 @@
 use std::ops::Range;
 
 use super::super::simd::{lanes, simd, transpose};
-use super::{View, blocks};
+use super::{View, blocks, pairs};
+use crate::kernels::Precision;
 
 /// Numbers of a row of panels of so many columns.
 pub fn padded(columns: usize) -> usize {
@@ -19,11 +20,21 @@ pub struct Panels<'a> {
     pub height: usize,
     /// Columns in all panels.
     pub columns: usize,
+    /// Whether they hold numbers, or pairs of bf16 in half as many rows.
+    pub precision: Precision,
+}
+
+/// Copies a block of B into panels as high as `depth`, the last padded with zeros, in the precision of B.
+pub fn pack(b: View, depth: Range<usize>, columns: Range<usize>, panels: &mut [f32]) {
+    match b.precision {
+        Precision::F32 => pack_numbers(b, depth, columns, panels),
+        Precision::Bf16 => pairs::pack(b, depth, columns, panels),
+    }
 }
 
 simd! {
-    /// Copies a block of B into panels as high as `depth`, the last padded with zeros.
-    pub fn pack<S>(s, b: View, depth: Range<usize>, columns: Range<usize>, panels: &mut [f32]) {
+    /// Copies a block of B into panels as it is.
+    pub(super) fn pack_numbers<S>(s, b: View, depth: Range<usize>, columns: Range<usize>, panels: &mut [f32]) {
         let height = depth.len();
         for (panel, columns) in blocks(columns, 2 * S::LANES).enumerate() {
             let width = columns.len().next_multiple_of(S::LANES);

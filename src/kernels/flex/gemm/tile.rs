@@ -4,37 +4,87 @@ use std::hint::black_box;
 use std::ops::Range;
 
 use super::super::simd::{MAX_LANES, Simd, simd};
-use super::{Output, Panels, Start, View, blocks};
+use super::{Output, Panels, Start, View, blocks, pairs};
+use crate::kernels::Precision;
 
 /// Rows that go past one panel before the next.
-const ROWS: usize = 96;
+pub(super) const ROWS: usize = 96;
 /// Rows of the tallest tile.
 pub const MAX_ROWS: usize = 12;
 /// Columns of the widest panel.
 pub const MAX_WIDTH: usize = 2 * MAX_LANES;
 
+/// The part of C = start + A B in `rows` and `columns`, over the first `depth` columns of A and rows of the panels,
+/// which hold these columns, in the precision of the panels.
+#[allow(clippy::too_many_arguments)]
+pub fn multiply(
+    a: View,
+    panels: Panels,
+    depth: usize,
+    c: Output,
+    start: Start,
+    rows: Range<usize>,
+    columns: Range<usize>,
+) {
+    assert!(
+        rows.end <= a.rows && depth <= a.columns && depth <= panels.height,
+        "a product has all its factors"
+    );
+    assert!(c.holds(rows.end, columns.end), "a product lies within its output");
+    match panels.precision {
+        Precision::F32 => multiply_numbers(a, panels, depth, c, start, rows, columns),
+        Precision::Bf16 => pairs::multiply(a, panels, depth, c, start, rows, columns),
+    }
+}
+
 simd! {
-    /// The part of C = start + A B in `rows` and `columns`, over the first `depth` columns of A and rows of the panels,
-    /// which hold these columns.
-    pub fn multiply<S>(s, a: View, panels: Panels, depth: usize, c: Output, start: Start, rows: Range<usize>,
-                       columns: Range<usize>) {
-        assert!(rows.end <= a.rows && depth <= a.columns && depth <= panels.height, "a product has all its factors");
-        assert!(c.holds(rows.end, columns.end), "a product lies within its output");
+    fn multiply_numbers<S>(s, a: View, panels: Panels, depth: usize, c: Output, start: Start, rows: Range<usize>,
+                           columns: Range<usize>) {
         for rows in blocks(rows, ROWS) {
-            for (panel, columns) in blocks(columns.clone(), 2 * S::LANES).enumerate() {
-                let place = Place { row: rows.start, rows: rows.len(), column: columns.start, columns: columns.len() };
-                let from = panel * 2 * S::LANES;
-                let width = (2 * S::LANES).min(panels.columns.next_multiple_of(S::LANES) - from);
-                assert!(columns.len() <= width, "the panels hold the columns of a product");
-                let right = Right { panel: &panels.data[panels.height * from..][..depth * width], width };
-                // SAFETY: rows of A and the panel are as deep as `depth`; the place lies within C.
-                unsafe {
-                    if columns.len() > S::LANES {
-                        down::<S, 2>(s, a, right, depth, c, start, place);
-                    } else {
-                        down::<S, 1>(s, a, right, depth, c, start, place);
-                    }
-                }
+            let left = Left { from: a.at(rows.start, 0), row: a.row, column: a.column };
+            let size = Size { depth, height: panels.height };
+            // SAFETY: the rows of A and the panels are as deep as `depth`; the part lies within C.
+            unsafe { across::<S, false>(s, left, panels, size, c, start, rows, columns.clone()) };
+        }
+    }
+}
+
+/// The depth of a product and the rows of its panels, in numbers or in pairs.
+#[derive(Clone, Copy)]
+pub(super) struct Size {
+    pub depth: usize,
+    pub height: usize,
+}
+
+/// Some rows of a product, panel by panel; with `PAIRS` both factors are pairs of bf16.
+///
+/// # Safety
+/// `left` has these rows to this depth, and the part lies within C.
+#[inline(always)]
+#[allow(clippy::too_many_arguments)]
+pub(super) unsafe fn across<S: Simd, const PAIRS: bool>(
+    s: S,
+    left: Left,
+    panels: Panels,
+    Size { depth, height }: Size,
+    c: Output,
+    start: Start,
+    rows: Range<usize>,
+    columns: Range<usize>,
+) {
+    for (panel, columns) in blocks(columns, 2 * S::LANES).enumerate() {
+        let place =
+            Place { row: rows.start, rows: rows.len(), column: columns.start, columns: columns.len() };
+        let from = panel * 2 * S::LANES;
+        let width = (2 * S::LANES).min(panels.columns.next_multiple_of(S::LANES) - from);
+        assert!(columns.len() <= width, "the panels hold the columns of a product");
+        let right = Right { panel: &panels.data[height * from..][..depth * width], width };
+        // SAFETY: as promised by the caller.
+        unsafe {
+            if columns.len() > S::LANES {
+                down::<S, 2, PAIRS>(s, left, right, depth, c, start, place);
+            } else {
+                down::<S, 1, PAIRS>(s, left, right, depth, c, start, place);
             }
         }
     }
@@ -51,9 +101,9 @@ struct Place {
 
 /// All tiles below each other in one panel of V vectors.
 #[inline(always)]
-unsafe fn down<S: Simd, const V: usize>(
+unsafe fn down<S: Simd, const V: usize, const PAIRS: bool>(
     s: S,
-    a: View,
+    left: Left,
     right: Right,
     depth: usize,
     c: Output,
@@ -61,23 +111,23 @@ unsafe fn down<S: Simd, const V: usize>(
     place: Place,
 ) {
     for rows in blocks(place.row..place.row + place.rows, S::ROWS) {
-        let place = Place { row: rows.start, rows: rows.len(), ..place };
-        let left = Left { from: a.at(rows.start, 0), row: a.row, column: a.column };
+        let from = left.from.wrapping_add((rows.start - place.row) * left.row);
+        let (left, place) = (Left { from, ..left }, Place { row: rows.start, rows: rows.len(), ..place });
         // SAFETY: as promised by the caller.
         unsafe {
             match rows.len() {
-                1 => tile::<S, 1, V>(s, depth, left, right).write(s, c, start, place),
-                2 => tile::<S, 2, V>(s, depth, left, right).write(s, c, start, place),
-                3 => tile::<S, 3, V>(s, depth, left, right).write(s, c, start, place),
-                4 => tile::<S, 4, V>(s, depth, left, right).write(s, c, start, place),
-                5 => tile::<S, 5, V>(s, depth, left, right).write(s, c, start, place),
-                6 => tile::<S, 6, V>(s, depth, left, right).write(s, c, start, place),
-                7 => tile::<S, 7, V>(s, depth, left, right).write(s, c, start, place),
-                8 => tile::<S, 8, V>(s, depth, left, right).write(s, c, start, place),
-                9 => tile::<S, 9, V>(s, depth, left, right).write(s, c, start, place),
-                10 => tile::<S, 10, V>(s, depth, left, right).write(s, c, start, place),
-                11 => tile::<S, 11, V>(s, depth, left, right).write(s, c, start, place),
-                _ => tile::<S, 12, V>(s, depth, left, right).write(s, c, start, place),
+                1 => tile::<S, 1, V, PAIRS>(s, depth, left, right).write(s, c, start, place),
+                2 => tile::<S, 2, V, PAIRS>(s, depth, left, right).write(s, c, start, place),
+                3 => tile::<S, 3, V, PAIRS>(s, depth, left, right).write(s, c, start, place),
+                4 => tile::<S, 4, V, PAIRS>(s, depth, left, right).write(s, c, start, place),
+                5 => tile::<S, 5, V, PAIRS>(s, depth, left, right).write(s, c, start, place),
+                6 => tile::<S, 6, V, PAIRS>(s, depth, left, right).write(s, c, start, place),
+                7 => tile::<S, 7, V, PAIRS>(s, depth, left, right).write(s, c, start, place),
+                8 => tile::<S, 8, V, PAIRS>(s, depth, left, right).write(s, c, start, place),
+                9 => tile::<S, 9, V, PAIRS>(s, depth, left, right).write(s, c, start, place),
+                10 => tile::<S, 10, V, PAIRS>(s, depth, left, right).write(s, c, start, place),
+                11 => tile::<S, 11, V, PAIRS>(s, depth, left, right).write(s, c, start, place),
+                _ => tile::<S, 12, V, PAIRS>(s, depth, left, right).write(s, c, start, place),
             }
         }
     }
@@ -85,10 +135,10 @@ unsafe fn down<S: Simd, const V: usize>(
 
 /// Rows of A from an address on.
 #[derive(Clone, Copy)]
-struct Left {
-    from: *const f32,
-    row: usize,
-    column: usize,
+pub(super) struct Left {
+    pub from: *const f32,
+    pub row: usize,
+    pub column: usize,
 }
 
 /// A panel, `width` numbers to a row, of which a tile may take fewer.
@@ -103,7 +153,7 @@ struct Tile<S: Simd, const M: usize, const V: usize>([[S::V; V]; M]);
 
 /// The product of M rows of A and a panel.
 #[inline(always)]
-unsafe fn tile<S: Simd, const M: usize, const V: usize>(
+unsafe fn tile<S: Simd, const M: usize, const V: usize, const PAIRS: bool>(
     s: S,
     depth: usize,
     a: Left,
@@ -121,7 +171,10 @@ unsafe fn tile<S: Simd, const M: usize, const V: usize>(
             for i in 0..M {
                 let x = s.splat(*bases[i / 3].wrapping_add(i % 3 * a.row));
                 for v in 0..V {
-                    sums[i][v] = s.fma(x, right[v], sums[i][v]);
+                    sums[i][v] = match PAIRS {
+                        true => s.dot(x, right[v], sums[i][v]),
+                        false => s.fma(x, right[v], sums[i][v]),
+                    };
                 }
             }
         }
