@@ -192,8 +192,8 @@ fn completions_know_presets_and_runs() {
 fn a_plan_is_priced_by_what_this_machine_has_done() {
     let folder = Folder::new();
     folder.write("small.toml", SMALL);
-    let guessed = folder.ask(&["plan", "small.toml"]);
-    assert!(guessed.contains("guessed (nothing has run on this machine yet;"), "{guessed}");
+    let estimated = folder.ask(&["plan", "small.toml"]);
+    assert!(estimated.contains("estimated (nothing has run on this machine yet;"), "{estimated}");
     folder.ask(&[
         "run",
         "small.toml",
