@@ -1,4 +1,4 @@
-//! Files to a plan: defaults in code < model < its size row < dataset < common < arm < profile < `--set`.
+//! Files to a plan: defaults in code < model < its size < dataset < common < arm < profile < `--set`.
 
 use std::sync::Arc;
 
@@ -208,7 +208,7 @@ impl Layers {
         end.map(|(model, beside)| Layers { model, beside, ..self.clone() })
     }
 
-    /// Defaults in code < model < its size row < dataset < common < end of a path < arm < profile < `--set`.
+    /// Defaults in code < model < its size < dataset < common < end of a path < arm < profile < `--set`.
     pub fn lay(&self, size: Option<Named>, change: Option<&ArmPatch>) -> Result<Resolved, Vec<Problem>> {
         known_keys(&self.dataset, &[], &["data"])?;
         let mut tree = defaults();
