@@ -26,7 +26,7 @@ pub struct GrowthConfig {
     /// How many times the layers, or the width; absent: 4 times the layers, 2 times the width, or what the order says.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub factor: Option<usize>,
-    /// Which layer comes from which.
+    /// The order: which layer of the small model each layer of the big one comes from.
     pub order: LayerOrder,
     /// The point of the run at which the model grows.
     pub at: GrowthTime,

@@ -52,7 +52,7 @@ pub enum Role {
     Stage,
 }
 
-/// Whose best value of the tuned key a run uses.
+/// The arm whose best value of the tuned key a run uses.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Rate {

@@ -39,7 +39,7 @@ pub enum Train {
 const PARTS: f64 = 1e4;
 
 impl Ablation {
-    /// The same with the arm [`OPTIMUM`]: the control in these shares of its sources, by name.
+    /// The ablation with the arm [`OPTIMUM`]: the control in these shares of its sources, by name.
     ///
     /// # Errors
     /// The control's data is no mixture of these sources, or the shares are impossible.
