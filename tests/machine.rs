@@ -165,7 +165,7 @@ fn a_run_in_bf16_or_in_parts_is_another_run_of_the_same_question() {
     assert!(other.err.contains("[possible values: f32, bf16]"), "{}", other.err);
     let many = folder.zoo(&["train", "gpt2:micro", "biod", "--set", "training.micro_batch=1000"]);
     assert_eq!(many.code, 2);
-    assert!(many.err.contains("the rows of a step"), "{}", many.err);
+    assert!(many.err.contains("the batch size"), "{}", many.err);
 }
 
 #[test]
