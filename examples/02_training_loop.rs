@@ -2,7 +2,7 @@
 //!
 //! What `zoo train` does, without checkpoints and progress bars: batch, loss, gradients, update. It trains a model of
 //! 68 thousand parameters for 300 steps on invented people and prints the loss, which starts near ln(261) = 5.56 nats
-//! (every token equally likely) and falls to about 3.25: by then the model knows the form of a row (which kind of
+//! (every token equally likely) and falls to about 3.25: by then the model knows the form of a sequence (which kind of
 //! token comes next), not yet the people. It takes a second.
 //!
 //! ```text
@@ -22,7 +22,7 @@ const STEPS: u64 = 300;
 const ROWS: usize = 16;
 
 fn main() -> Result<()> {
-    // What is learned: 1,024 people with four attributes, one person a row of 16 tokens.
+    // What is learned: 1,024 people with four attributes, one person a sequence of 16 tokens.
     let data_config = DataConfig::BioD(BioDConfig { people: 1024, ..BioDConfig::default() });
     let data = data_config.open(0, 100)?;
 

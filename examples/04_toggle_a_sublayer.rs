@@ -9,7 +9,7 @@
 //! cargo run --release --example 04_toggle_a_sublayer
 //! ```
 //!
-//! Exercise: write `[model.block]` and `norm_placement = "post-norm"` as the arm, then `mixer = { kind = "attention", position
+//! Exercise: write `[model.block]` and `norm_placement = "post"` as the arm, then `mixer = { kind = "attention", position
 //! = "none" }` below `[model.block]`. Which of the three does the model miss most, and which cost no parameters?
 
 use ablation_zoo::measure::capacity;

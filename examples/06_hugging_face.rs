@@ -9,7 +9,7 @@
 //! cargo run --release --example 06_hugging_face
 //! ```
 //!
-//! Exercise: import `hf-mistral` instead, and set its `reach` to `AttentionMask::Causal`. Why do only the later positions
+//! Exercise: import `hf-mistral` instead, and set its `mask` to `AttentionMask::Causal`. Why do only the later positions
 //! change? Then find a choice of this Llama that can be changed without changing any logit.
 
 use std::path::Path;
@@ -28,7 +28,7 @@ fn main() -> Result<()> {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/reference/hf-llama");
     let imported = exchange::import(&folder, None, NonFinite::Refuse)?;
     let (class, params) = (imported.class.architecture(), imported.blueprint.num_params());
-    println!("{class}, {} parameters, {} of them in tables", params.total, params.embedding);
+    println!("{class}, {} parameters, {} of them in embeddings", params.total, params.embedding);
 
     let device = device::open("cpu")?;
     let (expected, _) = weights::read(&folder.join("expected.safetensors"))?;

@@ -1,6 +1,6 @@
 //! Lesson 8: who is ahead depends on the axis.
 //!
-//! Trains a small and a big model on the same rows in the same order, and asks where their loss curves cross: by tokens,
+//! Trains a small and a big model on the same sequences in the same order, and asks where their loss curves cross: by tokens,
 //! where the big one sees no reason to wait, and by FLOPs, where the small one starts ahead because it reads more text
 //! for the same compute. Each crossing comes with an interval, made of the noise that smoothing leaves over; what is too
 //! close to tell is listed as unresolved. About half a minute.

@@ -8,7 +8,7 @@
 //! cargo run --release --example 10_long_context
 //! ```
 //!
-//! Exercise: start the output maps from `CrossAttentionInit::Copy`. What does the first line of numbers say now, and
+//! Exercise: start the output projections from `CrossAttentionInit::Copy`. What does the first line of numbers say now, and
 //! after as many steps, which of the two has the lower loss?
 
 use ablation_zoo::data::{Batch, ChunkBatch, DataConfig, ReadingConfig};

@@ -20,9 +20,9 @@ pub const KINDS: [&str; 7] = ["cpu", "wgpu", "vulkan", "metal", "webgpu", "cuda"
 /// A device that this build can open.
 #[derive(Debug, Clone, PartialEq, Eq, serde::Serialize)]
 pub struct Available {
-    /// What `--device` takes.
+    /// The name that `--device` takes.
     pub name: String,
-    /// What it is.
+    /// The description of the device, by its driver.
     pub description: String,
 }
 
@@ -65,7 +65,7 @@ fn look_up(name: &str) -> Result<Device> {
             "{name} does not let shaders lay out their shared memory (workgroupMemoryExplicitLayout), and for such \
              devices CubeCL 0.11.3 makes SPIR-V that is not valid"
         ));
-        let help = "use cpu, a newer driver, a build with --features wgpu and without vulkan, or a mended CubeCL \
+        let help = "use cpu, a newer driver, a build with --features wgpu and without vulkan, or a patched CubeCL \
              (docs/gpu.md)";
         return Err(Error::device(problem.key("--device").help(help)));
     }

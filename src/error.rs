@@ -1,4 +1,4 @@
-//! The one error type of the library: where it happened, what was found, what was expected, how to mend it.
+//! The one error type of the library: where it happened, what was found, what was expected, how to fix it.
 //!
 //! An [`Error`] is a [`Kind`] (which decides the exit code) and one or more [`Problem`]s, so that a check can
 //! report everything that is wrong with a file at once. Messages are lower case and carry no full stop.
@@ -17,7 +17,7 @@ const MAX_LINE: usize = 2000;
 /// The value of an environment variable; an empty one counts as absent.
 ///
 /// # Errors
-/// It is no Unicode.
+/// If the value is not Unicode.
 pub fn variable(name: &str) -> Result<Option<String>> {
     match std::env::var(name) {
         Ok(value) => Ok(Some(value).filter(|value| !value.is_empty())),
@@ -52,7 +52,7 @@ pub enum Kind {
 /// One thing that is wrong, in the order in which a reader needs it.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Problem {
-    /// Where: file, line, column and the text of the line, when the problem has a place.
+    /// File, line, column and the text of the line, when the problem has a place.
     pub place: Option<Place>,
     /// The key or flag, for instance `model.block.mixer`.
     pub key: Option<String>,
@@ -60,7 +60,7 @@ pub struct Problem {
     pub found: String,
     /// What was expected, if that is not plain from `found`.
     pub expected: Option<String>,
-    /// How to mend it, for instance `did you mean "gelu"?`.
+    /// How to fix it, for instance `did you mean "gelu"?`.
     pub help: Option<String>,
 }
 
@@ -82,9 +82,9 @@ pub struct Place {
 /// What the library returns when it cannot do what was asked.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Error {
-    /// Decides the exit code.
+    /// The sort of error, which decides the exit code.
     pub kind: Kind,
-    /// At least one, in the order of the file.
+    /// The problems, at least one, in the order of the file.
     pub problems: Vec<Problem>,
 }
 
@@ -130,7 +130,7 @@ impl Problem {
         self
     }
 
-    /// Adds how to mend it.
+    /// Adds how to fix it.
     pub fn help(mut self, help: impl Into<String>) -> Self {
         self.help = Some(help.into());
         self
@@ -143,28 +143,28 @@ impl Error {
         Error { kind, problems: vec![problem] }
     }
 
-    /// Bad flag, key or value (exit 2).
+    /// An error of one bad flag, key or value (exit 2).
     pub fn config(problem: Problem) -> Self {
         Error::new(Kind::Config, problem)
     }
 
-    /// Bad data (exit 65).
+    /// An error of bad data (exit 65).
     pub fn data(problem: Problem) -> Self {
         Error::new(Kind::Data, problem)
     }
 
-    /// No such device, or it cannot do this (exit 69).
+    /// An error of a device that is absent or cannot do what is asked (exit 69).
     pub fn device(problem: Problem) -> Self {
         Error::new(Kind::Device, problem)
     }
 
-    /// `doing` (for instance `read`) `path` failed (exit 74).
+    /// The error of an operation `doing` (for instance `read`) on `path` that failed (exit 74).
     pub fn io(doing: &str, path: impl AsRef<Path>, source: std::io::Error) -> Self {
         let path = path.as_ref().display();
         Error::new(Kind::Io, Problem::new(format!("cannot {doing} {path}: {source}")))
     }
 
-    /// With a way to mend problems that is tried if those that they name do not help.
+    /// Adds another way to fix every problem, after the help that it already has.
     pub fn remedied(mut self, help: &str) -> Self {
         for problem in &mut self.problems {
             problem.help = Some(problem.help.take().map_or(String::new(), |own| own + "; ") + help);
@@ -241,7 +241,7 @@ mod tests {
     }
 
     #[test]
-    fn a_problem_reads_where_what_expected_remedy() {
+    fn a_problem_reads_where_found_expected_help() {
         let problem = Problem::new("unknown variant \"gelo\"")
             .at(Place::of("m.toml", "act = \"gelo\"", 6..12))
             .key("model.act")

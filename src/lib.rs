@@ -1,15 +1,15 @@
 //! A modular model zoo on [Burn](https://burn.dev), for architecture ablations that answer with an interval.
 //!
-//! A **model** is a row of choices; an **ablation** is a question with one control and the arms that change one
+//! A **model** is a list of choices; an **ablation** is a question with one control and the arms that change one
 //! thing; a **dataset** is what all of them must learn. All three are TOML; a **plan** is the three put together,
-//! checked and printed before anything runs. Floors, bottom to top; each uses only those below it:
+//! checked and printed before anything runs. Layers of the code, bottom to top; each uses only those below it:
 //!
-//! | floor | modules |
+//! | layer | modules |
 //! |---|---|
-//! | 0 ground | [`error`], [`input`], [`visible`], [`device`] |
+//! | 0 base | [`error`], [`input`], [`visible`], [`device`] |
 //! | 1 kernels | [`kernels`]: fused operations beside their reference form |
 //! | 2 layers | [`layers`]: tensor to tensor; a folder is a slot, a file is a variant |
-//! | 3 models and data | [`model`], [`data`]: they do not know each other |
+//! | 3 models and data | [`model`], [`data`]: independent of each other |
 //! | 4 work | [`training`], [`measure`], [`laws`] |
 //! | 5 plan | [`plan`]: TOML to a typed, checked plan |
 //! | 6 run and report | [`run`], [`report`] |

@@ -68,7 +68,7 @@ fn contexts_that_cannot_be_are_refused_before_anything_runs() {
     let folder = Folder::new();
     let encoder = "context={kind=\"encoder\", pretraining=\"masked\"}";
     for (dataset, sets, said) in [
-        ("biod", vec![encoder], "data.kind: \"bio-d\" has no chunks beside its rows"),
+        ("biod", vec![encoder], "data.kind: \"bio-d\" has no chunks beside its sequences"),
         ("reading", vec!["context={kind=\"encoder\", chunks=100000}"], "the names that are kept"),
         (
             "reading",
@@ -88,7 +88,11 @@ fn contexts_that_cannot_be_are_refused_before_anything_runs() {
             "expected one of masked, training",
         ),
         ("biod", vec!["adapt=\"answering\""], "data.kind: \"bio-d\" asks nothing that is read"),
-        ("reading", vec!["adapt=\"answering\"", "data.questions=1"], "data.questions: 1 questions in a row"),
+        (
+            "reading",
+            vec!["adapt=\"answering\"", "data.questions=1"],
+            "data.questions: 1 questions in a sequence",
+        ),
         (
             "reading",
             vec!["adapt={kind=\"answering\", form=\"song\"}"],

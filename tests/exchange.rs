@@ -85,7 +85,7 @@ fn a_model_of_transformers_is_read_shown_and_written_again() {
     let source = reference("hf-llama").display().to_string();
     let said = folder.ask(&["import", &source]);
     assert!(
-        said.starts_with("LlamaForCausalLM of 4,368 parameters in imported/hf-llama, for rows of up to 8"),
+        said.starts_with("LlamaForCausalLM of 4,368 parameters in imported/hf-llama, context length 8"),
         "{said}"
     );
     let shown = folder.ask(&["show", "imported/hf-llama/model.toml"]);

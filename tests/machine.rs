@@ -165,7 +165,7 @@ fn a_run_in_bf16_or_in_parts_is_another_run_of_the_same_question() {
     assert!(other.err.contains("[possible values: f32, bf16]"), "{}", other.err);
     let many = folder.zoo(&["train", "gpt2:micro", "biod", "--set", "training.micro_batch=1000"]);
     assert_eq!(many.code, 2);
-    assert!(many.err.contains("the rows of a step"), "{}", many.err);
+    assert!(many.err.contains("the batch size"), "{}", many.err);
 }
 
 #[test]
@@ -192,8 +192,8 @@ fn completions_know_presets_and_runs() {
 fn a_plan_is_priced_by_what_this_machine_has_done() {
     let folder = Folder::new();
     folder.write("small.toml", SMALL);
-    let guessed = folder.ask(&["plan", "small.toml"]);
-    assert!(guessed.contains("guessed (nothing has run on this machine yet;"), "{guessed}");
+    let estimated = folder.ask(&["plan", "small.toml"]);
+    assert!(estimated.contains("estimated (nothing has run on this machine yet;"), "{estimated}");
     folder.ask(&[
         "run",
         "small.toml",

@@ -254,12 +254,12 @@ fn an_arm_that_is_its_control_or_another_arm_is_refused_or_said() {
     {
         let said = common(&arms).zoo(&["plan", "mine"]);
         assert_eq!(said.code, 2, "{}", said.err);
-        let found = format!("error: {key}: nothing that it sets makes it another than {other}");
+        let found = format!("error: {key}: identical to {other}");
         assert!(said.err.starts_with(&found) && said.err.contains("ablations/mine.toml:"), "{}", said.err);
     }
     let set = ["plan", "mine", "--json", "--set", "model.block.feed_forward.expansion=3"];
     let warnings = common(&wide("a")).json(&set)["warnings"].clone();
-    assert_eq!(warnings, serde_json::json!(["arms.a: nothing that it sets makes it another than control"]));
+    assert_eq!(warnings, serde_json::json!(["arms.a: identical to control"]));
 }
 
 #[test]

@@ -511,7 +511,7 @@ fn a_profile_with_the_last_word_over_an_arm_says_so() {
         warnings("quick"),
         serde_json::json!([
             "profile quick sets model.n_layers = 1 over the 3 of arm deep",
-            "arms.deep: nothing that it sets makes it another than control",
+            "arms.deep: identical to control",
         ])
     );
     assert_eq!(warnings("other"), serde_json::json!([]));

@@ -33,10 +33,10 @@ pub struct Bench {
     overrides: Overrides,
     #[command(flatten)]
     store: StoreArgs,
-    /// Only this shape: Q, S, P, M or L, and for a card G or H
+    /// Only this shape: Q, S, P, M or L, and for a GPU G or H
     #[arg(long, conflicts_with = "subject")]
     shape: Option<String>,
-    /// So many rows in a step of a shape
+    /// Sequences in a step of a shape (batch size)
     #[arg(long, value_name = "N", conflicts_with = "subject")]
     rows: Option<NonZeroUsize>,
     /// What an earlier call printed with --json, to compare with
@@ -45,14 +45,14 @@ pub struct Bench {
     /// Seconds of each measurement
     #[arg(long, default_value_t = 3.0)]
     seconds: f64,
-    /// Where to run
+    /// Device to run on
     #[arg(long, default_value = "cpu")]
     device: String,
-    /// Read instead of training: contexts of up to so many tokens, in a decoder's window, through an encoder, and chunk
-    /// by chunk
+    /// Measure reading instead of training: contexts of up to this many tokens, in a decoder's window, through an
+    /// encoder, and chunk by chunk
     #[arg(long, value_name = "TOKENS", conflicts_with_all = ["shape", "subject", "baseline"])]
     context: Option<usize>,
-    /// Read in this way alone, in this process
+    /// Measure this way of reading alone, in this process
     #[arg(long, hide = true, requires = "context")]
     way: Option<String>,
     /// Measure in this process alone, without a shape the plan on standard input
@@ -121,7 +121,7 @@ impl Bench {
         shapes.iter().map(|shape| self.of_shape(shape)).collect()
     }
 
-    /// The shape of that name, with the rows that are asked for.
+    /// The shape of that name, with the batch size that is asked for.
     fn shape(&self, name: &str) -> Result<Shape> {
         let shape = Shape::named(name)?;
         Ok(Shape { batch: self.rows.map_or(shape.batch, NonZeroUsize::get), ..shape })
@@ -136,8 +136,10 @@ impl Bench {
     fn check_memory(&self, shape: &Shape) -> Result<()> {
         let needed = shape.least_bytes().saturating_mul(cores() as u64);
         check_memory(&self.device, needed, |bytes| {
-            let found =
-                format!("{} rows of {} need at least {bytes}, a run on each core", shape.batch, shape.name);
+            let found = format!(
+                "{} sequences of {} need at least {bytes}, a run on each core",
+                shape.batch, shape.name
+            );
             Problem::new(found).key("--rows")
         })
     }
@@ -180,22 +182,22 @@ impl Bench {
     }
 }
 
-/// What a process has measured.
+/// The measurements of one process.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct Timed {
-    /// How fast it was.
+    /// The speed that was measured.
     #[serde(flatten)]
     pub speed: Speed,
     /// Its largest resident memory, where the system tells.
     pub peak_bytes: Option<u64>,
 }
 
-/// Of all together.
+/// The sum over several processes.
 pub fn tokens(timed: &[Timed]) -> f64 {
     timed.iter().map(|timed| timed.speed.tokens_per_second).sum()
 }
 
-/// Refuses what needs more memory than the machine has; `what` says it of so many bytes. A card's is not known here.
+/// Refuses what needs more memory than the machine has; `what` says it of so many bytes. The memory of a GPU is not known here.
 pub fn check_memory(device: &str, needed: u64, what: impl FnOnce(String) -> Problem) -> Result<()> {
     match usable_memory().filter(|_| device::kind(device) == "cpu") {
         Some(memory) if needed > memory => {
@@ -214,7 +216,7 @@ pub fn single(device: &str, seconds: f64, threads: usize) -> Result<Command> {
     Ok(command)
 }
 
-/// So many of them at once, each of which reads `input`.
+/// Starts this many of them at once, each of which reads `input`.
 pub fn children(command: &mut Command, processes: usize, input: &str) -> Result<Vec<Timed>> {
     let start = |_| {
         let mut child = child::start(command.stdin(Stdio::piped()))?;

@@ -25,10 +25,10 @@ pub struct Data {
     /// A dataset, by name or path
     #[arg(add = complete::datasets())]
     dataset: String,
-    /// The seed that decides who exists
+    /// Random seed
     #[arg(long, default_value_t = 1)]
     seed: u64,
-    /// Set one key, last word over all files
+    /// Override a setting (KEY=VALUE)
     #[arg(long = "set", value_name = "KEY=VALUE")]
     sets: Vec<String>,
     #[command(flatten)]

@@ -22,17 +22,17 @@ const TOLERANCE: f64 = 1e-4;
 pub struct Doctor {
     #[command(flatten)]
     store: StoreArgs,
-    /// The device to examine
+    /// Device to run on
     #[arg(long, value_name = "DEVICE", default_value = "cpu")]
     device: String,
-    /// Print the losses of some steps on this device and nothing else
+    /// Print only the losses of some steps on this device
     #[arg(long, hide = true)]
     losses: bool,
     #[command(flatten)]
     format: Format,
 }
 
-/// One thing that was looked at.
+/// One finding of the check.
 struct Finding {
     what: &'static str,
     found: String,

@@ -19,7 +19,7 @@ pub const DTYPE: &str = "f32";
 pub struct ExecuteArgs {
     #[command(flatten)]
     pub store: StoreArgs,
-    /// Where to compute
+    /// Device to run on
     #[arg(long, value_name = "DEVICE", default_value = "cpu")]
     pub device: String,
     /// Runs at a time [default: one per core, on a GPU one]
@@ -28,13 +28,13 @@ pub struct ExecuteArgs {
     /// Threads of each run [default: one; all cores for a run that is alone]
     #[arg(long, value_name = "N")]
     threads_per_run: Option<usize>,
-    /// Stop everything, with checkpoints, when a run fails
+    /// Stop all runs, with checkpoints, when one fails
     #[arg(long)]
     fail_fast: bool,
-    /// Give a run up, with a checkpoint, when it takes longer in this call: 90s, 10m, 2h; the others go on
+    /// Time limit of each run in this call: 90s, 10m, 2h; a run that exceeds it stops with a checkpoint
     #[arg(long, value_name = "TIME", value_parser = time)]
     timeout: Option<Duration>,
-    /// Begin even what needs more memory than this machine has, by the plan's estimate
+    /// Start runs even if they are estimated to need more memory than this machine has
     #[arg(long)]
     force: bool,
     /// Show no progress

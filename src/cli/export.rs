@@ -30,7 +30,7 @@ pub struct Export {
     /// A run, by its name, the beginning of it, or its folder; the folder of an imported model; or `all` runs
     #[arg(add = complete::runs())]
     run: String,
-    /// For which program
+    /// Format to export to
     #[arg(long, value_enum, default_value_t = Target::Hf)]
     to: Target,
     /// The folder to write, new or empty
@@ -43,16 +43,16 @@ pub struct Export {
     format: Format,
 }
 
-/// Who is to read it.
+/// The format of an export.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 enum Target {
     /// Hugging Face's transformers: the model
     Hf,
     /// TensorBoard: metrics as event files
     Tensorboard,
-    /// Runs and metrics as tables with commas
+    /// CSV: runs and metrics
     Csv,
-    /// Runs and metrics as JSON Lines
+    /// JSON Lines: runs and metrics
     Jsonl,
 }
 
@@ -72,7 +72,7 @@ pub struct Import {
     /// The folder to write, new or empty [default: imported/NAME]
     #[arg(long, value_name = "DIR")]
     out: Option<PathBuf>,
-    /// The longest row to read, for models without a table of positions [default: the model's own, up to 2048]
+    /// Context length, for models without learned positions [default: the model's own, up to 2048]
     #[arg(long, value_name = "N")]
     seq_len: Option<usize>,
     #[command(flatten)]
@@ -164,10 +164,7 @@ impl Import {
         }
         let (out, count) = (output::path(&out), output::thousands(params.total));
         let lines = [
-            format!(
-                "{class} of {count} parameters in {out}, for rows of up to {}",
-                imported.blueprint.seq_len
-            ),
+            format!("{class} of {count} parameters in {out}, context length {}", imported.blueprint.seq_len),
             format!("  zoo generate {out} --prompt TEXT"),
             format!("  zoo show {out}/model.toml"),
         ];

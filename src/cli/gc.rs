@@ -1,4 +1,4 @@
-//! `zoo gc`: what takes room in the store and is needed by nobody.
+//! `zoo gc`: lists or deletes reclaimable files of the store.
 
 use ablation_zoo::Result;
 use ablation_zoo::run::gc::{self, Garbage, Stages};
@@ -17,7 +17,7 @@ pub struct Gc {
     /// Delete what is listed
     #[arg(long)]
     delete: bool,
-    /// Also checkpoints of finished runs that others may begin from, such as trunks; never those that models are grown from
+    /// Also checkpoints of finished runs that others may start from, such as trunks; never those that models are grown from
     #[arg(long)]
     stages: bool,
     #[command(flatten)]

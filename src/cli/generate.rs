@@ -1,4 +1,4 @@
-//! `zoo generate`: what a trained model says.
+//! `zoo generate`: text from a trained model.
 
 use std::ops::ControlFlow;
 
@@ -20,38 +20,38 @@ Examples:
   zoo generate runs/gpt2-bios-s1-0123456789abcdef-cpu-f32 --prompt ' Ada Lovelace was born on'
   zoo generate llama --prompt '' --temperature 0.8 --top-k 40 --seed 3
 
-Without --temperature and --top-k it is always the most probable token that comes next.")]
+Without --temperature and --top-k decoding is greedy.")]
 pub struct GenerateCommand {
     /// A finished run: its name, the beginning of it, or its folder (`zoo runs` lists them); or a folder of transformers
     #[arg(add = complete::runs())]
     run: String,
-    /// What the text begins with
+    /// Prompt that the text continues
     #[arg(long, value_name = "TEXT")]
     prompt: String,
-    /// At most so many tokens [default: 64, or as many as fit]
+    /// Maximum number of new tokens [default: 64, or as many as fit]
     #[arg(long, value_name = "N")]
     tokens: Option<usize>,
-    /// Draw tokens by their probability; below 1 the probable becomes more so
+    /// Sampling temperature (default: greedy)
     #[arg(long, value_name = "T")]
     temperature: Option<f64>,
-    /// Draw only from the K most probable tokens
+    /// Sample only from the K most probable tokens
     #[arg(long, value_name = "K")]
     top_k: Option<usize>,
-    /// Decides the draws
+    /// Random seed
     #[arg(long, default_value_t = 0)]
     seed: u64,
     #[command(flatten)]
     store: StoreArgs,
     #[command(flatten)]
     non_finite: NonFiniteArgs,
-    /// Where to compute
+    /// Device to run on
     #[arg(long, value_name = "DEVICE", default_value = "cpu")]
     device: String,
     #[command(flatten)]
     format: Format,
 }
 
-/// Tokens if nothing is said.
+/// The number of new tokens when the command line gives none.
 const TOKENS: usize = 64;
 
 impl GenerateCommand {

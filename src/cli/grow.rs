@@ -29,16 +29,16 @@ pub struct Grow {
     /// What new layers and units start from
     #[arg(long, value_enum, default_value = "stack")]
     operator: OperatorName,
-    /// How many times the layers, or the width [default: 4 times the layers, 2 times the width]
+    /// Growth factor of the depth or width [default: 4 for depth, 2 for width]
     #[arg(long, value_name = "N")]
     factor: Option<usize>,
-    /// Which way it grows
+    /// Dimension that grows
     #[arg(long, value_enum, default_value = "depth")]
     direction: DirectionName,
     /// Which layer comes from which: stack, interleave, middle:N, last:N, overlap:N, or 12-345*7-6
     #[arg(long, value_name = "SPEC", default_value = "stack")]
     order: LayerOrder,
-    /// Share of noise in the maps of new and old layers (stack)
+    /// Fraction of noise in the linear layers of new and old blocks (stack)
     #[arg(long, value_name = "SHARE", default_value_t = 0.0)]
     noise: f64,
     /// Where the model goes [default: the run's name and the operator's]
@@ -46,7 +46,7 @@ pub struct Grow {
     out: Option<PathBuf>,
     #[command(flatten)]
     store: StoreArgs,
-    /// Where to compute
+    /// Device to run on
     #[arg(long, value_name = "DEVICE", default_value = "cpu")]
     device: String,
     #[command(flatten)]
@@ -57,9 +57,9 @@ pub struct Grow {
 enum OperatorName {
     /// Copies (Gstack, Net2Net)
     Stack,
-    /// There, but silent
+    /// New layers whose output is zero
     Zero,
-    /// Random, let in along a ramp
+    /// Random layers, faded in
     Random,
     /// Trained mixtures (LiGO)
     Learn,
@@ -126,7 +126,7 @@ fn text(report: &GrowthReport, folder: &str) -> String {
         (
             "parameters",
             format!(
-                "{} to {}, without tables {times:.2} times as many",
+                "{} to {}, non-embedding {times:.2} times as many",
                 output::thousands(before.total),
                 output::thousands(after.total)
             ),

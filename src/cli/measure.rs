@@ -22,13 +22,13 @@ pub struct MeasureCommand {
     run: String,
     #[command(flatten)]
     store: StoreArgs,
-    /// Where to compute
+    /// Device to run on
     #[arg(long, value_name = "DEVICE", default_value = "cpu")]
     device: String,
     /// Freshly sampled texts of each biography [default: those of the plan]
     #[arg(long, alias = "renderings", value_name = "N", value_parser = clap::value_parser!(u64).range(1..=10_000))]
     paraphrases: Option<u64>,
-    /// In which texts [default: those of the plan]
+    /// Texts that knowledge is measured on [default: those of the plan]
     #[arg(long, value_name = "TEXTS")]
     texts: Option<MeasuredIn>,
     #[command(flatten)]
@@ -37,7 +37,7 @@ pub struct MeasureCommand {
     format: Format,
 }
 
-/// In which texts knowledge is measured.
+/// The texts that knowledge is measured on.
 #[derive(Debug, Clone, Copy, ValueEnum)]
 enum MeasuredIn {
     /// No fact stands after another that tells it
@@ -104,7 +104,7 @@ fn text(measured: &Measurements) -> String {
         }
         text.push_str(&format!("parameters          {}\n", output::thousands(capacity.params)));
         text.push_str(&format!(
-            "fully known         {:.1} % of {} people\n",
+            "recalled exactly    {:.1} % of {} people\n",
             100.0 * capacity.fully_known,
             output::thousands(capacity.people)
         ));
@@ -157,7 +157,7 @@ pub fn answers_and_storage(measured: &Measurements) -> Vec<(&'static str, String
     if let Some(extraction) = &measured.extraction {
         let people = output::thousands(extraction.people);
         let right = percent(extraction.accuracy);
-        rows.push(("answers", format!("{right} are right about {people} people whom nobody asked about")));
+        rows.push(("answers", format!("{right} are right about {people} people held out of QA tuning")));
         for attribute in &extraction.attributes {
             rows.push(("", format!("{} on {}", percent(attribute.accuracy), visible::line(&attribute.name))));
         }

@@ -51,12 +51,12 @@ use clap_complete::CompleteEnv;
 
 const EXAMPLES: &str = "\
 Examples:
-  zoo list                             what there is
+  zoo list                             models, datasets and ablations
   zoo show llama                       a picture, its parameters at each size, every setting and its origin
   zoo diff gpt2 llama                  what differs between two models, or two runs
   zoo plan mlp                         what an ablation will run, and what that costs
   zoo plan mlp --profile gpu --set training.batch=24
-  zoo run mlp                          do it; the same command goes on after an interruption
+  zoo run mlp                          run it; the same command resumes it
   zoo report mlp                       the answer again, with figures and a page
 
 Files: models/, datasets/ and ablations/ in the working folder win over those compiled in; a path always works.";
@@ -79,25 +79,25 @@ enum Command {
     Diff(diff::Diff),
     /// Show what an ablation will run and what it costs, without running it
     Plan(plan::PlanCommand),
-    /// Do what an ablation asks for: tune, train, measure; goes on where it was stopped
+    /// Run an ablation (tune, train, measure); resumes if interrupted
     Run(run::RunCommand),
-    /// Hand an ablation to Slurm, GNU parallel or Kubernetes
+    /// Submit to Slurm, GNU parallel or Kubernetes
     Submit(submit::Submit),
-    /// Show where all runs of an ablation stand, whoever works on them
+    /// Show the state of all runs of an ablation, whichever process does them
     Status(status::Status),
-    /// Do again what failed or diverged of an ablation, and nothing else
+    /// Re-run only failed or diverged runs
     Retry(retry::Retry),
     /// Train and measure one model on one dataset
     Train(train::Train),
-    /// Answer: compare the arms, with intervals, figures and a page
+    /// Compare the arms, with intervals, figures and a page
     Report(report::ReportCommand),
-    /// Fit laws to files or finished runs: capacity, races of sizes, scaling, mixtures of data
+    /// Fit laws to files or finished runs: capacity, crossing loss curves, scaling, data mixtures
     Fit(fit::Fit),
-    /// Show the published results on knowledge, and what was found here about each
+    /// Show the published results on knowledge capacity, and what was found here about each
     Laws(laws::Laws),
     /// Measure the model of a finished run again
     Measure(measure::MeasureCommand),
-    /// Let the model of a finished run go on with a text
+    /// Generate text with a trained model
     Generate(generate::GenerateCommand),
     /// Grow the model of a finished run: more layers, or wider ones
     Grow(grow::Grow),
@@ -109,17 +109,18 @@ enum Command {
     Data(data::Data),
     /// List the devices of this machine
     Devices(devices::Devices),
-    /// Examine this machine: a self-test of the kernels, memory, disk, runs
+    /// Check this machine: a self-test of the kernels, memory, disk, runs
     Doctor(doctor::Doctor),
-    /// Time training steps beside the machine's matrix peak
+    /// Training speed against this machine's peak matmul throughput
     Bench(bench::Bench),
     /// List runs: state, result, size
     Runs(runs::Runs),
-    /// List, or delete, what takes room in the store and is needed by nobody
+    /// List or delete reclaimable files
     Gc(gc::Gc),
-    /// Do one run of the store in this process, told in JSON lines
+    /// Do one run of the store in this process, reporting in JSON lines
+    #[command(hide = true)]
     Worker(worker::Worker),
-    /// Describe in JSON Schema what commands print and runs leave
+    /// Print JSON Schemas of files, command output and run files
     Schema(schema::Schema),
     /// Print a completion script for a shell
     Completions(completions::Completions),
@@ -127,7 +128,7 @@ enum Command {
     Man(man::Man),
 }
 
-/// How a reading command answers.
+/// The output format of a command that only reads.
 #[derive(Debug, Args)]
 struct Format {
     /// Answer in JSON (docs/json.md)
@@ -149,7 +150,7 @@ impl NonFiniteArgs {
     }
 }
 
-/// What is said on the command line about an ablation.
+/// The profile and the settings that the command line gives an ablation.
 #[derive(Debug, Args)]
 struct Overrides {
     /// A profile of the ablation: the same question at another cost
@@ -159,10 +160,10 @@ struct Overrides {
     sets: Sets,
 }
 
-/// Single keys on the command line.
+/// Settings that the command line overrides.
 #[derive(Debug, Default, Args)]
 struct Sets {
-    /// Set one key, last word over all files; a value that is no TOML is taken for a word
+    /// Override a setting (KEY=VALUE)
     #[arg(long = "set", value_name = "KEY=VALUE")]
     sets: Vec<String>,
     /// What matrix products compute in; short for --set training.precision=DTYPE
@@ -178,13 +179,13 @@ enum Dtype {
 }
 
 impl Sets {
-    /// All of them, as `KEY=VALUE`.
+    /// Every override, as `KEY=VALUE`.
     fn all(&self) -> Vec<String> {
         let precision = self.dtype.map(|_| format!("training.precision={}", self.precision().name()));
         self.sets.iter().cloned().chain(precision).collect()
     }
 
-    /// That of `--dtype`.
+    /// The precision that `--dtype` asks for.
     fn precision(&self) -> Precision {
         match self.dtype {
             None | Some(Dtype::F32) => Precision::F32,

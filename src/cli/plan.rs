@@ -85,7 +85,7 @@ impl PlanCommand {
         Hardware::named(name).ok_or_else(unknown).map(Some)
     }
 
-    /// What the design can see, by the runs of this profile that the store has.
+    /// The power of the design, by the runs of this profile that the store has.
     fn power(&self, ablation: &Ablation) -> Result<Option<Power>> {
         // A folder of that name may be something else; who only plans needs no store.
         let Ok(store) = self.store.open() else { return Ok(None) };
@@ -115,12 +115,12 @@ fn too_large(ablation: &Ablation) -> Result<Option<String>> {
 #[derive(Debug, Default)]
 struct Largest {
     bytes: u64,
-    /// The most rows at once with which it would fit.
+    /// The largest micro-batch with which it would fit.
     rows: Option<usize>,
 }
 
 impl Largest {
-    /// A run of this plan and peak meets so much memory.
+    /// Takes a run into account that needs `peak_bytes` where `memory` bytes are free.
     fn meets(&mut self, plan: &Plan, peak_bytes: u64, memory: u64) -> Result<()> {
         if peak_bytes > self.bytes {
             *self = Largest { bytes: peak_bytes, rows: plan.rows_that_fit(memory)? };
@@ -133,11 +133,11 @@ impl Largest {
     }
 }
 
-/// One line: the smallest difference that so many seeds can see.
+/// One line: the smallest effect that this many seeds can detect.
 fn power_note(ablation: &Ablation, power: Option<&Power>) -> String {
     match power {
         Some(Power { seeds, pairs, detectable, .. }) => format!(
-            "  power: {seeds} seeds can see a factor of {} (four times in five), by the spread of {pairs} pairs of runs seen so far\n",
+            "  power: with {seeds} seeds only effects above {}x are detectable (80 % power), by the spread of {pairs} pairs of runs so far\n",
             number::three(*detectable)
         ),
         None if ablation.seeds < MIN_SEEDS as u64 => {
@@ -275,7 +275,9 @@ fn totals(
         beside => format!("{beside} runs at a time"),
     };
     let pace = match speed.measured.is_empty() {
-        true => format!("{pace}, guessed (nothing has run on this machine yet; `zoo bench {name}` times it)"),
+        true => {
+            format!("{pace}, estimated (nothing has run on this machine yet; `zoo bench {name}` times it)")
+        }
         false => format!("{pace}, as measured on this machine"),
     };
     Ok(format!(

@@ -1,4 +1,4 @@
-//! Problems on the terminal: the place, the line, a caret, what was expected, how to mend it.
+//! Problems on the terminal: the place, the line, a caret, what was expected, how to fix it.
 
 use std::io::{IsTerminal, Write};
 

@@ -1,4 +1,4 @@
-//! `zoo retry`: does again what failed or diverged of an ablation, and nothing else.
+//! `zoo retry`: re-runs only the failed or diverged runs of an ablation.
 
 use ablation_zoo::Result;
 use ablation_zoo::plan::{Ablation, Presets};

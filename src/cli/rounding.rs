@@ -15,7 +15,7 @@ use super::output;
 /// What is rounded, how finely, and how.
 #[derive(Debug, Args)]
 pub struct RoundingArgs {
-    /// Round the weights to so many bits: int2 to int8, or several of them
+    /// Quantize the weights to this type: int2 to int8, or several of them
     #[arg(long, value_name = "INT,..", value_delimiter = ',')]
     quantize: Vec<String>,
     /// How weights are rounded
@@ -27,24 +27,24 @@ pub struct RoundingArgs {
     /// Which weights are rounded [default: linear, then all]
     #[arg(long, requires = "quantize")]
     weights: Option<Weights>,
-    /// In which order GPTQ rounds inputs
+    /// Order in which GPTQ rounds inputs
     #[arg(long, requires = "quantize", default_value = "stored")]
     order: InputOrder,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 enum Method {
-    /// To the nearest point of the grid
+    /// Round to nearest
     Rtn,
-    /// One input after the other, later ones mend the error
+    /// Input by input; the remaining weights are updated to compensate for the error
     Gptq,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 enum Weights {
-    /// Those of linear maps
+    /// The weights of linear layers
     Linear,
-    /// All matrices, the tables of tokens and positions too
+    /// All matrices, embeddings of tokens and positions included
     All,
 }
 

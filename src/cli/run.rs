@@ -1,4 +1,4 @@
-//! `zoo run`: does what an ablation asks for, and goes on where it was stopped.
+//! `zoo run`: runs an ablation (tune, train, measure) and resumes it if it was interrupted.
 
 use std::collections::HashSet;
 

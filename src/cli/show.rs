@@ -21,7 +21,7 @@ pub struct Show {
     /// A model, dataset or ablation, by name or path; a size or an arm may follow after a colon
     #[arg(add = complete::subjects())]
     name: String,
-    /// The dataset whose vocabulary and row length a model's counts are for
+    /// The dataset whose vocabulary and context length a model's counts are for
     #[arg(long, value_name = "NAME", default_value = "bios")]
     dataset: String,
     #[command(flatten)]
@@ -106,12 +106,12 @@ impl Show {
         let counts = self.counts(presets, subject)?;
         let Some(first) = counts.first() else { return Ok(String::new()) };
         let title = format!(
-            "\nParameters and training FLOPs with the {} tokens of {} and rows of {}:\n",
+            "\nParameters and training FLOPs with the {} tokens of {} and sequences of length {}:\n",
             output::thousands(first.plan.data.vocab_size()? as u64),
             self.dataset,
             first.plan.data.seq_len()
         );
-        let header = ["size", "layers", "width", "heads", "parameters", "without tables", "FLOPs/token"];
+        let header = ["size", "layers", "width", "heads", "parameters", "non-embedding", "FLOPs/token"];
         Ok(title + &output::table(header, 1, counts.iter().map(Count::row)))
     }
 

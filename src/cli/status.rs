@@ -1,4 +1,4 @@
-//! `zoo status`: where all runs of an ablation stand, whoever works on them.
+//! `zoo status`: the state of all runs of an ablation, whichever process does them.
 
 use std::collections::BTreeMap;
 

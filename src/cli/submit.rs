@@ -25,22 +25,22 @@ pub struct Submit {
     overrides: Overrides,
     #[command(flatten)]
     store: StoreArgs,
-    /// Who gives the processes
+    /// Scheduler to submit to
     #[arg(long, value_enum)]
     to: To,
-    /// Processes
+    /// Number of tasks (processes)
     #[arg(long, default_value_t = 2, value_parser = clap::value_parser!(u32).range(1..=10_000))]
     tasks: u32,
-    /// Cores of each; each core does a run at a time, on a GPU so many share it
+    /// Cores per task; each core does one run at a time; on a GPU this many runs share it
     #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..=1024))]
     cores: u32,
-    /// GPUs of each
+    /// GPUs per task
     #[arg(long, default_value_t = 0, value_parser = clap::value_parser!(u32).range(0..=64))]
     gpus: u32,
-    /// Where to compute
+    /// Device to run on
     #[arg(long, value_name = "DEVICE", default_value = "cpu")]
     device: String,
-    /// Longest time of a process, as Slurm writes it: minutes, 02:00:00 or 1-12 (days-hours)
+    /// Time limit per task, as Slurm writes it: minutes, 02:00:00 or 1-12 (days-hours)
     #[arg(long)]
     time: Option<String>,
     /// The program on the nodes [default: this one; zoo in a container]
@@ -49,10 +49,10 @@ pub struct Submit {
     /// Container image (Kubernetes)
     #[arg(long, default_value = "zoo:latest")]
     image: String,
-    /// Claim of the volume with the store (Kubernetes)
+    /// Persistent volume claim that holds the store (Kubernetes)
     #[arg(long, default_value = "zoo-runs")]
     volume: String,
-    /// Print what the engine would get, and hand it nothing
+    /// Print the job without submitting it
     #[arg(long)]
     print: bool,
 }

@@ -22,14 +22,14 @@ pub struct Train {
     /// A dataset, by name or path
     #[arg(add = complete::datasets())]
     dataset: String,
-    /// Decides people, order and starting weights
+    /// Random seed
     #[arg(long, default_value_t = 1)]
     seed: u64,
     #[command(flatten)]
     sets: Sets,
     #[command(flatten)]
     execute: ExecuteArgs,
-    /// Do it again if it diverged before
+    /// Run it again if it diverged before
     #[arg(long)]
     retry_diverged: bool,
     #[command(flatten)]
@@ -83,7 +83,7 @@ fn text(record: &RunRecord, folder: &str) -> String {
         rows.push((
             "",
             format!(
-                "{most:.3} would be everything; {:.1} % of people are fully known",
+                "{most:.3} would be everything; {:.1} % of people are recalled exactly",
                 100.0 * capacity.fully_known
             ),
         ));

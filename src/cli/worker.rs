@@ -21,7 +21,7 @@ pub struct Worker {
     /// A lease of the run that was silent for three beats: it is taken over at once
     #[arg(long, value_name = "NUMBER.HASH", hide = true)]
     silent_lease: Option<Silence>,
-    /// Where to compute
+    /// Device to run on
     #[arg(long, value_name = "DEVICE", default_value = "cpu")]
     device: String,
     /// Heed "stop" on standard input, and stop when it ends; after a finished run, do the one that is named there

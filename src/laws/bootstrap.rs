@@ -10,15 +10,15 @@ use rand_chacha::ChaCha8Rng;
 use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
 
-/// How intervals are made.
+/// The config of bootstrap intervals.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct Bootstrap {
-    /// How often the data is drawn anew.
+    /// The number of bootstrap replicates.
     pub replicates: u64,
     /// Seed of the draws.
     pub seed: u64,
-    /// Share of replicates within an interval, for instance 0.95.
+    /// The confidence level of an interval, for instance 0.95.
     pub confidence: f64,
 }
 

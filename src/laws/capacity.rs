@@ -14,7 +14,7 @@ use super::bootstrap::{Bootstrap, Draws, Fitted};
 use super::least_squares::{Loss, minimise_from};
 use crate::error::{Error, Problem, Result};
 
-/// What one model knows.
+/// The knowledge of one model, and how much there is to know.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 pub struct Known {
     /// Parameters, all of them.
@@ -77,7 +77,7 @@ const FIGURE_1A_POINTS: [(u32, f64, f64); 23] = [
     (1000, 26.9, 52.96),
 ];
 
-/// The same of Figure 1b, 100 exposures; parameters are those of the nearest model that the paper names.
+/// The points of Figure 1b, 100 exposures; parameters are those of the nearest model that the paper names.
 const FIGURE_1B_POINTS: [(u32, f64, f64); 17] = [
     (50, 0.816, 0.915),
     (50, 1.213, 1.37),

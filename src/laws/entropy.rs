@@ -20,9 +20,9 @@ pub struct Bigrams {
 /// Entropies of a text, in nats.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Entropies {
-    /// Of tokens, `SE = -sum p(x) ln p(x)`.
+    /// The entropy of tokens, `SE = -sum p(x) ln p(x)`.
     pub shannon: f64,
-    /// Of pairs of neighbours, `JE = -sum p(x, x') ln p(x, x')`.
+    /// The entropy of pairs of neighbours, `JE = -sum p(x, x') ln p(x, x')`.
     pub joint: f64,
     /// Of a token given the one before, `CE = -sum p(x, x') ln p(x' | x)`: `JE` less the entropy of first
     /// tokens of pairs, which differs from `SE` by the last token of each sequence.

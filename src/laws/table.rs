@@ -23,12 +23,12 @@ pub struct Table {
     rows: Vec<StringRecord>,
 }
 
-/// What a number must be.
+/// The range that a number must be in.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Demand {
-    /// Any that is finite.
+    /// Any finite number.
     Finite,
-    /// One above zero.
+    /// A finite number above zero.
     Positive,
 }
 
@@ -49,7 +49,7 @@ const MAX_SHOWN: usize = 40;
 /// The text of a file.
 ///
 /// # Errors
-/// It is not UTF-8.
+/// If the file is not UTF-8.
 pub fn text(file: &str, bytes: Vec<u8>) -> Result<String> {
     let refuse = |found: String| {
         let problem = Problem::new(found).expected("text in UTF-8, columns with a header");
@@ -71,7 +71,7 @@ impl Table {
     /// Reads `text`; `file` is the name to print.
     ///
     /// # Errors
-    /// An empty text, or a quote that is never closed.
+    /// If the text is empty, or a quote is never closed.
     pub fn parse(file: &str, text: &str) -> Result<Self> {
         let text = text.strip_prefix('\u{feff}').unwrap_or(text);
         let delimiter = delimiter(text);
@@ -112,7 +112,7 @@ impl Table {
         self.rows.len()
     }
 
-    /// Whether it has a header only.
+    /// Whether the table has a header only.
     pub fn is_empty(&self) -> bool {
         self.rows.is_empty()
     }
@@ -120,7 +120,7 @@ impl Table {
     /// The column of any of these names, which mean the same.
     ///
     /// # Errors
-    /// There are two: which is meant is not known.
+    /// If there are two: which is meant is not known.
     pub fn find(&self, names: &[&str]) -> Result<Option<usize>> {
         let wanted: Vec<String> = names.iter().map(|name| key(name)).collect();
         let found: Vec<usize> =
@@ -134,7 +134,7 @@ impl Table {
     /// The column of any of these names, which mean the same.
     ///
     /// # Errors
-    /// There is none, or there are two.
+    /// If there is none, or there are two.
     pub fn need(&self, names: &[&str]) -> Result<usize> {
         self.find(names)?.ok_or_else(|| self.missing(names[0]))
     }
@@ -180,7 +180,7 @@ impl Table {
     /// The numbers of these columns, row by row.
     ///
     /// # Errors
-    /// No rows, or everything that is wrong with them.
+    /// If there are no rows, or with everything that is wrong with them.
     pub fn numbers(&self, columns: &[(usize, Demand)]) -> Result<Vec<Vec<f64>>> {
         let mut problems = Problems::default();
         let rows = (0..self.len()).filter_map(|row| self.row(row, columns, &mut problems)).collect();
@@ -234,7 +234,7 @@ impl Table {
         (table, empty)
     }
 
-    /// With these rows instead.
+    /// The table with these rows instead.
     fn with(&self, rows: Vec<StringRecord>) -> Table {
         let (file, text, names) = (self.file.clone(), self.text.clone(), self.names.clone());
         Table { file, text, names, header: self.header.clone(), rows, ..*self }

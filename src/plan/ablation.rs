@@ -1,4 +1,4 @@
-//! A question with one control and the arms that change one thing: an ablation file, resolved to plans.
+//! An ablation file, resolved to plans: one control and the arms that each change one thing.
 
 use std::collections::BTreeMap;
 
@@ -21,10 +21,10 @@ use crate::error::Problem;
 /// The name of the arm that all others are compared with.
 pub const CONTROL: &str = "control";
 
-/// A question, resolved: what is compared, how it is tuned and how often it is repeated.
+/// An ablation file, resolved: what is compared, how it is tuned and how often it is repeated.
 #[derive(Debug, Clone)]
 pub struct Ablation {
-    /// Its name, or the path it was read from.
+    /// The name of the ablation, or the path it was read from.
     pub name: String,
     /// The profile, if the file has any.
     pub profile: Option<String>,
@@ -44,9 +44,9 @@ pub struct Ablation {
     pub tune: Option<Tune>,
     /// What follows when every arm is finished.
     pub then: Then,
-    /// The walk that makes the arms, size by size, if one does.
+    /// The one-at-a-time path that makes the arms, size by size, if one does.
     pub walks: Vec<OneAtATimePath>,
-    /// What is allowed and seldom meant, a sentence each.
+    /// Warnings, a sentence each: settings that are allowed and seldom intended.
     pub warnings: Vec<String>,
 }
 
@@ -56,33 +56,33 @@ pub struct Ablation {
 pub struct About {
     /// The question.
     pub question: String,
-    /// Where it was asked before.
+    /// Where the question was asked before.
     pub source: String,
-    /// What was found there, by arm; what is said of the control has no ratio.
+    /// The published claims, by arm; a claim about the control has no ratio.
     pub published: BTreeMap<String, Published>,
 }
 
-/// What is published about an arm.
+/// A published claim about an arm.
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
 #[serde(default)]
 pub struct Published {
-    /// In words.
+    /// The claim in words.
     pub text: String,
-    /// The arm's bits per parameter over the control's.
+    /// The published ratio of the arm's bits per parameter to the control's.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub ratio: Option<Claim>,
-    /// The arm's bits per parameter.
+    /// The published bits per parameter of the arm.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub bits_per_param: Option<Claim>,
-    /// Where it holds, to be read after "published at".
+    /// The setting that the claim is about, to be read after "published at".
     pub scale: String,
-    /// The smallest model that it was found for, in parameters.
+    /// The smallest model that the claim was found for, in parameters.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub min_params: Option<u64>,
-    /// How often each document was seen there, if the claim depends on it.
+    /// The number of exposures of each document, if the claim depends on it.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub exposures: Option<u64>,
-    /// Its number on the board of `zoo laws`: which of the twelve results of arXiv 2404.05405 it is.
+    /// The number of the claim in `zoo laws`: which of the twelve results of arXiv 2404.05405 it is.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub result: Option<u32>,
 }
@@ -91,15 +91,15 @@ pub struct Published {
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Claim {
-    /// It is about this.
+    /// The published value, approximately.
     About(Bound),
-    /// It is this or less: "more than 1.5 times fewer" is at most 0.667.
+    /// An upper bound: "more than 1.5 times fewer" is at most 0.667.
     AtMost(Bound),
-    /// It is this or more.
+    /// A lower bound.
     AtLeast(Bound),
 }
 
-/// The number of a claim.
+/// The value of a published number.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 pub struct Bound {
     /// The ratio.
@@ -109,9 +109,9 @@ pub struct Bound {
 /// What is tuned per arm: one setting, over one grid.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Tune {
-    /// The key of the plan.
+    /// The key of the plan that is tuned.
     pub key: String,
-    /// Values, ascending; one value means that nothing is tuned.
+    /// The grid of values, ascending; one value means that nothing is tuned.
     pub grid: Vec<f64>,
     /// Seeds of each trial; they are never reported.
     pub seeds: u64,
@@ -214,7 +214,7 @@ impl Ablation {
         self.arms.iter().filter(move |arm| arm.size == size)
     }
 
-    /// The walk of one size, if the arms are made by one.
+    /// The one-at-a-time path of one size, if the arms are made by one.
     pub fn walk(&self, size: &str) -> Option<&OneAtATimePath> {
         self.walks.iter().find(|walk| walk.size == size)
     }
@@ -281,7 +281,7 @@ fn twins(arms: &[Arm], changes: &[ArmPatch]) -> (Vec<Problem>, Vec<String>) {
         };
         let twins: Vec<(&Arm, &Arm)> = own().filter_map(|arm| Some((arm, twin(arm)?))).collect();
         let Some((_, other)) = twins.first() else { continue };
-        let found = |other: &Arm| format!("nothing that it sets makes it another than {}", other.name);
+        let found = |other: &Arm| format!("identical to {}", other.name);
         if twins.len() == own().count() {
             let problem = Problem::new(found(other)).key(dotted(&["arms", &change.name]));
             let problem = problem.at_origin(change.held.said.as_ref()).expected("a difference");

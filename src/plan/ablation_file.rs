@@ -1,4 +1,4 @@
-//! An ablation file as it is written: what is read from it, and what a profile and `--set` say instead.
+//! An ablation file as it is written: what is read from it, and what a profile and `--set` override.
 
 use std::collections::HashSet;
 use std::fmt;
@@ -21,7 +21,7 @@ use crate::Result;
 use crate::error::{Error, Problem};
 use crate::visible;
 
-/// The profile that is meant when none is named.
+/// The profile that is used when none is named.
 const DEFAULT_PROFILE: &str = "quick";
 
 /// The most runs that an ablation may ask for.
@@ -35,21 +35,21 @@ const FILE_KEYS: [&str; 10] =
 const PROFILE_KEYS: [&str; 9] =
     ["expect", "size", "dataset", "arms", WALK, "repeat", "tune", "compare", "then"];
 
-/// An arm as its file has it.
+/// An arm as the ablation file has it.
 pub(super) struct ArmPatch {
     pub name: String,
     pub held: Held,
     pub overlay: Node,
 }
 
-/// An arm as it was laid, before it is fitted and counted.
+/// An arm after merging, before it is matched to the control and its parameters are counted.
 pub(super) struct UnverifiedArm {
     pub name: String,
     pub held: Held,
     pub resolved: Result<Resolved, Vec<Problem>>,
 }
 
-/// `[control]`, with what a profile says instead.
+/// The table `[control]`, with the overrides of a profile.
 #[derive(Debug, Clone, PartialEq, Default, Deserialize)]
 #[serde(default)]
 pub(super) struct Control {
@@ -58,18 +58,18 @@ pub(super) struct Control {
     pub size: Sizes,
 }
 
-/// One size, or several.
+/// The sizes of the control, one or several.
 #[derive(Debug, Clone, PartialEq, Default)]
 pub(super) struct Sizes(pub Vec<String>);
 
-/// `[repeat]`.
+/// The table `[repeat]`: how often each arm is repeated.
 #[derive(Debug, Clone, PartialEq, Deserialize)]
 #[serde(default)]
 pub(super) struct Repeat {
     pub seeds: u64,
 }
 
-/// `[compare]`: secondary comparisons.
+/// The table `[compare]`: secondary comparisons.
 #[derive(Debug, Clone, PartialEq, Default, Deserialize)]
 #[serde(default, rename_all = "kebab-case")]
 pub(super) struct Compare {
@@ -80,9 +80,9 @@ pub(super) struct Compare {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub(super) enum EqualRmax {
-    /// It does, as `ARM@equal-rmax`.
+    /// Each arm also runs so, as `ARM@equal-rmax`.
     Run,
-    /// It does not.
+    /// Arms run as they are written only.
     #[default]
     Skip,
 }
@@ -128,7 +128,7 @@ pub(super) struct AblationFile {
     pub control: Control,
     pub common: Node,
     pub changes: Vec<ArmPatch>,
-    /// The walk that makes the arms, if one does.
+    /// The one-at-a-time path that makes the arms, if one does.
     pub route: Option<Route>,
     /// What is published, with its places.
     published: Node,
@@ -192,7 +192,7 @@ impl AblationFile {
         }
     }
 
-    /// Parses the files of the control, or those named instead, and that of the other end of a walk.
+    /// Parses the files of the control, or those named instead, and that of the other end of a one-at-a-time path.
     pub fn layers(&self, presets: &Presets, model: Option<&str>, dataset: Option<&str>) -> Result<Layers> {
         let load = |kind: PresetKind, key: &str, asked: Option<&str>, own: &str| {
             let place = |mut error: Error| {
@@ -242,7 +242,7 @@ impl AblationFile {
         drafts.swap_remove(index).fitted(|| layers.lay(size, None))
     }
 
-    /// The walk at a size, if the arms are made by one.
+    /// The one-at-a-time path at a size, if the arms are made by one.
     pub fn walk(&self, layers: &Layers, size: Option<Named>) -> Result<Option<OneAtATimePath>, Vec<Problem>> {
         let ends = self.route.as_ref().zip(layers.other_end());
         ends.map(|(route, other)| OneAtATimePath::of(route, [layers, &other], size)).transpose()
@@ -332,7 +332,7 @@ impl AblationFile {
         possible.then_some(Tune { key, grid, seeds })
     }
 
-    /// Refuses more runs than anybody means, before any of them is made; `of_walk` is how many arms a walk makes.
+    /// Refuses more than [`MAX_RUNS`] runs, before any of them is made; `of_walk` is how many arms a one-at-a-time path makes.
     pub fn check_count(
         &self,
         of_walk: Option<usize>,
@@ -374,7 +374,7 @@ impl AblationFile {
         if sizes.is_empty() { vec![None] } else { sizes }
     }
 
-    /// Lays every arm over the control at a size, fits it, and verifies what it holds fixed; the control comes first.
+    /// Merges every arm into the control at a size, matches it, and verifies what it is matched on; the control comes first.
     pub fn resolve(
         &self,
         layers: &Layers,
@@ -405,7 +405,7 @@ impl AblationFile {
 }
 
 impl UnverifiedArm {
-    /// Its plan, with what it lets be fitted to the control.
+    /// The plan of the arm, with its feed-forward matched to the control if it asks for that.
     fn fitted(
         self,
         control: impl FnOnce() -> Result<Resolved, Vec<Problem>>,
@@ -528,7 +528,7 @@ fn read_chosen(settings: &Node, names: &[&str], problems: &mut Vec<Problem>) -> 
     Some(chosen)
 }
 
-/// `[about]`; what is published may be text alone.
+/// Reads `[about]`; what is published may be text alone.
 fn read_about(file: &Node, problems: &mut Vec<Problem>) -> About {
     let mut file = file.clone();
     let path = ["about", "published"];
@@ -560,7 +560,7 @@ fn check_published(file: &Node, arms: &[&str], problems: &mut Vec<Problem>) {
     }
 }
 
-/// `[control]`; the model of a walk's control is where it begins.
+/// Reads `[control]`; the control of a one-at-a-time path is the model that it starts from.
 fn read_control(settings: &Node, route: Option<&Route>, problems: &mut Vec<Problem>) -> Option<Control> {
     let mut control: Control = read_or_default(settings, &[CONTROL], problems);
     if settings.get(&[WALK]).is_some() && !control.model.is_empty() {

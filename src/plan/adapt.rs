@@ -1,4 +1,4 @@
-//! What an `[adapt]` means for a plan: the run that it begins from, what it counts, and what is impossible about it.
+//! What `[adapt]` means for a plan: the run that it starts from, its parameters and FLOPs, and its checks.
 
 use super::Plan;
 use super::check::within;
@@ -15,16 +15,17 @@ impl Plan {
         Parent { part: Part::Base, plan: Plan { adapt: AdaptConfig::None, ..self.clone() } }
     }
 
-    /// Tokens of a row of questions at most.
+    /// The largest length of a sequence of questions, in tokens.
     pub(super) fn question_len(&self) -> Result<usize> {
         let longest = self.data.question_len()?;
         longest.ok_or_else(|| {
-            let problem = Problem::new(format!("\"{}\" has nobody to ask about", self.data.kind()));
+            let problem =
+                Problem::new(format!("\"{}\" has no people to ask questions about", self.data.kind()));
             Error::config(problem.key("data.kind").expected("bio-s, bio-d or a mixture with them"))
         })
     }
 
-    /// FLOPs of a step of questions per token of its rows.
+    /// FLOPs of a step of QA tuning per token of its sequences.
     pub(super) fn flops_of_question_tokens(
         &self,
         questions: &QuestionsAdapt,
@@ -39,7 +40,7 @@ impl Plan {
     }
 }
 
-/// What is impossible about it; keys are those of the plan's TOML.
+/// Checks the table; keys are those of the plan's TOML.
 pub(super) fn check(plan: &Plan) -> Vec<Problem> {
     let mut problems = match &plan.adapt {
         AdaptConfig::None => return Vec::new(),
@@ -52,19 +53,9 @@ pub(super) fn check(plan: &Plan) -> Vec<Problem> {
         }
     };
     let masked = plan.prediction != Prediction::NextToken;
-    refuse(
-        masked,
-        "adapt",
-        "questions to a model that predicts what is hidden",
-        "prediction = \"next-token\"",
-    );
+    refuse(masked, "adapt", "questions to a model with masked prediction", "prediction = \"next-token\"");
     let rounded = !plan.measure.quantize.is_none();
-    refuse(
-        rounded,
-        "measure.quantize",
-        "a model that learns answers is not rounded",
-        "\"none\", or adapt = \"none\"",
-    );
+    refuse(rounded, "measure.quantize", "a QA-tuned model is not quantized", "\"none\", or adapt = \"none\"");
     let AdaptConfig::Questions(questions) = &plan.adapt else { return problems };
     let context = plan.context != ContextConfig::None;
     refuse(
@@ -92,15 +83,16 @@ fn check_answering(plan: &Plan, config: &AnsweringAdapt) -> Vec<Problem> {
 fn check_data(plan: &Plan, questions: &QuestionsAdapt) -> Result<Option<Problem>> {
     let (longest, row) = (plan.question_len()?, plan.data.seq_len());
     if longest > row {
-        let problem = Problem::new(format!("questions of {longest} tokens in rows of {row}")).key("adapt");
-        return Ok(Some(problem.expected("rows that hold them").help("set data.seq_len higher")));
+        let problem =
+            Problem::new(format!("questions of {longest} tokens in sequences of length {row}")).key("adapt");
+        return Ok(Some(problem.expected("sequences that are as long").help("set data.seq_len higher")));
     }
     let people = plan.data.information()?.map_or(0, |information| information.people);
     let asked = questions.n_asked(people);
     let both = asked > 0 && asked < people;
     Ok((!both).then(|| {
         let problem = Problem::new(format!("{asked} of {people} people")).key("adapt.asked");
-        problem.expected("some who are asked about in training, and some who are not")
+        problem.expected("people that QA tuning asks about, and held-out people")
     }))
 }
 

@@ -1,4 +1,4 @@
-//! One arm of an ablation at one size, and whether it holds what it says.
+//! One arm of an ablation at one size, and whether it matches the control in what it says.
 
 use serde::{Deserialize, Serialize};
 
@@ -11,21 +11,21 @@ use crate::data::ExternalFile;
 use crate::error::Problem;
 use crate::model::ParamCount;
 
-/// How far apart two arms may be that hold something fixed.
+/// The largest relative difference of two arms that are matched.
 const TOLERANCE: f64 = 0.02;
 
 /// One arm at one size.
 #[derive(Debug, Clone)]
 pub struct Arm {
-    /// Its name; the control's is [`CONTROL`](super::ablation::CONTROL).
+    /// The name of the arm; the control's is [`CONTROL`](super::ablation::CONTROL).
     pub name: String,
     /// The row of the model's sizes; empty when no size is named.
     pub size: String,
-    /// What it has in common with the control besides the rest of the plan.
+    /// What the arm is matched on with the control.
     pub holds: MatchOn,
-    /// The plan and where its keys come from; its seed is not set.
+    /// The plan of the arm and where its keys come from; its seed is not set.
     pub resolved: Resolved,
-    /// Parameters.
+    /// The parameters of the model, counted from the config.
     pub params: ParamCount,
     /// Training FLOPs per token, exact counting.
     pub flops_per_token: u64,
@@ -33,43 +33,43 @@ pub struct Arm {
     pub(super) files: Vec<ExternalFile>,
 }
 
-/// What an arm keeps equal to the control, within 2 %.
+/// What an arm is matched on with the control, within 2 %.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum MatchOn {
-    /// All parameters.
+    /// The total number of parameters.
     Parameters,
-    /// FLOPs per token.
+    /// The training FLOPs per token.
     ActiveFlops,
-    /// Neither; it is the difference that is asked about.
+    /// Neither: the difference itself is what the arm is about.
     #[default]
     Nothing,
 }
 
-/// What is fitted so that an arm holds what it says.
+/// What is adjusted so that an arm matches the control.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Match {
-    /// The width of the feed-forward.
+    /// The width of the feed-forward is adjusted.
     Expansion,
     /// Nothing: the arm is verified as it is written.
     #[default]
     Nothing,
 }
 
-/// What an arm says it holds, and where.
+/// What an arm says it is matched on, and where it says so.
 #[derive(Debug, Clone)]
 pub(super) struct Held {
     pub holds: MatchOn,
     pub fit: Match,
-    /// The key of `holds`.
+    /// The key of `match_on`.
     pub key: String,
-    /// Where it was written.
+    /// Where `match_on` was written.
     pub said: Option<Origin>,
 }
 
 impl Held {
-    /// Reads `holds` and `match` of the table under `path`; without a `default`, `holds` must be there.
+    /// Reads `match_on` and `match` of the table under `path`; without a `default`, `match_on` must be there.
     pub fn read(table: &Node, path: &[&str], origin: Option<&Origin>, problems: &mut Vec<Problem>) -> Self {
         let key = |key: &str| dotted(&[path, &[key]].concat());
         let [said, fit] = ["match_on", "match"].map(|key| table.get(&[key]));
@@ -81,7 +81,7 @@ impl Held {
         let holds: MatchOn = read_at(said, &[path, &["match_on"]].concat(), problems);
         let matched: Match = read_at(fit, &[path, &["match"]].concat(), problems);
         if matched != Match::Nothing && holds == MatchOn::Nothing && said.is_some() {
-            let problem = Problem::new("nothing is held that could be matched").key(key("match"));
+            let problem = Problem::new("match_on = \"nothing\" leaves nothing to match").key(key("match"));
             let problem = problem.at_origin(fit.and_then(|fit| fit.origin.as_ref()));
             problems.push(problem.help("say match_on = \"parameters\" or \"active-flops\""));
         }
@@ -143,18 +143,18 @@ impl Arm {
         self.resolved.with(path, value.into())
     }
 
-    /// Parameters over those of `control`.
+    /// The parameters over those of `control`.
     pub fn relative_params(&self, control: &Arm) -> f64 {
         self.params.total as f64 / control.params.total as f64
     }
 
-    /// FLOPs per token over those of `control`.
+    /// The FLOPs per token over those of `control`.
     pub fn relative_flops(&self, control: &Arm) -> f64 {
         self.flops_per_token as f64 / control.flops_per_token as f64
     }
 }
 
-/// Whether the arm holds what it says.
+/// Verifies that the arm matches the control in what it says.
 pub(super) fn verify(control: &Arm, arm: &Arm, held: &Held) -> Result<(), Vec<Problem>> {
     let (what, ours, theirs, ratio) = match arm.holds {
         MatchOn::Parameters => {

@@ -1,4 +1,4 @@
-//! What is impossible about a plan, all of it at once and before anything runs.
+//! The checks of a plan: everything that is impossible about it, at once and before anything runs.
 
 use super::Plan;
 use super::data_size::DataSize;
@@ -7,19 +7,19 @@ use crate::error::Problem;
 use crate::measure::People;
 use crate::training::{LengthUnits, Prediction};
 
-/// The largest model that is taken for meant, in parameters.
+/// The largest model that is accepted, in parameters.
 const MAX_PARAMS: u64 = 10_000_000_000_000;
 
 /// The largest `n_layers * d_model^2` whose parameters can be counted in 64 bits, whatever the expansion.
 const MAX_SQUARES: f64 = 1e15;
 
-/// The most renderings that are taken for meant.
+/// The largest number of paraphrases that is accepted.
 const MAX_PARAPHRASES: u64 = 10_000;
 
-/// The most questions that are taken for meant.
+/// The largest number of questions that is accepted.
 const MAX_QUESTIONS: u64 = 1 << 20;
 
-/// What is impossible about the plan; keys are those of its TOML.
+/// Everything that is impossible about a plan; keys are those of its TOML.
 pub fn check(plan: &Plan) -> Vec<Problem> {
     let mut problems = within(
         "model",

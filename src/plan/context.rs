@@ -1,4 +1,4 @@
-//! What a `[context]` means for a plan: the runs that it begins from, what it counts, and what is impossible about it.
+//! What `[context]` means for a plan: the runs that it starts from, its parameters and FLOPs, and its checks.
 
 use super::Plan;
 use super::data_size::DataSize;
@@ -38,12 +38,12 @@ impl Plan {
         Ok(self.training.steps(&self.length_units()?))
     }
 
-    /// A stage beside the decoder's training.
+    /// A training stage other than that of the decoder.
     fn beside(&self, stage: &StageTraining) -> Result<TrainingConfig> {
         Ok(stage.beside(&self.training, self.budget_steps()?))
     }
 
-    /// What lengths of the decoder's own training are measured with.
+    /// The units that convert lengths of the decoder's own training.
     fn length_units(&self) -> Result<LengthUnits> {
         let DataSize { vocab_size, tokens_per_exposure, .. } = DataSize::of(&self.data)?;
         let seq_len = self.data.seq_len();
@@ -51,10 +51,10 @@ impl Plan {
         Ok(LengthUnits { seq_len, tokens_per_exposure, flops_per_token: flops as f64 })
     }
 
-    /// Tokens in a row, as this run trains on them.
+    /// The length of a training sequence of this run, in tokens.
     ///
     /// # Errors
-    /// The data has no chunks, which a context needs, or nobody to ask about.
+    /// The data has no chunks, which a context needs, or no people to ask about.
     pub fn row_len(&self) -> Result<usize> {
         match (&self.context, &self.adapt) {
             (ContextConfig::Encoder(context), _) => row_len(&self.data, context.stage),
@@ -86,7 +86,7 @@ impl Plan {
         })
     }
 
-    /// FLOPs of a training step per token of its rows; chunks beside them are shared out to those tokens.
+    /// FLOPs of a training step per token of its sequences; those of chunks beside them are divided among these tokens.
     ///
     /// # Errors
     /// If the data is impossible or cannot be read.
@@ -158,7 +158,7 @@ impl Plan {
         }
     }
 
-    /// The runs that a plan with a context begins from.
+    /// The runs that a plan with a context starts from.
     pub(super) fn context_parents(&self) -> Result<Vec<Parent>> {
         let decoder =
             || Parent { part: Part::Decoder, plan: Plan { context: ContextConfig::None, ..self.clone() } };
@@ -196,7 +196,7 @@ impl Plan {
     }
 }
 
-/// What is impossible about the context of a plan; keys are those of its TOML.
+/// Checks the context of a plan; keys are those of its TOML.
 pub(super) fn check(plan: &Plan) -> Vec<Problem> {
     if plan.context == ContextConfig::None {
         return Vec::new();
@@ -206,11 +206,11 @@ pub(super) fn check(plan: &Plan) -> Vec<Problem> {
         return error.problems;
     }
     if plan.prediction != Prediction::NextToken {
-        let problem = Problem::new("an encoder beside a model that predicts what is hidden").key("context");
+        let problem = Problem::new("an encoder beside a model with masked prediction").key("context");
         problems.push(problem.expected("prediction = \"next-token\", or context = \"none\""));
     }
     if !plan.measure.quantize.is_none() {
-        let problem = Problem::new("a model with a context is not rounded").key("measure.quantize");
+        let problem = Problem::new("a model with a context is not quantized").key("measure.quantize");
         problems.push(problem.expected("\"none\", or context = \"none\""));
     }
     problems.extend(super::check::within(
@@ -238,7 +238,7 @@ fn check_encoder(plan: &Plan, context: &EncoderContext) -> Vec<Problem> {
         problems.push(Problem::new(context.chunks.to_string()).key("chunks").expected(expected));
     }
     if data.questions == 0 {
-        problems.push(Problem::new("rows without questions need no context").key("kind"));
+        problems.push(Problem::new("sequences without questions need no context").key("kind"));
     }
     problems.extend(check_teacher(data, context));
     let mut stages = vec![("training", context.training)];
@@ -254,7 +254,7 @@ fn check_encoder(plan: &Plan, context: &EncoderContext) -> Vec<Problem> {
     problems
 }
 
-/// What is impossible about a stage with rows of so many tokens.
+/// Checks a stage whose sequences have this length.
 pub(super) fn check_stage(plan: &Plan, stage: &StageTraining, seq_len: usize) -> Vec<Problem> {
     let wrong = stage.check();
     match plan.beside(stage) {

@@ -1,4 +1,4 @@
-//! What a run costs, from its plan alone.
+//! The cost of a run, from its plan alone.
 
 use serde::Serialize;
 
@@ -12,29 +12,29 @@ use crate::training::TrainingConfig;
 /// How fast this machine trains: large steps run nearer to its peak than small ones.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Calibration {
-    /// What finished runs have reached, by growing step; empty when nothing was measured.
+    /// The speeds of finished runs, by increasing FLOPs of a step; empty when nothing was measured.
     pub measured: Vec<Pace>,
-    /// What runs of a kind took.
+    /// The time that runs of each kind took.
     pub known: Vec<Known>,
-    /// Runs that run beside each other at that speed.
+    /// The number of runs in parallel at that speed.
     pub parallel_runs: usize,
 }
 
-/// What a run has reached.
+/// The speed that a run reached.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Pace {
-    /// FLOPs of a step, exact counting.
+    /// The FLOPs of a step, exact counting.
     pub flops_per_step: f64,
     /// Training FLOPs per second of one run.
     pub flops_per_second: f64,
 }
 
-/// What runs of one kind took.
+/// The time that runs of one kind took.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Known {
-    /// Their [`Plan::kind`].
+    /// The [`Plan::kind`] of these runs.
     pub kind: Plan,
-    /// What was measured on them.
+    /// The measurements that these runs made.
     pub measure: MeasureConfig,
     /// Training FLOPs per second of one run; nothing where they took no steps.
     pub flops_per_second: Option<f64>,
@@ -96,25 +96,25 @@ impl Calibration {
     }
 }
 
-/// What a run costs.
+/// The cost of a run.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize)]
 pub struct Cost {
-    /// Parameters of the model.
+    /// The parameters of the model.
     pub params: ParamCount,
-    /// Optimizer steps of its own.
+    /// The optimizer steps of the run itself.
     pub steps: u64,
-    /// Tokens read.
+    /// The tokens that are read.
     pub tokens: u64,
-    /// FLOPs of forward and backward, exact counting.
+    /// The FLOPs of forward and backward, exact counting.
     pub flops: f64,
-    /// Estimate of the largest resident memory, in bytes.
+    /// The estimated peak resident memory, in bytes.
     pub peak_bytes: u64,
-    /// Estimate of the time, in seconds.
+    /// The estimated time, in seconds.
     pub seconds: f64,
 }
 
 impl Plan {
-    /// What the run itself costs, without the runs that it begins from; the plan must have passed its check.
+    /// The cost of the run itself, without the runs that it starts from; the plan must have passed its check.
     ///
     /// # Errors
     /// If a data file that the plan names cannot be read.
@@ -122,7 +122,7 @@ impl Plan {
         self.cost_after(self.first_step()?, calibration)
     }
 
-    /// What the run costs from a step on.
+    /// The cost of the run from a step on.
     ///
     /// # Errors
     /// As [`Plan::cost`].
@@ -168,7 +168,7 @@ impl Plan {
         Ok(facts + self.exam_tokens()?)
     }
 
-    /// The most rows at once with which a step fits into so many bytes; nothing when not one does.
+    /// The largest micro-batch with which a step fits into this many bytes; `None` when not even one sequence does.
     ///
     /// # Errors
     /// As [`Plan::cost`].

@@ -11,20 +11,20 @@ use crate::data::DataConfig;
 /// How large the data is for the model and for the schedule.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(super) struct DataSize {
-    /// Tokens that the tokenizer knows.
+    /// The size of the vocabulary.
     pub vocab_size: usize,
     /// Expected tokens in which each document appears once.
     pub tokens_per_exposure: f64,
-    /// What is read of the people about whom facts are counted, if there are any.
+    /// The people whose facts are counted, if there are any.
     pub facts: Option<Facts>,
 }
 
-/// The people about whom facts are counted.
+/// The people whose facts are counted.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(super) struct Facts {
-    /// How many.
+    /// The number of people.
     pub people: u64,
-    /// Expected tokens of the biography of one.
+    /// The expected tokens of one biography.
     pub tokens_per_document: f64,
 }
 
@@ -32,7 +32,7 @@ impl DataSize {
     /// The size of `data`, read once per process.
     ///
     /// # Errors
-    /// A row is too short for what is measured, or a file cannot be read.
+    /// If the context length is too short for what is measured, or a file cannot be read.
     pub fn of(data: &DataConfig) -> Result<Self> {
         static KNOWN: Mutex<Option<HashMap<String, DataSize>>> = Mutex::new(None);
         let key = writer::inline(&writer::write(data));

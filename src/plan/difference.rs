@@ -6,16 +6,16 @@ use super::{Plan, writer};
 /// One choice or setting that differs.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Difference {
-    /// Its key.
+    /// The key of the choice or setting.
     pub key: String,
-    /// What it is in the first; absent if the key is not there.
+    /// The value in the first plan; absent if the key is not there.
     pub a: Option<Node>,
-    /// What it is in the second.
+    /// The value in the second plan; absent if the key is not there.
     pub b: Option<Node>,
 }
 
 impl Difference {
-    /// In words: `norm: rms (eps 1e-5) → layer (eps 1e-5, bias with)`; the key without the tables that all have.
+    /// The difference in words: `norm: rms (eps 1e-5) → layer (eps 1e-5, bias with)`; the key without the tables that all have.
     pub fn phrase(&self) -> String {
         let key = self.key.trim_start_matches("model.").trim_start_matches("block.");
         let words = |node: &Option<Node>| node.as_ref().map_or("absent".to_string(), phrase);
@@ -23,12 +23,12 @@ impl Difference {
     }
 }
 
-/// What differs between two plans.
+/// The differences between two plans.
 pub fn between(a: &Plan, b: &Plan) -> Vec<Difference> {
     between_trees(&writer::write(a), &writer::write(b))
 }
 
-/// What differs between two trees.
+/// The differences between two trees.
 pub fn between_trees(a: &Node, b: &Node) -> Vec<Difference> {
     let mut found = Vec::new();
     compare(Some(a), Some(b), &mut Vec::new(), &mut found);
@@ -55,7 +55,7 @@ fn compare<'a>(
     }
 }
 
-/// A choice in words: `rope (theta 10000, share 0.25)`; settings of a choice that are `none` are left out.
+/// A choice in words: `rope (theta 10000, rotary_fraction 0.25)`; settings of a choice that are `none` are left out.
 pub fn phrase(node: &Node) -> String {
     let settings = |table: &Table| {
         let is_choice = table.get(KIND).is_some();

@@ -65,7 +65,7 @@ fn trunks(stages: &[PlannedStage]) -> Result<Vec<(usize, usize)>> {
     Ok(pairs)
 }
 
-/// Work in the order in which it is asked for.
+/// A queue of runs in the order in which they are asked for.
 #[derive(Default)]
 struct Queue {
     seconds: Vec<f64>,

@@ -21,20 +21,20 @@ use crate::training::{AdaptConfig, Count, DocumentOrder, Length, ScheduleConfig}
 pub struct GrowthConfig {
     /// What new layers and units start from.
     pub operator: Operator,
-    /// Which way it grows.
+    /// The dimension that grows: depth or width.
     pub direction: Direction,
     /// How many times the layers, or the width; absent: 4 times the layers, 2 times the width, or what the order says.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub factor: Option<usize>,
-    /// Which layer comes from which.
+    /// The order: which layer of the small model each layer of the big one comes from.
     pub order: LayerOrder,
-    /// When.
+    /// The point of the run at which the model grows.
     pub at: GrowthTime,
-    /// How often: each hop grows by `factor`, and `at` is divided equally among the models before the last hop.
+    /// The number of growth steps: each hop grows by `factor`, and `at` is divided equally among the models before the last hop.
     pub hops: u64,
-    /// What happens to the moments of the optimizer.
+    /// What the optimizer's moments of the grown model start from.
     pub optimizer: Carry,
-    /// Which learning rates the big model's steps have.
+    /// The learning-rate schedule of the big model.
     pub schedule: Resume,
     /// The small model's learning rate; absent: `training.peak_lr`.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -45,7 +45,7 @@ pub struct GrowthConfig {
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum GrowthTime {
-    /// After this share of the FLOPs of the whole run.
+    /// After this fraction of the FLOPs of the whole run.
     FlopsShare(FlopsShare),
     /// After so many tokens.
     Tokens(Count),
@@ -53,11 +53,11 @@ pub enum GrowthTime {
     Steps(Count),
 }
 
-/// A share of the FLOPs of a run.
+/// A fraction of the FLOPs of a run.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct FlopsShare {
-    /// The share.
+    /// The fraction of the FLOPs, from 0 to 1.
     pub share: f64,
 }
 
@@ -83,7 +83,7 @@ impl Default for GrowthConfig {
     }
 }
 
-/// The most hops that are taken for meant.
+/// The largest number of hops that is accepted.
 const MAX_HOPS: u64 = 16;
 
 impl GrowthConfig {
@@ -146,7 +146,7 @@ impl GrowthConfig {
         Ok(Some(small))
     }
 
-    /// What is impossible about it in `plan`, whose other tables are possible; keys are those of the plan.
+    /// Checks the growth in `plan`, whose other tables are possible; keys are those of the plan.
     pub(super) fn check(&self, plan: &Plan) -> Vec<Problem> {
         let within = |problem: Problem| {
             let key = problem.key.as_ref().map_or("growth".to_string(), |key| format!("growth.{key}"));

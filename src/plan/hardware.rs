@@ -1,23 +1,23 @@
-//! Devices that are not here, by their data sheets: what a plan would cost on them.
+//! Devices by their data sheets: the estimated cost of a plan on a device that this machine does not have.
 
 use crate::kernels::Precision;
 
 /// A device by its data sheet.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Hardware {
-    /// What it is asked for by.
+    /// The name on the command line.
     pub name: &'static str,
-    /// Float32 without tensor cores, in FLOPs per second.
+    /// The peak in float32 without tensor cores, in FLOPs per second.
     pub peak_flops: f64,
-    /// Bfloat16 of dense matrices, summed in float32, in FLOPs per second; nothing where it has none.
+    /// The dense bfloat16 peak with float32 accumulation, in FLOPs per second; `None` where it has none.
     pub peak_bf16: Option<f64>,
-    /// Its memory, in bytes.
+    /// The memory of the device, in bytes.
     pub memory_bytes: u64,
-    /// Where both numbers stand.
+    /// The data sheet that both numbers are from.
     pub source: &'static str,
 }
 
-/// The share of a device's peak that training is assumed to reach. It is a guess and not measured here: matrix products
+/// The share of a device's peak that training is assumed to reach. This is an assumption, not a measurement: matrix products
 /// of the size that fills a GPU reach more, steps of models below some ten million parameters far less, because their
 /// time goes into starting kernels.
 pub const UTILISATION: f64 = 0.25;
@@ -36,7 +36,7 @@ const fn hardware(
     Hardware { name, peak_flops: tera * 1e12, peak_bf16, memory_bytes: giga * 1_000_000_000, source }
 }
 
-/// What is known.
+/// The known devices.
 pub const KNOWN: [Hardware; 7] = [
     hardware("h200", 67.0, Some(989.0), 141, "NVIDIA H200 Tensor Core GPU data sheet, SXM"),
     hardware("h100", 67.0, Some(989.0), 80, "NVIDIA H100 Tensor Core GPU data sheet, SXM"),

@@ -1,4 +1,4 @@
-//! An arm whose feed-forward is made as wide as it takes to hold what the arm says.
+//! An arm whose feed-forward width is set so that the arm matches the control.
 //!
 //! Parameters and FLOPs are straight lines over the width of the feed-forward, so that two counts tell where the
 //! control's lies.
@@ -47,7 +47,7 @@ fn knob(feed_forward: &FeedForwardConfig) -> Option<(&'static str, usize)> {
     }
 }
 
-/// What is held.
+/// The count that is matched.
 fn count(plan: &Plan, holds: MatchOn) -> Result<f64, Error> {
     Ok(match holds {
         MatchOn::Parameters | MatchOn::Nothing => plan.num_params()?.total,

@@ -1,7 +1,7 @@
 //! How much memory a run on a CPU takes: what its tensors hold when they are most, and what the process adds.
 //!
 //! Tensors are counted from the configs: a backward pass needs what the kernels of the forward pass have saved, saving
-//! copies weights and moments, measuring reads many rows and keeps nothing. What the process adds was measured.
+//! copies weights and moments, measuring reads many sequences and keeps nothing. What the process adds was measured.
 
 use super::Plan;
 use super::data_size::DataSize;
@@ -36,7 +36,7 @@ const POOL: f64 = 8.0 * MIB;
 /// one of a measurement finds no room.
 const LEFT: f64 = 2.2;
 
-/// A number.
+/// The bytes of a number in float32.
 const F32: f64 = 4.0;
 /// A weight and its two moments.
 const STATE: f64 = 3.0 * F32;
@@ -44,15 +44,15 @@ const STATE: f64 = 3.0 * F32;
 const SAVING: f64 = 4.0 * F32;
 /// Rows of a chunk of logits (`kernels/flex/cross_entropy.rs`).
 const LOGIT_ROWS: f64 = 96.0;
-/// The head's table packed for two products, and its gradient.
+/// The head's weights packed for two products, and their gradient.
 const HEADS: f64 = 3.0;
 /// Matrices of scores that exist at once, where attention is not fused: as they are, hidden in part, and as shares.
 const SCORES: f64 = 3.0;
-/// Tokens that an exam and GPTQ read at once.
+/// The tokens that a QA test and GPTQ read at once.
 const EXAM_TOKENS: f64 = 8192.0;
-/// How much fuller the fullest expert is than the mean one: each has as many places.
+/// The largest expert load over the mean one: every expert has that capacity.
 const FULLEST: f64 = 2.0;
-/// Matrices that GPTQ makes of the inputs of a map, in `f64`: their sum, damped, its factor, the inverse.
+/// Matrices that GPTQ makes of the inputs of a linear layer, in `f64`: their sum, damped, its factor, the inverse.
 const HESSIANS: f64 = 4.0 * 8.0;
 
 /// Numbers that a part of a model holds for each token.
@@ -74,7 +74,7 @@ impl Numbers {
         Numbers { kept: numbers, at_once: numbers, is_fused: true }
     }
 
-    /// The same in Burn's own operations.
+    /// The numbers, held by Burn's own operations instead of fused kernels.
     fn unfused(self) -> Self {
         Numbers { is_fused: false, ..self }
     }
@@ -93,22 +93,22 @@ impl Numbers {
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Memory {
     params: f64,
-    /// What a row of a training step adds; none where nothing is trained.
+    /// What a sequence of a training step adds; none where nothing is trained.
     of_a_row: f64,
-    /// The tables of the head, and a chunk of logits.
+    /// The weights of the head, and a chunk of logits.
     head: f64,
     /// What the measurements read at once.
     reading: f64,
     /// What is there before any tensor.
     process: f64,
-    /// Rows of a step that are in memory at once.
+    /// The micro-batch: sequences of a step that are in memory at once.
     rows: usize,
-    /// Rows of a step.
+    /// The sequences of a step.
     pub(super) batch: usize,
 }
 
 impl Memory {
-    /// The same with so many rows in memory at once.
+    /// The memory with this micro-batch.
     pub(super) fn with_rows(self, rows: usize) -> Self {
         Memory { rows, ..self }
     }
@@ -180,14 +180,14 @@ impl Plan {
         Ok(read.max(rounded).max(exam))
     }
 
-    /// Tokens of chunks that an exam reads at once.
+    /// The tokens of chunks that a QA test reads at once.
     fn exam_tokens_at_once(&self) -> Result<f64> {
         let (exam, chunk) = (&self.measure.qa_test, chunk_len(&self.data)?);
         Ok((exam.questions as f64 * exam.most_chunks as f64 * chunk as f64).min(EXAM_TOKENS))
     }
 
-    /// What a row of `t` tokens reads beside itself: its chunks in the encoder, and in each block the keys and values made
-    /// of them and the scores of the row for them. For the row as a whole.
+    /// What a sequence of `t` tokens reads beside itself: its chunks in the encoder, and in each block the keys and values made
+    /// of them and its scores for them. For the sequence as a whole.
     fn context_numbers(&self, context: &EncoderContext, t: usize) -> Result<f64> {
         let chunk = chunk_len(&self.data)?;
         let chunks = match context.stage {
@@ -206,7 +206,7 @@ impl Plan {
     }
 }
 
-/// The tables of the head, and a chunk of logits, in bytes.
+/// The weights of the head, and a chunk of logits, in bytes.
 fn head(model: &ModelConfig, vocab_size: usize) -> f64 {
     F32 * (HEADS * model.d_model as f64 + LOGIT_ROWS) * vocab_size as f64
 }
@@ -222,14 +222,14 @@ fn opening(data: &DataConfig) -> f64 {
     }
 }
 
-/// Numbers of a token of a training step in rows of `t`: what is kept, the last norm with its input and output, the
+/// Numbers of a token of a training step with sequences of length `t`: what is kept, the last norm with its input and output, the
 /// gradient of the stream, and those of the widest sublayer.
 fn step_numbers(model: &ModelConfig, t: usize) -> f64 {
     let Numbers { kept, at_once, .. } = of_model(model, t);
     kept + 3.0 * model.d_model as f64 + at_once
 }
 
-/// All blocks, in rows of `t`.
+/// All blocks, with sequences of length `t`.
 fn of_model(model: &ModelConfig, t: usize) -> Numbers {
     let widths = model.widths(t);
     let blocks = model.blocks().into_iter().map(|block| of_block(&block, &model.norm, &widths));
@@ -258,7 +258,7 @@ fn of_block(block: &BlockConfig, norm: &NormConfig, widths: &Widths) -> Numbers 
     }
 }
 
-/// Each tap keeps its part of the row.
+/// Each tap keeps its part of the sequence.
 fn of_convolution(convolution: ConvolutionConfig, channels: f64) -> Numbers {
     match convolution {
         ConvolutionConfig::None => Numbers::NONE,
@@ -308,7 +308,7 @@ fn of_feed_forward(feed_forward: FeedForwardConfig, widths: &Widths) -> Numbers 
     }
 }
 
-/// Widths of the inputs of the linear maps of a block.
+/// The widths of the inputs of the linear layers of a block.
 fn inputs(block: &BlockConfig, widths: &Widths) -> [f64; 4] {
     let d = widths.d_model;
     let heads = match &block.mixer {

@@ -53,31 +53,31 @@ use crate::measure::MeasureConfig;
 use crate::model::{BlockConfig, ModelConfig};
 use crate::training::{AdaptConfig, ContextConfig, Prediction, TrainingConfig};
 
-/// One run: a model, what it learns, how, and from which seed. Its fingerprint names the run.
+/// One run: a model, its data, its training and its seed. The fingerprint of the plan names the run.
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
 #[serde(default)]
 pub struct Plan {
-    /// What is built.
+    /// The model that is built.
     pub model: ModelConfig,
-    /// What it learns.
+    /// The data that it learns.
     pub data: DataConfig,
-    /// How it learns.
+    /// The training: optimizer, schedule, batch and length.
     pub training: TrainingConfig,
-    /// What it predicts.
+    /// The training objective: next tokens, or masked ones.
     #[serde(skip_serializing_if = "is_default")]
     pub prediction: Prediction,
-    /// How more is read than stands in a row.
+    /// How the model reads more than one sequence holds.
     #[serde(skip_serializing_if = "is_default")]
     pub context: ContextConfig,
-    /// How its model is grown from a smaller one, if it is.
+    /// How the model is grown from a smaller one, if it is.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub growth: Option<GrowthConfig>,
-    /// What a trained model is asked, and taught to answer.
+    /// The QA tuning of a trained model, if there is any.
     #[serde(skip_serializing_if = "is_default")]
     pub adapt: AdaptConfig,
-    /// What is measured afterwards.
+    /// The measurements after training.
     pub measure: MeasureConfig,
-    /// Decides the people, their order and the starting weights.
+    /// The random seed of the people, their order and the initial weights.
     pub seed: u64,
 }
 
@@ -87,18 +87,18 @@ impl Plan {
         writer::document(&writer::write(self))
     }
 
-    /// One of its tables.
+    /// One table of the plan as TOML.
     pub fn to_toml_of(&self, table: &str) -> String {
         writer::document(&writer::write(self).only(&[table]))
     }
 
-    /// One of its tables in one line, as `--set` takes it: `training={ batch = 8 }`.
+    /// One table of the plan in one line, as `--set` takes it: `training={ batch = 8 }`.
     pub fn to_set_of(&self, table: &str) -> String {
         let tree = writer::write(self);
         format!("{table}={}", tree.get(&[table]).map(writer::inline).unwrap_or_default())
     }
 
-    /// Whether something beside the cross-entropy is minimised: the balance of experts, the distance to a teacher.
+    /// Whether there is a loss beside the cross-entropy: load balancing of experts, distillation from a teacher.
     fn has_auxiliary_loss(&self) -> bool {
         let is_taught = match &self.context {
             ContextConfig::Encoder(encoder) => !encoder.distill.is_none(),
@@ -111,7 +111,7 @@ impl Plan {
         is_taught || self.model.blocks().iter().any(is_mixture)
     }
 
-    /// Reads a plan as strictly as every other file; `name` is what messages call it.
+    /// Reads a plan from TOML, as strictly as every other file; `name` is what messages call it.
     ///
     /// # Errors
     /// Everything that is wrong with it.

@@ -11,17 +11,17 @@ use super::tree::Source;
 use crate::error::{Error, Problem, Result};
 use crate::input;
 
-/// The largest file that is taken for one of ours, in bytes.
+/// The largest file that is read as a preset, in bytes.
 const MAX_BYTES: u64 = 1 << 20;
 
-/// One of the three folders.
+/// The kind of a preset: one of the three folders.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum PresetKind {
-    /// What is built.
+    /// `models/`: what is built.
     Models,
-    /// What is learned.
+    /// `datasets/`: what is learned.
     Datasets,
-    /// What is asked.
+    /// `ablations/`: what is compared.
     Ablations,
 }
 
@@ -38,10 +38,10 @@ macro_rules! built_in {
 }
 
 impl PresetKind {
-    /// All three.
+    /// All three kinds.
     pub const ALL: [PresetKind; 3] = [PresetKind::Models, PresetKind::Datasets, PresetKind::Ablations];
 
-    /// The name of the folder.
+    /// The name of the folder of this kind.
     pub fn folder(self) -> &'static str {
         match self {
             PresetKind::Models => "models",
@@ -50,7 +50,7 @@ impl PresetKind {
         }
     }
 
-    /// What one file of it is.
+    /// The noun for one file of this kind.
     pub fn noun(self) -> &'static str {
         match self {
             PresetKind::Models => "model",
@@ -59,7 +59,7 @@ impl PresetKind {
         }
     }
 
-    /// Names and texts that are compiled in.
+    /// The names and texts of the presets that are compiled in.
     pub fn built_in(self) -> &'static [(&'static str, &'static str)] {
         match self {
             PresetKind::Models => built_in!("models":
@@ -78,17 +78,17 @@ impl PresetKind {
 }
 
 impl Presets {
-    /// Files of the working folder win.
+    /// Presets where files of the working folder take precedence.
     pub fn here() -> Self {
         Presets::at(".")
     }
 
-    /// Files of `root` win.
+    /// Presets where files of `root` take precedence.
     pub fn at(root: impl Into<PathBuf>) -> Self {
         Presets { root: root.into() }
     }
 
-    /// All names of a kind, in order.
+    /// The names of all presets of a kind, in order.
     pub fn names(&self, kind: PresetKind) -> Vec<String> {
         let mut names: Vec<String> = kind.built_in().iter().map(|(name, _)| name.to_string()).collect();
         let local = std::fs::read_dir(self.root.join(kind.folder())).into_iter().flatten().flatten();

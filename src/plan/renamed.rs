@@ -1,4 +1,4 @@
-//! Keys and values that earlier versions called otherwise: read under either name, written under today's, hashed under
+//! Renamed keys and values: read under either name, written under today's, hashed under
 //! the first.
 //!
 //! One table holds them all. [`Node::parse`] goes through it, so every file, `--set` and stored plan may keep the
@@ -74,7 +74,7 @@ const RENAMED: [Renamed; 17] = [
     key(&["profiles", ANY], "walk", "one_at_a_time"),
 ];
 
-/// Which way names are changed.
+/// The direction of a renaming.
 #[derive(Clone, Copy, PartialEq)]
 enum Way {
     ToNow,

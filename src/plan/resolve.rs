@@ -1,4 +1,4 @@
-//! Files to a plan: defaults in code < model < its size row < dataset < common < arm < profile < `--set`.
+//! Files to a plan: defaults in code < model < its size < dataset < common < arm < profile < `--set`.
 
 use std::sync::Arc;
 
@@ -11,12 +11,12 @@ use super::tree::{Node, Source, Table};
 use super::{Plan, reader, writer};
 use crate::error::{Error, Kind, Problem, Result};
 
-/// What to put together for one run.
+/// The parts that make the plan of one run.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct Request<'a> {
     /// A model, by name or path; absent: the control's of `with`.
     pub model: Option<&'a str>,
-    /// A row of the model's sizes.
+    /// The name of one of the model's sizes.
     pub size: Option<&'a str>,
     /// A dataset, by name or path; absent: the control's of `with`.
     pub dataset: Option<&'a str>,
@@ -24,13 +24,13 @@ pub struct Request<'a> {
     pub with: Option<(&'a str, &'a str)>,
     /// A profile of that ablation.
     pub profile: Option<&'a str>,
-    /// `key=value`, last word.
+    /// Overrides `key=value`, which win over all files.
     pub sets: &'a [String],
-    /// The seed.
+    /// The random seed.
     pub seed: u64,
 }
 
-/// A model by itself, unchecked when no size is named: the rest of the plan is defaults.
+/// Resolves a model by itself, unchecked when no size is named: the rest of the plan is defaults.
 ///
 /// # Errors
 /// Everything that is wrong with the file.
@@ -42,7 +42,7 @@ pub fn resolve_model(presets: &Presets, name: &str, size: Option<&str>) -> Resul
     laid.and_then(|()| Resolved::unchecked(tree)).map_err(config)
 }
 
-/// A dataset by itself; the rest of the plan is defaults.
+/// Resolves a dataset by itself; the rest of the plan is defaults.
 ///
 /// # Errors
 /// Everything that is wrong with the file.
@@ -50,7 +50,7 @@ pub fn resolve_dataset(presets: &Presets, name: &str) -> Result<Resolved> {
     resolve_dataset_with(presets, name, &[])
 }
 
-/// A dataset by itself, with keys set.
+/// Resolves a dataset by itself, with keys set.
 ///
 /// # Errors
 /// Everything that is wrong with the file and the keys.
@@ -66,7 +66,7 @@ pub fn resolve_dataset_with(presets: &Presets, name: &str, sets: &[String]) -> R
     finish(Resolved::unchecked(tree), problems)
 }
 
-/// One run: a model, a dataset, and perhaps one arm of an ablation.
+/// Resolves one run: a model, a dataset, and perhaps one arm of an ablation.
 ///
 /// # Errors
 /// Everything that is wrong with its files and `sets`, at once.
@@ -114,7 +114,7 @@ fn finish(laid: Result<Resolved, Vec<Problem>>, mut problems: Vec<Problem>) -> R
     }
 }
 
-/// The rows of a model's `[sizes]`, in the order of the file.
+/// The entries of a model's `[sizes]`, in the order of the file.
 ///
 /// # Errors
 /// Everything that is wrong with the file.
@@ -169,7 +169,7 @@ impl Named<'_> {
     }
 }
 
-/// `[model]` with the row of its size laid over it.
+/// `[model]` with the settings of its size merged into it.
 pub(super) fn model_layer(file: &Node, size: Option<Named>) -> Result<Node, Vec<Problem>> {
     known_keys(file, &[], &["model", "sizes"])?;
     let mut model = file.get(&["model"]).cloned().unwrap_or_else(Node::table);
@@ -194,21 +194,21 @@ pub(super) struct Layers {
     pub model: Node,
     pub dataset: Node,
     pub common: Node,
-    /// What an end of a walk has beside its model.
+    /// The settings that an end of a one-at-a-time path has beside its model.
     pub beside: Node,
-    /// The model at the other end of a walk, and what is beside it.
+    /// The model at the other end of a one-at-a-time path, and the settings beside it.
     pub end: Option<(Node, Node)>,
     pub last: Vec<Node>,
 }
 
 impl Layers {
-    /// The same for the other end of a walk, if there is one.
+    /// The layers of the other end of a one-at-a-time path, if there is one.
     pub fn other_end(&self) -> Option<Layers> {
         let end = self.end.clone();
         end.map(|(model, beside)| Layers { model, beside, ..self.clone() })
     }
 
-    /// Defaults in code < model < its size row < dataset < common < end of a walk < arm < profile < `--set`.
+    /// Defaults in code < model < its size < dataset < common < end of a path < arm < profile < `--set`.
     pub fn lay(&self, size: Option<Named>, change: Option<&ArmPatch>) -> Result<Resolved, Vec<Problem>> {
         known_keys(&self.dataset, &[], &["data"])?;
         let mut tree = defaults();

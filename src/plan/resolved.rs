@@ -26,14 +26,14 @@ impl Resolved {
         Ok(Resolved { plan, tree })
     }
 
-    /// The same with another value under `path`, read but not checked.
+    /// The plan with another value under `path`, read but not checked.
     pub(super) fn with(&self, path: &[String], value: Node) -> Result<Self, Vec<Problem>> {
         let mut tree = self.tree.clone();
         tree.set(path, value);
         Resolved::unchecked(tree)
     }
 
-    /// The same with other values under some paths, or with none there, read but not checked.
+    /// The plan with other values under some paths, or with none there, read but not checked.
     pub(super) fn edited(
         &self,
         edits: impl Iterator<Item = (Vec<String>, Option<Node>)>,
@@ -48,12 +48,12 @@ impl Resolved {
         Resolved::unchecked(tree)
     }
 
-    /// What was written under a path.
+    /// The node that was written under a path.
     pub(super) fn node(&self, path: &[String]) -> Option<&Node> {
         self.tree.get(path)
     }
 
-    /// The same, if nothing about it is impossible.
+    /// The plan, if it passes its checks.
     pub(super) fn checked(self) -> Result<Self, Vec<Problem>> {
         let problems = self.placed(check(&self.plan));
         if problems.is_empty() { Ok(self) } else { Err(problems) }

@@ -1,4 +1,4 @@
-//! Which runs an ablation consists of, as a pure function of those that are finished.
+//! The runs that an ablation consists of, as a pure function of those that are finished.
 //!
 //! First every arm is tried with every value of the grid, on seeds that are never reported; if the best value of any
 //! arm is at an edge of the grid, the grid grows by the same ratio for all arms, so that none has more trials than
@@ -22,37 +22,37 @@ const MAX_EXTENSIONS: usize = 2;
 /// A run that an ablation asks for.
 #[derive(Debug, Clone)]
 pub struct PlannedRun {
-    /// The arm.
+    /// The name of the arm.
     pub arm: String,
     /// The size; empty when no size is named.
     pub size: String,
-    /// The seed.
+    /// The random seed.
     pub seed: u64,
-    /// What it is for.
+    /// The role of the run: a trial, a report or a stage.
     pub role: Role,
-    /// Whose best value it uses.
+    /// Whether it uses the arm's own best value of the tuned key or the control's.
     pub rate: Rate,
     /// The value of the tuned key, if any key is tuned.
     pub value: Option<f64>,
-    /// The plan.
+    /// The plan of the run.
     pub plan: Plan,
-    /// Its name.
+    /// The fingerprint of the plan, which names the run.
     pub fingerprint: Fingerprint,
 }
 
-/// What a run is for.
+/// The role of a run in its ablation.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Role {
-    /// Chooses a value of the tuned key; never reported.
+    /// A trial that chooses a value of the tuned key; never reported.
     Tune,
-    /// Reported.
+    /// A run whose result is reported.
     Report,
-    /// Another run begins from it; never reported.
+    /// A stage that another run starts from; never reported.
     Stage,
 }
 
-/// Whose best value of the tuned key a run uses.
+/// The arm whose best value of the tuned key a run uses.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Rate {
@@ -62,7 +62,7 @@ pub enum Rate {
     Control,
 }
 
-/// What is to be done next.
+/// The next batch of runs.
 #[derive(Debug, Clone)]
 pub enum Next {
     /// These runs, in any order; then ask again.
@@ -71,7 +71,7 @@ pub enum Next {
     Done,
 }
 
-/// What will run, as far as it is known before anything has.
+/// The forecast: what will run, as far as it is known before anything has.
 #[derive(Debug, Clone)]
 pub struct Forecast {
     /// Runs that every course of events has; a report run stands with the middle value of the grid.
@@ -84,11 +84,11 @@ pub struct Forecast {
 /// What tuning chose for an arm.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Tuned {
-    /// The arm.
+    /// The name of the arm.
     pub arm: String,
     /// The size.
     pub size: String,
-    /// Its best value.
+    /// The best value of the tuned key.
     pub value: f64,
     /// Every value with the mean of its measure, ascending.
     pub trials: Vec<(f64, f64)>,
@@ -100,11 +100,11 @@ pub struct Tuned {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Edge {
-    /// Inside.
+    /// The best value is inside the grid.
     Inside,
-    /// It is the lowest: a lower one might be better.
+    /// The best value is the lowest: a lower one might be better.
     Low,
-    /// It is the highest: a higher one might be better.
+    /// The best value is the highest: a higher one might be better.
     High,
 }
 

@@ -1,10 +1,10 @@
-//! `--set key=value`: the last word over all files.
+//! `--set key=value`: overrides that win over all files.
 
 use super::renamed;
 use super::tree::{Node, Origin, Source, Value, path_as_written};
 use crate::error::{Place, Problem};
 
-/// Where a key comes from that no file has.
+/// The name of the source of keys that `--set` gives.
 pub(super) const SETS: &str = "--set";
 
 /// `key=value` as a tree; a value that is no TOML is taken for a bare word.

@@ -1,6 +1,6 @@
-//! Runs that begin from other runs: which ones follows from the plan, nothing about them is written in it.
+//! Runs that start from other runs: which ones follows from the plan, nothing about them is written in it.
 //!
-//! A cooldown begins from its trunk, a model whose weights are rounded or that is taught to answer from the model as
+//! A cooldown begins from its trunk, a model that is quantized or QA-tuned from the model as
 //! trained. So a plan stays the whole truth about its run, a run that two others begin from is done once, and where the
 //! other run is gone, a plan can still be done from the start.
 
@@ -16,36 +16,36 @@ use crate::measure::QuantizeConfig;
 use crate::training::config::ConstantConfig;
 use crate::training::{AdaptConfig, ContextConfig, Count, DocumentOrder, Length, ScheduleConfig};
 
-/// What a run takes from another one.
+/// The part of its state that a run takes from another one.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Part {
     /// All of its state: what follows is what it would have done itself. Without it the run starts at its first step and
     /// ends with the same bits.
     Trunk,
-    /// Its model, to be grown.
+    /// The model, to be grown.
     Small,
-    /// The decoder, which reads more from now on.
+    /// A decoder, whose context is extended.
     Decoder,
-    /// The encoder of what it reads.
+    /// The encoder of the context.
     Encoder,
     /// Decoder and encoder after their warm-up.
     WarmUp,
-    /// Its model, to be taught to answer.
+    /// The model, to be QA-tuned.
     Base,
 }
 
-/// A run that another one begins from.
+/// A run that another one starts from.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Parent {
-    /// What is taken from it.
+    /// The part of its state that is taken.
     pub part: Part,
-    /// What it does.
+    /// The plan of the parent.
     pub plan: Plan,
 }
 
 impl Part {
-    /// In one word.
+    /// The name of the part, in one word.
     pub fn name(self) -> &'static str {
         match self {
             Part::Trunk => "trunk",
@@ -59,7 +59,7 @@ impl Part {
 }
 
 impl Plan {
-    /// The runs that this one begins from; they may have parents themselves.
+    /// The runs that this one starts from; they may have parents themselves.
     ///
     /// # Errors
     /// If the data is impossible or cannot be read.
@@ -87,7 +87,7 @@ impl Plan {
         Ok(vec![Parent { part: Part::Trunk, plan }])
     }
 
-    /// The same run without rounding.
+    /// The same run without quantization.
     fn in_float(&self) -> Plan {
         let mut plan = self.clone();
         plan.measure.quantize = QuantizeConfig::None;
@@ -125,10 +125,10 @@ impl Plan {
     }
 }
 
-/// A run that others of an ablation begin from.
+/// A run that other runs of an ablation start from.
 #[derive(Debug, Clone)]
 pub struct PlannedStage {
-    /// What is taken from it.
+    /// The part of its state that is taken.
     pub part: Part,
     /// The run; its arm and seed are those of the first that begins from it.
     pub run: PlannedRun,
@@ -136,7 +136,7 @@ pub struct PlannedStage {
     pub first_step: u64,
 }
 
-/// The runs that `runs` begin from, each once, and theirs.
+/// The runs that `runs` start from, and their parents, each once.
 ///
 /// # Errors
 /// If the data is impossible or cannot be read.

@@ -16,11 +16,11 @@ use crate::error::{Error, Problem};
 /// The arm that is trained in the shares that the law of mixtures holds for the best.
 pub const OPTIMUM: &str = "optimum";
 
-/// `[then]`: what follows when every arm is finished.
+/// The table `[then]`: what follows when every arm is finished.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(default)]
 pub struct Then {
-    /// What is trained then.
+    /// What is trained when every arm is finished.
     pub train: Train,
 }
 
@@ -28,7 +28,7 @@ pub struct Then {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Train {
-    /// Nothing.
+    /// Nothing more is trained.
     #[default]
     Nothing,
     /// The control, in the shares of data that the law of mixtures holds for the best.
@@ -39,7 +39,7 @@ pub enum Train {
 const PARTS: f64 = 1e4;
 
 impl Ablation {
-    /// The same with the arm [`OPTIMUM`]: the control in these shares of its sources, by name.
+    /// The ablation with the arm [`OPTIMUM`]: the control in these shares of its sources, by name.
     ///
     /// # Errors
     /// The control's data is no mixture of these sources, or the shares are impossible.

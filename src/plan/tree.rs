@@ -24,7 +24,7 @@ const MAX_DEPTH: usize = 32;
 pub struct Source {
     /// Name to print: a path, `models/llama.toml (built in)` or `--set`.
     pub name: String,
-    /// The whole text.
+    /// The whole text of the source.
     pub text: String,
 }
 
@@ -47,7 +47,7 @@ pub struct Node {
 /// A TOML value.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Value {
-    /// Text.
+    /// A string.
     String(String),
     /// A whole number.
     Integer(i128),

@@ -1,4 +1,4 @@
-//! A walk between two models: which single step from one to the other matters.
+//! A one-at-a-time path between two models: which single difference between them matters.
 //!
 //! The steps are what [`difference`] finds between the ends, in its units. Each is tried twice, added to the first end
 //! (an arm `FROM+STEP`) and removed from the second (`TO-STEP`), so that a step that only matters beside another one
@@ -28,16 +28,16 @@ const KEYS: [&str; 6] = ["from", "to", "ends", "match_on", "match", "together"];
 /// Tables that an arm differs in, left out of the name of a step.
 const OUTER: [&str; 2] = ["model", "block"];
 
-/// `[one_at_a_time]` as its file has it.
+/// The table `[one_at_a_time]` as its file has it.
 #[derive(Debug, Clone)]
 pub(super) struct Route {
-    /// The model that the walk begins at: the control.
+    /// The model that the path starts at: the control.
     pub from: String,
-    /// The model that it ends at.
+    /// The model that the path ends at.
     pub to: String,
     /// Settings of the two ends beside their models.
     pub ends: [Node; 2],
-    /// What every arm holds.
+    /// What every arm is matched on.
     pub held: Held,
     /// Steps of several differences.
     together: Vec<Together>,
@@ -58,19 +58,19 @@ pub struct OneAtATimePath {
     pub from: String,
     /// The name of the second end, which is also its arm's.
     pub to: String,
-    /// The row of the models' sizes; empty when no size is named.
+    /// The size of both models; empty when no size is named.
     pub size: String,
-    /// What differs, in the order of the plan.
+    /// The steps, in the order of the plan.
     pub steps: Vec<PathStep>,
     ends: [Resolved; 2],
 }
 
-/// One step of a walk.
+/// One step of a one-at-a-time path.
 #[derive(Debug, Clone, PartialEq)]
 pub struct PathStep {
-    /// Its name, for instance `feed-forward`.
+    /// The name of the step, for instance `feed-forward`.
     pub name: String,
-    /// What it changes; `a` is what the first end has.
+    /// The differences that it makes; `a` is what the first end has.
     pub differences: Vec<Difference>,
     /// The arm that is the first end with this step.
     pub added: String,
@@ -256,7 +256,7 @@ fn group(
     Ok(steps)
 }
 
-/// Names of steps: the last two words of each key (`position-share`), or all of them where two steps share these.
+/// Names of steps: the last two words of each key (`position-rotary-fraction`), or all of them where two steps share these.
 fn names(keys: &[&str]) -> Vec<String> {
     let words = |key: &str| -> Vec<String> {
         let path = path_of(key).unwrap_or_else(|| vec![key.to_string()]);
@@ -291,7 +291,7 @@ mod tests {
     use super::*;
     use crate::data::DataConfig;
 
-    /// A folder with these models and an ablation `mine` that walks between them.
+    /// A folder with these models and an ablation `mine` with a path between them.
     fn walk(from: &str, to: &str, more: &str) -> crate::Result<Ablation> {
         let folder = tempfile::tempdir().unwrap();
         let write = |name: &str, text: String| std::fs::write(folder.path().join(name), text).unwrap();

@@ -135,10 +135,17 @@ fn choice(kind: &str, settings: &Node) -> Node {
     Value::Table(std::iter::once(first).chain(settings.iter().cloned()).collect()).into()
 }
 
-/// What a tree cannot hold.
-#[derive(Debug, thiserror::Error)]
-#[error("{0}")]
+/// A value whose shape a tree cannot hold.
+#[derive(Debug)]
 pub struct Unwritable(String);
+
+impl std::fmt::Display for Unwritable {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl std::error::Error for Unwritable {}
 
 impl ser::Error for Unwritable {
     fn custom<T: std::fmt::Display>(message: T) -> Self {

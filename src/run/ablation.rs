@@ -11,7 +11,7 @@ use super::store::{Store, WantedRun, fit_name};
 use crate::error::Result;
 use crate::plan::{Ablation, Calibration, Fingerprint, Next, PlannedRun, Role};
 
-/// What an ablation knows of its runs in a store; each record is read once.
+/// The results of an ablation's runs in a store; each record is read once.
 #[derive(Debug)]
 pub struct Answers<'a> {
     ablation: &'a Ablation,
@@ -20,7 +20,7 @@ pub struct Answers<'a> {
 }
 
 impl<'a> Answers<'a> {
-    /// Nothing is known yet.
+    /// Answers of which nothing is read yet.
     pub fn new(ablation: &'a Ablation, site: Site) -> Self {
         Answers { ablation, site, measures: RefCell::default() }
     }
@@ -28,7 +28,7 @@ impl<'a> Answers<'a> {
     /// The runs to do now; none when everything is finished.
     ///
     /// # Errors
-    /// A finished run is damaged, or the store cannot be read.
+    /// If a finished run is damaged, or the store cannot be read.
     pub fn next(&self, store: &Store) -> Result<Vec<WantedRun>> {
         let index = store.index(&self.site)?;
         let damage = RefCell::new(None);
@@ -89,7 +89,7 @@ impl<'a> Answers<'a> {
         Ok(diverged)
     }
 
-    /// Every run that is decided so far, by its label, and where it stands.
+    /// Every run that is decided so far, by its label, with its state.
     ///
     /// # Errors
     /// As [`Answers::next`].

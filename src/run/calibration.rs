@@ -36,9 +36,9 @@ const SHORT: f64 = 1.0;
 /// Steps of a plan that were timed, as many runs beside each other as this machine does at a time.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Timing {
-    /// Where.
+    /// The site: kind of device and dtype.
     pub environment: Environment,
-    /// The plan's [`Plan::kind`].
+    /// The [`Plan::kind`] of the plan.
     pub kind: Plan,
     /// FLOPs of a step, exact counting.
     pub flops_per_step: f64,
@@ -73,7 +73,7 @@ pub fn measured(store: &Store, site: &Site) -> Result<Calibration> {
     Ok(calibrate(all))
 }
 
-/// What is known before anything has run: ordinary cores.
+/// The calibration before anything has run: ordinary cores.
 pub fn unmeasured() -> Calibration {
     calibrate(Vec::new())
 }

@@ -12,14 +12,14 @@ use crate::input;
 use crate::plan::difference::{Difference, between};
 use crate::training::{Metrics, manifest};
 
-/// What differs between two runs.
+/// The differences between two runs.
 #[derive(Debug, Clone, PartialEq)]
 pub struct RunDifference {
-    /// Choices and settings.
+    /// The choices and settings that differ.
     pub plan: Vec<Difference>,
-    /// Numbers of `measurements.json`, without the plan, the environment, seconds and memory.
+    /// The numbers of `measurements.json` that differ, without the plan, the environment, seconds and memory.
     pub measured: Vec<Number>,
-    /// The metrics, if they are not the same.
+    /// The difference of the metrics, if they are not the same.
     pub curve: Option<CurveDifference>,
     /// Whether the trained weights are the same, bit for bit.
     pub weights: Agreement,
@@ -28,20 +28,20 @@ pub struct RunDifference {
 /// One number, or word, that differs.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Number {
-    /// Its place in `measurements.json`.
+    /// The path of the number in `measurements.json`.
     pub key: String,
-    /// What it is in the first; null if it is not there.
+    /// The value in the first run; null if it is not there.
     pub a: Json,
-    /// What it is in the second.
+    /// The value in the second run; null if it is not there.
     pub b: Json,
 }
 
-/// How two curves differ, seconds aside.
+/// The difference of two curves, seconds aside.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize)]
 pub struct CurveDifference {
     /// The first step whose line differs, or is missing in one of them.
     pub first_step: u64,
-    /// Steps that both have a line of.
+    /// The number of steps that both have a line of.
     pub lines: usize,
     /// The largest difference of their losses, in nats per token.
     pub largest_loss_difference: f64,
@@ -51,21 +51,21 @@ pub struct CurveDifference {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Agreement {
-    /// They are.
+    /// The two are the same.
     Same,
-    /// They are not.
+    /// The two are different.
     Different,
 }
 
 impl RunDifference {
-    /// Whether nothing differs.
+    /// Whether the runs are equal.
     pub fn is_none(&self) -> bool {
         let same = self.weights == Agreement::Same;
         self.plan.is_empty() && self.measured.is_empty() && self.curve.is_none() && same
     }
 }
 
-/// What differs between two finished runs.
+/// Compares two finished runs.
 ///
 /// # Errors
 /// One of them is not finished, or a file of it is missing or not the one that was sealed.

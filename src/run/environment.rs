@@ -26,7 +26,7 @@ pub fn settle(command: &mut Command, device: &str, threads: usize) {
 }
 
 impl Environment {
-    /// This process on `device` (`cpu`, `cuda:0`, ...), now.
+    /// The environment of this process on `device` (`cpu`, `cuda:0`, ...), now.
     pub fn here(device: &str) -> Self {
         let kind = device::kind(device);
         let (kernels, processor) = match kind {
@@ -52,12 +52,12 @@ pub fn now() -> String {
     now.round(jiff::Unit::Second).unwrap_or(now).to_string()
 }
 
-/// Cores that this process may use.
+/// The number of cores that this process may use.
 pub fn cores() -> usize {
     std::thread::available_parallelism().map_or(1, usize::from)
 }
 
-/// Threads of the kernels of this process.
+/// The number of threads of the kernels of this process.
 pub fn threads() -> usize {
     let set = std::env::var(THREADS).ok().and_then(|threads| threads.parse().ok());
     set.filter(|&threads| threads > 0).unwrap_or_else(cores)
@@ -76,7 +76,7 @@ pub fn peak_bytes() -> Option<u64> {
     line.trim().strip_suffix("kB")?.trim().parse::<u64>().ok().map(|kib| kib * 1024)
 }
 
-/// Memory that can still be had on this machine in bytes, if that is known.
+/// The memory that is available on this machine in bytes, if that is known.
 pub fn free_memory() -> Option<u64> {
     let memory = RefreshKind::nothing().with_memory(MemoryRefreshKind::nothing().with_ram());
     let free = System::new_with_specifics(memory).ok()?.available_memory();

@@ -31,46 +31,46 @@ const BAD_DATA: i32 = 65;
 /// A run that is asked to stop because it takes too long has at most so long for its checkpoint.
 const GRACE: Duration = Duration::from_secs(30);
 
-/// How wanted runs are done.
+/// Runs plans in worker processes of this machine.
 #[derive(Debug, Clone)]
 pub struct Executor {
-    /// `cpu`, `cuda:0`, ...: handed to the workers.
+    /// The device that workers compute on: `cpu`, `cuda:0`, ...
     pub device: String,
-    /// Where the numbers come from.
+    /// The site of the runs: kind of device and dtype.
     pub site: Site,
-    /// How many at a time, and with how many threads each.
+    /// The number of runs at a time, and of threads of each.
     pub share: Share,
-    /// Which of them share a process.
+    /// The runs that share a process.
     pub processes: Processes,
-    /// What the failure of one means for the others.
+    /// What the failure of one run means for the others.
     pub on_failure: OnFailure,
     /// Whether runs that diverged before are done again.
     pub diverged: Diverged,
-    /// A run that takes longer in this call is given up, with a checkpoint.
+    /// The time limit of a run in this call; a run that exceeds it stops with a checkpoint.
     pub timeout: Option<Duration>,
-    /// Bytes that all runs at a time may need together, by their plans; one that needs more is refused.
+    /// The memory in bytes that all runs at a time may need together, by their plans; a run that needs more is refused.
     pub memory: Option<u64>,
-    /// Program and first arguments of a worker; the order follows.
+    /// The program and first arguments of a worker; those of the run follow.
     pub worker: Vec<OsString>,
-    /// What is shown meanwhile.
+    /// The progress display.
     pub show: Show,
 }
 
-/// How the cores of this machine are shared out.
+/// The allocation of the cores of this machine to runs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Share {
-    /// Runs at a time; by default as many as there are cores for, on a GPU one.
+    /// The number of runs at a time; by default as many as there are cores for, on a GPU one.
     pub jobs: Option<usize>,
-    /// Threads of each; by default one, or all cores for a run that is alone.
+    /// The threads of each run; by default one, or all cores for a run that is alone.
     pub threads: Option<usize>,
 }
 
-/// Which runs share a process.
+/// The runs that share a process.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Processes {
-    /// None, so that the memory of each can be told.
+    /// Every run has a process of its own, so that its memory can be told.
     PerRun,
-    /// Those that a worker does one after the other while all goes well: it compiles and tunes its kernels once. A run
+    /// A worker does one run after the other while all goes well: it compiles and tunes its kernels once. A run
     /// that does not finish ends its worker, and the next has a new one.
     Shared,
 }
@@ -78,46 +78,46 @@ pub enum Processes {
 /// What the failure of one run means for the others.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum OnFailure {
-    /// They go on.
+    /// The others go on.
     #[default]
     GoOn,
-    /// They stop, with checkpoints.
+    /// The others stop, with checkpoints.
     Stop,
 }
 
-/// What becomes of runs that diverged in an earlier call.
+/// What happens to runs that diverged in an earlier call.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum Diverged {
-    /// They stay as they are: the same plan would diverge again.
+    /// Diverged runs are left: the same plan would diverge again.
     #[default]
     Keep,
-    /// They are done again.
+    /// Diverged runs are done again.
     Retry,
 }
 
-/// What came of the wanted runs.
+/// The outcome of the wanted runs.
 #[derive(Debug, Default)]
 pub struct Summary {
-    /// Finished in this call, or by somebody else during it.
+    /// The number of runs that finished in this call, here or in another process.
     pub finished: usize,
-    /// Had been finished before.
+    /// The number of runs that had finished before.
     pub skipped: usize,
-    /// Not finished, in the order in which they ended.
+    /// The runs that failed, in the order in which they ended.
     pub failures: Vec<Failure>,
-    /// Stopped on request, or not begun because of it.
+    /// The number of runs that were stopped on request, or not begun because of it.
     pub stopped: usize,
 }
 
 /// A run that is not finished and why.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Failure {
-    /// What progress called it.
+    /// The label that progress shows.
     pub label: String,
-    /// Its folder, if it found one.
+    /// The folder of the run, if it has one.
     pub folder: Option<String>,
-    /// What it was for.
+    /// The role of the run.
     pub role: Role,
-    /// Where it stands now.
+    /// The state of the run.
     pub state: State,
     /// Whether it was bad data that ended it in this call: a changed plan or file, something foreign in its folder.
     pub is_bad_data: bool,
@@ -136,7 +136,7 @@ impl Share {
 }
 
 impl Processes {
-    /// What suits a device: only on the CPU are there no kernels to compile.
+    /// The default for a device: only on the CPU are there no kernels to compile.
     pub fn on(device: &str) -> Self {
         // Elsewhere than on Unix a process cannot turn its error stream to the log of its next run.
         if cfg!(unix) && device::kind(device) != "cpu" { Processes::Shared } else { Processes::PerRun }
@@ -186,7 +186,7 @@ impl Executor {
     /// One run per core of this machine, in processes of this program.
     ///
     /// # Errors
-    /// The path of this program is unknown.
+    /// If the path of this program is unknown.
     pub fn new(device: &str, dtype: &str) -> Result<Self> {
         let program = std::env::current_exe().map_err(|e| Error::io("find", "this program", e))?;
         Ok(Executor {
@@ -261,7 +261,7 @@ struct Queued {
     /// What it begins from, by fingerprint.
     after: Vec<String>,
     /// What was seen of those who work on it.
-    watchman: LeaseWatcher,
+    watcher: LeaseWatcher,
 }
 
 /// A run in a child of this process.
@@ -278,7 +278,7 @@ struct Active {
 struct Elsewhere {
     wanted: WantedRun,
     run: Run,
-    watchman: LeaseWatcher,
+    watcher: LeaseWatcher,
 }
 
 impl<'a> Schedule<'a> {
@@ -385,7 +385,7 @@ impl<'a> Schedule<'a> {
                 parents.into_iter().try_for_each(|parent| self.enqueue(parent))?;
                 self.refuse_too_large(&wanted)?;
                 self.display.plans(wanted.flops);
-                self.queue.push_back(Queued { wanted, after, watchman: LeaseWatcher::default() });
+                self.queue.push_back(Queued { wanted, after, watcher: LeaseWatcher::default() });
             }
         }
         Ok(())
@@ -431,13 +431,13 @@ impl<'a> Schedule<'a> {
         else {
             return false;
         };
-        let Some(Queued { wanted, after, watchman }) = self.queue.remove(place) else { return false };
+        let Some(Queued { wanted, after, watcher }) = self.queue.remove(place) else { return false };
         if let Some(state) = after.iter().find_map(|parent| self.lost.get(parent)).cloned() {
             self.lose(&wanted, &state);
             return true;
         }
         let alone = self.active.is_empty() && !self.queue.iter().any(|queued| self.is_ready(queued));
-        if let Err(error) = self.start(&wanted, watchman, alone) {
+        if let Err(error) = self.start(&wanted, watcher, alone) {
             self.display.ends(&wanted, "failed", Some(&error.to_string()));
             let is_bad_data = error.kind == Kind::Data;
             self.fail(&wanted, None, State::Failed { cause: error.to_string() }, is_bad_data);
@@ -458,16 +458,16 @@ impl<'a> Schedule<'a> {
         self.fail(wanted, noted.ok().map(|run| run.path().display().to_string()), state, false);
     }
 
-    fn start(&mut self, wanted: &WantedRun, mut watchman: LeaseWatcher, alone: bool) -> Result<()> {
+    fn start(&mut self, wanted: &WantedRun, mut watcher: LeaseWatcher, alone: bool) -> Result<()> {
         let run = self.store.prepare(wanted, &self.executor.site)?;
-        if let LeaseState::Held(holder) = watchman.look(run.path())? {
+        if let LeaseState::Held(holder) = watcher.look(run.path())? {
             self.display.says(&format!("{}: {} works on it", wanted.label, holder.name()));
-            self.elsewhere.push(Elsewhere { wanted: wanted.clone(), run, watchman });
+            self.elsewhere.push(Elsewhere { wanted: wanted.clone(), run, watcher });
             return Ok(());
         }
         let own_threads =
             if alone && self.executor.share == Share::default() { cores() } else { self.threads };
-        let id = self.children.begin(&run, watchman.silence(), own_threads)?;
+        let id = self.children.begin(&run, watcher.silence(), own_threads)?;
         self.display.starts(id, wanted);
         let (wanted, since) = (wanted.clone(), Instant::now());
         self.active.insert(id, Active { wanted, run, last: None, since, overdue: None });
@@ -523,7 +523,7 @@ impl<'a> Schedule<'a> {
         match last {
             Some(Event::Held { by }) => {
                 self.display.says(&format!("{}: {by} works on it", wanted.label));
-                self.elsewhere.push(Elsewhere { wanted, run, watchman: LeaseWatcher::default() });
+                self.elsewhere.push(Elsewhere { wanted, run, watcher: LeaseWatcher::default() });
             }
             Some(Event::Stopped) if overdue.is_none() => {
                 self.summary.stopped += 1;
@@ -595,7 +595,7 @@ impl<'a> Schedule<'a> {
                 self.ask = true;
                 self.display.ends(&other.wanted, "finished elsewhere", None);
                 self.finished.insert(other.wanted.fingerprint);
-            } else if matches!(other.watchman.look(other.run.path())?, LeaseState::Held(_)) {
+            } else if matches!(other.watcher.look(other.run.path())?, LeaseState::Held(_)) {
                 self.elsewhere.push(other);
             } else {
                 match other.run.state() {
@@ -604,8 +604,8 @@ impl<'a> Schedule<'a> {
                     }
                     Ok(State::Waiting | State::Running | State::Stopped | State::Finished) | Err(_) => {
                         // The one that saw its owner fall silent: another would have to wait as long again.
-                        let Elsewhere { wanted, watchman, .. } = other;
-                        self.queue.push_back(Queued { wanted, after: Vec::new(), watchman });
+                        let Elsewhere { wanted, watcher, .. } = other;
+                        self.queue.push_back(Queued { wanted, after: Vec::new(), watcher });
                     }
                 }
             }

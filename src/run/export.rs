@@ -14,7 +14,7 @@ use crate::model::exchange::{self, CONFIG, Class, Exported, WEIGHTS};
 use crate::model::weights;
 use crate::training::manifest;
 
-/// The card.
+/// The name of the model card.
 const CARD: &str = "README.md";
 /// The model of the run, as a file of models/.
 const MODEL_TOML: &str = "zoo/model.toml";
@@ -63,7 +63,7 @@ pub fn to_transformers(trained: &Trained, run: Option<&Run>, folder: &Path) -> R
 /// Makes a folder, or takes one that is empty.
 ///
 /// # Errors
-/// It holds something, or cannot be made.
+/// If it is not empty, or cannot be made.
 pub fn make_empty(folder: &Path) -> Result<()> {
     let is_empty = fs::read_dir(folder).map(|mut entries| entries.next().is_none());
     match is_empty {
@@ -112,9 +112,9 @@ const NEW_TOKENS: usize = 40;
 
 /// What the card can tell of a model's tokens.
 enum Speech {
-    /// They are of text, which begins like this and has room for so many tokens more.
+    /// The tokens are of text: how it begins, and how many more tokens fit.
     Text(String, usize),
-    /// They have no tokenizer of `transformers`.
+    /// The tokens have no tokenizer of `transformers`.
     Symbols,
 }
 

@@ -17,21 +17,21 @@ use crate::plan::difference::{self, Difference};
 use crate::plan::{Fingerprint, Plan, Role};
 use crate::training::manifest::{self, MANIFEST};
 
-/// The resolved plan.
+/// The file of the resolved plan.
 pub const PLAN: &str = "plan.toml";
-/// Where and with what it ran.
+/// The file of the environment that the run ran in.
 pub const ENVIRONMENT: &str = "environment.toml";
-/// One line per stretch of steps.
+/// The file of metrics, one line per stretch of steps.
 pub const METRICS: &str = "metrics.jsonl";
-/// Folder of checkpoints.
+/// The folder of checkpoints.
 pub const CHECKPOINTS: &str = "checkpoints";
-/// The [`RunRecord`] of a finished run.
+/// The file of the [`RunRecord`] of a finished run.
 pub const MEASUREMENTS: &str = "measurements.json";
-/// What the worker said on its error stream.
+/// The file of what the worker wrote on its error stream.
 pub const LOG: &str = "log.txt";
-/// Trained weights.
+/// The file of trained weights.
 pub const MODEL: &str = "model.safetensors";
-/// How to build the model that the weights belong to.
+/// The file of the config of the model that the weights belong to.
 pub const CONFIG: &str = "config.json";
 const NAMES: &str = "run.toml";
 const STATUS: &str = "status.json";
@@ -41,9 +41,9 @@ const FORMAT: u32 = 2;
 /// A kind of device and a dtype: numbers of different sites are never mixed.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct Site {
-    /// `cpu`, `cuda`, ...
+    /// The kind of device: `cpu`, `cuda`, ...
     pub device: String,
-    /// `f32`, ...
+    /// The dtype of weights: `f32`, ...
     pub dtype: String,
 }
 
@@ -56,27 +56,27 @@ pub struct Run {
     site: Site,
 }
 
-/// Where a run stands.
+/// The state of a run.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "state", rename_all = "kebab-case")]
 pub enum State {
-    /// Planned, not begun.
+    /// The run is planned and not begun.
     Waiting,
-    /// A worker is on it.
+    /// A worker does the run.
     Running,
-    /// Ended before its end, by request or by a kill; goes on from its last checkpoint.
+    /// The run was interrupted, by request or by a kill; it resumes from its last checkpoint.
     Stopped,
-    /// A worker gave up.
+    /// The run failed.
     Failed {
-        /// Why.
+        /// The cause of the failure.
         cause: String,
     },
     /// Loss or gradients were not finite; the same plan would do it again.
     Diverged {
-        /// Where and what.
+        /// The step and the number that is not finite.
         cause: String,
     },
-    /// Done, measured and sealed.
+    /// The run is done, measured and sealed.
     Finished,
 }
 
@@ -87,13 +87,13 @@ pub struct Header {
     pub format: u32,
     /// Hash of the plan (hex).
     pub fingerprint: String,
-    /// Name it was planned under.
+    /// The name that the run was planned under.
     pub name: String,
-    /// The arm it was planned for.
+    /// The arm that the run was planned for.
     pub arm: String,
-    /// What progress calls it.
+    /// The label that progress shows.
     pub label: String,
-    /// What it is for.
+    /// The role of the run.
     pub role: Role,
     /// A shorter trunk (hash of its plan) that this one can go on from.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -149,7 +149,7 @@ impl fmt::Display for Site {
 }
 
 impl State {
-    /// In one word.
+    /// The state in one word.
     pub fn name(&self) -> &'static str {
         match self {
             State::Waiting => "waiting",
@@ -161,7 +161,7 @@ impl State {
         }
     }
 
-    /// Why it is so, where there is a why.
+    /// The cause of the state, where there is one.
     pub fn cause(&self) -> Option<&str> {
         match self {
             State::Failed { cause } | State::Diverged { cause } => Some(cause),
@@ -245,12 +245,12 @@ impl Run {
         })
     }
 
-    /// Where it is.
+    /// The path of the folder.
     pub fn path(&self) -> &Path {
         &self.path
     }
 
-    /// Name of the folder.
+    /// The name of the folder.
     pub fn folder(&self) -> &str {
         &self.folder
     }
@@ -261,22 +261,22 @@ impl Run {
         &self.folder[..self.folder.len() - rest]
     }
 
-    /// First 16 digits of the fingerprint.
+    /// The first 16 digits of the fingerprint.
     pub fn fingerprint(&self) -> &str {
         &self.fingerprint
     }
 
-    /// Where its numbers come from.
+    /// The site of the run: kind of device and dtype.
     pub fn site(&self) -> &Site {
         &self.site
     }
 
-    /// Path of a file in it.
+    /// The path of a file in the folder.
     pub fn file(&self, name: &str) -> PathBuf {
         self.path.join(name)
     }
 
-    /// Whether it is done, measured and sealed.
+    /// Whether the run is done, measured and sealed.
     pub fn is_finished(&self) -> bool {
         self.file(MANIFEST).exists()
     }
@@ -296,7 +296,7 @@ impl Run {
         ))
     }
 
-    /// That the folder still holds the run that is wanted, with its own plan.
+    /// Checks that the folder still holds the run that is wanted, with its own plan.
     pub(super) fn refuse_other_plan(&self, wanted: &WantedRun) -> Result<()> {
         self.refuse_foreign(&self.header()?.fingerprint, NAMES, &wanted.fingerprint)?;
         let found = self.read_plan()?;
@@ -309,7 +309,7 @@ impl Run {
         Err(Error::data(Problem::new(found).help(MEND_PLAN)))
     }
 
-    /// That a fingerprint which `file` holds is the one that is expected, or begins as the name of the folder says.
+    /// Checks that a fingerprint which `file` holds is the one that is expected, or begins as the name of the folder says.
     fn refuse_foreign(&self, found: &str, file: &str, expected: &str) -> Result<()> {
         if found.starts_with(expected) && found.starts_with(&self.fingerprint) {
             return Ok(());
@@ -319,7 +319,7 @@ impl Run {
         Err(Error::data(Problem::new(found).expected(expected).help(help)))
     }
 
-    /// Its names.
+    /// The names of the run.
     ///
     /// # Errors
     /// `run.toml` cannot be read, or a newer version wrote it.
@@ -336,7 +336,7 @@ impl Run {
         names.try_into().map_err(|e: toml::de::Error| self.damaged(NAMES, e.message()))
     }
 
-    /// Its plan, which is the one that its folder is named after. Data files are taken as they were when it was made.
+    /// The plan of the run, which is the one that its folder is named after. Data files are taken as they were when it was made.
     ///
     /// # Errors
     /// `plan.toml` cannot be read, says what this version does not know, or was changed.
@@ -350,7 +350,7 @@ impl Run {
         if is_bound(&header, &plan) { Ok(plan) } else { Err(self.plan_changed()) }
     }
 
-    /// Its plan, as [`Run::plan`], whose data files are still what they were: whoever trains or measures by it asks.
+    /// The plan of the run, as [`Run::plan`], whose data files are still what they were: whoever trains or measures by it asks.
     ///
     /// # Errors
     /// As [`Run::plan`]; or a data file was changed or cannot be read.
@@ -389,10 +389,10 @@ impl Run {
         Plan::from_toml(&path.display().to_string(), &text)
     }
 
-    /// Where it stands. A run whose worker died without a word is [`State::Stopped`].
+    /// The state of the run. A run whose worker died without a word is [`State::Stopped`].
     ///
     /// # Errors
-    /// Its files cannot be read, or it is finished and holds the record of another run.
+    /// If its files cannot be read, or it is finished and holds the record of another run.
     pub fn state(&self) -> Result<State> {
         if self.is_finished() {
             let sealed: Sealed = manifest::read_json(&self.file(MEASUREMENTS), FORMAT)?;
@@ -415,25 +415,25 @@ impl Run {
         })
     }
 
-    /// Notes where it stands.
+    /// Writes the state of the run.
     ///
     /// # Errors
-    /// The file cannot be written.
+    /// If the file cannot be written.
     pub fn set_state(&self, state: &State) -> Result<()> {
         manifest::write_json(&self.file(STATUS), &Status { format: FORMAT, state: state.clone() })
     }
 
-    /// Notes where it runs.
+    /// Writes the environment of the run.
     ///
     /// # Errors
-    /// The file cannot be written.
+    /// If the file cannot be written.
     pub fn set_environment(&self, environment: &Environment) -> Result<()> {
         let file = EnvironmentFile { format: FORMAT, environment: environment.clone() };
         let text = toml::to_string(&file).expect("an environment is strings and numbers");
         manifest::write_atomically(&self.file(ENVIRONMENT), text.as_bytes())
     }
 
-    /// Writes what was measured, and seals the run: from here on it is finished.
+    /// Writes the measurements, and seals the run: from here on it is finished.
     ///
     /// # Errors
     /// A file cannot be written, or the record holds a number that JSON has no word for.
@@ -448,7 +448,7 @@ impl Run {
         manifest::seal_files(&self.path, &names)
     }
 
-    /// What was measured.
+    /// The record of a finished run.
     ///
     /// # Errors
     /// The run is not finished, or the file is not the one that was sealed, or is of another run.
@@ -465,16 +465,16 @@ impl Run {
         Ok(record)
     }
 
-    /// Its log, to add to.
+    /// The log of the run, opened to append.
     ///
     /// # Errors
-    /// The file cannot be opened.
+    /// If the file cannot be opened.
     pub(super) fn open_log(&self) -> Result<File> {
         let path = self.file(LOG);
         input::append(&path).map_err(|e| Error::io("open", &path, e))
     }
 
-    /// Its metrics so far.
+    /// The metrics of the run so far.
     ///
     /// # Errors
     /// The file cannot be read, is damaged before its last line, or is not the one that was sealed.
@@ -495,10 +495,10 @@ impl Run {
         if plan == record.plan && is_bound(&header, &plan) { Ok(()) } else { Err(self.plan_changed()) }
     }
 
-    /// Bytes on disk.
+    /// The size of the run on disk, in bytes.
     ///
     /// # Errors
-    /// A folder cannot be listed.
+    /// If a folder cannot be listed.
     pub fn bytes(&self) -> Result<u64> {
         bytes_below(&self.path)
     }

@@ -19,29 +19,29 @@ use crate::training::checkpoint;
 /// Half made run folders younger than this may belong to somebody who is making one.
 const FRESH: Duration = Duration::from_secs(3600);
 
-/// Something that can go.
+/// A file or folder that can be deleted.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Garbage {
-    /// The folder.
+    /// The path of the file or folder.
     pub path: PathBuf,
-    /// Bytes on disk.
+    /// The size on disk, in bytes.
     pub bytes: u64,
-    /// Why nobody needs it.
+    /// Why it can be deleted.
     pub why: Why,
     run: Option<Run>,
 }
 
-/// What becomes of the checkpoints of finished runs that others may begin from.
+/// What happens to the checkpoints of finished runs that others may start from.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum Stages {
-    /// They stay.
+    /// The checkpoints are kept.
     #[default]
     Keep,
-    /// They go, where a run that would begin from one can do its work again: a grown run cannot.
+    /// The checkpoints are deleted where a run that would start from one can do its work again: a grown run cannot.
     Delete,
 }
 
-/// Why something is garbage.
+/// The reason why something can be deleted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Why {
     /// A checkpoint of a run that is finished.
@@ -51,7 +51,7 @@ pub enum Why {
 }
 
 impl Why {
-    /// In a few words.
+    /// The reason in a few words.
     pub fn text(self) -> &'static str {
         match self {
             Why::Finished => "checkpoint of a finished run",
@@ -60,10 +60,10 @@ impl Why {
     }
 }
 
-/// Lists what can go; touches nothing.
+/// Lists what can be deleted, and deletes nothing.
 ///
 /// # Errors
-/// A folder cannot be listed.
+/// If a folder cannot be listed.
 pub fn find(store: &Store, stages: Stages) -> Result<Vec<Garbage>> {
     let mut garbage = Vec::new();
     // Nobody makes a run folder while the store is locked.
@@ -106,7 +106,7 @@ fn needed(runs: &[Run]) -> HashSet<String> {
 /// Removes garbage of a store and returns the bytes that are free now; what a worker has taken up meanwhile stays.
 ///
 /// # Errors
-/// Something cannot be removed.
+/// If something cannot be removed.
 pub fn delete(store: &Store, garbage: &[Garbage]) -> Result<u64> {
     let mut bytes = 0;
     for piece in garbage {

@@ -15,10 +15,10 @@ use crate::plan::Plan;
 use crate::training::fit::tensors;
 use crate::training::{Growing, InitialState, Job, Meters, Resume, Timing, manifest, weights};
 
-/// Rows of text that both models read.
+/// The number of sequences that both models read.
 const PROBE_ROWS: usize = 8;
 
-/// What growth did.
+/// The effects of a growth.
 #[derive(Debug, Clone, Serialize)]
 pub struct GrowthReport {
     /// The run whose model was grown.
@@ -27,17 +27,17 @@ pub struct GrowthReport {
     pub operator: &'static str,
     /// The layer of the small model, from 1, that each layer of the big one comes from.
     pub layers: Vec<usize>,
-    /// The share of neighbouring layers that were neighbours before.
+    /// The fraction of neighbouring layers that were neighbours before.
     pub connection_rate: f64,
     /// Whether the operator keeps the function, and why not.
     pub promise: String,
     /// The largest difference of a logit between both models on `probe_tokens` tokens.
     pub function_gap: f64,
-    /// Tokens that both models read.
+    /// The number of tokens that both models read.
     pub probe_tokens: usize,
-    /// Parameters before.
+    /// The parameters before growth.
     pub before: ParamCount,
-    /// Parameters after.
+    /// The parameters after growth.
     pub after: ParamCount,
 }
 
@@ -109,7 +109,7 @@ fn grown(plan: &Plan, growth: &Growth, small: weights::Weights, device: &Device)
     Ok(growing.begin(&job, Some(small), device)?.model)
 }
 
-/// The largest difference of a logit on rows of the run's data.
+/// The largest difference of a logit on sequences of the run's data.
 fn gap(plan: &Plan, before: &Decoder, after: &Decoder, device: &Device) -> Result<(f64, usize)> {
     let job = Job { model: &plan.model, data: &plan.data, training: &plan.training, seed: plan.seed };
     let batch = job.open_data()?.batch(0, PROBE_ROWS);

@@ -76,7 +76,7 @@ fn next_token(task: &Task, watch: &mut Watch, device: &Device) -> Result<Outcome
     Ok(Outcome::Finished(Box::new(Results { params, training, measurements })))
 }
 
-/// What `plan` trains, or the decoder's own part of it.
+/// The training config of `plan`, or the decoder's own part of it.
 pub(super) fn job(plan: &Plan) -> Job<'_> {
     Job { model: &plan.model, data: &plan.data, training: &plan.training, seed: plan.seed }
 }
@@ -102,7 +102,7 @@ pub(super) fn train<O: Objective>(
     }
 }
 
-/// What training has cost.
+/// The cost of training.
 pub(super) fn summary<M, D>(trained: &Trained<M, D>) -> TrainingSummary {
     TrainingSummary {
         steps: trained.steps,

@@ -23,11 +23,11 @@ use serde::{Deserialize, Serialize};
 use crate::error::{Error, Kind, Problem, Result};
 use crate::input;
 
-/// Time between two beats of an owner.
+/// The time between two heartbeats of an owner.
 pub const BEAT: Duration = Duration::from_secs(5);
 /// What owners may write as the time between their beats.
 const BEATS: RangeInclusive<Duration> = Duration::from_millis(10)..=Duration::from_secs(60);
-/// So many beats without a change, and the owner is taken for gone.
+/// The number of heartbeats without a change after which an owner is taken for gone.
 const SILENT_BEATS: u32 = 3;
 /// After so many beats without a beat of its own, an owner asks whether it still is one.
 const DOUBTFUL_BEATS: u32 = 2;
@@ -47,44 +47,44 @@ pub struct Lease {
     heartbeat: Option<JoinHandle<()>>,
 }
 
-/// What came of asking for a run.
+/// The result of claiming a run.
 #[derive(Debug)]
 pub enum LeaseClaim {
-    /// It is ours.
+    /// The run is claimed by this process.
     Mine(Lease),
-    /// Somebody else works on it.
+    /// Another process works on the run.
     Held(Holder),
 }
 
-/// Who holds a lease.
+/// The holder of a lease.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Holder {
-    /// Version of this file's format.
+    /// The version of this file's format.
     pub format: u32,
-    /// Name of the machine.
+    /// The name of the machine.
     pub host: String,
-    /// Tells two boots, and two machines of one name, apart.
+    /// The identity of the boot: it tells two boots, and two machines of one name, apart.
     pub boot: String,
-    /// Process on that machine.
+    /// The process on that machine.
     pub pid: u32,
-    /// Beats so far.
+    /// The number of heartbeats so far.
     pub beat: u64,
-    /// Milliseconds between beats.
+    /// The milliseconds between heartbeats.
     pub beat_ms: u64,
-    /// How death shows.
+    /// How the end of the owner can be seen.
     #[serde(rename = "grip")] // as format 1 writes it
     pub liveness: Liveness,
 }
 
-/// How the end of an owner shows.
+/// How the end of an owner can be seen.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Liveness {
-    /// It holds a lock on the lease file; on the same machine, no lock means dead.
+    /// The owner holds a lock on the lease file; on the same machine, no lock means that it has ended.
     Lock,
-    /// The file system has no locks; only its beats show that it lives.
+    /// The file system has no locks; only heartbeats show that the owner lives.
     Beats,
-    /// It gave the lease back.
+    /// The owner gave the lease back.
     Released,
 }
 
@@ -125,12 +125,12 @@ impl FromStr for Silence {
     }
 }
 
-/// What a watchman sees.
+/// The state of a lease, as a watcher sees it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum LeaseState {
-    /// Nobody works on the run; the next lease has this number.
+    /// No process works on the run; the next lease has this number.
     Free(u64),
-    /// Somebody does, or may.
+    /// A process works on the run, or may.
     Held(Holder),
 }
 
@@ -140,15 +140,15 @@ impl LeaseWatcher {
         LeaseWatcher { seen: silence.map(|lease| Sighting { lease, since: None, alive: true }) }
     }
 
-    /// The lease that it has seen silent for long enough.
+    /// The lease that the watcher has seen silent for long enough.
     pub fn silence(&self) -> Option<&Silence> {
         self.seen.as_ref().map(|seen| &seen.lease)
     }
 
-    /// Who works on the run in `folder`, as far as can be told by now.
+    /// The state of the lease of the run in `folder`, as far as it can be told by now.
     ///
     /// # Errors
-    /// The folder cannot be read.
+    /// If the folder cannot be read.
     pub fn look(&mut self, folder: &Path) -> Result<LeaseState> {
         loop {
             let Some(number) = newest(folder)? else { return Ok(LeaseState::Free(1)) };
@@ -165,7 +165,7 @@ impl LeaseWatcher {
     /// Takes the lease if it is free by now.
     ///
     /// # Errors
-    /// The folder cannot be read or written.
+    /// If the folder cannot be read or written.
     pub fn claim(&mut self, folder: &Path, beat: Duration) -> Result<LeaseClaim> {
         loop {
             match self.look(folder)? {
@@ -208,20 +208,20 @@ impl Lease {
     /// Takes the lease of the run in `folder`, if it is given back or its owner is known to be dead.
     ///
     /// # Errors
-    /// The folder cannot be read or written.
+    /// If the folder cannot be read or written.
     pub fn try_claim(folder: &Path, beat: Duration) -> Result<LeaseClaim> {
         LeaseWatcher::default().claim(folder, beat)
     }
 
     /// As [`Lease::try_claim`], but waits for a beat of the owner, and takes over when three are missed; at once where
-    /// `watchman` has seen them missed.
+    /// `watcher` has seen them missed.
     ///
     /// # Errors
-    /// The folder cannot be read or written.
-    pub fn claim(folder: &Path, beat: Duration, mut watchman: LeaseWatcher) -> Result<LeaseClaim> {
+    /// If the folder cannot be read or written.
+    pub fn claim(folder: &Path, beat: Duration, mut watcher: LeaseWatcher) -> Result<LeaseClaim> {
         loop {
-            match watchman.claim(folder, beat)? {
-                LeaseClaim::Held(holder) if !watchman.seen.as_ref().is_some_and(|seen| seen.alive) => {
+            match watcher.claim(folder, beat)? {
+                LeaseClaim::Held(holder) if !watcher.seen.as_ref().is_some_and(|seen| seen.alive) => {
                     std::thread::sleep(holder.beat() / 5);
                 }
                 claim => return Ok(claim),
@@ -302,7 +302,7 @@ impl Drop for Lease {
 }
 
 impl Holder {
-    /// Whether it is this process of this machine.
+    /// Whether the holder is this process of this machine.
     pub fn is_here(&self, pid: u32) -> bool {
         self.pid == pid && self.host == host() && self.boot == boot()
     }
@@ -524,15 +524,15 @@ mod tests {
     fn who_was_told_of_a_silent_owner_waits_no_longer_unless_it_beats_again() {
         let folder = tempfile::tempdir().unwrap();
         let stopped = freeze(mine(Lease::try_claim(folder.path(), BEAT).unwrap()));
-        let mut watchman = LeaseWatcher::default();
-        assert!(matches!(watchman.look(folder.path()).unwrap(), LeaseState::Held(_)));
-        let told: Silence = watchman.silence().unwrap().to_string().parse().unwrap();
+        let mut watcher = LeaseWatcher::default();
+        assert!(matches!(watcher.look(folder.path()).unwrap(), LeaseState::Held(_)));
+        let told: Silence = watcher.silence().unwrap().to_string().parse().unwrap();
         stopped.owned.lock().count += 1;
         stopped.owned.write(&mut stopped.owned.lock()).unwrap();
         let claim = Lease::claim(folder.path(), BEAT, LeaseWatcher::told(Some(told))).unwrap();
         assert!(matches!(claim, LeaseClaim::Held(_)), "it has beaten since");
-        watchman.look(folder.path()).unwrap();
-        let told = watchman.silence().cloned();
+        watcher.look(folder.path()).unwrap();
+        let told = watcher.silence().cloned();
         assert_eq!(mine(Lease::claim(folder.path(), BEAT, LeaseWatcher::told(told)).unwrap()).token(), 2);
     }
 

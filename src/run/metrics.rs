@@ -10,15 +10,15 @@ use crate::error::{Error, Problem, Result};
 use crate::input;
 use crate::training::{Metrics, manifest};
 
-/// Version of the format.
+/// The version of the format.
 const FORMAT: u32 = 1;
 
 /// The metrics of a run, by growing step.
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct History {
-    /// One per stretch.
+    /// One entry per stretch of steps.
     pub lines: Vec<Metrics>,
-    /// What is wrong with the last line, if the writer was cut off in it.
+    /// The problem of the last line, if the writer was cut off in it.
     pub torn: Option<Problem>,
 }
 
@@ -119,7 +119,7 @@ fn parse(path: &Path, index: usize, line: &[u8]) -> Result<Option<Metrics>> {
 /// Puts the lines of the run that another one begins from in front of its own, unless it has some already.
 ///
 /// # Errors
-/// A file cannot be read or written.
+/// If a file cannot be read or written.
 pub fn inherit(from: &Path, to: &Path) -> Result<()> {
     if !read(to)?.lines.is_empty() || !from.exists() {
         return Ok(());
@@ -156,7 +156,7 @@ impl Writer {
     /// Adds a line, in one write.
     ///
     /// # Errors
-    /// The file cannot be written.
+    /// If the file cannot be written.
     pub fn add(&mut self, metrics: &Metrics) -> Result<()> {
         let line = line(&self.path, metrics)?;
         self.file.write_all(&line).map_err(|e| Error::io("write", &self.path, e))

@@ -18,14 +18,14 @@ const STYLE: &str = "{percent:>3} % {bar:12.cyan/dim} {wide_msg}";
 /// Steps of the line of the whole.
 const PARTS: f64 = 1000.0;
 
-/// Where progress goes.
+/// How progress is shown.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Show {
-    /// Lines that are redrawn.
+    /// Progress bars that are redrawn.
     Bars,
     /// A plain line now and then.
     Lines,
-    /// Nothing.
+    /// No progress is shown.
     Nothing,
 }
 

@@ -9,29 +9,29 @@ use crate::plan::{Plan, renamed};
 /// A finished run, as `measurements.json` keeps it.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct RunRecord {
-    /// Version of this file's format.
+    /// The version of this file's format.
     pub format: u32,
     /// Hash of the plan (hex).
     pub fingerprint: String,
     /// The plan, fully resolved.
     #[serde(deserialize_with = "renamed::of_json")]
     pub plan: Plan,
-    /// Where it ran.
+    /// The environment that the run ran in.
     pub environment: Environment,
-    /// Counts of the model.
+    /// The parameter counts of the model.
     pub params: ParamCount,
-    /// What training cost and where it ended.
+    /// The cost of training and the final loss.
     pub training: TrainingSummary,
-    /// What was measured.
+    /// The measurements of the trained model.
     pub measurements: Measurements,
 }
 
-/// Where a run ran.
+/// The environment that a run ran in.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Environment {
-    /// Version of this program.
+    /// The version of this program.
     pub version: String,
-    /// Commit it was built from, if known.
+    /// The commit that the program was built from, if known.
     pub commit: Option<String>,
     /// Kind of device: `cpu`, `cuda`, ...
     pub device: String,
@@ -43,16 +43,16 @@ pub struct Environment {
     pub platform: String,
     /// Threads of the run.
     pub threads: usize,
-    /// When it ended, UTC, RFC 3339.
+    /// When the run ended, UTC, RFC 3339.
     pub finished: String,
 }
 
-/// What training cost and where it ended.
+/// The cost of training and the final loss.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 pub struct TrainingSummary {
-    /// Optimizer steps.
+    /// The number of optimizer steps.
     pub steps: u64,
-    /// Tokens read.
+    /// The number of tokens that were read.
     pub tokens: u64,
     /// FLOPs of forward and backward, exact counting.
     pub flops: f64,

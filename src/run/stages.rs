@@ -5,19 +5,19 @@ use super::store::{Store, WantedRun, fit_name};
 use crate::error::{Error, Problem, Result};
 use crate::plan::{Calibration, Fingerprint, Part, Plan, Role};
 
-/// A finished run that another one begins from.
+/// A finished run that another one starts from.
 #[derive(Debug)]
 pub struct Stage {
-    /// What is taken from it.
+    /// The part of its state that is taken.
     pub part: Part,
-    /// Its folder.
+    /// The folder of the finished run.
     pub run: Run,
 }
 
 /// The runs that `wanted` begins from, wanted themselves.
 ///
 /// # Errors
-/// A data file cannot be read.
+/// If a data file cannot be read.
 pub fn parents(wanted: &WantedRun) -> Result<Vec<WantedRun>> {
     let mut parents = Vec::new();
     for parent in wanted.plan.parents()? {
@@ -95,7 +95,7 @@ impl Trunks {
     /// Takes note of a wanted run, if it is a trunk.
     ///
     /// # Errors
-    /// A data file cannot be read.
+    /// If a data file cannot be read.
     pub fn note(&mut self, wanted: &WantedRun) -> Result<()> {
         let Some(kind) = wanted.plan.trunk().filter(|_| wanted.role == Role::Stage) else { return Ok(()) };
         let (kind, steps) = (Fingerprint::of(&kind)?, wanted.plan.steps()?);

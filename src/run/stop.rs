@@ -18,7 +18,7 @@ impl Stop {
     /// Raised by the first INT, TERM, HUP or USR1; the second ends the process at once with exit code 130.
     ///
     /// # Errors
-    /// The system refuses to have its signals handled.
+    /// If the system refuses to have its signals handled.
     pub fn on_signals() -> Result<Self> {
         let stop = Stop::default();
         for &signal in SIGNALS {
@@ -31,12 +31,12 @@ impl Stop {
         Ok(stop)
     }
 
-    /// Asks to stop.
+    /// Requests a stop.
     pub fn request(&self) {
         self.0.store(true, Ordering::SeqCst);
     }
 
-    /// Whether anybody asked.
+    /// Whether a stop was requested.
     pub fn is_requested(&self) -> bool {
         self.0.load(Ordering::SeqCst)
     }

@@ -23,15 +23,15 @@ use crate::input;
 use crate::plan::{Plan, Role};
 use crate::training::manifest;
 
-/// Where runs are kept if nothing else is said.
+/// The default folder of runs.
 pub const DEFAULT: &str = "runs";
-/// Environment variable that says where.
+/// The environment variable that names the folder of runs.
 pub const VARIABLE: &str = "ZOO_STORE";
 /// The file that makes a folder a store.
 const STORE: &str = "store.json";
-/// Locked while a run folder is made.
+/// The file that is locked while a run folder is made.
 const LOCK: &str = ".lock";
-/// Version of the layout.
+/// The version of the layout.
 const FORMAT: u32 = 1;
 /// The longest name of a run.
 const MAX_NAME: usize = 100;
@@ -46,18 +46,18 @@ pub struct Store {
     root: PathBuf,
 }
 
-/// A run that somebody wants done.
+/// A run that is wanted.
 #[derive(Debug, Clone, PartialEq)]
 pub struct WantedRun {
-    /// Begins the name of its folder; `[A-Za-z0-9._-]`, 1 to 100 characters.
+    /// The name that its folder begins with; `[A-Za-z0-9._-]`, 1 to 100 characters.
     pub name: String,
-    /// The arm it was planned for.
+    /// The arm that the run was planned for.
     pub arm: String,
-    /// What progress calls it.
+    /// The label that progress shows.
     pub label: String,
-    /// What it is for.
+    /// The role of the run.
     pub role: Role,
-    /// What is done.
+    /// The plan of the run.
     pub plan: Plan,
     /// Hash of the plan (hex, at least 16 digits).
     pub fingerprint: String,
@@ -69,12 +69,12 @@ pub struct WantedRun {
     pub trunk: Option<String>,
 }
 
-/// What the finished runs of a store say.
+/// The records of the finished runs of a store.
 #[derive(Debug, Default)]
 pub struct Finished {
-    /// Readable runs, in the order of their folders.
+    /// The runs that can be read, in the order of their folders.
     pub records: Vec<(Run, RunRecord)>,
-    /// What is wrong with the others.
+    /// The errors of the runs that cannot be read.
     pub damaged: Vec<Error>,
 }
 
@@ -87,7 +87,7 @@ impl Store {
     /// Opens a store that exists.
     ///
     /// # Errors
-    /// There is none, it cannot be read, or a newer version made it.
+    /// If there is none, it cannot be read, or a newer version made it.
     pub fn open(root: impl Into<PathBuf>) -> Result<Self> {
         let root = root.into();
         let path = root.join(STORE);
@@ -111,7 +111,7 @@ impl Store {
     /// Opens a store, and makes it first if there is nothing, or an empty folder.
     ///
     /// # Errors
-    /// It cannot be made or read, or the folder holds something else.
+    /// If it cannot be made or read, or the folder holds something else.
     pub fn create(root: impl Into<PathBuf>) -> Result<Self> {
         let root = root.into();
         fs::create_dir_all(&root).map_err(|e| Error::io("create", &root, e))?;
@@ -132,7 +132,7 @@ impl Store {
         Ok(Store { root })
     }
 
-    /// Where it is.
+    /// The path of the store.
     pub fn path(&self) -> &Path {
         &self.root
     }
@@ -140,7 +140,7 @@ impl Store {
     /// All runs, in the order of their folders' names; links and other things are not runs.
     ///
     /// # Errors
-    /// The folder cannot be listed.
+    /// If the folder cannot be listed.
     pub fn runs(&self) -> Result<Vec<Run>> {
         // What the listing says of its kind spares a question for each of many runs.
         let is_folder = |entry: &DirEntry| entry.file_type().is_ok_and(|kind| kind.is_dir());
@@ -167,7 +167,7 @@ impl Store {
     /// The one run whose name begins like this; a whole name wins over longer ones.
     ///
     /// # Errors
-    /// There is none, or several.
+    /// If there is none, or there are several.
     pub fn named(&self, name: &str) -> Result<Run> {
         let runs = self.runs()?;
         let alike: Vec<&Run> = runs.iter().filter(|run| run.folder().starts_with(name)).collect();
@@ -203,7 +203,7 @@ impl Store {
     /// The run of a plan on one kind of device, whatever its name.
     ///
     /// # Errors
-    /// The folder cannot be listed.
+    /// If the folder cannot be listed.
     pub fn find(&self, fingerprint: &str, site: &Site) -> Result<Option<Run>> {
         let short = short(fingerprint)?;
         let same = |run: &Run| run.fingerprint() == short && run.site() == site;
@@ -213,7 +213,7 @@ impl Store {
     /// The runs of a site by the first 16 digits of their fingerprints: to look many up.
     ///
     /// # Errors
-    /// The folder cannot be listed.
+    /// If the folder cannot be listed.
     pub fn index(&self, site: &Site) -> Result<HashMap<String, Run>> {
         // Should there be two of one plan, the first wins, here as in `find`.
         let runs = self.runs()?.into_iter().rev().filter(|run| run.site() == site);
@@ -296,7 +296,7 @@ impl Store {
     /// Reads every file of every finished run and names what is missing or was changed.
     ///
     /// # Errors
-    /// The folder cannot be listed.
+    /// If the folder cannot be listed.
     pub fn verify(&self) -> Result<Vec<Error>> {
         let finished = self.runs()?.into_iter().filter(Run::is_finished);
         Ok(finished.filter_map(|run| run.verify().err()).collect())

@@ -9,12 +9,12 @@ use super::folder::Run;
 use crate::error::Result;
 use crate::training::manifest;
 
-/// A table's format.
+/// The format of a table.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Format {
-    /// A header and rows (RFC 4180); what is not known is an empty cell.
+    /// CSV (RFC 4180): a header and rows; what is not known is an empty cell.
     Csv,
-    /// An object per line; what is not known is null.
+    /// JSON Lines: an object per line; what is not known is null.
     JsonLines,
 }
 

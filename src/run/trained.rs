@@ -19,21 +19,21 @@ use crate::plan::{Plan, renamed};
 use crate::training::manifest::{self, MANIFEST};
 use crate::training::{ContextConfig, Prediction};
 
-/// A vocabulary in the form of Hugging Face.
+/// The file of a tokenizer in the form of Hugging Face.
 pub const TOKENIZER: &str = "tokenizer.json";
 /// The model as a file of models/.
 const MODEL_TOML: &str = "model.toml";
 /// Version of the format of `config.json`.
 const FORMAT: u32 = 2;
 
-/// A trained model and what it speaks.
+/// A trained model and its tokenizer.
 #[derive(Debug)]
 pub struct Trained {
-    /// How it is built.
+    /// The config that the model is built from.
     pub blueprint: Blueprint,
-    /// The model.
+    /// The model with its trained weights.
     pub model: Decoder,
-    /// How its tokens are read and written; a folder without tokenizer does not say.
+    /// The tokenizer; a folder may have none.
     pub language: Option<Language>,
     /// What is wrong with tensors that hold NaN or infinity, where that is allowed.
     pub non_finite: Vec<Problem>,
@@ -81,10 +81,10 @@ impl Trained {
         Ok(Trained { blueprint, model, language, non_finite })
     }
 
-    /// How its tokens are read and written.
+    /// The tokenizer of the model.
     ///
     /// # Errors
-    /// Nobody knows: its folder has no tokenizer.
+    /// If the folder of the model has no tokenizer.
     pub fn language(&self) -> Result<&Language> {
         self.language.as_ref().ok_or_else(|| {
             let problem = Problem::new(format!("the folder of this model has no {TOKENIZER}"));

@@ -57,11 +57,11 @@ pub struct WorkerArgs {
     pub silence: Option<Silence>,
     /// `cpu`, `cuda:0`, ...
     pub device: String,
-    /// Who looks after it.
+    /// The supervision of the worker.
     pub supervision: Supervision,
 }
 
-/// Who looks after a worker.
+/// The supervision of a worker, by another process or by none.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Supervision {
     /// Nobody: standard input says nothing.
@@ -147,13 +147,13 @@ pub enum Event {
         /// What.
         message: String,
     },
-    /// Done, measured and sealed.
+    /// The run is done, measured and sealed.
     Finished,
-    /// Stopped on request.
+    /// The run was stopped on request.
     Stopped,
-    /// Somebody else works on it.
+    /// Another process works on the run.
     Held {
-        /// Who.
+        /// The process that holds the run.
         by: String,
     },
     /// Loss or gradients were not finite.
@@ -161,7 +161,7 @@ pub enum Event {
         /// Where and what.
         cause: String,
     },
-    /// It cannot be done.
+    /// The run cannot be done.
     Failed {
         /// Why.
         cause: String,

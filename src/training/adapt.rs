@@ -1,5 +1,5 @@
 //! A trained model learns to answer questions about some people, by low-rank adapters beside its frozen weights: the
-//! `[adapt]` table of a plan, and what is descended.
+//! `[adapt]` table of a plan, and the loss that is minimised.
 //!
 //! The check of arXiv 2404.05405, Appendix A.2: what a model has stored of the others is of use only if it can answer
 //! about them, too.
@@ -30,9 +30,9 @@ pub enum AdaptConfig {
     /// Nothing.
     #[default]
     None,
-    /// It is taught to answer questions about some people, and asked about the others.
+    /// QA tuning on questions about some people, and a test on the others.
     Questions(QuestionsAdapt),
-    /// It is taught to answer in another form than text about what it reads, and asked for that form.
+    /// Tuning to answer in another form than text about what is read, and a test of that form.
     Answering(AnsweringAdapt),
 }
 
@@ -143,7 +143,7 @@ pub struct Asking<'a> {
 }
 
 impl Asking<'_> {
-    /// FLOPs of a part of a step over `tokens` tokens in rows of `seq_len`: merged matrices cost what they cost in any
+    /// FLOPs of a part of a step over `tokens` tokens in sequences of `seq_len`: merged matrices cost what they cost in any
     /// training, and `A B` comes on top.
     fn flops(&self, vocab_size: usize, seq_len: usize, tokens: usize) -> f64 {
         let Job { model, data, .. } = self.job;
@@ -153,7 +153,7 @@ impl Asking<'_> {
     }
 }
 
-/// Questions as rows, padded behind; only tokens of answers count in the loss.
+/// Questions as sequences, right-padded; only tokens of answers count in the loss.
 pub fn answers(questions: &[Question]) -> Batch {
     let written: Vec<_> = questions.iter().map(Question::row).collect();
     let seq_len = written.iter().map(|(row, _)| row.len() - 1).max().unwrap_or(1);

@@ -40,7 +40,7 @@ pub struct Answering<'a> {
     pub base: Option<Weights>,
 }
 
-/// Tokens of the rows of `data` whose questions are answered in this form.
+/// Tokens of the sequences of `data` whose questions are answered in this form.
 ///
 /// # Errors
 /// The data asks no questions about what stands before them, or has no room for such an answer.
@@ -48,7 +48,7 @@ pub fn row_len(data: &DataConfig, form: AnswerForm) -> Result<usize> {
     match data {
         DataConfig::Reading(config) if config.answered_questions(form) > 0 => Ok(config.answered_len(form)),
         DataConfig::Reading(config) => {
-            let problem = Problem::new(format!("{} questions in a row", config.questions));
+            let problem = Problem::new(format!("{} questions in a sequence", config.questions));
             let problem = problem.key("data.questions").expected("room for one with its answer in this form");
             Err(Error::config(problem.help("at least 2, or adapt = \"none\"")))
         }

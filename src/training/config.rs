@@ -13,7 +13,7 @@ use crate::kernels::Precision;
 pub struct TrainingConfig {
     /// How long.
     pub length: Length,
-    /// Rows in a step.
+    /// The batch size: sequences in a step.
     pub batch: usize,
     /// Sequences that are in memory at once, for steps that do not fit: gradients are summed over the parts of a step. Absent:
     /// all. It changes the numbers by rounding, and those of experts with a capacity, which is then of the part.
@@ -301,7 +301,7 @@ impl TrainingConfig {
         self.micro_batch.unwrap_or(self.batch)
     }
 
-    /// The parts of a step whose gradients are summed, as ranges of rows.
+    /// The parts of a step whose gradients are summed, as ranges of sequences.
     pub fn parts(&self) -> impl Iterator<Item = Range<usize>> + use<> {
         let (rows, at_once) = (self.batch, self.rows_at_once());
         (0..rows).step_by(at_once).map(move |first| first..(first + at_once).min(rows))
@@ -329,7 +329,7 @@ impl TrainingConfig {
         };
         demand((1..=1 << 20).contains(&self.batch), "batch", self.batch.to_string(), "1 to 1048576 rows");
         if let Some(rows) = self.micro_batch {
-            let expected = format!("1 to {}, the rows of a step", self.batch);
+            let expected = format!("1 to {}, the batch size", self.batch);
             demand((1..=self.batch).contains(&rows), "micro_batch", rows.to_string(), &expected);
         }
         let count = match self.length {
@@ -424,7 +424,7 @@ mod tests {
         let length_units = LengthUnits { seq_len: 5, tokens_per_exposure: 7.0, flops_per_token: 1.0 };
         for rows in [0, 17] {
             let training = TrainingConfig { micro_batch: Some(rows), ..TrainingConfig::default() };
-            let refused = format!("micro_batch: {rows}, expected 1 to 16, the rows of a step");
+            let refused = format!("micro_batch: {rows}, expected 1 to 16, the batch size");
             assert_eq!(training.check(&length_units)[0].to_string(), refused);
         }
     }

@@ -1,4 +1,4 @@
-//! How more is read than stands in a decoder's own row: the `[context]` table of a plan.
+//! How a model reads more than its context length: the `[context]` table of a plan.
 
 use serde::{Deserialize, Serialize};
 
@@ -8,7 +8,7 @@ use crate::error::Problem;
 use crate::layers::position::RopeScaling;
 use crate::model::{CrossAttentionInit, EncoderConfig, EncoderTraining};
 
-/// How more is read than stands in the decoder's row. Everything but `none` begins from the decoder that the same plan
+/// How a model reads more than the decoder's context length. Everything but `none` begins from the decoder that the same plan
 /// trains without a context.
 #[derive(Debug, Clone, Copy, PartialEq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
@@ -49,11 +49,11 @@ pub struct EncoderContext {
     pub encoder_training: EncoderTraining,
     /// What encoder and cross-attentions learn first.
     pub warm_up: WarmUp,
-    /// The most chunks beside a row in training.
+    /// The largest number of chunks beside a sequence in training.
     pub chunks: u64,
     /// Which share of them loses its end; one in ten of those loses everything.
     pub chunk_dropout: f64,
-    /// The last stage: rows with chunks beside them.
+    /// The last stage: sequences with chunks beside them.
     pub training: StageTraining,
     /// What the last stage learns from besides the text.
     #[serde(skip_serializing_if = "DistillConfig::is_none")]
@@ -90,7 +90,7 @@ pub enum WarmUp {
     /// Nothing.
     #[default]
     None,
-    /// To copy: the chunks hold the decoder's own row.
+    /// To copy: the chunks hold the decoder's own sequence.
     Copy(CopyWarmUp),
 }
 
@@ -129,7 +129,7 @@ pub struct TeacherConfig {
 pub struct StageTraining {
     /// Steps over the decoder's.
     pub length: f64,
-    /// Rows in a step.
+    /// Sequences in a step.
     pub batch: usize,
     /// The highest learning rate.
     pub peak_lr: f64,
@@ -139,10 +139,10 @@ pub struct StageTraining {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Stage {
-    /// The last one: chunks hold what the row needs.
+    /// The last stage: chunks hold what the sequence needs.
     #[default]
     Read,
-    /// The warm-up: chunks hold the row itself.
+    /// The warm-up: chunks hold the sequence itself.
     Copy,
 }
 

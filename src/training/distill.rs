@@ -12,14 +12,14 @@ use super::context::TeacherConfig;
 use crate::layers::ForwardContext;
 use crate::model::{Chunks, Decoder, ModelConfig};
 
-/// Of a row of `t` tokens with `k` chunks of `c` beside it: the tokens that a teacher with this window reads, and those
-/// of the row among them. The row's first token opens it; for the teacher the last chunk stands in its place.
+/// Of a sequence of `t` tokens with `k` chunks of `c` beside it: the tokens that a teacher with this window reads, and those
+/// of the sequence among them. The sequence's first token opens it; for the teacher the last chunk stands in its place.
 fn fitting([t, k, c]: [usize; 3], window: usize) -> [usize; 2] {
     let read = (k * c + t - 1).min(window);
     [read, read.saturating_sub(k * c)]
 }
 
-/// FLOPs of the teacher's part in a training step of one row of `t` tokens with `k` chunks of `c` beside it: one forward
+/// FLOPs of the teacher's part in a training step of one sequence of `t` tokens with `k` chunks of `c` beside it: one forward
 /// pass through what the teacher reads, and the student's head once more, forward and backward to its states.
 pub fn flops_per_row(model: &ModelConfig, vocab_size: usize, [t, k, c]: [usize; 3], window: usize) -> u64 {
     let [read, shared] = fitting([t, k, c], window);
@@ -30,7 +30,7 @@ pub fn flops_per_row(model: &ModelConfig, vocab_size: usize, [t, k, c]: [usize; 
 
 impl TeacherConfig {
     /// The weighted divergence of `decoder` reading `chunks` beside `tokens`, with the states `hidden`, from the same
-    /// decoder reading the chunks before `tokens`: `[1]`, nats per token of the rows that fits the teacher's window.
+    /// decoder reading the chunks before `tokens`: `[1]`, nats per token of the sequences that fits the teacher's window.
     /// The teacher reads chunks as they are, also what is hidden from the student.
     ///
     /// # Shapes
@@ -62,7 +62,7 @@ fn logits(decoder: &Decoder, hidden: Tensor<3>) -> Tensor<2> {
     hidden.flatten::<2>(0, 1).matmul(decoder.head_weight().transpose())
 }
 
-/// `Σ p (ln p − ln q)` over the teacher's `top_k` most probable tokens, mean over rows, from logits `[n, v]`: `[1]`.
+/// `Σ p (ln p − ln q)` over the teacher's `top_k` most probable tokens, mean over sequences, from logits `[n, v]`: `[1]`.
 /// What they leave of both distributions is dropped, as in the released code.
 fn divergence(teacher: Tensor<2>, student: Tensor<2>, top_k: usize) -> Tensor<1> {
     let [_, v] = teacher.dims();
@@ -133,7 +133,7 @@ mod tests {
         }
     }
 
-    /// Two rows of three tokens beside two chunks of `c`, and the tokens of the teacher's rows.
+    /// Two sequences of three tokens beside two chunks of `c`, and the tokens of the teacher's sequences.
     fn reading(c: usize, device: &Device) -> (Tensor<2, Int>, Chunks, Tensor<2, Int>) {
         let tokens = variants::tokens(device).narrow(1, 0, 3);
         let ids: Vec<i32> = (0..2 * 2 * c).map(|i| (i * 7 + 3) as i32 % V as i32).collect();

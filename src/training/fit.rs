@@ -245,8 +245,8 @@ fn fit_reading<O: Objective>(
     })
 }
 
-/// What a training step descends, `[1]`: the weighted mean over tokens in nats, and the small losses that sublayers add
-/// of their own (a mixture of experts asks for balance; most models have none).
+/// The loss that a training step minimises, `[1]`: the weighted mean over tokens in nats, and the auxiliary losses of
+/// sublayers (load balancing of a mixture of experts; most models have none).
 pub fn loss(model: &Decoder, batch: &Batch, device: &Device) -> Tensor<1> {
     let (loss, auxiliary) = losses(model, batch, device);
     sum(loss, auxiliary)
@@ -268,7 +268,7 @@ pub(super) fn sum(loss: Tensor<1>, auxiliary: Option<Tensor<1>>) -> Tensor<1> {
     }
 }
 
-/// The weighted mean loss of hidden states `[b, t, d]`, and what sublayers have added in `pass`.
+/// The weighted mean loss of hidden states `[b, t, d]`, and the auxiliary losses that sublayers have added to the context.
 pub(super) fn cross_entropy(
     hidden: Tensor<3>,
     head: &Decoder,

@@ -41,7 +41,7 @@ impl Default for MaskedConfig {
     }
 }
 
-/// An encoder on rows of the data.
+/// An encoder on sequences of the data.
 #[derive(Debug, Clone, Copy)]
 pub struct Masked<'a> {
     /// The encoder, its data, and how it learns.

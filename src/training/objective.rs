@@ -1,4 +1,4 @@
-//! What a run teaches: a model, data, and the loss that a step descends. The loop knows no more of a run.
+//! The objective of a run: a model, data, and the loss that a step minimises. The loop knows no more of a run.
 
 use std::ops::Range;
 
@@ -58,7 +58,7 @@ pub trait Objective: Sync {
     /// What step number `step` reads.
     fn batch(&self, data: &Self::Data, step: u64) -> Self::Batch;
 
-    /// What the rows `part` of the batch of step number `step` add to its loss.
+    /// What the sequences `part` of the batch of step number `step` add to its loss.
     fn loss(
         &self,
         model: &Self::Model,
@@ -69,7 +69,7 @@ pub trait Objective: Sync {
     ) -> StepLoss;
 }
 
-/// What a part of a step adds to the loss that the step descends, and what it costs.
+/// What a part of a step adds to the loss that the step minimises, and what it costs.
 #[derive(Debug)]
 pub struct StepLoss {
     /// The loss `[1]` in nats per token. The parts of a step add up to the mean over its tokens.

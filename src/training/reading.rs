@@ -1,4 +1,4 @@
-//! A frozen decoder learns to read an encoder: first copying, then answering from chunks beside its row.
+//! A frozen decoder learns to read an encoder: first copying, then answering from chunks beside its sequence.
 //!
 //! Yen, Gao and Chen 2024 (arXiv 2402.16617), section 3.
 
@@ -46,13 +46,13 @@ pub fn chunk_len(data: &DataConfig) -> Result<usize> {
         | DataConfig::Text(_)
         | DataConfig::Corpus(_)
         | DataConfig::Mixture(_) => {
-            let problem = Problem::new(format!("\"{}\" has no chunks beside its rows", data.kind()));
+            let problem = Problem::new(format!("\"{}\" has no chunks beside its sequences", data.kind()));
             Err(Error::config(problem.key("data.kind").expected("\"reading\", for a plan with a [context]")))
         }
     }
 }
 
-/// Tokens of the decoder's rows at a stage.
+/// Tokens of the decoder's sequences at a stage.
 ///
 /// # Errors
 /// The data has no chunks.
@@ -63,7 +63,7 @@ pub fn row_len(data: &DataConfig, stage: Stage) -> Result<usize> {
     }
 }
 
-/// FLOPs of a training step of one row of `t` tokens with `k` chunks of `c` beside it: two passes through the frozen
+/// FLOPs of a training step of one sequence of `t` tokens with `k` chunks of `c` beside it: two passes through the frozen
 /// decoder (forward, and the gradient of its states), three through everything that learns, and what a teacher with a
 /// window of so many tokens costs.
 pub fn flops_per_row(
@@ -264,7 +264,7 @@ mod tests {
                     Some(own) => is_new(own),
                     None => encoder_training == EncoderTraining::Trained,
                 };
-                // A row of the encoder's table whose token was never read has no gradient, the table as a whole has.
+                // A sequence of the encoder's table whose token was never read has no gradient, the table as a whole has.
                 assert_eq!(after != before[&name], learns, "{name}");
             }
         }
@@ -306,7 +306,7 @@ mod tests {
         let message = chunk_len(&DataConfig::default()).unwrap_err().to_string();
         assert_eq!(
             message,
-            "data.kind: \"bio-d\" has no chunks beside its rows, expected \"reading\", for a plan with a [context]"
+            "data.kind: \"bio-d\" has no chunks beside its sequences, expected \"reading\", for a plan with a [context]"
         );
     }
 }

@@ -20,7 +20,7 @@ pub struct Fit {
 enum What {
     /// Bits of knowledge by size and by how much there is to know: how many bits a parameter can hold
     Capacity(capacity::CapacityCommand),
-    /// Do small models overtake again? Crossings of loss curves on every axis, with intervals
+    /// Crossings of loss curves on every axis, with intervals: do small models overtake again?
     Race(race::RaceCommand),
     /// Loss by parameters and tokens: Chinchilla's three approaches, and what they advise for a budget
     Scaling(scaling::ScalingCommand),

@@ -30,7 +30,7 @@ pub struct FitArgs {
     /// Folder for figures and numbers [default: none are written]
     #[arg(long, value_name = "DIR")]
     pub out: Option<PathBuf>,
-    /// How often the data is drawn anew for intervals
+    /// Bootstrap replicates for intervals
     #[arg(long, value_name = "N", default_value_t = 400, value_parser = clap::value_parser!(u64).range(20..=100_000))]
     pub replicates: u64,
     #[command(flatten)]

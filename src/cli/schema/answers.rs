@@ -129,15 +129,12 @@ fn planned() -> Json {
         ("device", text()),
         ("peak_flops", about(number(), "FLOPs per second of the data sheet, float32")),
         ("peak_bf16", or_null(about(number(), "the same in bfloat16, dense, if it has that"))),
-        ("utilisation", about(number(), "the share of it that is assumed")),
+        ("utilisation", about(number(), "the fraction of it that is assumed")),
         ("memory_bytes", count()),
         ("source", text()),
         ("seconds", about(number(), "of all runs, one after the other")),
         ("fits", about(flag(), "whether the largest run fits its memory")),
-        (
-            "rows_at_once",
-            or_null(about(count(), "the most rows of a step of that run that would fit at once")),
-        ),
+        ("rows_at_once", or_null(about(count(), "the largest micro-batch of that run that would fit"))),
     ]);
     object(&[
         ("ablation", text()),
@@ -404,7 +401,7 @@ fn description() -> Json {
         ("information", or_null(information)),
         ("samples", list(text())),
         ("entropy?", anything()),
-        ("missing?", about(list(missing), "facts that texts of strangers do not say")),
+        ("missing?", about(list(missing), "facts that texts of the prose do not state")),
     ])
 }
 

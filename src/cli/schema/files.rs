@@ -97,10 +97,7 @@ fn metrics() -> Json {
         ("seconds", about(number(), "of training, without evaluation and pauses")),
         ("lr", about(number(), "learning rate of the last step")),
         ("loss", about(number(), "cross-entropy in nats per token, mean since the last line")),
-        (
-            "auxiliary?",
-            about(number(), "what was minimised beside it: balance of experts, distance to a teacher"),
-        ),
+        ("auxiliary?", about(number(), "auxiliary losses: load balancing of experts, distillation")),
         ("grad_norm", about(number(), "of the last step, before clipping")),
         ("probe?", about(number(), "at every tenth line: bits per parameter on at most 256 people")),
     ])
@@ -150,8 +147,11 @@ pub(super) fn measurements() -> Json {
         ("held_out", or_null(loss())),
         ("domains?", list(domain)),
         ("quantized?", about(table_of(anything()), "how the weights would be stored, if they were rounded")),
-        ("answers?", about(table_of(anything()), "right answers, where the data asks questions")),
-        ("extraction?", about(extraction(), "shares of right answers of a model that was taught to answer")),
+        (
+            "answers?",
+            about(table_of(anything()), "the QA test: right answers, where the data asks questions"),
+        ),
+        ("extraction?", about(extraction(), "fractions of right answers of a QA-tuned model")),
     ])
 }
 

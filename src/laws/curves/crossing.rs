@@ -14,15 +14,15 @@ use super::{Axis, Curve, Smoothing, Stage};
 use crate::error::{Error, Problem, Result};
 use crate::laws::bootstrap::{Bootstrap, Interval, short};
 
-/// How crossings are looked for.
+/// The config of the search for crossings.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct CrossingConfig {
-    /// How curves are made smooth.
+    /// The smoothing of curves.
     pub smoothing: Smoothing,
     /// Differences below this many nats decide nothing.
     pub resolution: f64,
-    /// How intervals are made.
+    /// The config of bootstrap intervals.
     pub bootstrap: Bootstrap,
 }
 
@@ -32,7 +32,7 @@ impl Default for CrossingConfig {
     }
 }
 
-/// One of two curves.
+/// The side of a pair: one of two curves.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Side {
@@ -48,7 +48,7 @@ pub struct Crossing {
     /// Where. Of smoothed curves the interval is that of the noise; of interpolated ones it reaches to the
     /// nearest measured points on both sides.
     pub at: Interval,
-    /// Who has the lower loss from there on.
+    /// The curve that has the lower loss from there on.
     pub ahead: Side,
     /// Share of the bootstrap's replicates in which the same curve overtakes between the crossings before and
     /// after this one (the interval is open where too many do not); none for interpolated curves.
@@ -69,7 +69,7 @@ pub struct Touch {
 /// A stretch where one curve is ahead.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize)]
 pub struct Lead {
-    /// Who.
+    /// The curve that is ahead.
     pub side: Side,
     /// First place.
     pub from: f64,
@@ -84,7 +84,7 @@ pub struct Lead {
 pub struct Crossings {
     /// Names of the first and the second curve.
     pub names: (String, String),
-    /// What `x` is.
+    /// The axis that `x` is along.
     pub axis: Axis,
     /// Raw or annealed losses.
     pub stage: Stage,
@@ -96,7 +96,7 @@ pub struct Crossings {
     pub touches: Vec<Touch>,
     /// Stretches with a leader, in order.
     pub leads: Vec<Lead>,
-    /// How this was found.
+    /// The config that the crossings were found with.
     pub config: CrossingConfig,
 }
 

@@ -11,7 +11,7 @@ use crate::laws::bootstrap::Bootstrap;
 /// A place of the lower envelope.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct EnvelopePoint {
-    /// Where, in the unit of the curves' axis.
+    /// The position, in the unit of the curves' axis.
     pub x: f64,
     /// The lowest loss there, in nats.
     pub loss: f64,

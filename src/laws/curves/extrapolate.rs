@@ -22,7 +22,7 @@ pub struct Line {
     pub slope: f64,
 }
 
-/// How a loss was predicted.
+/// The method of an extrapolation.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum ExtrapolationMethod {
@@ -38,11 +38,11 @@ pub enum ExtrapolationMethod {
 #[derive(Debug, Clone, Copy, PartialEq, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum ExtrapolationVerdict {
-    /// Nothing speaks against it.
+    /// Nothing speaks against the prediction.
     Plausible,
-    /// No cross-entropy is negative.
+    /// The prediction is negative, which no cross-entropy is.
     Negative,
-    /// Below the entropy of the text: no model of any size gets there.
+    /// The prediction is below the entropy of the text, which no model of any size reaches.
     BelowFloor {
         /// The floor in nats.
         floor: f64,
@@ -57,9 +57,9 @@ pub enum ExtrapolationVerdict {
 /// A prediction beyond the end of a curve.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize)]
 pub struct Extrapolation {
-    /// How it was made.
+    /// The method of the prediction.
     pub method: ExtrapolationMethod,
-    /// Where, in the unit of the curve's axis.
+    /// The position, in the unit of the curve's axis.
     pub x: f64,
     /// Predicted loss in nats.
     pub loss: f64,

@@ -26,7 +26,7 @@ pub use smooth::Smoothing;
 
 use crate::error::{Error, Problem, Result};
 
-/// What a loss is plotted against.
+/// The axis that a loss is plotted against.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Axis {
@@ -40,7 +40,7 @@ pub enum Axis {
     SixNd,
 }
 
-/// Where in its schedule a run was when the loss was taken.
+/// The stage of the schedule in which the loss was taken.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Stage {
@@ -122,13 +122,13 @@ impl Curve {
         (self.x[0], self.x[self.x.len() - 1])
     }
 
-    /// The same run with `spent` more counted before its first point, for instance the FLOPs of the model it
+    /// The curve of the same run with `spent` more counted before its first point, for instance the FLOPs of the model it
     /// grew from.
     pub fn after(&self, spent: f64) -> Curve {
         Curve { x: self.x.iter().map(|x| x + spent).collect(), ..self.clone() }
     }
 
-    /// The same losses along another axis.
+    /// The curve along another axis.
     pub fn on(&self, axis: Axis, throughput: &Throughput) -> Curve {
         let factor = throughput.per_hour(axis) / throughput.per_hour(self.axis);
         Curve { axis, x: self.x.iter().map(|x| x * factor).collect(), ..self.clone() }

@@ -11,7 +11,7 @@ pub enum Passage {
     At(f64),
     /// At or before its first point, which is here.
     Before(f64),
-    /// Not by its last point, which is here.
+    /// The run does not reach the loss by its last point, which is here.
     After(f64),
 }
 

@@ -4,7 +4,7 @@ use super::{Axis, Curve, MIN_POINTS, Stage};
 use crate::error::{Error, Problem, Result};
 use crate::laws::table::{Demand, Problems, Table};
 
-/// What to do with rows out of order.
+/// How rows out of order are treated.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum Rows {
     /// Refuse them: a run does not go back.

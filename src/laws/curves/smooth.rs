@@ -12,7 +12,7 @@ use super::Curve;
 use crate::laws::bootstrap::Draws;
 use crate::laws::linear::dot;
 
-/// How a curve becomes a function.
+/// The method that makes a function of a curve.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Smoothing {

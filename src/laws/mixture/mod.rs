@@ -44,7 +44,7 @@ pub struct Mixtures {
     observations: Vec<Observation>,
 }
 
-/// Which law.
+/// The law of data mixtures that is fitted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Form {
@@ -70,9 +70,9 @@ pub enum AtZero {
 #[derive(Debug, Clone, PartialEq, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum DomainLaw {
-    /// By its own share.
+    /// The loss by the share of the domain itself.
     Bimix(Bimix),
-    /// By all shares.
+    /// The loss by the shares of all domains.
     Exponential(Exponential),
 }
 
@@ -116,7 +116,7 @@ impl Mixtures {
         Mixtures { names, ..self }
     }
 
-    /// What the losses of a target are called.
+    /// The name of the losses of a target.
     fn target(&self, target: usize) -> String {
         let own = self.targets[target];
         self.names.get(own).cloned().unwrap_or_else(|| format!("domain {own}"))

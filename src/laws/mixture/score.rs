@@ -17,11 +17,11 @@ pub enum Folds {
     LeaveOneMixtureOut,
     /// One of `count` groups of mixtures of like size.
     Shuffled {
-        /// How many groups.
+        /// The number of groups.
         count: usize,
         /// Seed of the grouping.
         seed: u64,
-        /// How often groups are drawn.
+        /// The number of times that groups are drawn.
         repeats: u64,
     },
 }
@@ -31,7 +31,7 @@ pub enum Folds {
 pub struct MixturePrediction {
     /// The first measurement of its mixture.
     pub mixture: usize,
-    /// As it was measured.
+    /// The loss as it was measured.
     pub measured: f64,
     /// As the law has it; infinite at share 0 of a law without an offset.
     pub predicted: f64,
@@ -43,7 +43,7 @@ pub const FAR: f64 = 0.1;
 /// Predictions of each target.
 pub type Predictions = Vec<Vec<MixturePrediction>>;
 
-/// How well one target is predicted.
+/// The scores of the predictions of one target.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize)]
 pub struct Score {
     /// R2 of log losses; 1 is perfect, 0 as good as the mean, minus infinity where all losses are alike.

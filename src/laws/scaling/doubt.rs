@@ -16,7 +16,7 @@ pub enum Doubt {
         of: &'static str,
         /// Distinct values among the points.
         found: usize,
-        /// How many it takes.
+        /// The number of distinct values that the law needs.
         needed: usize,
     },
     /// Constants that change together without changing the fit.
@@ -28,7 +28,7 @@ pub enum Doubt {
     Unbounded {
         /// Name of the constant.
         constant: &'static str,
-        /// Its interval.
+        /// The interval of the constant.
         interval: Interval,
     },
 }

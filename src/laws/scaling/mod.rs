@@ -79,7 +79,7 @@ pub const HOFFMANN: ParametricLaw = ParametricLaw {
 pub const BESIROGLU: ParametricLaw =
     ParametricLaw { floor: 1.8172, a: 482.01, b: 2085.43, alpha: 0.3478, beta: 0.3658, annealing: 0.0 };
 
-/// How to spend a budget.
+/// The best split of a budget into parameters and tokens.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 pub struct Allocation {
     /// FLOPs, `6 N D`.

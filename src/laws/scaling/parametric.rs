@@ -13,7 +13,7 @@ use super::{ParametricLaw, Point};
 use crate::error::{Error, Problem, Result};
 use crate::laws::bootstrap::{Bootstrap, Fitted, Interval, short};
 
-/// What is minimised.
+/// The objective that is minimised.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum FitMethod {
@@ -34,11 +34,11 @@ pub enum Annealing {
     Fitted,
 }
 
-/// How the law is fitted.
+/// The config of the fit.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct FitConfig {
-    /// What is minimised.
+    /// The objective that is minimised.
     pub method: FitMethod,
     /// Whether decay counts.
     pub annealing: Annealing,
@@ -75,7 +75,7 @@ pub struct ParametricFit {
 /// A held-out point beside its prediction.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct LossPrediction {
-    /// What was measured.
+    /// The measured loss.
     pub point: Point,
     /// What the law says; the interval is of the law, without the noise of a single measurement.
     pub loss: Interval,

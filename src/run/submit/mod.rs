@@ -13,7 +13,7 @@ use serde::Serialize;
 
 use crate::error::{Error, Kind, Problem, Result};
 
-/// Who gives the processes.
+/// The scheduler that starts the processes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Engine {
