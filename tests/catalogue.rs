@@ -110,7 +110,7 @@ fn catalogue() -> String {
     let mut text = format!(
         "# Every choice of the zoo\n\n\
          Written from the code by `tests/catalogue.rs`. Each choice is exchanged alone in {name} at size {size}, which \
-         has {} parameters\nwith {VOCABULARY} tokens and rows of {ROW}; FLOPs are those of training per token. Settings \
+         has {} parameters\nwith {VOCABULARY} tokens and sequences of {ROW}; FLOPs are those of training per token. Settings \
          are shown with their defaults,\npictures show what is on the branches of the residual stream.\n\n",
         thousands(count)
     );

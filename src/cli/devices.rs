@@ -25,7 +25,11 @@ impl Devices {
         let width = devices.iter().map(|device| device.name.chars().count()).max().unwrap_or(0);
         let row = |device: &Available| format!("{:<width$}  {}\n", device.name, device.description);
         let mut text: String = devices.iter().map(row).collect();
-        text.push_str(&format!("\nkernels on the CPU: {level}\n"));
+        let pairs = match kernels::has_bf16_dot() {
+            true => "bf16 by an instruction for pairs",
+            false => "bf16 without an instruction for it: no faster than f32",
+        };
+        text.push_str(&format!("\nkernels on the CPU: {level}, {pairs}\n"));
         output::print(&text)
     }
 }

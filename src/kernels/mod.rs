@@ -31,7 +31,7 @@ pub use adamw::{AdamwStep, adamw, square_sum};
 pub use attention::{Heads, causal_attention};
 pub use cross_entropy::linear_cross_entropy;
 pub use embedding::embedding;
-pub use level::{Level, VARIABLE, level, parse_level};
+pub use level::{Level, VARIABLE, has_bf16_dot, level, parse_level};
 pub use linear::{linear, linear_add};
 pub use norm::{layer_norm, rms_norm};
 pub use precision::{Precision, is_said_in_f32, to_compute_dtype, upcast};
@@ -46,6 +46,18 @@ pub fn level_on(device: &burn::tensor::Device) -> Level {
         let _ = device;
         Level::Reference
     };
+}
+
+/// The name of the kernels that compute on a device in a precision: that of the level, and in bf16 how its fast form
+/// multiplies pairs, since the two ways round differently.
+pub fn name_on(device: &burn::tensor::Device, precision: Precision) -> String {
+    let level = level_on(device);
+    let pairs = match precision {
+        Precision::Bf16 if level != Level::Reference && level::has_bf16_dot() => "+bf16dot",
+        Precision::Bf16 if level != Level::Reference => "+bf16fma",
+        Precision::F32 | Precision::Bf16 => "",
+    };
+    format!("{}{pairs}", level.name())
 }
 
 /// For benches and parity checks: the plain tensor code behind each kernel, whatever the device.

@@ -20,6 +20,11 @@ pub const NUMERICS: u32 = 1;
 /// 2: the loss that is logged is the cross-entropy, and what is minimised beside it is logged apart.
 const NUMERICS_AUXILIARY: u32 = 2;
 
+/// Raised likewise for plans alone that compute in bf16.
+///
+/// 2: on a CPU products round their operands alone, where they rounded their results too.
+const NUMERICS_BF16: u32 = 2;
+
 /// What the parts of a plan began with, which no hash names.
 const NUMERICS_BEFORE: u32 = 1;
 
@@ -77,6 +82,9 @@ impl Unseeded {
         hasher.update(canonical(&Plan { seed: 0, ..plan.clone() }).as_bytes());
         if auxiliary != NUMERICS_BEFORE && plan.has_auxiliary_loss() {
             hasher.update(format!("\nauxiliary {auxiliary}").as_bytes());
+        }
+        if auxiliary != NUMERICS_BEFORE && !plan.training.precision.is_f32() {
+            hasher.update(format!("\nbf16 {NUMERICS_BF16}").as_bytes());
         }
         for file in files {
             hasher.update(format!("\nfile {}", file.blake3).as_bytes());

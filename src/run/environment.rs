@@ -8,7 +8,7 @@ use sysinfo::{CpuRefreshKind, Disks, MemoryRefreshKind, RefreshKind, System};
 use super::record::Environment;
 use crate::device;
 use crate::input;
-use crate::kernels::{self, Level};
+use crate::kernels::{self, Level, Precision};
 
 /// Variable that says how many threads the kernels of a process use.
 const THREADS: &str = "RAYON_NUM_THREADS";
@@ -26,6 +26,14 @@ pub fn settle(command: &mut Command, device: &str, threads: usize) {
 }
 
 impl Environment {
+    /// This process on `device` (`cpu`, `cuda:0`, ...) where it computes in a precision, now.
+    pub fn computing(device: &str, precision: Precision) -> Self {
+        let here = Environment::here(device);
+        let opened = device::open(device).ok();
+        let kernels = opened.map_or(here.kernels.clone(), |device| kernels::name_on(&device, precision));
+        Environment { kernels, ..here }
+    }
+
     /// The environment of this process on `device` (`cpu`, `cuda:0`, ...), now.
     pub fn here(device: &str) -> Self {
         let kind = device::kind(device);

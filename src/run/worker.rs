@@ -296,7 +296,7 @@ fn finish(task: &Task, results: Results, elapsed: Option<Duration>) -> Result<()
         format: FORMAT,
         fingerprint: task.run.header()?.fingerprint,
         plan: task.plan.clone(),
-        environment: Environment::here(&task.device),
+        environment: Environment::computing(&task.device, task.plan.training.precision),
         params: results.params,
         training,
         measurements: results.measurements,

@@ -179,7 +179,7 @@ mod tests {
         let message = |data: DataConfig| row_len(&data, AnswerForm::Ended).unwrap_err().to_string();
         assert!(message(DataConfig::default()).starts_with("data.kind: \"bio-d\" asks nothing"));
         let few = DataConfig::Reading(ReadingConfig { questions: 1, ..ReadingConfig::default() });
-        assert!(message(few).starts_with("data.questions: 1 questions in a row"));
+        assert!(message(few).starts_with("data.questions: 1 questions in a sequence"));
         assert_eq!(row_len(&setup().data, AnswerForm::Sentence).unwrap(), 4 * 17 + 4 * 9 - 1);
     }
 }

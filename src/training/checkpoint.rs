@@ -19,7 +19,7 @@ use super::optimizer::{Moments, Optimizer};
 use super::weights::{self, Weights};
 use crate::error::{Error, Kind, Problem, Result};
 use crate::input;
-use crate::kernels::{self, Level};
+use crate::kernels::{self, Level, Precision};
 
 /// Version of the format of `state.json`.
 const FORMAT: u32 = 1;
@@ -68,6 +68,7 @@ pub fn save<M: Module>(
     optimizer: &Optimizer,
     step: u64,
     meters: &Meters,
+    precision: Precision,
     commits: impl FnOnce(u64) -> Result<()>,
 ) -> Result<()> {
     let Checkpoints { folder, run } = checkpoints;
@@ -78,7 +79,8 @@ pub fn save<M: Module>(
     make(&hidden)?;
     weights::write(&hidden.join("model.safetensors"), &weights::of(model), &[])?;
     weights::write(&hidden.join("optimizer.safetensors"), &optimizer.state(), &[])?;
-    let kernels = model.devices().first().map_or(Level::Reference, kernels::level_on).name().to_string();
+    let device = model.devices().into_iter().next();
+    let kernels = device.map_or_else(|| Level::Reference.name().to_string(), |d| kernels::name_on(&d, precision));
     let state = State { format: FORMAT, step, meters: *meters, kernels, run: run.map(str::to_string) };
     let text = serde_json::to_string_pretty(&state).expect("a state of numbers is valid JSON");
     let path = hidden.join("state.json");
@@ -151,12 +153,17 @@ fn read(path: &Path, device: &Device) -> Result<Saved> {
     if state.format > FORMAT {
         return Err(bad(format!("format {} of a newer version, this one reads {FORMAT}", state.format)));
     }
-    let level = kernels::level_on(device).name();
-    if state.kernels != level {
+    let (level, pairs) = state.kernels.split_once('+').unwrap_or((&state.kernels, ""));
+    let precision = if pairs.is_empty() { Precision::F32 } else { Precision::Bf16 };
+    let here = kernels::name_on(device, precision);
+    if state.kernels != here {
         let found =
-            format!("{} was made with {} kernels, this process uses {level}", path.display(), state.kernels);
-        let help = format!("resume with {}={}", kernels::VARIABLE, state.kernels);
-        return Err(Error::config(Problem::new(found).help(help)));
+            format!("{} was made with {} kernels, this process uses {here}", path.display(), state.kernels);
+        let problem = Problem::new(found);
+        return Err(Error::config(match level == kernels::level_on(device).name() {
+            true => problem.help("resume on a machine like the one that it was made on"),
+            false => problem.help(format!("resume with {}={level}", kernels::VARIABLE)),
+        }));
     }
     Ok(Saved {
         state,

@@ -496,7 +496,8 @@ impl<'a, O: Objective> Run<'a, O> {
         self.read()?;
         let model = self.model.as_ref().expect("a run under way has a model");
         let commits = |step| observer.commits(step);
-        checkpoint::save(checkpoints, model, &self.optimizer, self.step, &self.meters, commits)
+        let precision = self.objective.training().precision;
+        checkpoint::save(checkpoints, model, &self.optimizer, self.step, &self.meters, precision, commits)
     }
 
     fn finish(self, data: O::Data) -> Trained<O::Model, O::Data> {
@@ -619,6 +620,9 @@ mod tests {
     #[test]
     fn a_run_cut_anywhere_ends_with_the_same_bits() {
         cut_anywhere("plain", &Setup::new(), STEPS);
+        let mut low = Setup::new();
+        low.training.precision = Precision::Bf16;
+        cut_anywhere("bf16", &low, STEPS);
     }
 
     /// `ZOO_TORTURE=1` does 50 steps of each; docs/reliability.md has its last result.
