@@ -12,7 +12,7 @@
 //! | 3 models and data | [`model`], [`data`]: they do not know each other |
 //! | 4 work | [`training`], [`measure`], [`laws`] |
 //! | 5 plan | [`plan`]: TOML to a typed, checked plan |
-//! | 6 run and report | [`run`], [`report`] |
+#![cfg_attr(feature = "cli", doc = "| 6 run and report, with the feature `cli` | [`run`], [`report`] |")]
 #![recursion_limit = "256"]
 #![warn(missing_docs)]
 
@@ -26,7 +26,9 @@ pub mod layers;
 pub mod measure;
 pub mod model;
 pub mod plan;
+#[cfg(feature = "cli")]
 pub mod report;
+#[cfg(feature = "cli")]
 pub mod run;
 pub mod training;
 pub mod visible;
