@@ -6,8 +6,6 @@ use std::fs::{File, FileType, OpenOptions};
 use std::io::{self, Read};
 use std::path::Path;
 
-use sysinfo::{MemoryRefreshKind, RefreshKind, System};
-
 use crate::error::{Error, Problem, Result};
 
 /// What is read of a file that claims to be empty, as those of `/proc` do, some of which never end.
@@ -92,12 +90,22 @@ pub fn read_text(path: impl AsRef<Path>) -> Result<String> {
 }
 
 /// Memory of this machine in bytes, or what the control group of this process allows, if that is known.
+#[cfg(feature = "cli")]
 pub fn memory() -> Option<u64> {
+    use sysinfo::{MemoryRefreshKind, RefreshKind, System};
     let memory = RefreshKind::nothing().with_memory(MemoryRefreshKind::nothing().with_ram());
     let system = System::new_with_specifics(memory).ok()?;
     let allowed = system.cgroup_limits().map(|limits| limits.total_memory).filter(|&bytes| bytes > 0);
     let all = allowed.map_or(system.total_memory(), |allowed| allowed.min(system.total_memory()));
     (all > 0).then_some(all)
+}
+
+/// Memory of this machine in bytes, where the system tells in a file (Linux).
+#[cfg(not(feature = "cli"))]
+pub fn memory() -> Option<u64> {
+    let told = std::fs::read_to_string("/proc/meminfo").ok()?;
+    let all = told.lines().find_map(|line| line.strip_prefix("MemTotal:"))?;
+    all.trim().strip_suffix("kB")?.trim().parse::<u64>().ok().map(|kib| kib * 1024)
 }
 
 fn read_file(file: File, size: u64, most: u64) -> io::Result<Vec<u8>> {

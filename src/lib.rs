@@ -12,7 +12,7 @@
 //! | 3 models and data | [`model`], [`data`]: independent of each other |
 //! | 4 work | [`training`], [`measure`], [`laws`] |
 //! | 5 plan | [`plan`]: TOML to a typed, checked plan |
-//! | 6 run and report | [`run`], [`report`] |
+#![cfg_attr(feature = "cli", doc = "| 6 run and report, with the feature `cli` | [`run`], [`report`] |")]
 //!
 //! The blocks work in a module of your own as well, [`prelude`] has them:
 //!
@@ -56,7 +56,9 @@ pub mod measure;
 pub mod model;
 pub mod plan;
 pub mod prelude;
+#[cfg(feature = "cli")]
 pub mod report;
+#[cfg(feature = "cli")]
 pub mod run;
 pub mod training;
 pub mod visible;

@@ -5,7 +5,7 @@
 use std::borrow::Cow;
 use std::fmt::Write;
 
-use tokenizers::NormalizedString;
+use unicode_normalization::UnicodeNormalization;
 
 /// A text of several lines; line ends and tabs stay.
 pub fn text(text: &str) -> Cow<'_, str> {
@@ -20,8 +20,8 @@ pub fn line(text: &str) -> Cow<'_, str> {
 /// What two names have in common that a reader takes for one: as shown, without what has no width or no ink.
 pub fn look(name: &str) -> String {
     let has_ink = |c: char| !matches!(c, '\u{200c}' | '\u{200d}' | '\u{fe00}'..='\u{fe0f}');
-    let mut name = NormalizedString::from(line(name).chars().filter(|&c| has_ink(c)).collect::<String>());
-    name.nfkc().get().split_whitespace().collect::<Vec<_>>().join(" ")
+    let name: String = line(name).chars().filter(|&c| has_ink(c)).nfkc().collect();
+    name.split_whitespace().collect::<Vec<_>>().join(" ")
 }
 
 /// Controls (C0, DEL, C1), line separators, directions of writing, and what has no width; joiners, which some scripts

@@ -3,7 +3,7 @@
 //! What is hashed is the plan with every field equal to its default left out, keys in the order of the alphabet, the
 //! contents of data files, and [`NUMERICS`]. So a new option changes no fingerprint as long as its
 //! default is what was done before, and moving a field in the source changes none either; a renamed one is hashed under
-//! its [first name](super::renamed). The device is not hashed.
+//! its first name. The device is not hashed.
 
 use std::fmt;
 

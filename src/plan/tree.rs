@@ -126,7 +126,7 @@ impl Node {
         Value::Table(Table::default()).into()
     }
 
-    /// Parses a TOML document; what it calls by an [earlier name](super::renamed) has today's in the tree.
+    /// Parses a TOML document; what it calls by an earlier name has today's in the tree.
     pub fn parse(source: &Arc<Source>) -> Result<Node, Vec<Problem>> {
         let mut node = Node::parse_as_written(source)?;
         renamed::to_now(&mut node)?;

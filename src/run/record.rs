@@ -14,7 +14,7 @@ pub struct RunRecord {
     /// Hash of the plan (hex).
     pub fingerprint: String,
     /// The plan, fully resolved.
-    #[serde(deserialize_with = "renamed::of_json")]
+    #[serde(deserialize_with = "renamed::json::of_json")]
     pub plan: Plan,
     /// The environment that the run ran in.
     pub environment: Environment,

@@ -42,7 +42,7 @@ pub struct Trained {
 #[derive(Serialize, Deserialize)]
 struct Config {
     format: u32,
-    #[serde(flatten, deserialize_with = "renamed::of_json")]
+    #[serde(flatten, deserialize_with = "renamed::json::of_json")]
     blueprint: Blueprint,
 }
 

@@ -80,7 +80,8 @@ pub fn save<M: Module>(
     weights::write(&hidden.join("model.safetensors"), &weights::of(model), &[])?;
     weights::write(&hidden.join("optimizer.safetensors"), &optimizer.state(), &[])?;
     let device = model.devices().into_iter().next();
-    let kernels = device.map_or_else(|| Level::Reference.name().to_string(), |d| kernels::name_on(&d, precision));
+    let kernels =
+        device.map_or_else(|| Level::Reference.name().to_string(), |d| kernels::name_on(&d, precision));
     let state = State { format: FORMAT, step, meters: *meters, kernels, run: run.map(str::to_string) };
     let text = serde_json::to_string_pretty(&state).expect("a state of numbers is valid JSON");
     let path = hidden.join("state.json");

@@ -3,8 +3,7 @@
 
 use std::ops::Range;
 
-use tokenizers::normalizers::{NFC, NFD};
-use tokenizers::{NormalizedString, Normalizer};
+use unicode_normalization::UnicodeNormalization;
 
 /// Finds each of `values` in `text`, longer ones first, each at the first place that is free.
 pub(super) fn find_all(text: &str, values: &[&str]) -> Vec<Option<Range<usize>>> {
@@ -27,19 +26,11 @@ pub(super) fn find_all(text: &str, values: &[&str]) -> Vec<Option<Range<usize>>>
 
 /// A text whose letters with marks are one each, where they can be.
 pub(super) fn composed(text: &str) -> String {
-    normal(&NFC, text)
+    text.nfc().collect()
 }
 
 fn decomposed(text: &str) -> String {
-    normal(&NFD, text)
-}
-
-fn normal(form: &impl Normalizer, text: &str) -> String {
-    let mut normal = NormalizedString::from(text);
-    match form.normalize(&mut normal) {
-        Ok(()) => normal.get().to_string(),
-        Err(_) => text.to_string(),
-    }
+    text.nfd().collect()
 }
 
 /// Whether a letter is a mark of the letter before it (the blocks of combining diacritical marks).

@@ -6,9 +6,8 @@
 use std::collections::{BTreeMap, HashMap};
 
 use serde_json::{Value as Json, json};
-use tiktoken_rs::r50k_base_singleton;
 
-use super::{END_OF_TEXT, Ids, Numbers, Tokenizer, gpt2_end_of_text, gpt2_spelling};
+use super::{END_OF_TEXT, Ids, Numbers, Tokenizer};
 
 /// The marks of [`super::words::Words`] as a regular expression: letters, numbers, other marks, spaces.
 const WORDS: &str =
@@ -18,9 +17,9 @@ impl Tokenizer {
     /// As `tokenizer.json`, if it can be said there.
     pub fn to_json(&self) -> Option<Json> {
         let (splits, model, decoder) = match &self.ids {
-            Ids::Gpt2 { ids, numbers } => {
-                let (vocab, merges) = gpt2(ids, self.spelling.len());
-                (gpt2_splits(*numbers), self.bpe(vocab, merges), byte_level(true))
+            Ids::Gpt2(gpt2) => {
+                let (vocab, merges) = gpt2.merges(self.spelling.len());
+                (gpt2_splits(gpt2.numbers()), self.bpe(vocab, merges), byte_level(true))
             }
             Ids::Words(_) => {
                 let split = json!({"type": "Split", "pattern": {"Regex": WORDS}, "behavior": "Isolated", "invert": false});
@@ -103,47 +102,9 @@ fn gpt2_splits(numbers: Numbers) -> Json {
 }
 
 /// Ids of tokens by their bytes.
-type Vocabulary = BTreeMap<Vec<u8>, u32>;
+pub(super) type Vocabulary = BTreeMap<Vec<u8>, u32>;
 /// The two halves that make a token.
-type Merge = [Vec<u8>; 2];
-
-/// Tokens and merges, in GPT-2's order, of a vocabulary that keeps those with an id of `ours`.
-fn gpt2(ours: &[Option<u32>], vocab_size: usize) -> (Vocabulary, Vec<Merge>) {
-    let bpe = r50k_base_singleton();
-    let spelling: Vec<Vec<u8>> = (0..gpt2_end_of_text(bpe)).map(|id| gpt2_spelling(bpe, id)).collect();
-    let rank: HashMap<&[u8], usize> = spelling.iter().map(Vec::as_slice).zip(0..).collect();
-    let mut needed: BTreeMap<usize, Option<Merge>> = BTreeMap::new();
-    let kept = (0..spelling.len()).filter(|id| ours[*id].is_some() || spelling[*id].len() == 1);
-    let mut open: Vec<usize> = kept.collect();
-    while let Some(id) = open.pop() {
-        if needed.contains_key(&id) {
-            continue;
-        }
-        let halves = halves(&spelling[id], &rank);
-        open.extend(halves.iter().flatten().map(|half| rank[half.as_slice()]));
-        needed.insert(id, halves);
-    }
-    let mut behind = vocab_size as u32..;
-    let mut id = |token: usize| ours[token].unwrap_or_else(|| behind.next().expect("there are few tokens"));
-    let vocab = needed.keys().map(|token| (spelling[*token].clone(), id(*token))).collect();
-    (vocab, needed.into_values().flatten().collect())
-}
-
-/// The pair that a token is merged from last; none for a byte.
-fn halves(token: &[u8], rank: &HashMap<&[u8], usize>) -> Option<Merge> {
-    let own = rank[token];
-    let mut ends: Vec<usize> = (0..=token.len()).collect();
-    loop {
-        let pair = |i: usize| rank.get(&token[ends[i]..ends[i + 2]]).filter(|rank| **rank < own);
-        let next = (0..ends.len().saturating_sub(2)).filter_map(|i| Some((*pair(i)?, i))).min();
-        let Some((_, i)) = next else { break };
-        ends.remove(i + 1);
-    }
-    match ends.as_slice() {
-        [0, middle, end] => Some([token[..*middle].to_vec(), token[*middle..*end].to_vec()]),
-        _ => None,
-    }
-}
+pub(super) type Merge = [Vec<u8>; 2];
 
 /// Bytes as GPT-2's vocabulary writes them: those that are no printable letter as letters from U+0100 on.
 fn letters(bytes: &[u8]) -> String {
@@ -158,7 +119,7 @@ fn letters(bytes: &[u8]) -> String {
     bytes.iter().map(letter).collect()
 }
 
-#[cfg(test)]
+#[cfg(all(test, feature = "tokenizers"))]
 mod tests {
     use super::super::TokenizerConfig;
     use super::*;

@@ -4,19 +4,23 @@
 //! counts of parameters hold only those rows of the embedding. Every vocabulary has an end-of-text token,
 //! which opens each document.
 
-mod bounds;
-mod file;
+#[cfg(not(feature = "tokenizers"))]
+mod absent;
 mod json;
+#[cfg(feature = "tokenizers")]
+mod published;
 mod words;
 
 use std::collections::{BTreeSet, HashMap};
 use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
-use tiktoken_rs::{CoreBPE, r50k_base_singleton};
 
 use crate::error::{Error, Problem, Result};
-pub use file::{FileConfig, FileVocabulary};
+#[cfg(not(feature = "tokenizers"))]
+use absent as published;
+pub use published::FileVocabulary;
+use published::Gpt2;
 use words::Words;
 
 /// How the end of a text is spelt.
@@ -39,6 +43,17 @@ pub enum TokenizerConfig {
     File(FileConfig),
 }
 
+/// A `tokenizer.json`.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct FileConfig {
+    /// The file.
+    pub path: PathBuf,
+    /// The token that opens each document; absent: the end of a text, as the file's special tokens spell it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub end_of_text: Option<String>,
+}
+
 /// A vocabulary and the way into it.
 #[derive(Debug, Clone)]
 pub struct Tokenizer {
@@ -49,11 +64,7 @@ pub struct Tokenizer {
 
 #[derive(Debug, Clone)]
 enum Ids {
-    /// From GPT-2's id to ours; `None` for tokens outside a closed vocabulary.
-    Gpt2 {
-        ids: Vec<Option<u32>>,
-        numbers: Numbers,
-    },
+    Gpt2(Gpt2),
     Words(HashMap<Vec<u8>, u32>),
     Bytes,
     File(FileVocabulary),
@@ -76,11 +87,11 @@ impl TokenizerConfig {
     /// A file cannot be read, is no tokenizer, or cannot read the texts piece by piece.
     pub fn closed<'a>(&self, texts: impl IntoIterator<Item = &'a str>) -> Result<Tokenizer> {
         Ok(match self {
-            TokenizerConfig::Gpt2 => Tokenizer::gpt2_cut(texts, Numbers::Whole),
-            TokenizerConfig::Gpt2Digits => Tokenizer::gpt2_cut(texts, Numbers::Digits),
+            TokenizerConfig::Gpt2 => Tokenizer::of_gpt2(Gpt2::closed(texts, Numbers::Whole)?),
+            TokenizerConfig::Gpt2Digits => Tokenizer::of_gpt2(Gpt2::closed(texts, Numbers::Digits)?),
             TokenizerConfig::Words => Tokenizer::words(texts),
             TokenizerConfig::Bytes => Tokenizer::bytes(),
-            TokenizerConfig::File(config) => Tokenizer::of_file(config.closed(texts)?),
+            TokenizerConfig::File(config) => Tokenizer::of_file(FileVocabulary::closed(config, texts)?),
         })
     }
 
@@ -90,22 +101,20 @@ impl TokenizerConfig {
     /// A file cannot be read or is no tokenizer.
     pub fn open<'a>(&self, texts: impl IntoIterator<Item = &'a str>) -> Result<Tokenizer> {
         Ok(match self {
-            TokenizerConfig::Gpt2 => Tokenizer::gpt2(Numbers::Whole),
-            TokenizerConfig::Gpt2Digits => Tokenizer::gpt2(Numbers::Digits),
+            TokenizerConfig::Gpt2 => Tokenizer::of_gpt2(Gpt2::open(Numbers::Whole)?),
+            TokenizerConfig::Gpt2Digits => Tokenizer::of_gpt2(Gpt2::open(Numbers::Digits)?),
             TokenizerConfig::Words => Tokenizer::words(texts),
             TokenizerConfig::Bytes => Tokenizer::bytes(),
-            TokenizerConfig::File(config) => Tokenizer::of_file(config.open()?),
+            TokenizerConfig::File(config) => Tokenizer::of_file(FileVocabulary::open(config)?),
         })
     }
 
-    /// Whether its file, if it has one, is there.
+    /// Whether it is compiled in, and its file, if it has one, is there.
     pub(super) fn check(&self) -> Result<()> {
         match self {
-            TokenizerConfig::File(config) => config.check(),
-            TokenizerConfig::Gpt2
-            | TokenizerConfig::Gpt2Digits
-            | TokenizerConfig::Words
-            | TokenizerConfig::Bytes => Ok(()),
+            TokenizerConfig::File(config) => published::check().and_then(|()| config.check()),
+            TokenizerConfig::Gpt2 | TokenizerConfig::Gpt2Digits => published::check(),
+            TokenizerConfig::Words | TokenizerConfig::Bytes => Ok(()),
         }
     }
 
@@ -121,28 +130,22 @@ impl TokenizerConfig {
     }
 }
 
-impl Tokenizer {
-    fn gpt2(numbers: Numbers) -> Self {
-        let bpe = r50k_base_singleton();
-        let end_of_text = gpt2_end_of_text(bpe);
-        let spelling = (0..=end_of_text).map(|id| gpt2_spelling(bpe, id)).collect();
-        Tokenizer {
-            ids: Ids::Gpt2 { ids: (0..end_of_text).map(Some).collect(), numbers },
-            spelling,
-            end_of_text,
+impl FileConfig {
+    fn check(&self) -> Result<()> {
+        match self.path.is_file() {
+            true => Ok(()),
+            false => {
+                let problem = Problem::new(format!("no file {:?}", self.path.display().to_string()));
+                Err(Error::config(problem.key("data.tokenizer.path").expected("a tokenizer.json")))
+            }
         }
     }
+}
 
-    fn gpt2_cut<'a>(texts: impl IntoIterator<Item = &'a str>, numbers: Numbers) -> Self {
-        let bpe = r50k_base_singleton();
-        let used: BTreeSet<u32> = texts.into_iter().flat_map(|text| numbers.encode(text)).collect();
-        let mut ids = vec![None; gpt2_end_of_text(bpe) as usize];
-        let mut spelling = vec![END_OF_TEXT.into()];
-        for id in used {
-            ids[id as usize] = Some(spelling.len() as u32);
-            spelling.push(gpt2_spelling(bpe, id));
-        }
-        Tokenizer { ids: Ids::Gpt2 { ids, numbers }, spelling, end_of_text: 0 }
+impl Tokenizer {
+    fn of_gpt2(gpt2: Gpt2) -> Self {
+        let (spelling, end_of_text) = (gpt2.spellings(), gpt2.end_of_text());
+        Tokenizer { ids: Ids::Gpt2(gpt2), spelling, end_of_text }
     }
 
     fn of_file(file: FileVocabulary) -> Self {
@@ -180,11 +183,7 @@ impl Tokenizer {
     /// The tokens of `text`; an error if the vocabulary is closed and lacks one of them.
     pub fn encode(&self, text: &str) -> Result<Vec<u32>> {
         match &self.ids {
-            Ids::Gpt2 { ids, numbers } => {
-                let bpe = r50k_base_singleton();
-                let found = numbers.encode(text).into_iter();
-                found.map(|id| ids[id as usize].ok_or_else(|| unknown(&gpt2_spelling(bpe, id)))).collect()
-            }
+            Ids::Gpt2(gpt2) => gpt2.encode(text),
             Ids::Words(ids) => Words(text)
                 .map(|word| ids.get(word.as_bytes()).copied().ok_or_else(|| unknown(word.as_bytes())))
                 .collect(),
@@ -197,7 +196,7 @@ impl Tokenizer {
     pub(super) fn encode_piece(&self, text: &str) -> Result<Vec<u32>> {
         match &self.ids {
             Ids::File(file) => file.encode_piece(text),
-            Ids::Gpt2 { .. } | Ids::Words(_) | Ids::Bytes => self.encode(text),
+            Ids::Gpt2(_) | Ids::Words(_) | Ids::Bytes => self.encode(text),
         }
     }
 
@@ -213,34 +212,6 @@ impl Tokenizer {
     }
 }
 
-impl Numbers {
-    /// GPT-2's ids.
-    fn encode(self, text: &str) -> Vec<u32> {
-        let bpe = r50k_base_singleton();
-        match self {
-            Numbers::Whole => bpe.encode_ordinary(text),
-            Numbers::Digits => split_digits(text).flat_map(|part| bpe.encode_ordinary(part)).collect(),
-        }
-    }
-}
-
-/// Digits one by one, and what is between them.
-fn split_digits(text: &str) -> impl Iterator<Item = &str> {
-    text.split_inclusive(char::is_numeric).flat_map(|part| {
-        let digit = part.char_indices().next_back().filter(|(_, last)| last.is_numeric());
-        let (before, digit) = part.split_at(digit.map_or(part.len(), |(at, _)| at));
-        [before, digit]
-    })
-}
-
-fn gpt2_end_of_text(bpe: &CoreBPE) -> u32 {
-    bpe.encode_with_special_tokens(END_OF_TEXT)[0]
-}
-
-fn gpt2_spelling(bpe: &CoreBPE, id: u32) -> Vec<u8> {
-    bpe.decode_bytes(&[id]).expect("every id up to end-of-text has a spelling")
-}
-
 fn unknown(token: &[u8]) -> Error {
     let token = String::from_utf8_lossy(token);
     Error::data(
@@ -249,7 +220,7 @@ fn unknown(token: &[u8]) -> Error {
     )
 }
 
-#[cfg(test)]
+#[cfg(all(test, feature = "tokenizers"))]
 mod tests {
     use super::*;
 

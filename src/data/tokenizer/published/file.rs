@@ -2,11 +2,10 @@
 
 use std::collections::BTreeSet;
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
-use serde::{Deserialize, Serialize};
-
-use super::{bounds, unknown};
+use super::bounds;
+use crate::data::tokenizer::{FileConfig, unknown};
 use crate::error::{Error, Problem, Result};
 use crate::input;
 
@@ -23,17 +22,6 @@ const ENDS_OF_TEXT: [&str; 8] = [
 ];
 /// Texts that may stand before a piece, so that it is read as the middle of a text.
 const BEFORE: [&str; 3] = ["a", "1", "\n"];
-
-/// A `tokenizer.json`.
-#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
-#[serde(default, deny_unknown_fields)]
-pub struct FileConfig {
-    /// The file.
-    pub path: PathBuf,
-    /// The token that opens each document; absent: the end of a text, as the file's special tokens spell it.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub end_of_text: Option<String>,
-}
 
 /// The file, read, and which of its tokens are kept.
 #[derive(Debug, Clone)]
@@ -52,27 +40,17 @@ enum Kept {
     Some { ours: Vec<Option<u32>>, theirs: Vec<u32> },
 }
 
-impl FileConfig {
-    pub(in crate::data) fn check(&self) -> Result<()> {
-        match self.path.is_file() {
-            true => Ok(()),
-            false => {
-                let problem = Problem::new(format!("no file {:?}", self.path.display().to_string()));
-                Err(Error::config(problem.key("data.tokenizer.path").expected("a tokenizer.json")))
-            }
-        }
-    }
-
+impl FileVocabulary {
     /// The file with all its tokens.
-    pub(super) fn open(&self) -> Result<FileVocabulary> {
-        let vocabulary = FileVocabulary::read(&self.path, self.end_of_text.as_deref())?;
+    pub(in crate::data::tokenizer) fn open(config: &FileConfig) -> Result<Self> {
+        let vocabulary = FileVocabulary::read(&config.path, config.end_of_text.as_deref())?;
         if vocabulary.end_of_text.is_some() {
             return Ok(vocabulary);
         }
-        let (found, expected) = match &self.end_of_text {
-            Some(token) => (format!("{} has no token {token:?}", self.path.display()), None),
+        let (found, expected) = match &config.end_of_text {
+            Some(token) => (format!("{} has no token {token:?}", config.path.display()), None),
             None => (
-                format!("{} has no end-of-text token", self.path.display()),
+                format!("{} has no end-of-text token", config.path.display()),
                 Some(format!("one of {}", ENDS_OF_TEXT.join(" "))),
             ),
         };
@@ -81,8 +59,11 @@ impl FileConfig {
     }
 
     /// The file with end-of-text (id 0) and the tokens of `texts`, each of which goes on where another ends.
-    pub(super) fn closed<'a>(&self, texts: impl IntoIterator<Item = &'a str>) -> Result<FileVocabulary> {
-        let mut vocabulary = self.open()?;
+    pub(in crate::data::tokenizer) fn closed<'a>(
+        config: &FileConfig,
+        texts: impl IntoIterator<Item = &'a str>,
+    ) -> Result<Self> {
+        let mut vocabulary = Self::open(config)?;
         let mut used = BTreeSet::new();
         for text in texts {
             used.extend(vocabulary.piece(text)?);
@@ -97,9 +78,7 @@ impl FileConfig {
         vocabulary.kept = Kept::Some { ours, theirs };
         Ok(vocabulary)
     }
-}
 
-impl FileVocabulary {
     /// Reads a `tokenizer.json`, of which nothing larger is made than its size and its rules can account for.
     ///
     /// # Errors
@@ -172,7 +151,7 @@ impl FileVocabulary {
     }
 
     /// The tokens of a text that goes on where another ends.
-    pub(super) fn encode_piece(&self, text: &str) -> Result<Vec<u32>> {
+    pub(in crate::data::tokenizer) fn encode_piece(&self, text: &str) -> Result<Vec<u32>> {
         self.keep(self.piece(text)?)
     }
 
