@@ -11,7 +11,8 @@
 //! | `v` | vocabulary | `n` | `b * t`, rows and time flattened |
 //! | `e` | experts | `c` | slots of an expert |
 //!
-//! Every sublayer has one signature, `forward(&self, x: Tensor<3>, pass: &mut ForwardContext) -> Tensor<3>`, and every config
+//! Every layer works by itself, `config.init(&widths, &device).forward(x)`; inside a model all have one signature,
+//! `forward_with(&self, x: Tensor<3>, ctx: &mut ForwardContext) -> Tensor<3>`. Every config
 //! answers three questions without building anything: is it possible ([`Widths`] given), how many parameters, how
 //! many FLOPs.
 
