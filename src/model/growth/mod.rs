@@ -6,7 +6,7 @@
 //!
 //! | operator | depth | width | keeps the function |
 //! |---|---|---|---|
-//! | [`stack`] | copies of layers in an [`LayerOrder`] (Gstack) | copies of units, what reads them shared out unevenly | width |
+//! | [`mod@stack`] | copies of layers in an [`LayerOrder`] (Gstack) | copies of units, what reads them shared out unevenly | width |
 //! | [`zero`] | copies that add nothing at first | new units that nothing reaches at first | yes |
 //! | [`random`] | new layers that a ramp lets in | new units that a ramp lets in | yes |
 //! | [`learn`] | mixtures of layers, trained (LiGO) | mixtures of units, trained | no |
