@@ -39,6 +39,7 @@ impl Precision {
     }
 
     /// That of the innermost [`Precision::scope`] on this thread.
+    #[cfg(feature = "flex")]
     pub(super) fn of_scope() -> Self {
         HERE.get()
     }
