@@ -364,7 +364,7 @@ fn correct<'a>(effects: impl Iterator<Item = &'a mut Effect>) {
 fn environments(evidence: &Evidence) -> Vec<Environment> {
     let mut distinct: Vec<Environment> = Vec::new();
     for run in evidence.arms.iter().flat_map(|arm| &arm.runs) {
-        let here = &run.record.environment;
+        let here = &Environment { weights_of: None, ..run.record.environment.clone() };
         let same = |other: &&mut Environment| {
             Environment { finished: here.finished.clone(), ..(**other).clone() } == *here
         };
