@@ -341,10 +341,10 @@ impl DataConfig {
     /// Positions of a row of training in which documents of the people who are studied follow each other; `None` where
     /// each has a row, and without people.
     pub fn packed_row(&self) -> Option<usize> {
-        let marker = match self {
-            DataConfig::Mixture(config) => config.studied().map_or(0, |(_, source)| source.marker.len()),
-            _ => 0,
-        };
+        let mut marker = 0;
+        if let DataConfig::Mixture(config) = self {
+            marker = config.studied().map_or(0, |(_, source)| source.marker.len());
+        }
         let studied = self.studied()?;
         let has_own_row =
             matches!(studied, DataConfig::BioD(config) if config.seq_len() + marker == self.seq_len());

@@ -57,9 +57,7 @@ pub fn measure(
     let people = chosen(information.people, config.people);
     let mut tally = Tally::new(people.len());
     for rendering in 0..config.paraphrases {
-        tally
-            .renderings
-            .push(RenderingLosses { values: vec![0.0; information.attributes.len()], ..Default::default() });
+        tally.begin(information.attributes.len());
         let mut rest = Sequences::new(data, &people, rendering, config).peekable();
         while rest.peek().is_some() {
             let mut group: Vec<Sequence> = Vec::new();
@@ -117,7 +115,7 @@ fn token_losses(model: &Decoder, group: &[Sequence], longest: usize, device: &De
 }
 
 /// Collects losses person by person.
-struct Tally {
+pub(super) struct Tally {
     renderings: Vec<RenderingLosses>,
     /// Per person: loss of all facts, summed over renderings.
     persons: Vec<f64>,
@@ -125,12 +123,17 @@ struct Tally {
 }
 
 impl Tally {
-    fn new(people: usize) -> Self {
+    pub fn new(people: usize) -> Self {
         Tally { renderings: Vec::new(), persons: vec![0.0; people], known: vec![true; people] }
     }
 
+    /// Another rendering begins.
+    pub fn begin(&mut self, attributes: usize) {
+        self.renderings.push(RenderingLosses { values: vec![0.0; attributes], ..Default::default() });
+    }
+
     /// `losses[i]` is the loss of token `i + 1`.
-    fn add(&mut self, person: usize, spans: &[Span], losses: &[f32]) {
+    pub fn add(&mut self, person: usize, spans: &[Span], losses: &[f32]) {
         let sum =
             |range: &std::ops::Range<usize>| -> f64 { range.clone().map(|i| losses[i - 1] as f64).sum() };
         let rendering = self.renderings.last_mut().expect("a rendering is under way");
@@ -148,7 +151,7 @@ impl Tally {
         }
     }
 
-    fn finish(self) -> Losses {
+    pub fn finish(self) -> Losses {
         let (n, r) = (self.persons.len() as f64, self.renderings.len() as f64);
         let mean = self.persons.iter().sum::<f64>() / n / r;
         let square = |loss: &f64| (loss / r - mean) * (loss / r - mean);

@@ -15,7 +15,8 @@ pub use answers::{AnswerPoint, Answers, DocumentPoint, QaTestConfig, RelevantPoi
 pub use extraction::{AttributeAnswers, Extraction};
 pub use quantize::QuantizeConfig;
 pub use record::{
-    AttributeBits, Capacity, DomainLoss, GivenSource, Loss, MeasureConfig, MeasureContext, Measurements, People,
+    AttributeBits, Capacity, DomainLoss, GivenSource, Loss, MeasureConfig, MeasureContext, Measurements,
+    People,
 };
 
 /// Rows of a forward pass of a measurement hold about so many tokens together: as many as keep a core busy. More would

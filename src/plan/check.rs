@@ -116,7 +116,8 @@ fn check_measure(plan: &Plan) -> Vec<Problem> {
     if plan.measure.context == MeasureContext::Packed && plan.data.studied().is_none() {
         let problem = Problem::new(format!("\"packed\" with data without people, \"{}\"", plan.data.kind()));
         let problem = problem.key("context").expected("\"alone\"");
-        problems.push(problem.help("nobody's biography is read; leave it out, or take bio-s, bio-d or bio-r"));
+        problems
+            .push(problem.help("nobody's biography is read; leave it out, or take bio-s, bio-d or bio-r"));
     }
     match plan.measure.people {
         People::Sample(sample) if sample.count == 0 => {

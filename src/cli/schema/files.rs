@@ -52,7 +52,10 @@ fn names() -> Json {
         ("label", text()),
         ("role", role()),
         ("trunk?", about(text(), "a shorter trunk (hash of its plan) that this run may go on from")),
-        ("weights?", about(text(), "a run (hash of its plan) that differs in `measure` alone and was trained")),
+        (
+            "weights?",
+            about(text(), "a run (hash of its plan) that differs in `measure` alone and was trained"),
+        ),
     ])
 }
 
