@@ -154,3 +154,46 @@ fn what_the_program_trains_the_library_trains_bit_for_bit() {
     let (saved, _) = weights::read(&run.join("model.safetensors")).unwrap();
     assert_eq!(weights::of(&trained.model), saved);
 }
+
+#[test]
+fn a_model_of_packed_biographies_is_read_as_it_was_trained_unless_one_says_else() {
+    let folder = Folder::new();
+    let sets =
+        ["data.people=30", "data.seq_len=128", "training.schedule.warmup_steps=2", "training.length.count=3"];
+    let sets = sets.iter().flat_map(|set| ["--set", set]);
+    folder.ask(&["train", "gpt2:micro", "bios"].into_iter().chain(sets).collect::<Vec<_>>());
+    let runs = folder.json(&["runs", "--json"]);
+    let name = runs[0]["run"].as_str().unwrap();
+    let bits = |context: &[&str]| {
+        let measured = folder.json(&[&["measure", name, "--json"], context].concat());
+        (measured["capacity"]["context"].clone(), measured["capacity"]["bits"].as_f64().unwrap())
+    };
+    let (as_trained, packed, alone) =
+        (bits(&[]), bits(&["--context", "packed"]), bits(&["--context", "alone"]));
+    assert_eq!((&as_trained, as_trained.0.as_str(), alone.0.as_str()), (&packed, Some("packed"), None));
+    assert_ne!(packed.1, alone.1);
+    let said = folder.ask(&["measure", name]);
+    assert!(said.contains("behind biographies of others, as in training"), "{said}");
+    assert!(!folder.ask(&["measure", name, "--context", "alone"]).contains("behind"));
+}
+
+#[test]
+fn nobodys_biography_is_read_behind_others() {
+    let folder = Folder::new();
+    let said = folder.zoo(&["plan", "gpt2:micro", "corpus", "--set", "measure.context=packed"]);
+    let expected = "error: measure.context: \"packed\" with data without people, \"corpus\"";
+    assert!(said.code == 2 && said.err.contains(expected), "{} {}", said.code, said.err);
+    assert!(said.err.contains("leave it out, or take bio-s, bio-d or bio-r"), "{}", said.err);
+    let small = [
+        "data.documents=8",
+        "data.length=32",
+        "data.seq_len=32",
+        "data.held_out=1",
+        "training.length.count=2",
+    ];
+    let sets = small.iter().chain(&["training.schedule.warmup_steps=1"]).flat_map(|set| ["--set", set]);
+    folder.ask(&["train", "gpt2:micro", "corpus"].into_iter().chain(sets).collect::<Vec<_>>());
+    let runs = folder.json(&["runs", "--json"]);
+    let said = folder.zoo(&["measure", runs[0]["run"].as_str().unwrap(), "--context", "packed"]);
+    assert!(said.code == 2 && said.err.contains("--context"), "{} {}", said.code, said.err);
+}

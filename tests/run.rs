@@ -245,6 +245,7 @@ fn planned(kind: &str, seed: u64) -> WantedRun {
         flops: 1e6,
         peak_bytes: 0,
         trunk: None,
+        weights: None,
     }
 }
 

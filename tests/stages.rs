@@ -162,3 +162,99 @@ fn a_model_that_is_asked_is_trained_once_and_keeps_what_it_has_stored() {
     assert_eq!(again.code, 65, "{}", again.err);
     assert!(folder.ask(&["generate", &name, "--prompt", "a1 n1.3 n2.4 n3.5"]).contains("n3.5"));
 }
+
+/// A record, and the folder of its run.
+fn trained(folder: &Folder, sets: &[&str]) -> (Value, std::path::PathBuf) {
+    let small = ["data.people=48", "training.schedule.warmup_steps=5", "training.length.count=8"];
+    let sets = small.iter().chain(sets).flat_map(|set| ["--set", set]);
+    let args: Vec<&str> = ["train", "gpt2:micro", "biod", "--json"].into_iter().chain(sets).collect();
+    let said = folder.json(&args);
+    (said["record"].clone(), folder.path().join("runs").join(said["run"].as_str().unwrap()))
+}
+
+#[test]
+fn a_run_that_differs_only_in_what_is_measured_is_read_again_and_never_trained_again() {
+    let folder = Folder::new();
+    let (first, trained_in) = trained(&folder, &[]);
+    assert_eq!(first["environment"]["weights_of"], Value::Null);
+    let same = |record: &Value, path: &std::path::Path, of: &std::path::Path| {
+        for key in ["steps", "tokens", "flops", "seconds", "final_loss"] {
+            assert_eq!(record["training"][key], first["training"][key], "{key}");
+        }
+        assert_eq!(record["environment"]["weights_of"], of.file_name().unwrap().to_str().unwrap());
+        assert_eq!(record["training"]["elapsed"], Value::Null);
+        for name in ["model.safetensors", "metrics.jsonl", "config.json"] {
+            let read = |path: &std::path::Path| std::fs::read(path.join(name)).unwrap();
+            assert_eq!(read(path), read(&trained_in), "{name}");
+        }
+        assert!(!path.join("checkpoints").exists() && path != trained_in);
+    };
+    let (more, of_more) = trained(&folder, &["measure.paraphrases=7"]);
+    same(&more, &of_more, &trained_in);
+    assert_eq!(more["measurements"]["capacity"]["renderings"], 7);
+    let (rounded, of_rounded) = trained(&folder, &["measure.quantize={ kind = \"rtn\", bits = 2 }"]);
+    same(&rounded, &of_rounded, &trained_in);
+    assert_ne!(rounded["measurements"]["capacity"]["bits"], first["measurements"]["capacity"]["bits"]);
+    let (other, _) = trained(&folder, &["measure.paraphrases=7", "training.peak_lr=3e-3"]);
+    assert_eq!(other["environment"]["weights_of"], Value::Null);
+    let name = of_more.file_name().unwrap().to_str().unwrap();
+    assert_eq!(folder.json(&["measure", name, "--json"])["capacity"], more["measurements"]["capacity"]);
+
+    let backup = folder.path().join("kept");
+    std::fs::rename(&trained_in, &backup).unwrap();
+    std::fs::remove_dir_all(&of_rounded).unwrap();
+    let (again, path) = trained(&folder, &["measure.paraphrases=9"]);
+    std::fs::rename(&backup, &trained_in).unwrap();
+    same(&again, &path, &of_more);
+}
+
+#[test]
+fn what_is_named_in_run_toml_for_its_weights_must_differ_in_nothing_else() {
+    let folder = Folder::new();
+    let (_, first) = trained(&folder, &[]);
+    let (_, second) = trained(&folder, &["training.peak_lr=3e-3"]);
+    let header = |path: &std::path::Path| std::fs::read_to_string(path.join("run.toml")).unwrap();
+    let of_first = header(&first);
+    let fingerprint = of_first.lines().find(|line| line.starts_with("fingerprint")).unwrap();
+    let names = header(&second) + &fingerprint.replace("fingerprint", "weights") + "\n";
+    for name in ["manifest.json", "measurements.json", "model.safetensors"] {
+        std::fs::remove_file(second.join(name)).unwrap();
+    }
+    std::fs::write(second.join("run.toml"), names).unwrap();
+    let said = folder.zoo(&["worker", "--run", second.file_name().unwrap().to_str().unwrap()]);
+    assert!(
+        said.code == 65 && said.out.contains("differs only in what is measured"),
+        "{} {}",
+        said.code,
+        said.out
+    );
+}
+
+#[test]
+fn trunks_that_are_read_again_lend_their_checkpoints() {
+    let folder = Folder::new();
+    folder.write("cooldowns.toml", COOLDOWNS);
+    let run = |store: &str, sets: &[&str]| {
+        let sets = ["repeat.seeds=1"].iter().chain(sets).flat_map(|set| ["--set", set]);
+        folder.ask(&["run", "cooldowns.toml", "--store", store].into_iter().chain(sets).collect::<Vec<_>>());
+    };
+    let stages = |weights_of: bool| {
+        let all = runs(&folder, "runs");
+        let is_read_again = |run: &&Value| {
+            let path =
+                folder.path().join("runs").join(run["run"].as_str().unwrap()).join("measurements.json");
+            std::fs::read_to_string(path).unwrap().contains("weights_of") == weights_of
+        };
+        all.iter().filter(|run| run["role"] == "stage").filter(is_read_again).count()
+    };
+    let few = "measure.paraphrases=2";
+    let linear = "training.schedule.shape=\"linear\"";
+    run("runs", &[]);
+    run("runs", &[few]);
+    assert_eq!((stages(false), stages(true)), (2, 0), "what is read again needs no trunk");
+    run("runs", &[few, linear]);
+    assert_eq!((stages(false), stages(true)), (2, 2));
+    run("alone", &[linear]);
+    let alone = weights(&folder, "alone", "long");
+    assert!(weights(&folder, "runs", "long").contains(&alone[0]), "the bits of one that trained alone");
+}

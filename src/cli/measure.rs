@@ -1,9 +1,10 @@
 //! `zoo measure`: what a finished run knows, measured again from its weights.
 
 use ablation_zoo::data::Texts;
-use ablation_zoo::measure::{Measurements, QuantizeConfig};
-use ablation_zoo::run::{job, worker::Task};
-use ablation_zoo::{Result, device, visible};
+use ablation_zoo::error::Problem;
+use ablation_zoo::measure::{MeasureContext, Measurements, QuantizeConfig};
+use ablation_zoo::run::job;
+use ablation_zoo::{Error, Result, device, visible};
 use clap::{Args, ValueEnum};
 use serde_json::Value as Json;
 
@@ -31,6 +32,9 @@ pub struct MeasureCommand {
     /// Texts that knowledge is measured on [default: those of the plan]
     #[arg(long, value_name = "TEXTS")]
     texts: Option<MeasuredIn>,
+    /// What stands before each biography [default: that of the plan]
+    #[arg(long, value_name = "CONTEXT")]
+    context: Option<ReadIn>,
     #[command(flatten)]
     rounding: RoundingArgs,
     #[command(flatten)]
@@ -46,6 +50,15 @@ enum MeasuredIn {
     AsTrained,
 }
 
+/// What stands before a biography.
+#[derive(Debug, Clone, Copy, ValueEnum)]
+enum ReadIn {
+    /// Biographies of others, as in training
+    Packed,
+    /// Nothing
+    Alone,
+}
+
 impl MeasureCommand {
     /// Measures and prints.
     pub fn run(&self) -> Result<()> {
@@ -58,16 +71,21 @@ impl MeasureCommand {
             Some(MeasuredIn::Unprompted) => plan.measure.texts = Texts::Unprompted,
             Some(MeasuredIn::AsTrained) => plan.measure.texts = Texts::AsTrained,
         }
-        let device = device::open(&self.device)?;
-        let mut task = Task { run, plan, device: self.device.clone(), stages: Vec::new() };
-        if !configs.is_empty() {
-            task.plan.measure.quantize = QuantizeConfig::None;
+        match self.context {
+            None => {}
+            Some(ReadIn::Packed) if plan.data.studied().is_none() => return Err(nobody(plan.data.kind())),
+            Some(ReadIn::Packed) => plan.measure.context = MeasureContext::Packed,
+            Some(ReadIn::Alone) => plan.measure.context = MeasureContext::Alone,
         }
-        let measured = job::measure_again(&task, &device)?;
+        let device = device::open(&self.device)?;
+        if !configs.is_empty() {
+            plan.measure.quantize = QuantizeConfig::None;
+        }
+        let measured = job::measure_again(&run, &plan, &device)?;
         let mut rounded = Vec::new();
         for quantize in configs {
-            task.plan.measure.quantize = quantize;
-            rounded.push(Rounded { quantize, measured: job::measure_again(&task, &device)? });
+            plan.measure.quantize = quantize;
+            rounded.push(Rounded { quantize, measured: job::measure_again(&run, &plan, &device)? });
         }
         match (self.format.json, rounded.is_empty()) {
             (true, _) => output::print_json(&json(&measured, &rounded)),
@@ -75,6 +93,11 @@ impl MeasureCommand {
             (false, false) => output::print(&rounding::table(&measured, &rounded)),
         }
     }
+}
+
+fn nobody(kind: &str) -> Error {
+    let problem = Problem::new(format!("packed with data without people, {kind}")).key("--context");
+    Error::config(problem.expected("alone").help("nobody's biography is read; leave it out"))
 }
 
 fn json(measured: &Measurements, rounded: &[Rounded]) -> Json {
@@ -101,6 +124,9 @@ fn text(measured: &Measurements) -> String {
                 "  given the source  {:.4} bits per parameter (names {:.0}; guessing costs {:.2} bits a person)\n",
                 given.bits_per_param, given.name_bits, given.source_bits
             ));
+        }
+        if capacity.context == MeasureContext::Packed {
+            text.push_str("read                behind biographies of others, as in training\n");
         }
         text.push_str(&format!("parameters          {}\n", output::thousands(capacity.params)));
         text.push_str(&format!(

@@ -2,6 +2,7 @@
 
 use ablation_zoo::Result;
 use ablation_zoo::error::{Error, Problem};
+use ablation_zoo::measure::MeasureConfig;
 use ablation_zoo::plan::resolve::resolve_dataset_with;
 use ablation_zoo::plan::tree::Node;
 use ablation_zoo::plan::writer;
@@ -54,6 +55,9 @@ impl Subject {
     pub fn tables(&self) -> &'static [&'static str] {
         match self.kind {
             PresetKind::Models => &["model"],
+            PresetKind::Datasets if self.resolved.plan.measure != MeasureConfig::default() => {
+                &["data", "measure"]
+            }
             PresetKind::Datasets => &["data"],
             PresetKind::Ablations => {
                 &["model", "data", "training", "prediction", "context", "growth", "adapt", "measure"]

@@ -68,6 +68,7 @@ impl Train {
             flops: cost.flops,
             peak_bytes: cost.peak_bytes,
             trunk: None,
+            weights: None,
             plan,
         })
     }

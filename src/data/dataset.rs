@@ -11,6 +11,7 @@ use crate::error::Result;
 pub struct Dataset {
     pub(super) source: Source,
     pub(super) information: Option<Information>,
+    pub(super) packed_row: Option<usize>,
 }
 
 /// One kind of data, opened.
@@ -124,6 +125,12 @@ impl Dataset {
     /// How many attributes can be asked for; `None` where nobody can be asked about.
     pub fn askable(&self) -> Option<usize> {
         self.source.askable().map(|(attributes, _)| attributes)
+    }
+
+    /// Positions of a row of training in which documents of people follow each other; `None` where each person has a row,
+    /// and without people.
+    pub fn packed_row(&self) -> Option<usize> {
+        self.packed_row
     }
 
     /// What a perfect model would have to store; `None` without facts.

@@ -47,6 +47,12 @@ pub enum Texts {
 }
 
 impl Span {
+    /// The same fact so many tokens further on.
+    pub fn shifted(&self, by: usize) -> Self {
+        let shift = |range: &Range<usize>| range.start + by..range.end + by;
+        Span { fact: self.fact, range: shift(&self.range), first_chunk: shift(&self.first_chunk) }
+    }
+
     /// A fact without chunks.
     pub(super) fn whole(fact: Fact, range: Range<usize>) -> Self {
         Span { fact, first_chunk: range.clone(), range }

@@ -177,7 +177,7 @@ impl DataConfig {
             DataConfig::Mixture(config) => Source::Mixture(Box::new(config.open(seed, exposures)?)),
             _ => self.open_source(&Opening::alone(seed, exposures, self.seq_len()))?,
         };
-        Ok(Dataset { source, information: self.information()? })
+        Ok(Dataset { source, information: self.information()?, packed_row: self.packed_row() })
     }
 
     /// The stream of anything but a mixture.
@@ -336,6 +336,19 @@ impl DataConfig {
             DataConfig::Mixture(config) => config.studied().map(|(_, source)| &source.data),
             _ => self.has_facts().then_some(self),
         }
+    }
+
+    /// Positions of a row of training in which documents of the people who are studied follow each other; `None` where
+    /// each has a row, and without people.
+    pub fn packed_row(&self) -> Option<usize> {
+        let mut marker = 0;
+        if let DataConfig::Mixture(config) = self {
+            marker = config.studied().map_or(0, |(_, source)| source.marker.len());
+        }
+        let studied = self.studied()?;
+        let has_own_row =
+            matches!(studied, DataConfig::BioD(config) if config.seq_len() + marker == self.seq_len());
+        (!has_own_row).then(|| self.seq_len())
     }
 
     /// How many people there are, if they are made and not read.

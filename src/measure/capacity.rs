@@ -8,8 +8,9 @@
 use burn::tensor::{Device, Int, Tensor, TensorData};
 
 use super::TOKENS_PER_PASS;
-use super::record::{AttributeBits, Capacity, GivenSource, MeasureConfig, People};
-use crate::data::{Dataset, Document, Fact, Information};
+use super::record::{AttributeBits, Capacity, GivenSource, MeasureConfig, MeasureContext, People};
+use super::sequences::{self, Sequence, Sequences};
+use crate::data::{Dataset, Fact, Information, Span};
 use crate::error::Result;
 use crate::kernels;
 use crate::layers::ForwardContext;
@@ -56,30 +57,32 @@ pub fn measure(
     let people = chosen(information.people, config.people);
     let mut tally = Tally::new(people.len());
     for rendering in 0..config.paraphrases {
-        tally
-            .renderings
-            .push(RenderingLosses { values: vec![0.0; information.attributes.len()], ..Default::default() });
-        let mut rest = people.iter().enumerate().peekable();
+        tally.begin(information.attributes.len());
+        let mut rest = Sequences::new(data, &people, rendering, config).peekable();
         while rest.peek().is_some() {
-            let mut group: Vec<(usize, Document)> = Vec::new();
+            let mut group: Vec<Sequence> = Vec::new();
             let mut longest = 0;
-            while let Some(&(index, &person)) = rest.peek() {
-                let document = data.measurement_document(person, rendering, config.texts);
-                longest = longest.max(document.tokens.len());
-                if !group.is_empty() && longest * (group.len() + 1) > TOKENS_PER_PASS {
-                    break;
-                }
-                group.push((index, document));
-                rest.next();
+            while let Some(sequence) = rest.next_if(|sequence| {
+                let longest = longest.max(sequence.tokens.len());
+                group.is_empty() || longest * (group.len() + 1) <= TOKENS_PER_PASS
+            }) {
+                longest = longest.max(sequence.tokens.len());
+                group.push(sequence);
             }
             let losses = token_losses(model, &group, longest, device);
-            for ((index, document), losses) in group.iter().zip(losses.chunks(longest - 1)) {
-                tally.add(*index, document, losses);
+            for (sequence, losses) in group.iter().zip(losses.chunks(longest - 1)) {
+                sequence.scored.iter().for_each(|(person, spans)| tally.add(*person, spans, losses));
             }
         }
     }
-    let capacity = capacity(information, &tally.finish(), params);
-    Ok(Some(Capacity { given_source: given_source(&capacity, information, data.source_bits()), ..capacity }))
+    let context = sequences::context_of(data, config.context);
+    let capacity = Capacity { context, ..capacity(information, &tally.finish(), params) };
+    // Whose sequence it is, is told by those who stand before.
+    let source_bits = match context {
+        MeasureContext::Alone => data.source_bits(),
+        MeasureContext::Packed => 0.0,
+    };
+    Ok(Some(Capacity { given_source: given_source(&capacity, information, source_bits), ..capacity }))
 }
 
 /// Everybody, or an evenly spread sample.
@@ -92,13 +95,13 @@ pub(super) fn chosen(people: u64, which: People) -> Vec<u64> {
     }
 }
 
-/// The loss of each token given those before it, `longest - 1` per document, padding included.
-fn token_losses(model: &Decoder, group: &[(usize, Document)], longest: usize, device: &Device) -> Vec<f32> {
+/// The loss of each token given those before it, `longest - 1` per sequence, padding included.
+fn token_losses(model: &Decoder, group: &[Sequence], longest: usize, device: &Device) -> Vec<f32> {
     let (b, t) = (group.len(), longest - 1);
     let mut tokens = vec![0; b * t];
     let mut targets = vec![0; b * t];
-    for (row, (_, document)) in group.iter().enumerate() {
-        for (i, pair) in document.tokens.windows(2).enumerate() {
+    for (row, sequence) in group.iter().enumerate() {
+        for (i, pair) in sequence.tokens.windows(2).enumerate() {
             tokens[row * t + i] = pair[0] as i32;
             targets[row * t + i] = pair[1] as i32;
         }
@@ -112,7 +115,7 @@ fn token_losses(model: &Decoder, group: &[(usize, Document)], longest: usize, de
 }
 
 /// Collects losses person by person.
-struct Tally {
+pub(super) struct Tally {
     renderings: Vec<RenderingLosses>,
     /// Per person: loss of all facts, summed over renderings.
     persons: Vec<f64>,
@@ -120,16 +123,21 @@ struct Tally {
 }
 
 impl Tally {
-    fn new(people: usize) -> Self {
+    pub fn new(people: usize) -> Self {
         Tally { renderings: Vec::new(), persons: vec![0.0; people], known: vec![true; people] }
     }
 
+    /// Another rendering begins.
+    pub fn begin(&mut self, attributes: usize) {
+        self.renderings.push(RenderingLosses { values: vec![0.0; attributes], ..Default::default() });
+    }
+
     /// `losses[i]` is the loss of token `i + 1`.
-    fn add(&mut self, person: usize, document: &Document, losses: &[f32]) {
+    pub fn add(&mut self, person: usize, spans: &[Span], losses: &[f32]) {
         let sum =
             |range: &std::ops::Range<usize>| -> f64 { range.clone().map(|i| losses[i - 1] as f64).sum() };
         let rendering = self.renderings.last_mut().expect("a rendering is under way");
-        for span in &document.spans {
+        for span in spans {
             let nats = sum(&span.range);
             self.persons[person] += nats;
             match span.fact {
@@ -143,7 +151,7 @@ impl Tally {
         }
     }
 
-    fn finish(self) -> Losses {
+    pub fn finish(self) -> Losses {
         let (n, r) = (self.persons.len() as f64, self.renderings.len() as f64);
         let mean = self.persons.iter().sum::<f64>() / n / r;
         let square = |loss: &f64| (loss / r - mean) * (loss / r - mean);
@@ -189,6 +197,7 @@ pub fn capacity(information: &Information, losses: &Losses, params: u64) -> Capa
         measurement_error: rendering_error.hypot(sampling_error(information, losses)) / p,
         people: losses.people,
         renderings: losses.renderings.len() as u64,
+        context: MeasureContext::default(),
         given_source: None,
     }
 }

@@ -12,6 +12,7 @@ use serde::{Deserialize, Serialize};
 use super::TOKENS_PER_PASS;
 use super::capacity::chosen;
 use super::record::MeasureConfig;
+use super::sequences::Sequences;
 use crate::data::questions::Form;
 use crate::data::{Dataset, Fact, Texts};
 use crate::layers::ForwardContext;
@@ -67,7 +68,7 @@ pub fn measure(
     let merged = model.merged();
     let taught = right_answers(&merged, data, &chosen(asked, config.people), n, device);
     let extracted = right_answers(&merged, data, &others, n, device);
-    let recited = right_values(&model.base, data, &others, n, device);
+    let recited = right_values(&model.base, data, &others, n, config, device);
     let attributes = (0..n).map(|k| AttributeAnswers {
         name: information.attributes[k].name.clone(),
         accuracy: extracted[k],
@@ -102,28 +103,29 @@ fn right_answers(model: &Decoder, data: &Dataset, people: &[u64], n: usize, devi
 }
 
 /// The share of values per attribute, of the first `n`, that the model goes on with in a text about the person.
-fn right_values(model: &Decoder, data: &Dataset, people: &[u64], n: usize, device: &Device) -> Vec<f64> {
-    let documents: Vec<_> =
-        people.iter().map(|&person| data.measurement_document(person, 0, Texts::default())).collect();
-    let spans = |k: usize| {
-        documents.iter().map(move |document| {
-            let value = document.spans.iter().find(|span| span.fact == Fact::Value(k));
-            value.map(|span| span.range.clone()).into_iter().collect::<Vec<_>>()
-        })
-    };
-    let by_attribute: Vec<Vec<Vec<Range<usize>>>> = (0..n).map(|k| spans(k).collect()).collect();
-    let rows: Vec<Row> = documents
-        .iter()
-        .enumerate()
-        .map(|(index, document)| {
-            let ranges = by_attribute.iter().flat_map(|ranges| ranges[index].clone()).collect();
-            (document.tokens.clone(), ranges)
-        })
-        .collect();
-    let mut right = vec![0u64; n];
-    for said in said(model, &rows, device) {
-        said.iter().zip(&mut right).for_each(|(said, right)| *right += u64::from(*said));
+fn right_values(
+    model: &Decoder,
+    data: &Dataset,
+    people: &[u64],
+    n: usize,
+    config: &MeasureConfig,
+    device: &Device,
+) -> Vec<f64> {
+    let config = MeasureConfig { texts: Texts::default(), ..*config };
+    let (mut rows, mut attributes): (Vec<Row>, Vec<usize>) = (Vec::new(), Vec::new());
+    for sequence in Sequences::new(data, people, 0, &config) {
+        let spans = sequence.scored.into_iter().flat_map(|(_, spans)| spans);
+        let values = spans.filter_map(|span| match span.fact {
+            Fact::Value(k) if k < n => Some((k, span.range)),
+            Fact::Value(_) | Fact::Name => None,
+        });
+        let (asked, ranges): (Vec<usize>, Vec<Range<usize>>) = values.unzip();
+        attributes.extend(asked);
+        rows.push((sequence.tokens, ranges));
     }
+    let mut right = vec![0u64; n];
+    let said = said(model, &rows, device).into_iter().flatten();
+    said.zip(attributes).for_each(|(said, k)| right[k] += u64::from(said));
     right.into_iter().map(|right| right as f64 / people.len() as f64).collect()
 }
 

@@ -8,13 +8,15 @@ pub mod proxies;
 pub mod quantize;
 pub mod reading_speed;
 pub mod record;
+pub mod sequences;
 pub mod speed;
 
 pub use answers::{AnswerPoint, Answers, DocumentPoint, QaTestConfig, RelevantPoint};
 pub use extraction::{AttributeAnswers, Extraction};
 pub use quantize::QuantizeConfig;
 pub use record::{
-    AttributeBits, Capacity, DomainLoss, GivenSource, Loss, MeasureConfig, Measurements, People,
+    AttributeBits, Capacity, DomainLoss, GivenSource, Loss, MeasureConfig, MeasureContext, Measurements,
+    People,
 };
 
 /// Rows of a forward pass of a measurement hold about so many tokens together: as many as keep a core busy. More would

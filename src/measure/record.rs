@@ -18,12 +18,27 @@ pub struct MeasureConfig {
     /// In which texts.
     #[serde(skip_serializing_if = "is_default")]
     pub texts: Texts,
+    /// What stands before a biography.
+    #[serde(skip_serializing_if = "is_default")]
+    pub context: MeasureContext,
     /// Whether weights are rounded first.
     #[serde(skip_serializing_if = "QuantizeConfig::is_none")]
     pub quantize: QuantizeConfig,
     /// Questions about held-out people, where the data asks any.
     #[serde(skip_serializing_if = "is_default")]
     pub qa_test: QaTestConfig,
+}
+
+/// What stands before a biography while it is read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum MeasureContext {
+    /// Nothing: it begins its sequence.
+    #[default]
+    Alone,
+    /// Biographies of others, as in training: they fill sequences of the training length. Where in training each person
+    /// begins a sequence, this is the same as alone.
+    Packed,
 }
 
 fn is_default<T: Default + PartialEq>(value: &T) -> bool {
@@ -71,6 +86,7 @@ impl Default for MeasureConfig {
             paraphrases: 4,
             people: People::All,
             texts: Texts::default(),
+            context: MeasureContext::default(),
             quantize: QuantizeConfig::None,
             qa_test: QaTestConfig::default(),
         }
@@ -159,6 +175,9 @@ pub struct Capacity {
     pub people: u64,
     /// Renderings of each.
     pub renderings: u64,
+    /// What stood before the biographies.
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub context: MeasureContext,
     /// The same without the cost of guessing the source, where a mixture makes it cost something.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub given_source: Option<GivenSource>,

@@ -4,7 +4,7 @@ use super::Plan;
 use super::data_size::DataSize;
 use crate::data::DataConfig;
 use crate::error::Problem;
-use crate::measure::People;
+use crate::measure::{MeasureContext, People};
 use crate::training::{LengthUnits, Prediction};
 
 /// The largest model that is accepted, in parameters.
@@ -112,6 +112,12 @@ fn check_measure(plan: &Plan) -> Vec<Problem> {
                 problems.push(Problem::new(value.to_string()).key(key).expected(format!("1 to {most}")));
             }
         }
+    }
+    if plan.measure.context == MeasureContext::Packed && plan.data.studied().is_none() {
+        let problem = Problem::new(format!("\"packed\" with data without people, \"{}\"", plan.data.kind()));
+        let problem = problem.key("context").expected("\"alone\"");
+        problems
+            .push(problem.help("nobody's biography is read; leave it out, or take bio-s, bio-d or bio-r"));
     }
     match plan.measure.people {
         People::Sample(sample) if sample.count == 0 => {

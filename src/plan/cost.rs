@@ -5,7 +5,7 @@ use serde::Serialize;
 use super::Plan;
 use super::data_size::DataSize;
 use crate::Result;
-use crate::measure::MeasureConfig;
+use crate::measure::{MeasureConfig, MeasureContext, sequences};
 use crate::model::ParamCount;
 use crate::training::TrainingConfig;
 
@@ -162,8 +162,14 @@ impl Plan {
     /// Tokens that are read to count the bits of knowledge and to ask questions, padding not counted.
     fn measured_tokens(&self) -> Result<f64> {
         let facts = DataSize::of(&self.data)?.facts.map_or(0.0, |facts| {
-            let people = self.measure.people.of(facts.people) as f64;
-            people * facts.tokens_per_document * self.measure.paraphrases as f64
+            let documents = self.measure.people.of(facts.people) * self.measure.paraphrases;
+            let tokens = match (self.measure.context, self.data.packed_row()) {
+                (MeasureContext::Packed, Some(row)) => {
+                    sequences::tokens_per_document(row, facts.tokens_per_document)
+                }
+                (MeasureContext::Alone, _) | (_, None) => facts.tokens_per_document,
+            };
+            documents as f64 * tokens
         });
         Ok(facts + self.exam_tokens()?)
     }

@@ -13,7 +13,7 @@ use crate::layers::feed_forward::{ExpertConfig, FeedForwardConfig};
 use crate::layers::mixer::{AttentionConfig, LogitSoftcap, MixerConfig, QkNormConfig};
 use crate::layers::norm::NormConfig;
 use crate::layers::position::PositionConfig;
-use crate::measure::{QuantizeConfig, TOKENS_PER_PASS};
+use crate::measure::{MeasureContext, QuantizeConfig, TOKENS_PER_PASS};
 use crate::model::context::cross_attention;
 use crate::model::{BlockConfig, ModelConfig, NormPlacement};
 use crate::training::ContextConfig;
@@ -157,7 +157,11 @@ impl Plan {
             | DataConfig::Text(_)
             | DataConfig::Mixture(_) => tokens_per_exposure,
         };
-        let read = to_read.min(TOKENS_PER_PASS as f64) * of_a_token(t);
+        let at_once = match self.measure.context {
+            MeasureContext::Alone => TOKENS_PER_PASS,
+            MeasureContext::Packed => TOKENS_PER_PASS.max(t),
+        };
+        let read = to_read.min(at_once as f64) * of_a_token(t);
         let rounded = match &self.measure.quantize {
             QuantizeConfig::None | QuantizeConfig::Rtn(_) => 0.0,
             QuantizeConfig::Gptq(config) => {

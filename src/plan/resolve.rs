@@ -11,6 +11,9 @@ use super::tree::{Node, Source, Table};
 use super::{Plan, reader, writer};
 use crate::error::{Error, Kind, Problem, Result};
 
+/// The tables of a dataset's file: what is learned, and how it is measured.
+const DATASET_KEYS: [&str; 2] = ["data", "measure"];
+
 /// The parts that make the plan of one run.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct Request<'a> {
@@ -57,7 +60,7 @@ pub fn resolve_dataset(presets: &Presets, name: &str) -> Result<Resolved> {
 pub fn resolve_dataset_with(presets: &Presets, name: &str, sets: &[String]) -> Result<Resolved> {
     let dataset = parse(&presets.load(PresetKind::Datasets, name)?)?;
     let mut tree = defaults();
-    known_keys(&dataset, &[], &["data"]).map_err(config)?;
+    known_keys(&dataset, &[], &DATASET_KEYS).map_err(config)?;
     tree.merge(dataset);
     let mut problems = Vec::new();
     for set in parse_sets(sets, &mut problems) {
@@ -210,7 +213,7 @@ impl Layers {
 
     /// Defaults in code < model < its size < dataset < common < end of a path < arm < profile < `--set`.
     pub fn lay(&self, size: Option<Named>, change: Option<&ArmPatch>) -> Result<Resolved, Vec<Problem>> {
-        known_keys(&self.dataset, &[], &["data"])?;
+        known_keys(&self.dataset, &[], &DATASET_KEYS)?;
         let mut tree = defaults();
         tree.merge(model_layer(&self.model, size)?);
         tree.merge(self.dataset.clone());

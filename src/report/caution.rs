@@ -7,6 +7,7 @@ use super::comparison::{ArmResult, Comparison};
 use super::evidence::{Evidence, TuningTrial};
 use super::number::{self, list, plural};
 use super::statistics::median;
+use crate::measure::MeasureContext;
 
 /// A mean this close to `R_max` measures the data more than the model.
 const NEARLY_FULL: f64 = 0.9;
@@ -25,6 +26,7 @@ pub fn cautions(comparison: &Comparison, tried: &[TuningTrial]) -> Vec<String> {
     cautions.extend(missing(comparison));
     cautions.extend(comparison.arms.iter().filter_map(|arm| unpaired(comparison, arm)));
     cautions.extend(unequally_full(comparison));
+    cautions.extend(read_otherwise(comparison));
     cautions.extend(nearly_full(comparison));
     cautions.extend(tuning(comparison, tried));
     cautions
@@ -107,6 +109,22 @@ fn nearly_full(comparison: &Comparison) -> Option<String> {
         let names = list(&names);
         format!(
             "{names} {verb} nearly everything there is to know; more people would show more of the capacity."
+        )
+    })
+}
+
+/// A model that hardly ever saw a biography begin a sequence shows less of what it knows there.
+fn read_otherwise(comparison: &Comparison) -> Option<String> {
+    let of = |context| {
+        let arms = comparison.primary_arms().filter(|arm| arm.bits_per_param.is_some());
+        arms.filter(|arm| arm.context == context).map(quoted_label).collect::<Vec<_>>()
+    };
+    let (alone, packed) = (of(MeasureContext::Alone), of(MeasureContext::Packed));
+    (!alone.is_empty() && !packed.is_empty()).then(|| {
+        format!(
+            "Biographies were read alone for {} and behind those of others for {}; bits may differ by that as well.",
+            list(&alone),
+            list(&packed)
         )
     })
 }

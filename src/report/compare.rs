@@ -12,7 +12,7 @@ use super::walk::WalkResult;
 use super::{answer, caution, parts};
 use crate::data::DataConfig;
 use crate::error::Result;
-use crate::measure::{AnswerPoint, AttributeAnswers, Capacity, Extraction, Measurements};
+use crate::measure::{AnswerPoint, AttributeAnswers, Capacity, Extraction, MeasureContext, Measurements};
 use crate::run::Environment;
 
 /// Published ratios are given with two digits or read from plots: so far from one still agrees with it.
@@ -138,6 +138,7 @@ fn result(arm: &ArmEvidence, control: Option<&ArmEvidence>, measure: Measure) ->
             ratio.as_ref(),
             bits.as_ref(),
         ),
+        context: context(arm),
         bits_per_param: bits,
         max_bits_per_param: over_capacity(arm, |capacity| capacity.max_bits_per_param).map(|max| max.mean),
         held_out_loss: over_runs(arm, |run| Some(run.record.measurements.held_out?.nats_per_token)),
@@ -168,6 +169,12 @@ fn run_result(run: &RunEvidence, measure: Measure) -> Option<RunResult> {
         seconds: run.record.training.seconds,
         finished: run.record.environment.finished.clone(),
     })
+}
+
+/// What stood before the biographies of an arm; all its runs have one `[measure]`.
+fn context(arm: &ArmEvidence) -> MeasureContext {
+    let of_run = |run: &RunEvidence| Some(run.record.measurements.capacity.as_ref()?.context);
+    arm.runs.iter().find_map(of_run).unwrap_or_default()
 }
 
 fn over_runs(arm: &ArmEvidence, number: impl Fn(&RunEvidence) -> Option<f64>) -> Option<Estimate> {
@@ -364,7 +371,7 @@ fn correct<'a>(effects: impl Iterator<Item = &'a mut Effect>) {
 fn environments(evidence: &Evidence) -> Vec<Environment> {
     let mut distinct: Vec<Environment> = Vec::new();
     for run in evidence.arms.iter().flat_map(|arm| &arm.runs) {
-        let here = &run.record.environment;
+        let here = &Environment { weights_of: None, ..run.record.environment.clone() };
         let same = |other: &&mut Environment| {
             Environment { finished: here.finished.clone(), ..(**other).clone() } == *here
         };

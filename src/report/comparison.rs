@@ -7,7 +7,7 @@ use super::parts::{BitsApart, DomainResult};
 use super::speedup::ArmSpeedup;
 use super::statistics::{Contrast, Effect, Estimate};
 use super::walk::WalkResult;
-use crate::measure::Measurements;
+use crate::measure::{MeasureContext, Measurements};
 use crate::run::Environment;
 
 /// Version of the format of `report.json`.
@@ -92,6 +92,9 @@ pub struct ArmResult {
     /// How often each document was seen, if that is what the length says.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub exposures: Option<u64>,
+    /// What stood before the biographies in which facts were read.
+    #[serde(default, skip_serializing_if = "is_alone")]
+    pub context: MeasureContext,
     /// Bits per parameter, if the data is made of facts.
     pub bits_per_param: Option<Estimate>,
     /// `R_max`: bits per parameter of a model of this size that knows everything.
@@ -138,6 +141,10 @@ pub struct ArmResult {
     /// Typical standard error of one run's bits per parameter from the choice of renderings; not part of the
     /// interval over seeds, which contains it already.
     pub measurement_error: Option<f64>,
+}
+
+fn is_alone(context: &MeasureContext) -> bool {
+    *context == MeasureContext::Alone
 }
 
 /// One run of an arm.

@@ -4,7 +4,7 @@ use super::evidence::{
     ArmEvidence, Basis, Claim, CurvePoint, Evidence, MissingRun, Published, RunEvidence, TuningTrial,
 };
 use super::walk::{PathEffects, StepEffect};
-use crate::measure::{AttributeBits, Capacity, Loss, Measurements};
+use crate::measure::{AttributeBits, Capacity, Loss, MeasureContext, Measurements};
 use crate::model::ParamCount;
 use crate::plan::Plan;
 use crate::run::{Environment, RunRecord, TrainingSummary};
@@ -143,6 +143,7 @@ fn run(seed: u64, params: u64, bits_per_param: f64) -> RunEvidence {
             platform: "linux x86_64".to_string(),
             threads: 2,
             finished: format!("2026-11-21T1{seed}:00:00Z"),
+            weights_of: None,
         },
         params: ParamCount { total: params, embedding: 16_704, active: params },
         training: TrainingSummary {
@@ -193,6 +194,7 @@ fn capacity(params: f64, bits_per_param: f64) -> Capacity {
         measurement_error: 0.004,
         people: PEOPLE as u64,
         renderings: 4,
+        context: MeasureContext::Alone,
         given_source: None,
     }
 }

@@ -7,6 +7,7 @@ use comfy_table::{Attribute, Cell, CellAlignment, ContentArrangement, LineStyle,
 use super::comparison::{ArmResult, Comparison, DocumentResult, Measure};
 use super::number;
 use super::statistics::Effect;
+use crate::measure::MeasureContext;
 use crate::visible;
 
 /// One column: its head, how it is aligned, and whether a narrow terminal still shows it.
@@ -160,11 +161,19 @@ pub fn summary(comparison: &Comparison, look: Look) -> String {
     let mut add =
         |head: &str, sentence: &str| text += &wrap(&printable(&format!("{head}{sentence}")), look.width);
     comparison.answer.iter().for_each(|sentence| add("", sentence));
+    read_in(comparison).iter().for_each(|sentence| add("", sentence));
     comparison.cautions.iter().for_each(|caution| add("caution: ", caution));
     for run in &comparison.missing {
         add("missing: ", &format!("{} seed {}: {}", run.arm, run.seed, run.cause));
     }
     text
+}
+
+/// In which context bits were read, where it is not none.
+pub fn read_in(comparison: &Comparison) -> Option<&'static str> {
+    let mut arms = comparison.primary_arms().filter(|arm| arm.bits_per_param.is_some()).peekable();
+    let is_packed = arms.peek().is_some() && arms.all(|arm| arm.context == MeasureContext::Packed);
+    is_packed.then_some("Bits were read in biographies that follow those of others, as in training.")
 }
 
 /// Breaks a line between words so that it fits `width`; ends with a line break.
@@ -194,6 +203,7 @@ pub fn markdown(comparison: &Comparison) -> String {
     for sentence in &comparison.answer {
         text += &format!("{}\n", literal(sentence));
     }
+    read_in(comparison).iter().for_each(|sentence| text += &format!("{sentence}\n"));
     text += "\n";
     text += &line(columns.iter().map(|column| literal(column.head)).collect());
     let rule = |column: &Column| if column.side == Side::Right { "---:" } else { "---" }.to_string();

@@ -136,6 +136,7 @@ impl<'a> Answers<'a> {
             flops: cost.flops,
             peak_bytes: cost.peak_bytes,
             trunk: None,
+            weights: None,
         })
     }
 }

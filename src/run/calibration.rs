@@ -163,6 +163,9 @@ fn timed(timing: Timing) -> Seen {
 }
 
 fn seen(record: &RunRecord) -> Option<Seen> {
+    if record.environment.weights_of.is_some() {
+        return None;
+    }
     let (plan, training) = (&record.plan, &record.training);
     // What a run was given by others is in its sums; its pace is taken to be theirs.
     let is_long = training.seconds >= SHORT && training.steps > 0;

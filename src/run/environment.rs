@@ -50,6 +50,7 @@ impl Environment {
             platform: format!("{} {}", std::env::consts::OS, std::env::consts::ARCH),
             threads: threads(),
             finished: now(),
+            weights_of: None,
         }
     }
 }

@@ -12,7 +12,7 @@ use super::environment::{cores, free_disk, usable_memory};
 use super::folder::{LOG, Run, Site, State};
 use super::lease::{LeaseState, LeaseWatcher};
 use super::progress::{Display, Show, duration};
-use super::stages::{self, Trunks};
+use super::stages::{self, TrainedRuns, Trunks};
 use super::stop::Stop;
 use super::store::{Store, WantedRun, check_name};
 use super::worker::Event;
@@ -242,6 +242,8 @@ struct Schedule<'a> {
     /// Known runs that are finished.
     finished: HashSet<String>,
     trunks: Trunks,
+    /// What was trained before, once somebody has asked.
+    trained: Option<TrainedRuns>,
     queue: VecDeque<Queued>,
     children: Children<'a>,
     /// What runs, by the number of its worker.
@@ -295,6 +297,7 @@ impl<'a> Schedule<'a> {
             lost: HashMap::new(),
             finished: HashSet::new(),
             trunks: Trunks::default(),
+            trained: None,
             queue: VecDeque::new(),
             children: Children::new(executor, store.path()),
             active: HashMap::new(),
@@ -359,7 +362,7 @@ impl<'a> Schedule<'a> {
     }
 
     /// Queues a run that is new and not done, behind those that it begins from.
-    fn enqueue(&mut self, wanted: WantedRun) -> Result<()> {
+    fn enqueue(&mut self, mut wanted: WantedRun) -> Result<()> {
         check_name(&wanted.name)?;
         if !self.known.insert(wanted.fingerprint.clone()) {
             return Ok(());
@@ -380,13 +383,32 @@ impl<'a> Schedule<'a> {
             // A status that cannot be read is made anew when the run starts.
             Ok(_) | Err(_) => {
                 before.map_or(Ok(()), |run| run.refuse_other_plan(&wanted))?;
-                let parents = stages::parents(&wanted)?;
+                self.find_weights(&mut wanted)?;
+                let parents = match wanted.weights {
+                    None => stages::parents(&wanted)?,
+                    Some(_) => Vec::new(),
+                };
                 let after = parents.iter().map(|parent| parent.fingerprint.clone()).collect();
                 parents.into_iter().try_for_each(|parent| self.enqueue(parent))?;
                 self.refuse_too_large(&wanted)?;
                 self.display.plans(wanted.flops);
                 self.queue.push_back(Queued { wanted, after, watcher: LeaseWatcher::default() });
             }
+        }
+        Ok(())
+    }
+
+    /// Notes the run that differs from a wanted one only in what is measured: its weights are read again, and nothing is
+    /// trained.
+    fn find_weights(&mut self, wanted: &mut WantedRun) -> Result<()> {
+        let trained = match &mut self.trained {
+            Some(trained) => trained,
+            none => none.insert(TrainedRuns::of(self.store, &self.executor.site)?),
+        };
+        if let Some(run) = trained.find(wanted)? {
+            self.display.says(&format!("{}: measured anew on the weights of {}", wanted.label, run.folder()));
+            wanted.weights = Some(run.header()?.fingerprint);
+            wanted.flops = 0.0;
         }
         Ok(())
     }
@@ -460,6 +482,7 @@ impl<'a> Schedule<'a> {
 
     fn start(&mut self, wanted: &WantedRun, mut watcher: LeaseWatcher, alone: bool) -> Result<()> {
         let run = self.store.prepare(wanted, &self.executor.site)?;
+        wanted.weights.iter().try_for_each(|weights| run.note_weights(weights))?;
         if let LeaseState::Held(holder) = watcher.look(run.path())? {
             self.display.says(&format!("{}: {} works on it", wanted.label, holder.name()));
             self.elsewhere.push(Elsewhere { wanted: wanted.clone(), run, watcher });

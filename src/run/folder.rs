@@ -98,6 +98,9 @@ pub struct Header {
     /// A shorter trunk (hash of its plan) that this one can go on from.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub trunk: Option<String>,
+    /// A finished run (hash of its plan) that differs only in what is measured: its weights are read again.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub weights: Option<String>,
     /// The data files of the plan as they were when it was made; older versions noted none.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub files: Vec<ExternalFile>,
@@ -180,6 +183,7 @@ impl Header {
             label: wanted.label.clone(),
             role: wanted.role,
             trunk: wanted.trunk.clone(),
+            weights: wanted.weights.clone(),
             files,
         }
     }
@@ -334,6 +338,17 @@ impl Run {
             return Err(Error::data(problem.help("a newer version of zoo wrote it; use that one")));
         }
         names.try_into().map_err(|e: toml::de::Error| self.damaged(NAMES, e.message()))
+    }
+
+    /// Notes in its names whose weights are read again.
+    pub(super) fn note_weights(&self, weights: &str) -> Result<()> {
+        let header = self.header()?;
+        if header.weights.as_deref() == Some(weights) {
+            return Ok(());
+        }
+        let header = Header { weights: Some(weights.to_string()), ..header };
+        let names = toml::to_string(&header).expect("names are strings and numbers");
+        manifest::write_atomically(&self.file(NAMES), names.as_bytes())
     }
 
     /// The plan of the run, which is the one that its folder is named after. Data files are taken as they were when it was made.

@@ -5,15 +5,16 @@ use burn::tensor::Device;
 use serde_json::json;
 
 use super::folder::{CHECKPOINTS, CONFIG, METRICS, MODEL, Run};
-use super::record::TrainingSummary;
+use super::record::{RunRecord, TrainingSummary};
 use super::stages::Stage;
 use super::worker::{Outcome, Results, Task, Watch};
 use super::{adapt, context, metrics};
 use crate::data::Dataset;
 use crate::device;
 use crate::error::{Error, Problem, Result};
+use crate::input;
 use crate::measure::record::Sample;
-use crate::measure::{MeasureConfig, Measurements, People, answers, capacity, loss};
+use crate::measure::{MeasureConfig, MeasureContext, Measurements, People, answers, capacity, loss};
 use crate::model::Decoder;
 use crate::plan::{Part, Plan};
 use crate::training::checkpoint::Checkpoints;
@@ -38,6 +39,9 @@ pub fn run(task: &Task, watch: &mut Watch) -> Result<Outcome> {
 }
 
 fn run_on(device: &Device, task: &Task, watch: &mut Watch) -> Result<Outcome> {
+    if let Some(trained) = &task.weights {
+        return read_again(task, trained, watch, device);
+    }
     match (&task.plan.prediction, &task.plan.context) {
         (Prediction::NextToken, ContextConfig::None) => match &task.plan.adapt {
             AdaptConfig::None => next_token(task, watch, device),
@@ -56,7 +60,8 @@ fn next_token(task: &Task, watch: &mut Watch, device: &Device) -> Result<Outcome
     let plan = &task.plan;
     let job = job(plan);
     let params = plan.num_params()?;
-    let mut probing = Probing { watch, params: params.total, device: device.clone() };
+    let context = plan.measure.context;
+    let mut probing = Probing { watch, params: params.total, context, device: device.clone() };
     let trained = match plan.growing()? {
         Some(growing) => {
             let grown = Grown::new(job, growing, device)?;
@@ -196,17 +201,32 @@ pub fn measure(
     })
 }
 
-/// Measures the model of a finished run from the weights in its folder, as `task.plan` wants it.
+/// Measures the model of another run as this one wants it; what that has cost and written is this run's too.
+fn read_again(task: &Task, trained: &Run, watch: &mut Watch, device: &Device) -> Result<Outcome> {
+    let RunRecord { training, params, .. } = trained.record()?;
+    metrics::inherit(&trained.file(METRICS), &task.run.file(METRICS))?;
+    watch.starts(training.steps, training.steps)?;
+    watch.measures()?;
+    let measurements = measure_again(trained, &task.plan, device)?;
+    watch.owns()?;
+    for name in [MODEL, CONFIG] {
+        let (from, to) = (trained.file(name), task.run.file(name));
+        let content = input::read(&from).map_err(|e| Error::io("read", &from, e))?;
+        manifest::write_atomically(&to, &content)?;
+    }
+    Ok(Outcome::Finished(Box::new(Results { params, training, measurements })))
+}
+
+/// Measures the model of a finished run from the weights in its folder, as `plan` wants it.
 ///
 /// # Errors
 /// The run is not finished or damaged, or its weights do not fit its plan.
-pub fn measure_again(task: &Task, device: &Device) -> Result<Measurements> {
-    task.run.verify()?;
-    let plan = &task.plan;
+pub fn measure_again(run: &Run, plan: &Plan, device: &Device) -> Result<Measurements> {
+    run.verify()?;
     if let AdaptConfig::Questions(_) = plan.adapt {
         return Err(adapt::measured_with_its_run());
     }
-    let path = task.run.file(MODEL);
+    let path = run.file(MODEL);
     let trained = weights::read_finite(&path)?;
     if plan.prediction != Prediction::NextToken
         || plan.context != ContextConfig::None
@@ -243,6 +263,7 @@ pub(super) fn keep<M: Module>(task: &Task, watch: &Watch, model: &M) -> Result<(
 struct Probing<'a> {
     watch: &'a mut Watch,
     params: u64,
+    context: MeasureContext,
     device: Device,
 }
 
@@ -263,6 +284,7 @@ impl Observer for Probing<'_> {
         let few = MeasureConfig {
             paraphrases: 1,
             people: People::Sample(Sample { count: PROBED }),
+            context: self.context,
             ..Default::default()
         };
         let capacity = capacity::measure(&model.valid(), data, &few, self.params, &self.device)?;

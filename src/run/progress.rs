@@ -359,6 +359,7 @@ mod tests {
             flops,
             peak_bytes: 0,
             trunk: None,
+            weights: None,
         })
     }
 

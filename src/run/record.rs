@@ -45,6 +45,9 @@ pub struct Environment {
     pub threads: usize,
     /// When the run ended, UTC, RFC 3339.
     pub finished: String,
+    /// The folder of the run that was trained, where its weights were read again and nothing was.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub weights_of: Option<String>,
 }
 
 /// The cost of training and the final loss.

@@ -1,9 +1,14 @@
 //! Runs that begin from other runs: those are done first, each once, and handed to the job that goes on from them.
 
-use super::folder::Run;
+use std::collections::HashMap;
+
+use super::folder::{Run, Site};
 use super::store::{Store, WantedRun, fit_name};
+use crate::data::ExternalFile;
 use crate::error::{Error, Problem, Result};
+use crate::measure::MeasureConfig;
 use crate::plan::{Calibration, Fingerprint, Part, Plan, Role};
+use crate::training::AdaptConfig;
 
 /// A finished run that another one starts from.
 #[derive(Debug)]
@@ -33,6 +38,7 @@ pub fn parents(wanted: &WantedRun) -> Result<Vec<WantedRun>> {
             peak_bytes: cost.peak_bytes,
             plan: parent.plan,
             trunk: None,
+            weights: None,
         });
     }
     Ok(parents)
@@ -46,7 +52,9 @@ pub fn find(store: &Store, run: &Run, plan: &Plan) -> Result<Vec<Stage>> {
     let mut stages = Vec::new();
     for parent in plan.parents()? {
         let fingerprint = Fingerprint::of(&parent.plan)?.full();
-        match finished(store, run, &fingerprint)? {
+        let found = finished(store, run, &fingerprint)?;
+        let found = found.map(|found| with_state(store, found, parent.part)).transpose()?;
+        match found {
             Some(run) => stages.push(Stage { part: parent.part, run }),
             None if parent.part == Part::Trunk => {}
             None => {
@@ -70,9 +78,89 @@ pub fn find(store: &Store, run: &Run, plan: &Plan) -> Result<Vec<Stage>> {
                 problem.help("take the line `trunk` out of its run.toml, or delete the folder"),
             ));
         }
-        stages.push(Stage { part: Part::Trunk, run: shorter });
+        stages.push(Stage { part: Part::Trunk, run: with_state(store, shorter, Part::Trunk)? });
     }
     Ok(stages)
+}
+
+/// The run itself, or the one whose weights it has read again, where checkpoints are needed: those it has not.
+fn with_state(store: &Store, run: Run, part: Part) -> Result<Run> {
+    let trained = match (part, run.header()?.weights) {
+        (Part::Trunk | Part::Small, Some(weights)) => finished(store, &run, &weights)?,
+        (Part::Trunk | Part::Small, None) => None,
+        (Part::Decoder | Part::Encoder | Part::WarmUp | Part::Base, _) => None,
+    };
+    Ok(trained.unwrap_or(run))
+}
+
+/// The finished run whose weights `run` reads again; `None` if it names none, or it is gone.
+///
+/// # Errors
+/// The store cannot be read, or that run differs in more than what is measured.
+pub fn weights(store: &Store, run: &Run, plan: &Plan) -> Result<Option<Run>> {
+    let header = run.header()?;
+    let Some(weights) = &header.weights else { return Ok(None) };
+    let Some(trained) = finished(store, run, weights)? else { return Ok(None) };
+    // Only named in run.toml, which no fingerprint covers.
+    let differs = key(&trained.plan()?, &trained.header()?.files) != key(plan, &header.files);
+    if differs || key(plan, &header.files).is_none() {
+        let found = format!("{} has the weights of {}", run.folder(), trained.folder());
+        let problem = Problem::new(found).key("weights");
+        let problem = problem.expected("a run that differs only in what is measured");
+        return Err(Error::data(
+            problem.help("take the line `weights` out of its run.toml, or delete the folder"),
+        ));
+    }
+    Ok(Some(trained))
+}
+
+/// Finished runs of a site, by all of their plans but what is measured.
+#[derive(Debug)]
+pub struct TrainedRuns(HashMap<String, Run>);
+
+impl TrainedRuns {
+    /// Those of a store; what cannot be read is not among them.
+    ///
+    /// # Errors
+    /// The folder cannot be listed.
+    pub fn of(store: &Store, site: &Site) -> Result<Self> {
+        let mut trained = HashMap::new();
+        for run in store.runs()?.into_iter().filter(|run| run.site() == site && run.is_finished()) {
+            let (Ok(header), Ok(plan)) = (run.header(), run.plan()) else { continue };
+            let Some(key) = key(&plan, &header.files) else { continue };
+            // Those that were trained, not read again, have checkpoints.
+            match header.weights {
+                None => drop(trained.insert(key, run)),
+                Some(_) => drop(trained.entry(key).or_insert(run)),
+            }
+        }
+        Ok(TrainedRuns(trained))
+    }
+
+    /// The run that differs from `wanted` only in what is measured.
+    ///
+    /// # Errors
+    /// A data file cannot be read.
+    pub fn find(&self, wanted: &WantedRun) -> Result<Option<&Run>> {
+        let files = wanted.plan.data.external_files()?;
+        let found = key(&wanted.plan, &files).and_then(|key| self.0.get(&key));
+        // One of an earlier version, with other numbers, is another run.
+        Ok(found.filter(|run| {
+            run.plan().is_ok_and(|plan| Fingerprint::with(&plan, &files).to_string() == run.fingerprint())
+        }))
+    }
+}
+
+/// What the weights of a run follow from; `None` where what is measured cannot be measured again.
+fn key(plan: &Plan, files: &[ExternalFile]) -> Option<String> {
+    match plan.adapt {
+        AdaptConfig::Questions(_) => None,
+        AdaptConfig::None | AdaptConfig::Answering(_) => {
+            let trained = Plan { measure: MeasureConfig::default(), ..plan.clone() };
+            let files: String = files.iter().map(|file| format!("# {}\n", file.blake3)).collect();
+            Some(trained.to_toml() + &files)
+        }
+    }
 }
 
 /// The finished run of a plan at the site of `run`.

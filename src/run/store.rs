@@ -67,6 +67,9 @@ pub struct WantedRun {
     pub peak_bytes: u64,
     /// A shorter trunk (hash of its plan) that this one can go on from; the executor finds it.
     pub trunk: Option<String>,
+    /// A finished run (hash of its plan) that differs only in what is measured, whose weights are read again; the executor
+    /// finds it.
+    pub weights: Option<String>,
 }
 
 /// The records of the finished runs of a store.

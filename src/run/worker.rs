@@ -81,6 +81,15 @@ pub struct Task {
     pub device: String,
     /// The runs that it begins from.
     pub stages: Vec<Stage>,
+    /// The run whose weights are read again: nothing is trained.
+    pub weights: Option<Run>,
+}
+
+impl Task {
+    fn environment(&self) -> Environment {
+        let weights_of = self.weights.as_ref().map(|run| run.folder().to_string());
+        Environment { weights_of, ..Environment::computing(&self.device, self.plan.training.precision) }
+    }
 }
 
 /// How a job ended, if not in an error.
@@ -242,10 +251,14 @@ fn claimed(
         return Ok((Event::Finished, 0));
     }
     let plan = run.plan_and_data()?;
-    let stages = stages::find(&store, &run, &plan)?;
-    let task = Task { plan, run, device: order.device.clone(), stages };
+    let weights = stages::weights(&store, &run, &plan)?;
+    let stages = match weights {
+        None => stages::find(&store, &run, &plan)?,
+        Some(_) => Vec::new(),
+    };
+    let task = Task { plan, run, device: order.device.clone(), stages, weights };
     task.run.set_state(&State::Running)?;
-    task.run.set_environment(&Environment::here(&order.device))?;
+    task.run.set_environment(&task.environment())?;
     let mut watch = Watch::new(&task.run, lease, events.clone());
     let outcome = catch_unwind(AssertUnwindSafe(|| job(&task, &mut watch)));
     // Whoever lost the run says nothing about it any more.
@@ -296,7 +309,7 @@ fn finish(task: &Task, results: Results, elapsed: Option<Duration>) -> Result<()
         format: FORMAT,
         fingerprint: task.run.header()?.fingerprint,
         plan: task.plan.clone(),
-        environment: Environment::computing(&task.device, task.plan.training.precision),
+        environment: task.environment(),
         params: results.params,
         training,
         measurements: results.measurements,

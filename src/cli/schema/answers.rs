@@ -241,6 +241,7 @@ fn arm() -> Json {
         ("non_embedding_params", or_null(count())),
         ("active_params", or_null(count())),
         ("exposures?", count()),
+        ("context?", about(word(&["packed"]), "facts were read behind others' biographies; absent: alone")),
         ("bits_per_param", or_null(estimate())),
         ("max_bits_per_param", or_null(number())),
         ("held_out_loss", or_null(estimate())),

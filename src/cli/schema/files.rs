@@ -52,6 +52,10 @@ fn names() -> Json {
         ("label", text()),
         ("role", role()),
         ("trunk?", about(text(), "a shorter trunk (hash of its plan) that this run may go on from")),
+        (
+            "weights?",
+            about(text(), "a run (hash of its plan) that differs in `measure` alone and was trained"),
+        ),
     ])
 }
 
@@ -71,6 +75,7 @@ pub(super) fn environment() -> Json {
         ("platform", text()),
         ("threads", count()),
         ("finished", about(text(), "when it ended (or, of a run that goes on, began), UTC, RFC 3339")),
+        ("weights_of?", about(text(), "the run that was trained, where its weights were measured anew")),
     ])
 }
 
@@ -135,6 +140,7 @@ fn capacity() -> Json {
             ("attributes", list(attribute)),
             ("people", count()),
             ("renderings", count()),
+            ("context?", about(word(&["packed"]), "read behind others' biographies; absent: alone")),
             ("given_source?", object(&given)),
         ],
     )

@@ -136,7 +136,9 @@ pub fn setup(comparison: &Comparison) -> String {
         (arm.arm == comparison.control, cells)
     };
     let table = rows(&heads, &sides, comparison.primary_arms().map(row));
-    section("What is compared", &format!("{}\n{table}", items(&comparison.notes)))
+    let read = table::read_in(comparison).map(str::to_string);
+    let notes: Vec<String> = comparison.notes.iter().cloned().chain(read).collect();
+    section("What is compared", &format!("{}\n{table}", items(&notes)))
 }
 
 /// A number with by how much it differs from the control's: `49.9k (−57 %)`.
