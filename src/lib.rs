@@ -10,7 +10,7 @@
 //! | 1 kernels | [`kernels`]: fused operations beside their reference form |
 //! | 2 layers | [`layers`]: tensor to tensor; a folder is a slot, a file is a variant |
 //! | 3 models and data | [`model`], [`data`]: independent of each other |
-//! | 4 work | [`training`], [`measure`], [`laws`] |
+//! | 4 work | [`training`], [`measure`], [`laws`], [`statistics`] |
 //! | 5 plan | [`plan`]: TOML to a typed, checked plan |
 #![cfg_attr(feature = "cli", doc = "| 6 run and report, with the feature `cli` | [`run`], [`report`] |")]
 //!
@@ -60,6 +60,7 @@ pub mod prelude;
 pub mod report;
 #[cfg(feature = "cli")]
 pub mod run;
+pub mod statistics;
 pub mod training;
 pub mod visible;
 

@@ -1,6 +1,7 @@
 //! Everything that is tested from outside: the library's promises and the program `zoo` as users meet it.
 
 mod data;
+mod decisions;
 mod docs;
 mod answer;
 mod bound;

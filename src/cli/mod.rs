@@ -1,6 +1,7 @@
 //! The command `zoo`: parse, call one function, exit code. One file per subcommand.
 
 mod bench;
+mod challenge;
 mod child;
 mod complete;
 mod completions;
@@ -81,6 +82,8 @@ enum Command {
     Plan(plan::PlanCommand),
     /// Run an ablation (tune, train, measure); resumes if interrupted
     Run(run::RunCommand),
+    /// Ask again under settings that should not matter, and say whether the answer stands
+    Challenge(challenge::ChallengeCommand),
     /// Submit to Slurm, GNU parallel or Kubernetes
     Submit(submit::Submit),
     /// Show the state of all runs of an ablation, whichever process does them
@@ -246,6 +249,7 @@ fn run(command: Command) -> Result<ExitCode> {
         Command::Schema(command) => command.run(),
         Command::Man(command) => command.run::<Cli>(),
         Command::Run(command) => command.run(),
+        Command::Challenge(command) => command.run(),
         Command::Retry(command) => command.run(),
         Command::Submit(command) => command.run(),
         Command::Status(command) => command.run(),

@@ -6,10 +6,10 @@ use ablation_zoo::plan::{
     Ablation, Arm, Calibration, Cost, Forecast, Hardware, MatchOn, Plan, PlannedRun, PlannedStage, Presets,
     forecast, hardware, reader, stages,
 };
-use ablation_zoo::report::statistics::MIN_SEEDS;
 use ablation_zoo::report::{self, Power, number};
 use ablation_zoo::run::Site;
 use ablation_zoo::run::environment::usable_memory;
+use ablation_zoo::statistics::MIN_SEEDS;
 use ablation_zoo::{Result, visible};
 use clap::Args;
 use serde_json::{Value as Json, json};
@@ -90,7 +90,7 @@ impl PlanCommand {
         // A folder of that name may be something else; who only plans needs no store.
         let Ok(store) = self.store.open() else { return Ok(None) };
         let finished = finished_of(ablation, &store, &Site::of("cpu", DTYPE), "")?;
-        Ok(report::power(&finished, ablation.seeds as usize))
+        Ok(report::power(&finished, ablation.repeat.most() as usize))
     }
 }
 
@@ -140,7 +140,7 @@ fn power_note(ablation: &Ablation, power: Option<&Power>) -> String {
             "  power: with {seeds} seeds only effects above {}x are detectable (80 % power), by the spread of {pairs} pairs of runs so far\n",
             number::three(*detectable)
         ),
-        None if ablation.seeds < MIN_SEEDS as u64 => {
+        None if ablation.repeat.most() < MIN_SEEDS as u64 => {
             format!("  power: none, as fewer than {MIN_SEEDS} seeds give no interval\n")
         }
         None => "  power: unknown, as no two seeds of an arm and its control have been run yet\n".to_string(),
@@ -235,9 +235,17 @@ fn runs_of(arm: &Arm, forecast: &Forecast) -> String {
 }
 
 fn tuning(ablation: &Ablation) -> String {
-    let reports = match ablation.seeds {
-        1 => "  reported on seed 1\n".to_string(),
-        seeds => format!("  reported over seeds 1 to {seeds}\n"),
+    let reports = match ablation.repeat.looks.as_slice() {
+        [1] => "  reported on seed 1\n".to_string(),
+        [seeds] => format!("  reported over seeds 1 to {seeds}\n"),
+        looks => {
+            let looks: Vec<String> = looks.iter().map(u64::to_string).collect();
+            let within = number::three(ablation.repeat.within);
+            format!(
+                "  reported over {} seeds: all arms go on until each is decided, or known within {within}\n",
+                looks.join(", ")
+            )
+        }
     };
     match &ablation.tune {
         Some(tune) if tune.grid.len() > 1 => {
@@ -443,7 +451,8 @@ fn as_json(
         "model": ablation.model,
         "dataset": ablation.dataset,
         "expect": ablation.expect,
-        "seeds": ablation.seeds,
+        "seeds": ablation.repeat.most(),
+        "looks": ablation.repeat.looks,
         "tune": ablation.tune.as_ref().map(|t| json!({"key": t.key, "grid": t.grid, "seeds": t.seeds})),
         "arms": arms.collect::<Vec<_>>(),
         "seconds": seconds(forecast, stages, speed)?,

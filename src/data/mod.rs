@@ -352,7 +352,7 @@ impl DataConfig {
     }
 
     /// How many people there are, if they are made and not read.
-    fn people(&self) -> Option<u64> {
+    pub(crate) fn people(&self) -> Option<u64> {
         match self {
             DataConfig::BioS(config) => Some(config.people),
             DataConfig::BioD(config) => Some(config.people),

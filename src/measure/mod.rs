@@ -4,6 +4,7 @@ pub mod answers;
 pub mod capacity;
 pub mod extraction;
 pub mod loss;
+pub mod primary;
 pub mod proxies;
 pub mod quantize;
 pub mod reading_speed;
@@ -13,6 +14,7 @@ pub mod speed;
 
 pub use answers::{AnswerPoint, Answers, DocumentPoint, QaTestConfig, RelevantPoint};
 pub use extraction::{AttributeAnswers, Extraction};
+pub use primary::Measure;
 pub use quantize::QuantizeConfig;
 pub use record::{
     AttributeBits, Capacity, DomainLoss, GivenSource, Loss, MeasureConfig, MeasureContext, Measurements,

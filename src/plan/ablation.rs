@@ -4,19 +4,21 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-use super::ablation_file::{AblationFile, ArmPatch, Compare, EqualRmax, Repeat};
+use super::ablation_file::{AblationFile, ArmPatch, Compare, EqualRmax};
 use super::arm::{Arm, equal_rmax};
+use super::difference::{self, Difference};
 use super::keys::read_or_default;
 use super::preset::Presets;
 use super::resolve::config;
 use super::resolved::Resolved;
 use super::sets::SETS;
 use super::then::Then;
-use super::tree::{Node, dotted, path_of};
+use super::tree::{KIND, Node, Table, dotted, path_of};
 use super::walk::OneAtATimePath;
 use super::writer;
 use crate::Result;
 use crate::error::Problem;
+use crate::statistics::Design;
 
 /// The name of the arm that all others are compared with.
 pub const CONTROL: &str = "control";
@@ -38,8 +40,8 @@ pub struct Ablation {
     pub dataset: String,
     /// Size by size, the control first.
     pub arms: Vec<Arm>,
-    /// Each arm is reported over the seeds 1 to this.
-    pub seeds: u64,
+    /// Each arm is reported over seeds from 1 on: how many, and when they are looked at.
+    pub repeat: Design,
     /// What is tuned per arm before anything is reported.
     pub tune: Option<Tune>,
     /// What follows when every arm is finished.
@@ -126,7 +128,7 @@ impl Ablation {
         let mut question = AblationFile::load(presets, name, profile, sets)?;
         let mut problems = std::mem::take(&mut question.problems);
         let layers = question.layers(presets, None, None).map_err(|error| error.and(&problems))?;
-        let seeds = read_or_default::<Repeat>(&question.settings, &["repeat"], &mut problems).seeds;
+        let repeat = question.design(&mut problems);
         let compare = read_or_default::<Compare>(&question.settings, &["compare"], &mut problems);
         let then = read_or_default::<Then>(&question.settings, &["then"], &mut problems);
         let expect = read_or_default::<Option<String>>(&question.settings, &["expect"], &mut problems);
@@ -140,7 +142,8 @@ impl Ablation {
         }
         let walks = || places.iter().filter_map(|(_, walk)| walk.as_ref());
         let n_arms = walks().map(|walk| walk.names().len()).max();
-        let few = question.check_count(n_arms, seeds, tune.as_ref(), compare.equal_rmax, &mut problems);
+        let few =
+            question.check_count(n_arms, repeat.most(), tune.as_ref(), compare.equal_rmax, &mut problems);
         let mut arms = Vec::new();
         for (size, walk) in places.iter().filter(|_| few) {
             let (mut of_size, wrong) = question.resolve(&layers, *size, walk.as_ref());
@@ -164,9 +167,15 @@ impl Ablation {
                 }));
             }
             warnings.extend(somewhere);
+            warnings.extend(dropped(&arms, &question.changes));
         }
         if !problems.is_empty() {
             return Err(config(problems));
+        }
+        for arm in &mut arms {
+            let bare = arm.name.split('@').next().unwrap_or_default();
+            let change = question.changes.iter().find(|change| change.name == bare);
+            arm.label = change.and_then(|change| change.label.clone());
         }
         let walks = walks().cloned().collect();
         let mut ablation = Ablation {
@@ -177,7 +186,7 @@ impl Ablation {
             model: question.control.model,
             dataset: question.control.dataset,
             arms,
-            seeds,
+            repeat,
             tune,
             then,
             walks,
@@ -265,6 +274,37 @@ impl Ablation {
         }
         problems
     }
+}
+
+/// Settings of the control that an arm of another kind has at another value without saying so, a sentence each: a new kind
+/// starts from its own defaults.
+fn dropped(arms: &[Arm], changes: &[ArmPatch]) -> Vec<String> {
+    let mut said = Vec::new();
+    let Some(control) = arms.first() else { return said };
+    for change in changes {
+        let of_arm = arms.iter().find(|arm| arm.name == change.name && arm.size == control.size);
+        let Some(arm) = of_arm else { continue };
+        for Difference { key, a, b } in difference::between(&control.resolved.plan, &arm.resolved.plan) {
+            let (Some(a), Some(b)) = (&a, &b) else { continue };
+            let settings = a.as_table().into_iter().flat_map(Table::iter).filter(|entry| entry.key != KIND);
+            for entry in settings {
+                let Some(own) = b.get(&[&entry.key]).filter(|own| own.value != entry.node.value) else {
+                    continue;
+                };
+                let path = [path_of(&key).unwrap_or_default(), vec![entry.key.clone()]].concat();
+                if change.overlay.get(&path).is_none() {
+                    let (there, here) = (writer::inline(&entry.node), writer::inline(own));
+                    said.push(format!(
+                        "arm {} has {} = {here} by default where the control has {there}: say {} = {there} to keep it",
+                        change.name,
+                        dotted(&path),
+                        entry.key
+                    ));
+                }
+            }
+        }
+    }
+    said
 }
 
 /// Arms that are the control or another arm under another name, at every size, and a sentence each for those that are

@@ -3,7 +3,8 @@
 use std::collections::HashSet;
 use std::fmt;
 
-use serde::de::{self, SeqAccess, Visitor};
+use serde::de::value::MapAccessDeserializer;
+use serde::de::{self, MapAccess, SeqAccess, Visitor};
 use serde::{Deserialize, Deserializer};
 
 use super::ablation::{About, CONTROL, Tune};
@@ -19,6 +20,8 @@ use super::walk::{OneAtATimePath, Route, WALK};
 use super::{reader, writer};
 use crate::Result;
 use crate::error::{Error, Problem};
+use crate::statistics::design::Planned;
+use crate::statistics::{Design, MIN_SEEDS};
 use crate::visible;
 
 /// The profile that is used when none is named.
@@ -38,6 +41,7 @@ const PROFILE_KEYS: [&str; 9] =
 /// An arm as the ablation file has it.
 pub(super) struct ArmPatch {
     pub name: String,
+    pub label: Option<String>,
     pub held: Held,
     pub overlay: Node,
 }
@@ -63,17 +67,35 @@ pub(super) struct Control {
 pub(super) struct Sizes(pub Vec<String>);
 
 /// The table `[repeat]`: how often each arm is repeated.
-#[derive(Debug, Clone, PartialEq, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Default, Deserialize)]
 #[serde(default)]
 pub(super) struct Repeat {
-    pub seeds: u64,
+    pub seeds: Seeds,
 }
 
-/// The table `[compare]`: secondary comparisons.
-#[derive(Debug, Clone, PartialEq, Default, Deserialize)]
+/// A number of seeds, or from how many to how many.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(super) enum Seeds {
+    Fixed(u64),
+    UntilDecided(UntilDecided),
+}
+
+/// Seeds are added until every arm is decided, or its interval narrow enough.
+#[derive(Debug, Clone, Copy, PartialEq, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub(super) struct UntilDecided {
+    pub at_least: u64,
+    pub at_most: u64,
+    pub within: f64,
+}
+
+/// The table `[compare]`: how arms are compared, and secondary comparisons.
+#[derive(Debug, Clone, PartialEq, Deserialize)]
 #[serde(default, rename_all = "kebab-case")]
 pub(super) struct Compare {
     pub equal_rmax: EqualRmax,
+    /// The factor from 1 that counts as no difference.
+    pub margin: f64,
 }
 
 /// Whether each arm also runs with people in proportion to its parameters, so that it is as full as the control.
@@ -87,9 +109,48 @@ pub(super) enum EqualRmax {
     Skip,
 }
 
-impl Default for Repeat {
+impl Default for Seeds {
     fn default() -> Self {
-        Repeat { seeds: 3 }
+        Seeds::Fixed(3)
+    }
+}
+
+impl Default for UntilDecided {
+    fn default() -> Self {
+        UntilDecided { at_least: 4, at_most: 16, within: Design::WITHIN }
+    }
+}
+
+impl Default for Compare {
+    fn default() -> Self {
+        Compare { equal_rmax: EqualRmax::Skip, margin: Design::MARGIN }
+    }
+}
+
+impl<'de> Deserialize<'de> for Seeds {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct NumberOrRange;
+        impl<'de> Visitor<'de> for NumberOrRange {
+            type Value = Seeds;
+
+            fn expecting(&self, f: &mut fmt::Formatter) -> fmt::Result {
+                f.write_str("a number of seeds, or { at_least = 4, at_most = 16, within = 0.1 }")
+            }
+
+            fn visit_u64<E: de::Error>(self, seeds: u64) -> Result<Seeds, E> {
+                Ok(Seeds::Fixed(seeds))
+            }
+
+            fn visit_i64<E: de::Error>(self, seeds: i64) -> Result<Seeds, E> {
+                let wrong = || E::invalid_value(de::Unexpected::Signed(seeds), &self);
+                u64::try_from(seeds).map(Seeds::Fixed).map_err(|_| wrong())
+            }
+
+            fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<Seeds, A::Error> {
+                UntilDecided::deserialize(MapAccessDeserializer::new(map)).map(Seeds::UntilDecided)
+            }
+        }
+        deserializer.deserialize_any(NumberOrRange)
     }
 }
 
@@ -132,6 +193,8 @@ pub(super) struct AblationFile {
     pub route: Option<Route>,
     /// What is published, with its places.
     published: Node,
+    /// Whether `--set` says how often arms are repeated.
+    planned: Planned,
     /// What the profile and each `--set` say about the plan.
     pub last: Vec<Node>,
     /// What is wrong with all this; the rest is read nevertheless, so that everything is said at once.
@@ -162,6 +225,7 @@ impl AblationFile {
             settings.merge(about_runs);
             last.push(about_plan);
         }
+        let by_hand = sets.iter().any(|set| set.get(&["repeat"]).is_some());
         let common = file.get(&["common"]).cloned().unwrap_or_else(Node::table);
         problems.extend(known_keys(&common, &["common"], &PLAN_KEYS).err().into_iter().flatten());
         let common = common.only(&PLAN_KEYS);
@@ -185,6 +249,7 @@ impl AblationFile {
                 changes,
                 route,
                 published,
+                planned: if by_hand { Planned::ByHand } else { Planned::Before },
                 last,
                 problems,
             }),
@@ -294,6 +359,41 @@ impl AblationFile {
         said
     }
 
+    /// How many seeds there are and when they are looked at.
+    pub fn design(&self, problems: &mut Vec<Problem>) -> Design {
+        let said = read_or_default::<Repeat>(&self.settings, &["repeat"], problems).seeds;
+        let margin = read_or_default::<Compare>(&self.settings, &["compare"], problems).margin;
+        let mut wrong = |path: &[&str], found: String, expected: &str| {
+            let node = (1..=path.len()).rev().find_map(|n| self.settings.get(&path[..n]));
+            let problem =
+                Problem::new(found).key(dotted(path)).at_origin(node.and_then(|node| node.origin.as_ref()));
+            problems.push(problem.expected(expected));
+        };
+        if !(margin > 1.0 && margin < 10.0) {
+            wrong(&["compare", "margin"], margin.to_string(), "a factor above 1, below 10");
+        }
+        let margin = if margin > 1.0 { margin } else { Design::MARGIN };
+        let design = match said {
+            Seeds::Fixed(0) => {
+                wrong(&["repeat", "seeds"], "0".to_string(), "at least 1");
+                Design::fixed(1)
+            }
+            Seeds::Fixed(seeds) => Design::fixed(seeds),
+            Seeds::UntilDecided(UntilDecided { at_least, at_most, within }) => {
+                let path = |key: &'static str| ["repeat", "seeds", key];
+                let before = problems_of(at_least, at_most, within);
+                for (key, found, expected) in &before {
+                    wrong(&path(key), found.clone(), expected);
+                }
+                match before.is_empty() {
+                    true => Design::sequential(at_least, at_most, within),
+                    false => Design::default(),
+                }
+            }
+        };
+        Design { margin, planned: self.planned, ..design }
+    }
+
     /// The tuned key with its grid, ascending.
     pub fn tune(&self, problems: &mut Vec<Problem>) -> Option<Tune> {
         let node = self.settings.get(&["tune"])?;
@@ -351,10 +451,6 @@ impl AblationFile {
         let reports = u128::from(seeds) * if tune.is_some() { 2 } else { 1 };
         let runs = sizes * arms as u128 * (trials + reports);
         let at = |path: &[&str]| self.settings.get(path).and_then(|node| node.origin.as_ref());
-        if seeds == 0 {
-            let problem = Problem::new("0").key("repeat.seeds").at_origin(at(&["repeat", "seeds"]));
-            problems.push(problem.expected("at least 1"));
-        }
         if runs > MAX_RUNS {
             let seeds = at(&["repeat", "seeds"]).filter(|_| reports > MAX_RUNS / (sizes * arms as u128));
             let problem = Problem::new(format!("{runs} runs")).at_origin(seeds.or(at(&["tune"])));
@@ -415,6 +511,23 @@ impl UnverifiedArm {
             Match::Expansion => fit(self.resolved?, &self.held, &control()?.plan),
         }
     }
+}
+
+/// What is wrong with a range of seeds: the key, what was found, and what is expected.
+fn problems_of(at_least: u64, at_most: u64, within: f64) -> Vec<(&'static str, String, String)> {
+    let mut wrong = Vec::new();
+    if at_least < MIN_SEEDS as u64 {
+        let expected = format!("at least {MIN_SEEDS}: fewer give no interval");
+        wrong.push(("at_least", at_least.to_string(), expected));
+    }
+    if at_most < at_least {
+        wrong.push(("at_most", at_most.to_string(), format!("{at_least}, which is at_least, or more")));
+    }
+    if !(within > 0.0 && within <= 1.0) {
+        let expected = "above 0 and at most 1: half the width of an interval of the log ratio";
+        wrong.push(("within", within.to_string(), expected.to_string()));
+    }
+    wrong
 }
 
 /// The profile that is asked for, or `quick`, with its table.
@@ -496,7 +609,7 @@ fn read_changes(file: &Node, problems: &mut Vec<Problem>) -> Vec<ArmPatch> {
     }
     for entry in file.get(&["arms"]).and_then(Node::as_table).into_iter().flat_map(Table::iter) {
         let path = ["arms", entry.key.as_str()];
-        let known = [&["match_on", "match"][..], &PLAN_KEYS[..]].concat();
+        let known = [&["match_on", "match", "label"][..], &PLAN_KEYS[..]].concat();
         problems.extend(known_keys(&entry.node, &path, &known).err().into_iter().flatten());
         if entry.key == CONTROL || entry.key.contains('@') {
             let problem = Problem::new(format!("an arm of the name {:?}", entry.key)).key(dotted(&path));
@@ -513,9 +626,28 @@ fn read_changes(file: &Node, problems: &mut Vec<Problem>) -> Vec<ArmPatch> {
             problems.push(problem.expected("a name that can be told from the others where it is printed"));
         }
         let held = Held::read(&entry.node, &path, entry.origin.as_ref(), problems);
-        changes.push(ArmPatch { name: entry.key.clone(), held, overlay: entry.node.only(&PLAN_KEYS) });
+        let label = read_label(&entry.node, &path, &changes, problems);
+        changes.push(ArmPatch { name: entry.key.clone(), label, held, overlay: entry.node.only(&PLAN_KEYS) });
     }
     changes
+}
+
+/// What an arm is called in sentences, tables and figures; nobody else is.
+fn read_label(arm: &Node, path: &[&str], before: &[ArmPatch], problems: &mut Vec<Problem>) -> Option<String> {
+    let label = read_or_default::<Option<String>>(arm, &["label"], problems)?;
+    let is_taken = |other: &&ArmPatch| other.label.as_deref() == Some(&label) || other.name == label;
+    let other = before.iter().find(is_taken).map(|other| other.name.as_str());
+    let other = other.or((label == CONTROL).then_some(CONTROL));
+    let problem = match other {
+        Some(other) => Problem::new(format!("the label {label:?} a second time, after arm {other}")),
+        None if label.trim().is_empty() => Problem::new("an empty label"),
+        None => return Some(label),
+    };
+    let origin = arm.get(&["label"]).and_then(|node| node.origin.as_ref());
+    problems.push(
+        problem.key(dotted(&[path, &["label"]].concat())).at_origin(origin).expected("a label of its own"),
+    );
+    None
 }
 
 /// The arms that the profile names, if it names any; those that are not there are problems.

@@ -19,6 +19,8 @@ const TOLERANCE: f64 = 0.02;
 pub struct Arm {
     /// The name of the arm; the control's is [`CONTROL`](super::ablation::CONTROL).
     pub name: String,
+    /// What the arm is called in sentences, tables and figures, if not by its name.
+    pub label: Option<String>,
     /// The row of the model's sizes; empty when no size is named.
     pub size: String,
     /// What the arm is matched on with the control.
@@ -127,6 +129,7 @@ impl Arm {
         let (params, flops) = counts.map_err(|error| error.problems)?;
         Ok(Arm {
             name: name.to_string(),
+            label: None,
             size: size.unwrap_or_default().to_string(),
             holds,
             params,

@@ -147,7 +147,7 @@ impl Plan {
     }
 
     /// Tokens that the model knows: those of the data, and the mask of an encoder.
-    fn vocab_size(&self) -> Result<usize> {
+    pub(crate) fn vocab_size(&self) -> Result<usize> {
         Ok(DataSize::of(&self.data)?.vocab_size + self.n_masks())
     }
 

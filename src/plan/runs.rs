@@ -2,16 +2,18 @@
 //!
 //! First every arm is tried with every value of the grid, on seeds that are never reported; if the best value of any
 //! arm is at an edge of the grid, the grid grows by the same ratio for all arms, so that none has more trials than
-//! another. Then each arm runs with its own best value on every reported seed, and with the control's best value if
-//! that is another one. Asking again after each batch is all there is to resuming.
+//! another. Then each arm runs with its own best value on every seed of the first look, and with the control's best value
+//! if that is another one; all arms of a size go on to the next look together until each is decided or bounded.
+//! Asking again after each batch is all there is to resuming.
 
 use serde::{Deserialize, Serialize};
 
 use super::Plan;
-use super::ablation::{Ablation, Tune};
+use super::ablation::{Ablation, CONTROL, Tune};
 use super::arm::Arm;
 use super::fingerprint::{Fingerprint, Unseeded};
 use super::tree::path_of;
+use crate::statistics::{self, Contrast};
 
 /// The first seed that values are tried with; reported seeds count from 1.
 const FIRST_TUNING_SEED: u64 = 1001;
@@ -76,8 +78,8 @@ pub enum Next {
 pub struct Forecast {
     /// Runs that every course of events has; a report run stands with the middle value of the grid.
     pub certain: Vec<PlannedRun>,
-    /// Runs at the control's best value, for arms whose own turns out to be another one; the trials of a grid that grows,
-    /// because a best value is at its edge, are not among them.
+    /// Runs on more seeds than the first look has, and at the control's best value, for arms whose own turns out to be
+    /// another one; the trials of a grid that grows, because a best value is at its edge, are not among them.
     pub likely: Vec<PlannedRun>,
 }
 
@@ -108,12 +110,28 @@ pub enum Edge {
     High,
 }
 
-/// The measure of finished runs, higher is better; minus infinity for a run that failed for good.
-type Finished<'a> = &'a dyn Fn(&Fingerprint) -> Option<f64>;
+/// What a finished run is worth.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Score {
+    /// What a value of the tuned key is chosen by, higher is better; minus infinity for a run that failed for good.
+    pub chosen_by: f64,
+    /// What arms are compared by, if it was measured.
+    pub compared_by: Option<f64>,
+    /// How arms are compared by it.
+    pub contrast: Contrast,
+}
+
+impl Score {
+    /// That of a run that failed for good.
+    pub const FAILED: Score =
+        Score { chosen_by: f64::NEG_INFINITY, compared_by: None, contrast: Contrast::Ratio };
+}
+
+/// The scores of finished runs.
+type Finished<'a> = &'a dyn Fn(&Fingerprint) -> Option<Score>;
 
 impl Ablation {
-    /// The runs to do now, given the measure of those that are finished (bits per parameter, or minus the loss: higher
-    /// is better; minus infinity for a run that failed for good).
+    /// The runs to do now, given the scores of those that are finished.
     pub fn next(&self, finished: Finished) -> Next {
         let mut runs = Vec::new();
         for size in self.sizes() {
@@ -157,7 +175,11 @@ impl Ablation {
                 forecast.certain.extend(self.trials(size, tune, &tune.grid));
             }
             for arm in self.arms_of(size) {
-                forecast.certain.extend(self.reports(arm, middle, Rate::Own));
+                let reports = self.reports(arm, middle, Rate::Own);
+                let (first, more): (Vec<_>, Vec<_>) =
+                    reports.into_iter().partition(|run| run.seed <= self.repeat.least());
+                forecast.certain.extend(first);
+                forecast.likely.extend(more);
             }
             for arm in self.arms_of(size).skip(1).filter(|arm| tuning.is_some() && arm.is_tuned()) {
                 forecast.likely.extend(self.reports(arm, middle, Rate::Control));
@@ -176,8 +198,15 @@ impl Ablation {
         if trials.iter().any(|run| finished(&run.fingerprint).is_none()) {
             return trials;
         }
+        let most = self.reports_of_size(size, tuned.as_deref());
+        let seeds = self.seeds_of_size(&most, finished);
+        most.into_iter().filter(|run| run.seed <= seeds).collect()
+    }
+
+    /// The reports of a size over as many seeds as there may be.
+    fn reports_of_size(&self, size: &str, tuned: Option<&[Tuned]>) -> Vec<PlannedRun> {
         let only = self.tune.as_ref().map(|tune| tune.grid[0]);
-        let best = |arm: &Arm| match &tuned {
+        let best = |arm: &Arm| match tuned {
             Some(tuned) => tuned.iter().find(|tuned| tuned.arm == arm.question()).map(|tuned| tuned.value),
             None => only,
         };
@@ -190,6 +219,37 @@ impl Ablation {
             }
         }
         runs
+    }
+
+    /// The number of seeds of the first look at which something is not finished, or nothing is left open: a pure function
+    /// of the seeds before it, whatever else is finished.
+    fn seeds_of_size(&self, reports: &[PlannedRun], finished: Finished) -> u64 {
+        for (look, &seeds) in self.repeat.looks.iter().enumerate() {
+            let looked: Vec<&PlannedRun> = reports.iter().filter(|run| run.seed <= seeds).collect();
+            let scores: Option<Vec<Score>> = looked.iter().map(|run| finished(&run.fingerprint)).collect();
+            let Some(scores) = scores else { return seeds };
+            if self.is_decided(look, &looked, &scores) {
+                return seeds;
+            }
+        }
+        self.repeat.most()
+    }
+
+    fn is_decided(&self, look: usize, runs: &[&PlannedRun], scores: &[Score]) -> bool {
+        let values = |name: &str| -> Vec<f64> {
+            let of_arm = runs.iter().zip(scores).filter(|(run, _)| run.arm == name && run.rate == Rate::Own);
+            of_arm.filter_map(|(_, score)| score.compared_by).collect()
+        };
+        let mut names: Vec<&str> = runs.iter().map(|run| run.arm.as_str()).collect();
+        names.dedup();
+        let arms: Vec<Vec<f64>> = names
+            .iter()
+            .filter(|name| **name != CONTROL && !name.contains('@'))
+            .map(|name| values(name))
+            .collect();
+        let measured = scores.iter().find(|score| score.compared_by.is_some());
+        let contrast = measured.map_or(Contrast::Ratio, |score| score.contrast);
+        statistics::decide(contrast, &values(CONTROL), &arms, &self.repeat, look)
     }
 
     /// All trials of a size on the grid as far as it has grown, and what they chose once they are finished.
@@ -226,8 +286,8 @@ impl Ablation {
             let mut means = Vec::new();
             for value in grid {
                 let of_value = trials.iter().filter(|run| run.arm == arm.name && run.value == Some(*value));
-                let measures: Option<Vec<f64>> = of_value.map(|run| finished(&run.fingerprint)).collect();
-                let measures = measures?;
+                let chosen_by = |run: &PlannedRun| Some(finished(&run.fingerprint)?.chosen_by);
+                let measures: Vec<f64> = of_value.map(chosen_by).collect::<Option<_>>()?;
                 let mean = measures.iter().sum::<f64>() / measures.len() as f64;
                 means.push((*value, if mean.is_nan() { f64::NEG_INFINITY } else { mean }));
             }
@@ -260,7 +320,7 @@ impl Ablation {
     }
 
     fn reports(&self, arm: &Arm, value: Option<f64>, rate: Rate) -> Vec<PlannedRun> {
-        self.runs(arm, value, 1..self.seeds + 1, Role::Report, rate)
+        self.runs(arm, value, 1..self.repeat.most() + 1, Role::Report, rate)
     }
 
     fn runs(
@@ -315,12 +375,20 @@ mod tests {
         Ablation::load(&Presets::at("/nowhere"), "mlp", Some("smoke"), &sets).unwrap()
     }
 
+    fn score(value: f64) -> Score {
+        Score {
+            chosen_by: value,
+            compared_by: Some(value).filter(|v| v.is_finite()),
+            contrast: Contrast::Ratio,
+        }
+    }
+
     /// Runs the ablation with an invented measure; gives the batches.
     fn play(ablation: &Ablation, measure: impl Fn(&PlannedRun) -> f64) -> Vec<Vec<PlannedRun>> {
-        let mut finished: HashMap<Fingerprint, f64> = HashMap::new();
+        let mut finished: HashMap<Fingerprint, Score> = HashMap::new();
         let mut batches = Vec::new();
         while let Next::Runs(runs) = ablation.next(&|f| finished.get(f).copied()) {
-            finished.extend(runs.iter().map(|run| (run.fingerprint, measure(run))));
+            finished.extend(runs.iter().map(|run| (run.fingerprint, score(measure(run)))));
             batches.push(runs);
             assert!(batches.len() < 20, "it never ends");
         }
@@ -369,9 +437,9 @@ mod tests {
     #[test]
     fn the_grid_grows_at_most_twice_at_an_end_and_then_says_so() {
         let ablation = mlp(&[]);
-        let mut finished: HashMap<Fingerprint, f64> = HashMap::new();
+        let mut finished: HashMap<Fingerprint, Score> = HashMap::new();
         while let Next::Runs(runs) = ablation.next(&|f| finished.get(f).copied()) {
-            finished.extend(runs.iter().map(|run| (run.fingerprint, run.value.unwrap())));
+            finished.extend(runs.iter().map(|run| (run.fingerprint, score(run.value.unwrap()))));
         }
         let tuned = ablation.tuned(&|f| finished.get(f).copied());
         assert_eq!(tuned.len(), 4);
@@ -400,7 +468,7 @@ mod tests {
         let ablation = mlp(&[]);
         let Next::Runs(runs) = ablation.next(&|_| None) else { panic!("nothing to do") };
         let first = runs[0].fingerprint;
-        let Next::Runs(rest) = ablation.next(&|f| (*f == first).then_some(1.0)) else { panic!("done") };
+        let Next::Runs(rest) = ablation.next(&|f| (*f == first).then(|| score(1.0))) else { panic!("done") };
         assert_eq!(rest.len(), runs.len() - 1);
         for run in &runs {
             assert_eq!(Fingerprint::of(&run.plan).unwrap(), run.fingerprint);
@@ -422,5 +490,59 @@ mod tests {
         let arm = ablation.arms.last().unwrap();
         let expected = (64.0 * arm.relative_params(&ablation.arms[0])).round() as u64;
         assert_eq!(arm.resolved.plan.data.documents_per_exposure().unwrap(), expected);
+    }
+
+    /// Untuned, with looks at 4, 6, 8, 12 and 16 seeds.
+    fn sequential() -> Ablation {
+        mlp(&["tune.training.peak_lr=[1e-3]", "repeat.seeds={ at_least = 4, at_most = 16, within = 0.1 }"])
+    }
+
+    /// Reproducible scatter around a mean, the same share for every arm.
+    fn around(mean: f64, run: &PlannedRun, share: f64) -> f64 {
+        let turn = (run.seed * 7 + run.arm.len() as u64 * 3) % 5;
+        mean * (1.0 + share * (turn as f64 - 2.0))
+    }
+
+    #[test]
+    fn clear_effects_end_at_the_first_look_and_open_ones_take_all_arms_along() {
+        let ablation = sequential();
+        let mean = |run: &PlannedRun| if run.arm == "control" { 1.0 } else { 0.5 };
+        let batches = play(&ablation, |run| around(mean(run), run, 0.01));
+        assert_eq!(batches.iter().map(Vec::len).collect::<Vec<_>>(), [4 * 4], "four seeds of four arms");
+        // One arm of no effect scatters so that no look settles it: everybody runs on every seed.
+        let open = |run: &PlannedRun| match run.arm.as_str() {
+            "quarter" => around(1.0, run, 0.3),
+            _ => around(mean(run), run, 0.01),
+        };
+        let batches = play(&ablation, open);
+        let seeds: Vec<u64> =
+            batches.iter().map(|batch| batch.iter().map(|run| run.seed).max().unwrap()).collect();
+        assert_eq!(seeds, [4, 6, 8, 12, 16]);
+        assert_eq!(batches.iter().map(Vec::len).sum::<usize>(), 4 * 16);
+    }
+
+    #[test]
+    fn later_seeds_that_are_there_already_change_no_decision() {
+        let ablation = sequential();
+        let mean = |run: &PlannedRun| if run.arm == "control" { 1.0 } else { 0.5 };
+        let mut finished: HashMap<Fingerprint, Score> = HashMap::new();
+        // Seeds 5 to 16 of another call, which would open everything.
+        let all = ablation.reports_of_size("micro", None);
+        finished.extend(
+            all.iter().filter(|run| run.seed > 4).map(|run| (run.fingerprint, score(around(1.0, run, 0.4)))),
+        );
+        finished.extend(
+            all.iter()
+                .filter(|run| run.seed <= 4)
+                .map(|run| (run.fingerprint, score(around(mean(run), run, 0.01)))),
+        );
+        assert!(matches!(ablation.next(&|f| finished.get(f).copied()), Next::Done));
+        assert!(ablation.decided(&|f| finished.get(f).copied()).iter().all(|run| run.seed <= 4));
+    }
+
+    #[test]
+    fn a_forecast_has_the_seeds_of_the_first_look_for_certain_and_the_others_perhaps() {
+        let forecast = sequential().forecast();
+        assert_eq!((forecast.certain.len(), forecast.likely.len()), (4 * 4, 4 * 12));
     }
 }

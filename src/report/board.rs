@@ -6,12 +6,12 @@
 
 use serde::Serialize;
 
-use super::compare::verdict;
+use super::compare::verdict_of;
 use super::comparison::{ArmResult, Comparison, Verdict};
 use super::evidence::{Basis, Published};
 use super::gather::published;
-use super::statistics::Estimate;
 use crate::plan::About;
+use crate::statistics::Estimate;
 
 /// A published result with everything that was found here about it.
 #[derive(Debug, Clone, PartialEq, Serialize)]
@@ -112,21 +112,15 @@ fn measured(entry: &BoardEntry, comparison: &Comparison) -> Option<Measured> {
     let arm = comparison.arms.iter().find(is_it)?;
     let is_control = arm.arm == comparison.control;
     let in_bits = is_control || entry.published.bits_per_param.is_some();
-    let (quantity, estimate) = match arm.ratio_to_control.as_ref().filter(|_| !in_bits) {
-        Some(ratio) => (Quantity::Ratio, Some(ratio.estimate.clone())),
+    let (quantity, estimate) = match arm.ratio().filter(|_| !in_bits) {
+        Some(ratio) => (Quantity::Ratio, Some(ratio.clone())),
         None => (Quantity::BitsPerParam, arm.bits_per_param.clone()),
     };
     Some(Measured {
         profile: comparison.profile.clone(),
         params: arm.params,
         quantity,
-        verdict: verdict(
-            Some(&entry.published),
-            arm.params,
-            arm.exposures,
-            arm.ratio_to_control.as_ref(),
-            arm.bits_per_param.as_ref(),
-        )?,
+        verdict: verdict_of(Some(&entry.published), arm)?,
         estimate,
         command: comparison.command.clone(),
         finished: arm.runs.iter().map(|run| run.finished.clone()).max()?,
@@ -161,7 +155,7 @@ mod tests {
         let mut newer = comparison.clone();
         for arm in &mut newer.arms {
             arm.runs.iter_mut().for_each(|run| run.finished = "9999".to_string());
-            arm.ratio_to_control.iter_mut().for_each(|ratio| ratio.estimate.mean = 0.5);
+            arm.compared.iter_mut().for_each(|ratio| ratio.estimate.mean = 0.5);
         }
         fill(&mut board, &[comparison.clone(), newer, comparison]);
         let [measured] = &board[0].measured[..] else { panic!("{:?}", board[0].measured) };

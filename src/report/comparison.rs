@@ -2,13 +2,14 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::evidence::{ArmEvidence, Basis, MissingRun, Published, TuningTrial};
+use super::evidence::{Basis, MissingRun, Published, TuningTrial};
 use super::parts::{BitsApart, DomainResult};
 use super::speedup::ArmSpeedup;
-use super::statistics::{Contrast, Effect, Estimate};
 use super::walk::WalkResult;
-use crate::measure::{MeasureContext, Measurements};
+pub use crate::measure::Measure;
+use crate::measure::MeasureContext;
 use crate::run::Environment;
+use crate::statistics::{Compared, Contrast, Design, Effect, Estimate};
 
 /// Version of the format of `report.json`.
 pub const FORMAT: u32 = 1;
@@ -34,8 +35,14 @@ pub struct Comparison {
     pub control: String,
     /// What the arms are compared by.
     pub measure: Measure,
+    /// How many seeds were planned and when they are looked at; reports of earlier versions have none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub design: Option<Design>,
     /// The answer: the headline, then a few sentences.
     pub answer: Vec<String>,
+    /// What to do next and what it costs.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub next: Option<String>,
     /// What weakens the answer, a sentence each.
     pub cautions: Vec<String>,
     /// The arms in the order of the evidence.
@@ -54,23 +61,14 @@ pub struct Comparison {
     pub environments: Vec<Environment>,
 }
 
-/// What arms are compared by.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum Measure {
-    /// Bits of knowledge per parameter, of all parameters; more is better.
-    BitsPerParam,
-    /// Loss on held-out text in nats per token; less is better.
-    HeldOutLoss,
-    /// Share of questions answered right; more is better.
-    Answers,
-}
-
 /// One arm.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct ArmResult {
     /// Its name.
     pub arm: String,
+    /// What it is called in sentences, tables and figures, if not by its name.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub label: Option<String>,
     /// What is made equal before it is compared.
     pub basis: Basis,
     /// What differs from the control.
@@ -110,9 +108,15 @@ pub struct ArmResult {
     /// The same in parts, for a model that was taught to answer.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub extraction: Vec<ExtractionResult>,
-    /// The measure of the comparison as a ratio to the control, paired by seed; none for the control.
+    /// Against the control, with all other arms of its basis and all looks: interval, p and finding; none for the control.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub compared: Option<Compared>,
+    /// Why nothing is claimed of it whatever its interval says, and the command to ask instead.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub not_claimed: Option<String>,
+    /// The measure of the comparison as a ratio to the control, paired by seed and by itself; none for the control.
     pub ratio_to_control: Option<Effect>,
-    /// The measure of the comparison as a difference from the control, paired by seed; none for the control.
+    /// The measure of the comparison as a difference from the control, paired by seed and by itself; none for the control.
     pub difference_to_control: Option<Effect>,
     /// Why there is no ratio, if there is none.
     pub no_ratio: Option<String>,
@@ -242,32 +246,6 @@ impl std::fmt::Display for Verdict {
     }
 }
 
-impl Measure {
-    /// The number of one run.
-    pub fn of(self, measurements: &Measurements) -> Option<f64> {
-        let value = match self {
-            Measure::BitsPerParam => measurements.capacity.as_ref()?.bits_per_param,
-            Measure::HeldOutLoss => measurements.held_out?.nats_per_token,
-            Measure::Answers => measurements.right_answers()?,
-        };
-        value.is_finite().then_some(value)
-    }
-
-    /// The number of each run of an arm that has one, with its seed.
-    pub fn of_seeds(self, arm: &ArmEvidence) -> Vec<(u64, f64)> {
-        arm.runs.iter().filter_map(|run| Some((run.seed, self.of(&run.record.measurements)?))).collect()
-    }
-
-    /// What stands on an axis or over a column.
-    pub fn label(self) -> &'static str {
-        match self {
-            Measure::BitsPerParam => "bits per parameter",
-            Measure::HeldOutLoss => "held-out loss (nats per token)",
-            Measure::Answers => "right answers (share)",
-        }
-    }
-}
-
 impl ArmResult {
     /// The number that the comparison is about.
     pub fn primary(&self, measure: Measure) -> Option<&Estimate> {
@@ -278,21 +256,24 @@ impl ArmResult {
         }
     }
 
-    /// Against the control in the way of the measure: capacities as a ratio, losses as a difference.
-    pub fn effect(&self, measure: Measure) -> Option<(Contrast, &Effect)> {
-        match measure {
-            Measure::BitsPerParam => Some((Contrast::Ratio, self.ratio_to_control.as_ref()?)),
-            Measure::HeldOutLoss | Measure::Answers => {
-                Some((Contrast::Difference, self.difference_to_control.as_ref()?))
-            }
-        }
+    /// The ratio to the control, if there is one: with all other arms, or, of earlier reports, by itself.
+    pub fn ratio(&self) -> Option<&Estimate> {
+        let compared = self.compared.as_ref().filter(|compared| compared.contrast == Contrast::Ratio);
+        let alone = || self.ratio_to_control.as_ref().map(|effect| &effect.estimate);
+        compared.map(|compared| &compared.estimate).or_else(alone)
     }
 
-    /// The name, with the basis in parentheses where it is not the primary one.
+    /// What may be claimed of it: its comparison, unless a reason speaks against any.
+    pub fn claim(&self) -> Option<&Compared> {
+        self.compared.as_ref().filter(|_| self.not_claimed.is_none())
+    }
+
+    /// Its label, or else its name, with the basis in parentheses where it is not the primary one.
     pub fn label(&self) -> String {
+        let name = self.label.as_ref().unwrap_or(&self.arm);
         match self.basis {
-            Basis::Primary => self.arm.clone(),
-            basis @ (Basis::EqualRate | Basis::EqualRmax) => format!("{} ({})", self.arm, basis.label()),
+            Basis::Primary => name.clone(),
+            basis @ (Basis::EqualRate | Basis::EqualRmax) => format!("{name} ({})", basis.label()),
         }
     }
 }
@@ -301,6 +282,21 @@ impl Comparison {
     /// The control of the primary comparison.
     pub fn control_arm(&self) -> &ArmResult {
         self.primary_arms().find(|arm| arm.arm == self.control).expect("the control was checked to be an arm")
+    }
+
+    /// The sentences that stand alone: what a walk found, the headline, and how sure it is.
+    pub fn headline(&self) -> &[String] {
+        let is_sure = self.design.is_some() && self.primary_arms().any(|arm| arm.claim().is_some());
+        let n = 1 + usize::from(self.walk.is_some()) + usize::from(is_sure);
+        &self.answer[..n.min(self.answer.len())]
+    }
+
+    /// The number of seeds of the next planned look, if this was not the last and something is not settled.
+    pub fn next_look(&self) -> Option<u64> {
+        let mut claims = self.primary_arms().filter_map(ArmResult::claim);
+        let seeds = self.primary_arms().map(|arm| arm.n_runs as u64).max()?;
+        let next = self.design.as_ref()?.looks.iter().copied().find(|&look| look > seeds)?;
+        claims.any(|compared| !compared.finding.is_settled()).then_some(next)
     }
 
     /// The arms of the primary comparison.

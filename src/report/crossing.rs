@@ -4,9 +4,9 @@
 //! another; anything less is a trend that the seeds do not carry.
 
 use super::answer::quoted;
-use super::comparison::{Comparison, Measure};
+use super::comparison::Comparison;
 use super::number::{self, plural};
-use super::statistics::Contrast;
+use crate::statistics::Finding;
 
 /// One sentence per arm that was compared at several sizes.
 pub fn crossings(comparisons: &[Comparison]) -> Vec<String> {
@@ -20,17 +20,17 @@ fn sentence(name: &str, comparisons: &[Comparison]) -> Option<String> {
     let (mut sizes, mut above, mut below) = (0, Vec::new(), Vec::new());
     for comparison in comparisons {
         let Some(arm) = comparison.primary_arms().find(|arm| arm.arm == name) else { continue };
-        let Some(((contrast, effect), params)) = arm.effect(comparison.measure).zip(arm.params) else {
+        let Some((effect, params)) = arm.claim().zip(arm.params) else {
             continue;
         };
         sizes += 1;
-        match effect.estimate.excludes(contrast.none()) {
-            Some(true) if effect.estimate.mean > contrast.none() => above.push(params),
-            Some(true) => below.push(params),
-            Some(false) | None => {}
+        match effect.finding {
+            Finding::Above => above.push(params),
+            Finding::Below => below.push(params),
+            Finding::Equivalent | Finding::Bounded | Finding::Open | Finding::TooFew => {}
         }
     }
-    let (name, none) = (quoted(name), none_of(comparisons[0].measure));
+    let (name, none) = (quoted(name), comparisons[0].measure.contrast().none());
     let (above_at, below_at) = (listed(&above), listed(&below));
     let over = plural(sizes, "size");
     (sizes > 1).then(|| match (above.is_empty(), below.is_empty()) {
@@ -45,13 +45,6 @@ fn sentence(name: &str, comparisons: &[Comparison]) -> Option<String> {
             format!("{name}: the interval includes {none} at all of {over}: no crossing is shown.")
         }
     })
-}
-
-fn none_of(measure: Measure) -> f64 {
-    match measure {
-        Measure::BitsPerParam => Contrast::Ratio.none(),
-        Measure::HeldOutLoss | Measure::Answers => Contrast::Difference.none(),
-    }
 }
 
 fn listed(params: &[u64]) -> String {
@@ -70,9 +63,8 @@ mod tests {
         let mut large = small.clone();
         for arm in &mut large.arms {
             arm.params = arm.params.map(|params| 10 * params);
-            if let Some(effect) = arm.ratio_to_control.as_mut().filter(|_| arm.arm == "gated") {
-                let estimate = &mut effect.estimate;
-                (estimate.mean, estimate.low, estimate.high) = (0.8, Some(0.7), Some(0.9));
+            if let Some(effect) = arm.compared.as_mut().filter(|_| arm.arm == "gated") {
+                effect.finding = Finding::Below;
             }
         }
         let said = crossings(&[small.clone(), large]);

@@ -6,7 +6,9 @@ use serde::{Deserialize, Serialize};
 
 use super::walk::PathEffects;
 use crate::error::{Error, Problem, Result};
+use crate::measure::Measure;
 use crate::run::RunRecord;
+use crate::statistics::Design;
 
 /// Everything a report is made of; the caller gathers it from plan and store.
 #[derive(Debug, Clone, PartialEq)]
@@ -35,6 +37,10 @@ pub struct Evidence {
     pub damaged: Vec<String>,
     /// The walk that made the arms, if one did.
     pub walk: Option<PathEffects>,
+    /// How many seeds are planned and when they are looked at.
+    pub design: Design,
+    /// The number of runs at a time on this machine, for the cost of more.
+    pub parallel_runs: usize,
 }
 
 /// One arm and its finished runs.
@@ -42,6 +48,8 @@ pub struct Evidence {
 pub struct ArmEvidence {
     /// Its name in the ablation.
     pub name: String,
+    /// What it is called in sentences, tables and figures, if not by its name.
+    pub label: Option<String>,
     /// What differs from the control, as choices; empty for the control.
     pub differs: String,
     /// What it holds equal to the control: `parameters`, `active-flops`, `nothing`.
@@ -175,6 +183,18 @@ pub struct MissingRun {
     pub seed: u64,
     /// Why: not run yet, or what failed.
     pub cause: String,
+}
+
+impl ArmEvidence {
+    /// The number of each of its runs that has one.
+    pub fn values(&self, measure: Measure) -> Vec<f64> {
+        self.runs.iter().filter_map(|run| measure.of(&run.record.measurements)).collect()
+    }
+
+    /// The same with their seeds.
+    pub fn of_seeds(&self, measure: Measure) -> Vec<(u64, f64)> {
+        self.runs.iter().filter_map(|run| Some((run.seed, measure.of(&run.record.measurements)?))).collect()
+    }
 }
 
 impl Basis {

@@ -8,6 +8,7 @@ use crate::measure::{AttributeBits, Capacity, Loss, MeasureContext, Measurements
 use crate::model::ParamCount;
 use crate::plan::Plan;
 use crate::run::{Environment, RunRecord, TrainingSummary};
+use crate::statistics::Design;
 
 const PEOPLE: f64 = 5120.0;
 
@@ -15,6 +16,7 @@ const PEOPLE: f64 = 5120.0;
 pub fn evidence() -> Evidence {
     let arm = |name: &str, differs: &str, holds: &str, params, bits: [f64; 3], published| ArmEvidence {
         name: name.to_string(),
+        label: None,
         differs: differs.to_string(),
         holds: holds.to_string(),
         published,
@@ -68,6 +70,8 @@ pub fn evidence() -> Evidence {
         missing: Vec::new(),
         damaged: Vec::new(),
         walk: None,
+        design: Design::fixed(3),
+        parallel_runs: 2,
     }
 }
 

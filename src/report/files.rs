@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 
 use atomic_write_file::AtomicWriteFile;
 
+use super::challenge::{self, Challenge};
 use super::comparison::Comparison;
 use super::evidence::{ArmEvidence, Evidence, RunEvidence};
 use super::figure::{self, Figure, png};
@@ -42,6 +43,21 @@ pub fn write(evidence: &Evidence, comparison: &Comparison, folder: &Path) -> Res
     let page = put(folder.join("report.html"), page::html(comparison, &figures).as_bytes())?;
     files.push(page.clone());
     Ok(Written { page, files })
+}
+
+/// Writes `challenge.json`, `table.md` and `challenge.svg|png` into `folder`, which is made if it is not there; the picture's
+/// path.
+///
+/// # Errors
+/// If a file cannot be written.
+pub fn write_challenge(challenge: &Challenge, folder: &Path) -> Result<PathBuf> {
+    std::fs::create_dir_all(folder).map_err(|error| Error::io("make the folder", folder, error))?;
+    let json = serde_json::to_string_pretty(challenge).expect("a challenge is plain data");
+    put(folder.join("challenge.json"), json.as_bytes())?;
+    let table = put(folder.join("table.md"), challenge::markdown(challenge).as_bytes())?;
+    let Some(Figure { wide, .. }) = figure::challenge::figure(challenge) else { return Ok(table) };
+    put(folder.join("challenge.png"), &png::draw(&wide))?;
+    put(folder.join("challenge.svg"), wide.as_bytes())
 }
 
 /// Writes the page that leads to these reports into `folder`, which must be there.

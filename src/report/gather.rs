@@ -12,8 +12,9 @@ use super::walk::{PathEffects, StepEffect};
 use crate::error::{Error, Kind, Result};
 use crate::plan::ablation::{self, CONTROL};
 use crate::plan::difference::Difference;
-use crate::plan::{self, Ablation, Arm, Fingerprint, MatchOn, PlannedRun, Rate, Role, difference};
-use crate::run::ablation::measure_of;
+use crate::plan::{self, Ablation, Arm, Fingerprint, MatchOn, PlannedRun, Rate, Role, Score, difference};
+use crate::run::ablation::score_of;
+use crate::run::environment::cores;
 use crate::run::{Run, RunRecord, Site, State, Store};
 
 /// What the store knows of runs on one kind of device; each is read when it is first asked for.
@@ -60,11 +61,10 @@ impl Ledger {
         })
     }
 
-    /// The measure by which rates are chosen, higher is better: minus infinity for a run that diverged.
-    fn measure(&self, fingerprint: &Fingerprint) -> Option<f64> {
+    fn score(&self, fingerprint: &Fingerprint) -> Option<Score> {
         match &*self.find(fingerprint) {
-            Found::Finished(_, record) => Some(measure_of(record)),
-            Found::Diverged(_) => Some(f64::NEG_INFINITY),
+            Found::Finished(_, record) => Some(score_of(record)),
+            Found::Diverged(_) => Some(Score::FAILED),
             Found::Failed(_) | Found::Open => None,
         }
     }
@@ -82,7 +82,7 @@ pub fn gather(
     command: String,
 ) -> Result<Evidence> {
     let ledger = Ledger::new(store, site)?;
-    let decided = ablation.decided(&|fingerprint| ledger.measure(fingerprint));
+    let decided = ablation.decided(&|fingerprint| ledger.score(fingerprint));
     let mut evidence = Evidence {
         name: ablation.name.clone(),
         profile: ablation.profile.clone().unwrap_or_else(|| "default".to_string()),
@@ -96,6 +96,8 @@ pub fn gather(
         missing: Vec::new(),
         damaged: Vec::new(),
         walk: ablation.walk(size).map(walk),
+        design: ablation.repeat.clone(),
+        parallel_runs: cores(),
     };
     for planned in decided.iter().filter(|planned| planned.size == size) {
         let (arm, seed) = (planned.arm.clone(), planned.seed);
@@ -139,7 +141,8 @@ pub fn gather(
 fn tried(record: &RunRecord) -> f64 {
     let measured = &record.measurements;
     let is_loss = measured.capacity.is_none() && measured.right_answers().is_none();
-    if is_loss { -measure_of(record) } else { measure_of(record) }
+    let chosen_by = score_of(record).chosen_by;
+    if is_loss { -chosen_by } else { chosen_by }
 }
 
 impl Evidence {
@@ -158,6 +161,7 @@ impl Evidence {
             let arm = ablation.arms_of(&planned.size).find(|arm| arm.name == planned.arm).unwrap_or(control);
             self.arms.push(ArmEvidence {
                 name,
+                label: arm.label.clone(),
                 differs: differs(control, arm),
                 holds: holds(arm.holds).to_string(),
                 published: ablation.about.published.get(bare).map(published),

@@ -6,6 +6,7 @@
 pub mod answer;
 pub mod board;
 pub mod caution;
+pub mod challenge;
 pub mod compare;
 pub mod comparison;
 pub mod crossing;
@@ -15,16 +16,17 @@ mod fake;
 pub mod figure;
 pub mod files;
 pub mod fit;
-pub mod gather;
+pub mod gate;
+mod gather;
 pub mod number;
 pub mod page;
 pub mod parts;
 mod power;
 pub mod speedup;
-pub mod statistics;
 pub mod table;
 pub mod walk;
 
+pub use crate::statistics::Power;
 pub use compare::compare;
 pub use comparison::{ArmResult, Comparison, Measure, Verdict};
 pub use evidence::{
@@ -34,6 +36,5 @@ pub use files::{Written, index_of, json, write, write_index};
 pub use gather::gather;
 pub use page::index::Linked;
 pub use power::power;
-pub use statistics::Power;
 pub use table::{Look, Style, markdown, summary};
 pub use walk::{StepResult, WalkResult};

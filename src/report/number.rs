@@ -1,6 +1,6 @@
 //! Numbers as people read them: three digits, a unit, an interval in words.
 
-use super::statistics::Estimate;
+use crate::statistics::Estimate;
 
 /// `value` with three significant digits and no exponent: `1.20`, `0.573`, `12.3`, `1234`.
 pub fn three(value: f64) -> String {
@@ -72,6 +72,21 @@ pub fn seconds(value: f64) -> String {
         100..6000 => format!("{} min {} s", whole / 60, whole % 60),
         _ => format!("{} h {} min", whole / 3600, whole % 3600 / 60),
     }
+}
+
+/// A number of seconds in the largest fitting unit, rounded: `40 s`, `9 min`, `2.3 h`.
+pub fn about(seconds: f64) -> String {
+    match seconds {
+        ..90.0 => format!("{seconds:.0} s"),
+        ..5400.0 => format!("{:.0} min", seconds / 60.0),
+        _ => format!("{:.1} h", seconds / 3600.0),
+    }
+}
+
+/// At most one decimal, and none where there is nothing behind it: `10`, `9.5`.
+pub fn short(value: f64) -> String {
+    let text = fixed(value, 1);
+    text.strip_suffix(".0").map_or(text.clone(), str::to_string)
 }
 
 /// A p value: `0.032`, or `< 0.001`.

@@ -3,8 +3,8 @@
 use serde::{Deserialize, Serialize};
 
 use super::evidence::{ArmEvidence, RunEvidence};
-use super::statistics::{Contrast, Effect, Estimate};
 use crate::measure::Capacity;
+use crate::statistics::{Contrast, Effect, Estimate};
 
 /// Bits per parameter of names and of values, and without the cost of guessing the source of a document.
 ///

@@ -1,15 +1,12 @@
 //! What a design can see, from the spread between seeds that earlier runs have shown.
 
-use super::comparison::{ArmResult, Comparison, Measure};
-use super::statistics::{Contrast, Power};
+use super::comparison::{ArmResult, Comparison};
+use crate::statistics::Power;
 
 /// The power of `seeds` seeds where arms and controls spread as in these comparisons; `None` if they hold no two pairs.
 pub fn power(comparisons: &[Comparison], seeds: usize) -> Option<Power> {
     let measure = comparisons.first()?.measure;
-    let contrast = match measure {
-        Measure::BitsPerParam => Contrast::Ratio,
-        Measure::HeldOutLoss | Measure::Answers => Contrast::Difference,
-    };
+    let contrast = measure.contrast();
     let alike = comparisons.iter().filter(|comparison| comparison.measure == measure);
     let groups: Vec<Vec<(f64, f64)>> = alike.flat_map(pairs).collect();
     Power::of(contrast, &groups, seeds)

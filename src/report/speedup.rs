@@ -12,10 +12,10 @@ use serde::{Deserialize, Serialize};
 
 use super::evidence::{ArmEvidence, Basis, Evidence, RunEvidence};
 use super::number;
-use super::statistics::Estimate;
 use crate::laws::curves::{Axis, Curve, Descent, MIN_POINTS, Smoothing, Stage};
 use crate::laws::speedup::{Speedup, speedup};
 use crate::plan::Plan;
+use crate::statistics::Estimate;
 use crate::training::{ScheduleConfig, TrainingConfig};
 
 /// How much sooner an arm reaches the control's last loss.

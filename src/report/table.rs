@@ -6,8 +6,8 @@ use comfy_table::{Attribute, Cell, CellAlignment, ContentArrangement, LineStyle,
 
 use super::comparison::{ArmResult, Comparison, DocumentResult, Measure};
 use super::number;
-use super::statistics::Effect;
 use crate::measure::MeasureContext;
+use crate::statistics::Effect;
 use crate::visible;
 
 /// One column: its head, how it is aligned, and whether a narrow terminal still shows it.
@@ -90,7 +90,7 @@ pub fn columns(comparison: &Comparison) -> Vec<Column> {
         column("parameters", Side::Right, Need::Always),
         column(mean, Side::Right, Need::Always),
         column(effect, Side::Right, Need::Always),
-        column("p (Holm)", Side::Right, Need::WithRoom),
+        column("p", Side::Right, Need::WithRoom),
     ];
     if comparison.measure == Measure::BitsPerParam {
         columns.push(column("R_max", Side::Right, Need::WithRoom));
@@ -103,14 +103,17 @@ pub fn columns(comparison: &Comparison) -> Vec<Column> {
 /// The cells of one arm, in the order of [`columns`]; a dash where there is no number.
 pub fn cells(comparison: &Comparison, arm: &ArmResult) -> Vec<String> {
     let dash = || "—".to_string();
-    let effect = arm.effect(comparison.measure).map(|(_, effect)| effect);
+    let effect = arm.compared.as_ref();
     let mut cells = vec![
         arm.label(),
         arm.n_runs.to_string(),
         arm.params.map_or_else(dash, |params| number::count(params as f64)),
         arm.primary(comparison.measure).map_or_else(dash, number::estimate),
-        effect.map_or_else(dash, |effect| number::estimate(&effect.estimate)),
-        effect.and_then(|effect: &Effect| effect.p_holm).map_or_else(dash, number::p),
+        effect.map_or_else(dash, |effect| match effect.contrast == comparison.measure.contrast() {
+            true => number::estimate(&effect.estimate),
+            false => format!("minus {}", number::estimate(&effect.estimate)),
+        }),
+        effect.and_then(|effect| effect.p).map_or_else(dash, number::p),
     ];
     if comparison.measure == Measure::BitsPerParam {
         cells.push(arm.max_bits_per_param.map_or_else(dash, number::three));
@@ -155,17 +158,22 @@ fn cell(text: &str, side: Side, bold: bool) -> Cell {
     if bold { cell.add_attribute(Attribute::Bold) } else { cell }
 }
 
-/// The whole answer for a terminal: the question, the table, the sentences and what weakens them.
+/// The whole answer for a terminal: the question, the table, what weakens the answer, and last the headline with what to do
+/// next. The sentences about each arm are on the page.
 pub fn summary(comparison: &Comparison, look: Look) -> String {
     let mut text = format!("{}\n\n{}\n", printable(&comparison.question), terminal(comparison, look));
     let mut add =
         |head: &str, sentence: &str| text += &wrap(&printable(&format!("{head}{sentence}")), look.width);
-    comparison.answer.iter().for_each(|sentence| add("", sentence));
     read_in(comparison).iter().for_each(|sentence| add("", sentence));
     comparison.cautions.iter().for_each(|caution| add("caution: ", caution));
     for run in &comparison.missing {
         add("missing: ", &format!("{} seed {}: {}", run.arm, run.seed, run.cause));
     }
+    if text.lines().last().is_some_and(|line| !line.is_empty()) {
+        text.push('\n');
+    }
+    let last = comparison.headline().iter().chain(&comparison.next);
+    last.for_each(|sentence| text += &wrap(&printable(sentence), look.width));
     text
 }
 
@@ -203,6 +211,7 @@ pub fn markdown(comparison: &Comparison) -> String {
     for sentence in &comparison.answer {
         text += &format!("{}\n", literal(sentence));
     }
+    comparison.next.iter().for_each(|next| text += &format!("{}\n", literal(next)));
     read_in(comparison).iter().for_each(|sentence| text += &format!("{sentence}\n"));
     text += "\n";
     text += &line(columns.iter().map(|column| literal(column.head)).collect());
@@ -359,7 +368,7 @@ pub fn printable(text: &str) -> String {
 }
 
 /// Text in which nothing is Markdown or HTML.
-fn literal(text: &str) -> String {
+pub(super) fn literal(text: &str) -> String {
     let mut safe = String::with_capacity(text.len());
     for c in printable(text).chars() {
         if matches!(c, '|' | '*' | '_' | '`' | '<' | '>' | '[' | ']' | '\\' | '#') {
@@ -385,7 +394,7 @@ mod tests {
         let table = terminal(&comparison, PIPED);
         assert!(!table.contains('\u{1b}') && table.contains("time per run"), "{table}");
         assert!(
-            table.contains("0.567 (0.529 to 0.605)") && table.contains("0.472 (0.466 to 0.479)"),
+            table.contains("0.567 (0.529 to 0.605)") && table.contains("0.472 (0.434 to 0.514)"),
             "{table}"
         );
         assert_eq!(table.lines().filter(|line| line.contains(" (")).count(), 5);

@@ -2,9 +2,10 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::compare::Family;
 use super::comparison::Measure;
 use super::evidence::{ArmEvidence, Basis};
-use super::statistics::{Contrast, Effect};
+use crate::statistics::Compared;
 
 /// The steps between two models.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -42,7 +43,7 @@ pub struct WalkResult {
     /// The steps, in the order of the plan.
     pub steps: Vec<StepResult>,
     /// The effect of all steps together.
-    pub whole: Option<Effect>,
+    pub whole: Option<Compared>,
 }
 
 /// What a step does, seed by seed.
@@ -53,23 +54,17 @@ pub struct StepResult {
     /// What it changes, in words.
     pub change: String,
     /// The effect of adding it to the first model.
-    pub added: Option<Effect>,
+    pub added: Option<Compared>,
     /// The effect of having it in the second model.
-    pub removed: Option<Effect>,
+    pub removed: Option<Compared>,
 }
 
 impl PathEffects {
-    /// Compares the arms of the walk, pair by pair.
-    pub(super) fn result(&self, arms: &[ArmEvidence], measure: Measure) -> WalkResult {
-        let contrast = match measure {
-            Measure::BitsPerParam => Contrast::Ratio,
-            Measure::HeldOutLoss | Measure::Answers => Contrast::Difference,
-        };
-        let values = |name: &str| {
-            let arm = arms.iter().find(|arm| arm.name == name && arm.basis == Basis::Primary);
-            arm.map_or_else(Vec::new, |arm| measure.of_seeds(arm))
-        };
-        let effect = |with: &str, without: &str| Effect::of(contrast, &values(with), &values(without)).ok();
+    /// Compares the arms of the walk; all steps, added and removed, are one family.
+    pub(super) fn result(&self, arms: &[ArmEvidence], measure: Measure, family: &Family) -> WalkResult {
+        let family = family.with(2 * self.steps.len());
+        let arm = |name: &str| arms.iter().find(|arm| arm.name == name && arm.basis == Basis::Primary);
+        let effect = |with: &str, without: &str| family.compare(measure, arm(with)?, arm(without)?);
         let step = |step: &StepEffect| StepResult {
             name: step.name.clone(),
             change: step.change.clone(),
@@ -86,17 +81,11 @@ impl PathEffects {
 }
 
 impl WalkResult {
-    /// Every effect of a step.
-    pub fn effects_mut(&mut self) -> impl Iterator<Item = &mut Effect> {
-        self.steps.iter_mut().flat_map(|step| [&mut step.added, &mut step.removed]).flatten()
-    }
-
     /// The step that moves the measure furthest where it is added, of those whose intervals say so at both ends.
-    pub fn culprit(&self, contrast: Contrast) -> Option<&StepResult> {
-        let moves = |effect: &Option<Effect>| {
-            let effect = effect.as_ref().filter(|e| e.estimate.excludes(contrast.none()) == Some(true))?;
-            let mean = effect.estimate.mean;
-            Some(if contrast == Contrast::Ratio { mean.ln() } else { mean })
+    pub fn culprit(&self) -> Option<&StepResult> {
+        let moves = |effect: &Option<Compared>| {
+            let effect = effect.as_ref().filter(|effect| effect.finding.is_effect())?;
+            Some(effect.contrast.scale(effect.estimate.mean))
         };
         let both = self.steps.iter().filter_map(|step| {
             let (added, removed) = (moves(&step.added)?, moves(&step.removed)?);
@@ -115,8 +104,8 @@ mod tests {
     #[test]
     fn a_step_is_compared_with_the_end_that_it_is_taken_at() {
         let comparison = compare(&fake::evidence_of_walk()).unwrap();
-        let walk = comparison.walk.unwrap();
-        let means = |effect: &Option<Effect>| effect.as_ref().unwrap().estimate.mean;
+        let walk = comparison.walk.clone().unwrap();
+        let means = |effect: &Option<Compared>| effect.as_ref().unwrap().estimate.mean;
         let by_hand = |with: [f64; 3], without: [f64; 3]| {
             with.iter().zip(without).map(|(with, without)| with / without).product::<f64>().cbrt()
         };
@@ -125,14 +114,16 @@ mod tests {
         assert!((means(&gate.added) - by_hand([1.37, 1.35, 1.42], llama)).abs() < 1e-12);
         assert!((means(&gate.removed) - by_hand(gpt2, [1.17, 1.21, 1.16])).abs() < 1e-12);
         assert!((means(&walk.whole) - by_hand(gpt2, llama)).abs() < 1e-12);
-        assert!(gate.added.as_ref().unwrap().p_holm.unwrap() >= gate.added.as_ref().unwrap().p.unwrap());
+        let alone = comparison.arms[1].compared.as_ref().unwrap().estimate.clone();
+        let among = gate.added.as_ref().unwrap().estimate.clone();
+        assert!(among.low > alone.low, "two effects against three arms: {among:?} {alone:?}");
     }
 
     #[test]
     fn the_culprit_moves_the_measure_the_same_way_at_both_ends() {
         let mut walk = compare(&fake::evidence_of_walk()).unwrap().walk.unwrap();
-        assert_eq!(walk.culprit(Contrast::Ratio), None, "one end is better with it, the other worse");
+        assert_eq!(walk.culprit(), None, "one end is better with it, the other worse");
         walk.steps[0].added = walk.steps[0].removed.clone();
-        assert_eq!(walk.culprit(Contrast::Ratio).unwrap().name, "feed-forward");
+        assert_eq!(walk.culprit().unwrap().name, "feed-forward");
     }
 }

@@ -9,20 +9,21 @@ use super::folder::{Run, Site, State};
 use super::record::RunRecord;
 use super::store::{Store, WantedRun, fit_name};
 use crate::error::Result;
-use crate::plan::{Ablation, Calibration, Fingerprint, Next, PlannedRun, Role};
+use crate::measure::Measure;
+use crate::plan::{Ablation, Calibration, Fingerprint, Next, PlannedRun, Role, Score};
 
 /// The results of an ablation's runs in a store; each record is read once.
 #[derive(Debug)]
 pub struct Answers<'a> {
     ablation: &'a Ablation,
     site: Site,
-    measures: RefCell<HashMap<Fingerprint, f64>>,
+    scores: RefCell<HashMap<Fingerprint, Score>>,
 }
 
 impl<'a> Answers<'a> {
     /// Answers of which nothing is read yet.
     pub fn new(ablation: &'a Ablation, site: Site) -> Self {
-        Answers { ablation, site, measures: RefCell::default() }
+        Answers { ablation, site, scores: RefCell::default() }
     }
 
     /// The runs to do now; none when everything is finished.
@@ -32,13 +33,13 @@ impl<'a> Answers<'a> {
     pub fn next(&self, store: &Store) -> Result<Vec<WantedRun>> {
         let index = store.index(&self.site)?;
         let damage = RefCell::new(None);
-        let measure = |fingerprint: &Fingerprint| {
-            self.measure(&index, fingerprint).unwrap_or_else(|error| {
+        let score = |fingerprint: &Fingerprint| {
+            self.score(&index, fingerprint).unwrap_or_else(|error| {
                 damage.borrow_mut().get_or_insert(error);
                 None
             })
         };
-        let next = self.ablation.next(&measure);
+        let next = self.ablation.next(&score);
         match (damage.into_inner(), next) {
             (Some(error), _) => Err(error),
             (None, Next::Done) => Ok(Vec::new()),
@@ -52,9 +53,9 @@ impl<'a> Answers<'a> {
     /// As [`Answers::next`].
     pub fn failed(&self, store: &Store) -> Result<Vec<WantedRun>> {
         let index = store.index(&self.site)?;
-        let measure = |fingerprint: &Fingerprint| self.measure(&index, fingerprint).ok().flatten();
+        let score = |fingerprint: &Fingerprint| self.score(&index, fingerprint).ok().flatten();
         let mut failed = Vec::new();
-        for run in self.ablation.decided(&measure) {
+        for run in self.ablation.decided(&score) {
             let Some(folder) = index.get(&run.fingerprint.to_string()) else { continue };
             if matches!(state(folder)?, State::Failed { .. } | State::Diverged { .. }) {
                 failed.push(self.want(&run)?);
@@ -69,9 +70,9 @@ impl<'a> Answers<'a> {
     /// As [`Answers::next`].
     pub fn diverged(&self, store: &Store) -> Result<Vec<Failure>> {
         let index = store.index(&self.site)?;
-        let measure = |fingerprint: &Fingerprint| self.measure(&index, fingerprint).ok().flatten();
+        let score = |fingerprint: &Fingerprint| self.score(&index, fingerprint).ok().flatten();
         let mut diverged = Vec::new();
-        for run in self.ablation.decided(&measure).iter().filter(|run| run.role == Role::Report) {
+        for run in self.ablation.decided(&score).iter().filter(|run| run.role == Role::Report) {
             let Some(folder) = index.get(&run.fingerprint.to_string()) else { continue };
             let state = state(folder)?;
             if matches!(state, State::Diverged { .. }) {
@@ -95,27 +96,27 @@ impl<'a> Answers<'a> {
     /// As [`Answers::next`].
     pub fn standing(&self, store: &Store) -> Result<Vec<(String, State)>> {
         let index = store.index(&self.site)?;
-        let measure = |fingerprint: &Fingerprint| self.measure(&index, fingerprint).ok().flatten();
+        let score = |fingerprint: &Fingerprint| self.score(&index, fingerprint).ok().flatten();
         let mut standing = Vec::new();
-        for run in self.ablation.decided(&measure) {
+        for run in self.ablation.decided(&score) {
             let state = index.get(&run.fingerprint.to_string()).map_or(Ok(State::Waiting), state)?;
             standing.push((self.want(&run)?.label, state));
         }
         Ok(standing)
     }
 
-    fn measure(&self, index: &HashMap<String, Run>, fingerprint: &Fingerprint) -> Result<Option<f64>> {
-        if let Some(&measure) = self.measures.borrow().get(fingerprint) {
-            return Ok(Some(measure));
+    fn score(&self, index: &HashMap<String, Run>, fingerprint: &Fingerprint) -> Result<Option<Score>> {
+        if let Some(&score) = self.scores.borrow().get(fingerprint) {
+            return Ok(Some(score));
         }
         let Some(run) = index.get(&fingerprint.to_string()) else { return Ok(None) };
-        let measure = match state(run)? {
-            State::Finished => measure_of(&run.record()?),
-            State::Diverged { .. } => f64::NEG_INFINITY,
+        let score = match state(run)? {
+            State::Finished => score_of(&run.record()?),
+            State::Diverged { .. } => Score::FAILED,
             State::Waiting | State::Running | State::Stopped | State::Failed { .. } => return Ok(None),
         };
-        self.measures.borrow_mut().insert(*fingerprint, measure);
-        Ok(Some(measure))
+        self.scores.borrow_mut().insert(*fingerprint, score);
+        Ok(Some(score))
     }
 
     fn want(&self, run: &PlannedRun) -> Result<WantedRun> {
@@ -146,10 +147,16 @@ fn state(run: &Run) -> Result<State> {
     run.state().or_else(|error| if run.is_finished() { Err(error) } else { Ok(State::Stopped) })
 }
 
-/// What a run is judged by, higher is better: right answers, bits per parameter, or minus the loss.
-pub fn measure_of(record: &RunRecord) -> f64 {
+/// What a run is judged by when a rate is chosen (right answers, bits per parameter, or minus the loss), and what arms are
+/// compared by.
+pub fn score_of(record: &RunRecord) -> Score {
     let measured = &record.measurements;
     let bits = measured.capacity.as_ref().map(|capacity| capacity.bits_per_param);
     let loss = measured.held_out.as_ref().map_or(record.training.final_loss, |loss| loss.nats_per_token);
-    measured.right_answers().or(bits).unwrap_or(-loss)
+    let measure = Measure::of_run(&record.plan.data, measured);
+    Score {
+        chosen_by: measured.right_answers().or(bits).unwrap_or(-loss),
+        compared_by: measure.of(measured),
+        contrast: measure.contrast(),
+    }
 }

@@ -7,7 +7,7 @@ use super::shape::*;
 use super::{Documented, documented};
 
 /// All of them.
-pub(super) const ALL: [Documented; 23] = [
+pub(super) const ALL: [Documented; 24] = [
     documented("list", "zoo list --json", listing),
     documented("show", "zoo show NAME --json", shown),
     documented("diff", "zoo diff A B --json, of models, datasets or arms", differing),
@@ -20,6 +20,7 @@ pub(super) const ALL: [Documented; 23] = [
         "zoo report NAME --json, and report.json; an array where there are several sizes",
         report,
     ),
+    documented("challenge", "zoo challenge NAME --json, and challenge.json", challenge),
     documented("laws", "zoo laws --json", laws),
     documented("runs", "zoo runs --json", runs),
     documented("gc", "zoo gc --json", garbage),
@@ -145,6 +146,7 @@ fn planned() -> Json {
         ("expect", or_null(text())),
         ("seconds", about(list(number()), "until all that is certain is done, and all that may be")),
         ("seeds", count()),
+        ("looks", list(count())),
         ("tune", or_null(tune)),
         ("arms", list(arm)),
         ("runs", list(run)),
@@ -180,6 +182,22 @@ fn effect() -> Json {
             ("p", or_null(number())),
             ("p_holm", or_null(number())),
             ("detectable", or_null(number())),
+        ],
+    )
+}
+
+fn compared() -> Json {
+    also(
+        estimate(),
+        &[
+            ("contrast", word(&["ratio", "difference"])),
+            ("n_control", count()),
+            ("p", about(or_null(number()), "below 0.05 exactly where the interval excludes no effect")),
+            ("finding", word(&["above", "below", "equivalent", "bounded", "open", "too-few"])),
+            (
+                "settles_at?",
+                about(count(), "seeds that would settle it, if spread and effect are what they seem"),
+            ),
         ],
     )
 }
@@ -231,6 +249,7 @@ fn arm() -> Json {
     let domain = object(&[("name", text()), ("loss", estimate())]);
     object(&[
         ("arm", text()),
+        ("label?", text()),
         ("basis", word(&["primary", "equal-rate", "equal-rmax"])),
         ("differs", text()),
         ("holds", text()),
@@ -248,7 +267,9 @@ fn arm() -> Json {
         ("answers?", or_null(estimate())),
         ("exam?", exam),
         ("extraction?", about(list(extraction), "over all attributes, then each")),
-        ("ratio_to_control", or_null(effect())),
+        ("compared?", about(compared(), "with all arms and looks together: what the report claims")),
+        ("not_claimed?", about(text(), "why nothing is claimed, and what to run instead")),
+        ("ratio_to_control", about(or_null(effect()), "paired by seed, of this arm by itself")),
         ("difference_to_control", or_null(effect())),
         ("no_ratio", or_null(text())),
         ("published", or_null(published())),
@@ -265,18 +286,48 @@ fn arm() -> Json {
     ])
 }
 
+fn challenge() -> Json {
+    let case = object(&[
+        ("nuisance", about(text(), "what is changed")),
+        ("factor", about(number(), "by what it is multiplied")),
+        ("sets", list(text())),
+        ("compared", or_null(compared())),
+        ("why_not", about(or_null(text()), "why there is no comparison")),
+        ("outcome", word(&["holds", "weaker", "leans", "turns", "no-answer"])),
+    ]);
+    let arm = object(&[
+        ("arm", text()),
+        ("label", text()),
+        ("reference", about(or_null(compared()), "as it was asked")),
+        ("cases", list(case)),
+    ]);
+    object(&[
+        ("name", text()),
+        ("profile", text()),
+        ("command", text()),
+        ("question", text()),
+        ("arms", list(arm)),
+    ])
+}
+
 fn report() -> Json {
     let step = object(&[
         ("name", text()),
         ("change", text()),
-        ("added", or_null(effect())),
-        ("removed", or_null(effect())),
+        ("added", or_null(compared())),
+        ("removed", or_null(compared())),
     ]);
     let walk =
-        object(&[("from", text()), ("to", text()), ("steps", list(step)), ("whole", or_null(effect()))]);
+        object(&[("from", text()), ("to", text()), ("steps", list(step)), ("whole", or_null(compared()))]);
     let trial =
         object(&[("arm", text()), ("rate", number()), ("seed", count()), ("value", or_null(number()))]);
     let missing = object(&[("arm", text()), ("seed", count()), ("cause", text())]);
+    let design = object(&[
+        ("looks", about(list(count()), "numbers of seeds after which the arms are compared")),
+        ("within", about(number(), "half-width of an interval that is precise enough")),
+        ("margin", about(number(), "the factor from 1 that counts as no difference")),
+        ("planned", word(&["before", "by-hand"])),
+    ]);
     let one = object(&[
         ("format", count()),
         ("name", text()),
@@ -288,6 +339,8 @@ fn report() -> Json {
         ("control", text()),
         ("measure", word(&["bits-per-param", "held-out-loss", "answers"])),
         ("answer", about(list(text()), "the headline, then sentences")),
+        ("design?", design),
+        ("next?", about(text(), "what to do next, and its cost")),
         ("cautions", list(text())),
         ("arms", list(arm())),
         ("walk?", walk),

@@ -3,12 +3,12 @@
 use super::super::comparison::{ArmResult, Comparison, Measure, Verdict};
 use super::super::evidence::Claim;
 use super::super::number;
-use super::super::statistics::{Contrast, Estimate};
 use super::axis::{Scale, Spacing};
 use super::font;
 use super::frame::{self, Mark};
 use super::svg::{Anchor, Canvas, Ink, LABEL, SMALL, STRONG, Stroke};
 use super::{Figure, NARROW, ink};
+use crate::statistics::{Compared, Contrast, Estimate};
 
 /// `R_max` is shown at its place up to so many times the largest value; beyond, an arrow points to it.
 const FAR: f64 = 2.0;
@@ -94,7 +94,7 @@ impl Layout {
         let [mean, effect] = heads(comparison);
         let wide = |text: &str| font::width(text, SMALL.size, SMALL.weight);
         let means = rows.iter().map(|row| wide(&numbers(row.estimate))).fold(wide(&mean), f64::max);
-        let effects = rows.iter().map(|row| wide(&row.effect(comparison))).fold(wide(&effect), f64::max);
+        let effects = rows.iter().map(|row| wide(&row.effect())).fold(wide(&effect), f64::max);
         let mean_end = width - effects - GAP;
         Layout { width, left, right: mean_end - means - GAP, pitch: 36.0, columns: Columns::Beside(mean_end) }
     }
@@ -162,9 +162,8 @@ fn entries(rows: &[Row]) -> Vec<(Mark, String)> {
 }
 
 impl Row<'_> {
-    fn effect(&self, comparison: &Comparison) -> String {
-        let effect = self.arm.effect(comparison.measure);
-        effect.map_or("—".to_string(), |(_, effect)| numbers(&effect.estimate))
+    fn effect(&self) -> String {
+        self.arm.compared.as_ref().map_or("—".to_string(), |effect| numbers(&effect.estimate))
     }
 
     fn words(&self, canvas: &mut Canvas, comparison: &Comparison, layout: &Layout, y: f64) {
@@ -174,15 +173,17 @@ impl Row<'_> {
             Columns::Beside(mean_end) => {
                 canvas.text(Ink::Text, kind, Anchor::End, (layout.left - 12.0, y + 4.5), &name);
                 canvas.text(Ink::Text, SMALL, Anchor::End, (mean_end, y + 4.0), &numbers(self.estimate));
-                canvas.text(Ink::Text, SMALL, Anchor::End, (layout.width, y + 4.0), &self.effect(comparison));
+                canvas.text(Ink::Text, SMALL, Anchor::End, (layout.width, y + 4.0), &self.effect());
             }
             Columns::Above => {
                 let mean = number::mean(self.estimate);
-                let effect = match self.arm.effect(comparison.measure) {
-                    Some((Contrast::Ratio, effect)) => {
-                        format!(" · × {}", number::mean(&effect.estimate))
+                let effect = match &self.arm.compared {
+                    Some(Compared { contrast: Contrast::Ratio, estimate, .. }) => {
+                        format!(" · × {}", number::mean(estimate))
                     }
-                    Some((Contrast::Difference, effect)) => format!(" · {}", signed(effect.estimate.mean)),
+                    Some(Compared { contrast: Contrast::Difference, estimate, .. }) => {
+                        format!(" · {}", signed(estimate.mean))
+                    }
                     None => String::new(),
                 };
                 canvas.text(Ink::Text, kind, Anchor::Start, (0.0, y - 14.0), &name);

@@ -2,11 +2,11 @@
 
 use super::super::comparison::Comparison;
 use super::super::evidence::{ArmEvidence, Basis, Evidence};
-use super::super::statistics::median;
 use super::axis::Spacing;
 use super::curves::{Axis, Line, draw};
 use super::{Figure, ink};
 use crate::measure::{AnswerPoint, Answers, DocumentPoint};
+use crate::statistics::median;
 
 /// What is drawn.
 struct Quantity {

@@ -3,11 +3,11 @@
 
 use super::super::comparison::Comparison;
 use super::super::evidence::{ArmEvidence, Basis, CurvePoint, Evidence};
-use super::super::statistics::median;
 use super::axis::{Scale, Spacing};
 use super::frame::{self, Named, Naming};
 use super::svg::{Canvas, Ink, Stroke};
 use super::{Figure, NARROW, ink};
+use crate::statistics::median;
 
 /// A curve is averaged within so many equal parts of the axis: a line of the log is one noisy batch.
 const PARTS: usize = 120;

@@ -6,6 +6,7 @@
 mod arms;
 mod attributes;
 mod axis;
+pub mod challenge;
 mod chunks;
 mod curves;
 pub mod font;

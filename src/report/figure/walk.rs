@@ -2,13 +2,13 @@
 
 use super::super::comparison::{Comparison, Measure};
 use super::super::number;
-use super::super::statistics::{Contrast, Effect, Estimate};
 use super::super::walk::WalkResult;
 use super::axis::{Scale, Spacing};
 use super::font;
 use super::frame::{self, Mark};
 use super::svg::{Anchor, Canvas, Ink, LABEL, SMALL, STRONG, Stroke};
 use super::{Figure, NARROW};
+use crate::statistics::{Compared, Estimate};
 
 /// The ink of a step that is added, and of one that is removed.
 const ADDED: Ink = Ink::Series(0);
@@ -38,7 +38,7 @@ fn caption(comparison: &Comparison, walk: &WalkResult) -> String {
     };
     format!(
         "{what} by each step from {from} to {to}: added to {from} alone, and in {to} against {to} without it. Dots are \
-         means paired by seed, bars 95 % Student t intervals. {}.",
+         means over seeds, bars intervals that hold together with 95 % confidence. {}.",
         changes.join("; ")
     )
 }
@@ -59,15 +59,16 @@ fn rows(walk: &WalkResult) -> Vec<Row<'_>> {
     steps.chain([whole]).filter(|row| !row.marks.is_empty()).collect()
 }
 
-fn mark(ink: Ink, effect: &Option<Effect>) -> Option<(Ink, &Estimate)> {
+fn mark(ink: Ink, effect: &Option<Compared>) -> Option<(Ink, &Estimate)> {
     effect.as_ref().map(|effect| (ink, &effect.estimate))
 }
 
 fn draw(comparison: &Comparison, walk: &WalkResult, rows: &[Row], width: f64) -> String {
-    let (none, name) = match comparison.measure {
-        Measure::BitsPerParam => (Contrast::Ratio.none(), "factor of bits per parameter"),
-        Measure::HeldOutLoss => (Contrast::Difference.none(), "change of loss (nats per token)"),
-        Measure::Answers => (Contrast::Difference.none(), "change of right answers (share)"),
+    let none = comparison.measure.contrast().none();
+    let name = match comparison.measure {
+        Measure::BitsPerParam => "factor of bits per parameter",
+        Measure::HeldOutLoss => "change of loss (nats per token)",
+        Measure::Answers => "change of right answers (share)",
     };
     let marks = || rows.iter().flat_map(|row| &row.marks).map(|(_, estimate)| *estimate);
     let ends = || marks().flat_map(|e| [Some(e.mean), e.low, e.high]).flatten().chain([none]);

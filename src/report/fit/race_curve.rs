@@ -2,12 +2,12 @@
 
 use super::super::evidence::CurvePoint;
 use super::super::number;
-use super::super::statistics::median;
 use super::known::Size;
 use super::measured::Measured;
 use crate::error::{Error, Kind, Problem, Result};
 use crate::laws::curves::{Axis, Curve, MIN_POINTS, Records, Rows, Stage, Throughput};
 use crate::laws::table::Table;
+use crate::statistics::median;
 
 /// All axes, in the order in which they are shown.
 pub const AXES: [Axis; 4] = [Axis::Hours, Axis::Flops, Axis::SixNd, Axis::Tokens];

@@ -1,8 +1,8 @@
-//! Intervals over seeds, `mean ± t_{0.975, n-1} · s / √n`, and what may be said from them.
+//! Intervals over seeds, `mean ± t_{0.975, n-1} · s / √n`.
 //!
 //! Two spreads are kept apart: the spread *between seeds*, which every interval here is made of, and the error *of a
-//! measurement* on one trained model (the choice of renderings), which [`root_mean_square`] pools. Arms are compared
-//! seed by seed (the same people, the same order, the same starting weights), so that what seeds share cancels.
+//! measurement* on one trained model (the choice of renderings), which [`root_mean_square`] pools. [`Effect`] compares
+//! an arm seed by seed with its control, by itself; what is claimed of several arms is in [`decide`](super::decide()).
 
 use std::collections::BTreeMap;
 
@@ -51,7 +51,8 @@ pub struct Effect {
 }
 
 /// How an arm is set against its control.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
 pub enum Contrast {
     /// Ratios; the interval is made on their logarithms.
     Ratio,
@@ -68,14 +69,20 @@ impl Contrast {
         }
     }
 
-    fn between(self, arm: f64, control: f64) -> f64 {
+    /// The scale on which an arm and its control are subtracted: logarithms for ratios.
+    pub fn scale(self, value: f64) -> f64 {
         match self {
-            Contrast::Ratio => (arm / control).ln(),
-            Contrast::Difference => arm - control,
+            Contrast::Ratio => value.ln(),
+            Contrast::Difference => value,
         }
     }
 
-    fn back(self, value: f64) -> f64 {
+    fn between(self, arm: f64, control: f64) -> f64 {
+        self.scale(arm) - self.scale(control)
+    }
+
+    /// What a number on that scale stands for.
+    pub fn back(self, value: f64) -> f64 {
         match self {
             Contrast::Ratio => value.exp(),
             Contrast::Difference => value,
@@ -176,6 +183,29 @@ pub fn holm(p: &[f64]) -> Vec<f64> {
 pub fn root_mean_square(errors: &[f64]) -> Option<f64> {
     let mean = errors.iter().map(|error| error * error).sum::<f64>() / errors.len() as f64;
     (!errors.is_empty()).then(|| mean.sqrt())
+}
+
+/// How values scatter.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Shape {
+    /// The standard deviation.
+    pub sd: f64,
+    /// The third central moment over the cube of the standard deviation, `m3 / m2^1.5`.
+    pub skewness: f64,
+}
+
+impl Shape {
+    /// Of at least three values that are not all equal.
+    pub fn of(values: &[f64]) -> Option<Shape> {
+        let n = values.len() as f64;
+        let mean = values.iter().sum::<f64>() / n;
+        let moment = |power| values.iter().map(|value| (value - mean).powi(power)).sum::<f64>() / n;
+        let variance = moment(2);
+        (values.len() >= MIN_SEEDS && variance > 0.0).then(|| Shape {
+            sd: (variance * n / (n - 1.0)).sqrt(),
+            skewness: moment(3) / variance.powf(1.5),
+        })
+    }
 }
 
 /// The middle value, between the two middle ones of an even number; none of an empty slice.
@@ -285,6 +315,14 @@ mod tests {
         assert_eq!(estimate.mean, 2.0);
         assert!((estimate.high.unwrap() - 2.0 - half).abs() < TABLE);
         assert!((2.0 - estimate.low.unwrap() - half).abs() < TABLE);
+    }
+
+    #[test]
+    fn the_shape_of_known_values_is_the_one_worked_out_by_hand() {
+        let shape = Shape::of(&[0.0, 0.0, 0.0, 4.0]).unwrap();
+        // mean 1, m2 = (3 + 9) / 4, m3 = (-3 + 27) / 4
+        assert!((shape.sd - 2.0).abs() < 1e-12 && (shape.skewness - 6.0 / 3f64.powf(1.5)).abs() < 1e-12);
+        assert_eq!((Shape::of(&[1.0, 2.0]), Shape::of(&[1.0; 5])), (None, None));
     }
 
     #[test]
