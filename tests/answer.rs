@@ -180,7 +180,7 @@ fn a_model_of_packed_biographies_is_read_as_it_was_trained_unless_one_says_else(
 #[test]
 fn nobodys_biography_is_read_behind_others() {
     let folder = Folder::new();
-    let said = folder.zoo(&["plan", "gpt2:micro", "corpus", "--set", "measure.context=packed"]);
+    let said = folder.zoo(&["train", "gpt2:micro", "corpus", "--set", "measure.context=packed"]);
     let expected = "error: measure.context: \"packed\" with data without people, \"corpus\"";
     assert!(said.code == 2 && said.err.contains(expected), "{} {}", said.code, said.err);
     assert!(said.err.contains("leave it out, or take bio-s, bio-d or bio-r"), "{}", said.err);
@@ -196,4 +196,93 @@ fn nobodys_biography_is_read_behind_others() {
     let runs = folder.json(&["runs", "--json"]);
     let said = folder.zoo(&["measure", runs[0]["run"].as_str().unwrap(), "--context", "packed"]);
     assert!(said.code == 2 && said.err.contains("--context"), "{} {}", said.code, said.err);
+}
+
+/// A question about a few thousand bytes of text, answered in seconds.
+fn of_text(lines: &str) -> Folder {
+    let folder = Folder::new();
+    let verse =
+        |n: usize| format!("{n} bottles of {} on the wall, take {} down and pass it around\n", n * n, n % 7);
+    folder.write("text/song.txt", &(1..120).map(verse).collect::<String>());
+    let head = "[control]\nmodel = \"gpt2\"\ndataset = \"text\"\nsize = \"micro\"\n[common.data]\npath = \"text\"\ntokenizer = \
+                \"bytes\"\nseq_len = 32\n[common.training]\nlength = { kind = \"steps\", count = 30 }\nbatch = 4\npeak_lr = \
+                4e-3\nschedule = { kind = \"cosine\", warmup_steps = 4 }\n[arms.decay]\nmatch_on = \"nothing\"\nlabel = \
+                \"a little weight decay\"\ntraining.optimizer = { kind = \"adamw\", weight_decay = 0.02 }\n";
+    folder.write("ablations/mine.toml", &format!("{head}{lines}\n"));
+    folder
+}
+
+fn seeds(folder: &Folder) -> Vec<u64> {
+    let runs = folder.json(&["runs", "--json"]);
+    let mut seeds: Vec<u64> =
+        runs.as_array().unwrap().iter().map(|run| run["seed"].as_u64().unwrap()).collect();
+    seeds.sort_unstable();
+    seeds
+}
+
+#[test]
+fn all_arms_go_on_to_more_seeds_until_each_is_settled_and_no_seed_is_trained_twice() {
+    let folder = of_text("[repeat]\nseeds = { at_least = 3, at_most = 6, within = 0.5 }");
+    let said = folder.ask(&["run", "mine"]);
+    assert_eq!(seeds(&folder), [1, 1, 2, 2, 3, 3], "the first look bounds it: {said}");
+    assert!(said.contains("a little weight decay: no difference of 0.0953 nats or more"), "{said}");
+    // The same design, asked more precisely than six seeds can tell.
+    let finer = ["run", "mine", "--set", "repeat.seeds.within=1e-9", "--set", "compare.margin=1.000001"];
+    let said = folder.ask(&finer);
+    assert_eq!(seeds(&folder), [1, 1, 2, 2, 3, 3, 4, 4, 5, 5, 6, 6], "{said}");
+    assert!(said.contains("6 runs finished, 6 finished before"), "{said}");
+    assert!(said.contains("over 6 seeds per arm"), "{said}");
+    let again = folder.ask(&finer);
+    assert!(again.starts_with("0 runs finished"), "{again}");
+    // What the store holds beyond its look changes nothing of the first answer.
+    let report = folder.json(&["report", "mine", "--json"]);
+    assert_eq!(report["arms"][1]["n_runs"], 3);
+    assert_eq!(report["arms"][1]["compared"]["finding"], "equivalent");
+    assert_eq!(report["design"]["looks"], serde_json::json!([3, 4, 6]));
+    let status = folder.ask(&["status", "mine"]);
+    assert!(status.contains("6 finished"), "{status}");
+}
+
+#[test]
+fn a_challenge_asks_again_under_changed_settings_and_says_what_stands() {
+    let folder = of_text("[repeat]\nseeds = 3");
+    folder.ask(&["run", "mine"]);
+    let challenge = ["challenge", "mine", "--seeds", "3"];
+    let said = folder.ask(&challenge);
+    // Rate, warm-up and batch, halved and doubled; the answer itself was there.
+    assert!(said.contains("36 runs finished, 6 finished before"), "{said}");
+    assert!(said.contains("a little weight decay: no effect shown"), "{said}");
+    for file in ["challenge.svg", "challenge.json", "table.md"] {
+        assert!(folder.path().join("reports/mine-default-challenge").join(file).is_file(), "{file}");
+    }
+    let json = folder.json(&[&challenge[..], &["--json"]].concat());
+    let cases = json["arms"][0]["cases"].as_array().unwrap();
+    let changed: Vec<(&str, f64)> = cases
+        .iter()
+        .map(|case| (case["nuisance"].as_str().unwrap(), case["factor"].as_f64().unwrap()))
+        .collect();
+    let both = |name| [(name, 0.5), (name, 2.0)];
+    assert_eq!(changed, [both("learning rate"), both("warm-up"), both("batch")].concat());
+    assert!(cases.iter().all(|case| case["compared"]["n"] == 3 && case["outcome"] != "no-answer"), "{json}");
+    let few = folder.refuses(&["challenge", "mine", "--seeds", "2"], 2);
+    assert!(few.contains("3..=64"), "{few}");
+}
+
+#[test]
+fn a_factorial_runs_and_tells_main_effects_from_interactions() {
+    let folder = of_text("");
+    let file = folder.path().join("ablations/mine.toml");
+    let text = std::fs::read_to_string(&file).unwrap();
+    let (head, _) = text.split_once("[arms.decay]").unwrap();
+    let factors = "[factors]\nactivation = [\"gelu\", \"relu\"]\nposition = [{ kind = \"rope\", theta = 10000.0, rotary_fraction = 0.25 }, \"none\"]\n";
+    std::fs::write(&file, format!("{head}{factors}")).unwrap();
+    let said = folder.ask(&["run", "mine"]);
+    assert!(said.contains("12 runs finished"), "{said}");
+    let report = folder.json(&["report", "mine", "--json"]);
+    let effects = report["factorial"]["effects"].as_array().unwrap();
+    let parts: Vec<usize> = effects.iter().map(|effect| effect["parts"].as_array().unwrap().len()).collect();
+    assert_eq!(parts, [1, 1, 2]);
+    assert!(folder.path().join("reports/mine-default/figures/factors.svg").is_file());
+    let holes = folder.json(&["report", "mine", "--set", "arms=[\"relu+rope\", \"gelu+none\"]", "--json"]);
+    assert_eq!(holes["factorial"]["effects"].as_array().unwrap().len(), 0, "{holes}");
 }

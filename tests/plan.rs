@@ -541,3 +541,100 @@ fn an_unknown_profile_is_the_only_thing_that_is_said() {
         assert_eq!(said.err.matches("error: ").count(), 1, "{}", said.err);
     }
 }
+
+/// A small ablation with these lines at its end.
+fn small(lines: &str) -> Folder {
+    let folder = Folder::new();
+    let head = "[control]\nmodel = \"gpt2\"\ndataset = \"biod\"\nsize = \"micro\"\n[common]\ntraining.length.count = 10\n";
+    folder.write("ablations/mine.toml", &format!("{head}{lines}\n"));
+    folder
+}
+
+#[test]
+fn a_product_of_factors_makes_an_arm_of_every_cell_but_the_controls_and_equal_cells_once() {
+    let factors =
+        "[factors]\nactivation = [\"gelu\", \"relu\", \"silu\"]\nnorm_placement = [\"pre\", \"post\"]";
+    let planned = small(factors).json(&["plan", "mine", "--json"]);
+    let names: Vec<&str> =
+        planned["arms"].as_array().unwrap().iter().map(|arm| arm["arm"].as_str().unwrap()).collect();
+    assert_eq!(names, ["control", "gelu+post", "relu+pre", "relu+post", "silu+pre", "silu+post"]);
+    let folder = small(factors);
+    let fewer = ["plan", "mine", "--set", "factors.activation=[\"gelu\", \"relu\"]", "--json"];
+    assert_eq!(folder.json(&fewer)["arms"].as_array().unwrap().len(), 4);
+    // The same plan twice: the warm-up is told as the number that it is by default.
+    let same = "[factors]\n\"training.batch\" = [16, 32]\n\"model.block.feed_forward\" = [\"none\", { kind = \"mlp\", activation = \
+                \"gelu\", expansion = 4.0, bias = \"with\" }]";
+    let planned = small(&format!("{same}\n[common.training]\nbatch = 16")).json(&["plan", "mine", "--json"]);
+    assert_eq!(planned["arms"].as_array().unwrap().len(), 4);
+}
+
+#[test]
+fn factors_that_make_no_factorial_are_refused_with_their_place() {
+    for (lines, says) in [
+        ("[factors]\nactivation = [\"gelu\"]", "two levels or more"),
+        ("[factors]\nactivation = \"gelu\"", "an array of levels"),
+        ("[factors]\nactivation = [\"gelu\", \"relu\", \"gelu\"]", "level \"gelu\" a second time"),
+        ("[factors]\nactivation = [\"relu\", \"silu\"]", "no cell of the product is the control"),
+        ("[factors]\n\"training.btach\" = [16, 32]", "btach"),
+        (
+            "[factors]\nactivation = [\"gelu\", \"relu\"]\n[arms.x]\nmatch_on = \"nothing\"\ntraining.batch = 4",
+            "beside [factors]",
+        ),
+        ("[factors]", "a setting with two levels or more"),
+    ] {
+        let error = small(lines).refuses(&["plan", "mine"], 2);
+        assert!(error.contains(says) && error.contains("mine.toml"), "{lines}: {error}");
+    }
+    let many: Vec<String> = (1..=65).map(|n| n.to_string()).collect();
+    let error = small(&format!("[factors]\n\"training.batch\" = [{}]", many.join(", ")))
+        .refuses(&["plan", "mine"], 2);
+    assert!(error.contains("65 cells") && error.contains("at most 64"), "{error}");
+}
+
+#[test]
+fn a_range_of_seeds_is_planned_from_to_and_a_wrong_one_is_refused_with_its_key() {
+    let arms =
+        "[arms.none]\nmatch_on = \"nothing\"\nlabel = \"no MLP\"\nmodel.block.feed_forward = \"none\"\n";
+    let with = |lines: &str| small(&format!("{arms}{lines}"));
+    let folder = with("[repeat]\nseeds = { at_least = 4, at_most = 16, within = 0.1 }");
+    let planned = folder.json(&["plan", "mine", "--json"]);
+    assert_eq!(planned["looks"], serde_json::json!([4, 6, 8, 12, 16]));
+    let certain = planned["runs"].as_array().unwrap().iter().filter(|run| run["certain"] == true).count();
+    assert_eq!((certain, planned["runs"].as_array().unwrap().len()), (8, 32));
+    assert!(folder.ask(&["plan", "mine"]).contains("8 to 32 runs"));
+    assert_eq!(
+        folder.json(&["plan", "mine", "--set", "repeat.seeds=5", "--json"])["looks"],
+        serde_json::json!([5])
+    );
+    for (lines, key) in [
+        ("[repeat]\nseeds = { within = 0.0 }", "repeat.seeds.within"),
+        ("[repeat]\nseeds = { within = 1.5 }", "repeat.seeds.within"),
+        ("[repeat]\nseeds = { at_least = 8, at_most = 4 }", "repeat.seeds.at_most"),
+        ("[repeat]\nseeds = { at_least = 2 }", "repeat.seeds.at_least"),
+        ("[repeat]\nseeds = { least = 2 }", "repeat.seeds"),
+        ("[repeat]\nseeds = -1", "repeat.seeds"),
+        ("[repeat]\nseeds = 0", "repeat.seeds"),
+        ("[compare]\nmargin = 1.0", "compare.margin"),
+    ] {
+        let error = with(lines).refuses(&["plan", "mine"], 2);
+        assert!(error.contains(key) && error.contains("mine.toml"), "{lines}: {error}");
+    }
+    let twice = format!("{arms}[arms.other]\nmatch_on = \"nothing\"\nlabel = \"no MLP\"\ntraining.batch = 4");
+    let error = small(&twice).refuses(&["plan", "mine"], 2);
+    assert!(error.contains("the label \"no MLP\" a second time, after arm none"), "{error}");
+}
+
+#[test]
+fn a_kind_that_drops_a_setting_of_the_control_is_named_before_it_runs() {
+    let arm = |bias: &str| {
+        small(&format!(
+            "[arms.gated]\nmatch_on = \"nothing\"\nmodel.block.feed_forward = {{ kind = \"gated-mlp\", activation = \
+             \"gelu\"{bias} }}"
+        ))
+    };
+    let text = arm("").ask(&["plan", "mine"]);
+    let says =
+        "arm gated has model.block.feed_forward.bias = \"without\" by default where the control has \"with\"";
+    assert!(text.contains(says), "{text}");
+    assert!(!arm(", bias = \"with\"").ask(&["plan", "mine"]).contains("feed_forward.bias"));
+}

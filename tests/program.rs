@@ -46,6 +46,13 @@ impl Folder {
         said.out
     }
 
+    /// Runs `zoo` and expects it to refuse with this exit code; what it says.
+    pub fn refuses(&self, args: &[&str], code: i32) -> String {
+        let said = self.zoo(args);
+        assert_eq!(said.code, code, "zoo {args:?}: {}{}", said.out, said.err);
+        said.err
+    }
+
     /// Runs `zoo` and expects JSON.
     pub fn json(&self, args: &[&str]) -> serde_json::Value {
         serde_json::from_str(&self.ask(args)).unwrap()

@@ -68,7 +68,7 @@ impl ExecuteArgs {
 }
 
 /// `90`, `90s`, `10m`, `2h`.
-fn time(text: &str) -> Result<Duration, String> {
+pub(super) fn time(text: &str) -> Result<Duration, String> {
     let wrong = || format!("{text:?} is no time above 0 such as 90s, 10m or 2h");
     let (number, unit) = match text.char_indices().last() {
         Some((at, 's')) => (&text[..at], 1.0),

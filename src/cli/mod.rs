@@ -1,6 +1,7 @@
 //! The command `zoo`: parse, call one function, exit code. One file per subcommand.
 
 mod bench;
+mod budget;
 mod challenge;
 mod child;
 mod complete;
@@ -182,6 +183,11 @@ enum Dtype {
 }
 
 impl Sets {
+    /// These overrides and no others.
+    fn of(sets: Vec<String>) -> Self {
+        Sets { sets, dtype: None }
+    }
+
     /// Every override, as `KEY=VALUE`.
     fn all(&self) -> Vec<String> {
         let precision = self.dtype.map(|_| format!("training.precision={}", self.precision().name()));

@@ -3,8 +3,8 @@
 use ablation_zoo::error::Error;
 use ablation_zoo::kernels::Precision;
 use ablation_zoo::plan::{
-    Ablation, Arm, Calibration, Cost, Forecast, Hardware, MatchOn, Plan, PlannedRun, PlannedStage, Presets,
-    forecast, hardware, reader, stages,
+    Ablation, Arm, Calibration, Cost, Forecast, Hardware, MatchOn, Plan, PlannedRun, PlannedStage, forecast,
+    hardware, reader, stages,
 };
 use ablation_zoo::report::{self, Power, number};
 use ablation_zoo::run::Site;
@@ -14,6 +14,7 @@ use ablation_zoo::{Result, visible};
 use clap::Args;
 use serde_json::{Value as Json, json};
 
+use super::budget::BudgetArgs;
 use super::execute::DTYPE;
 use super::laws::finished_of;
 use super::store::StoreArgs;
@@ -22,7 +23,7 @@ use super::{Format, Overrides, complete, output};
 /// Arguments of `zoo plan`.
 #[derive(Debug, Args)]
 #[command(
-    after_help = "Examples:\n  zoo plan mlp\n  zoo plan mlp --profile gpu --on h200\n  zoo plan mlp --set repeat.seeds=5 --json"
+    after_help = "Examples:\n  zoo plan mlp\n  zoo plan mlp --profile gpu --on h200\n  zoo plan mlp --set repeat.seeds=5 --json\n  zoo plan mlp --for 20m"
 )]
 pub struct PlanCommand {
     /// An ablation, by name or path
@@ -30,6 +31,8 @@ pub struct PlanCommand {
     ablation: String,
     #[command(flatten)]
     overrides: Overrides,
+    #[command(flatten)]
+    budget: BudgetArgs,
     /// Also what it would cost on a device that is not here, by its data sheet
     #[arg(long, value_name = "DEVICE", add = complete::hardware())]
     on: Option<String>,
@@ -42,11 +45,10 @@ pub struct PlanCommand {
 impl PlanCommand {
     /// Prints the plan.
     pub fn run(&self) -> Result<()> {
-        let profile = self.overrides.profile.as_deref();
-        let ablation = Ablation::load(&Presets::here(), &self.ablation, profile, &self.overrides.sets.all())?;
+        let speed = self.store.calibration(&Site::of("cpu", DTYPE));
+        let (ablation, _, chosen) = self.budget.load(&self.ablation, &self.overrides, || speed.clone())?;
         let forecast = ablation.forecast();
         let stages = stages(&forecast.certain)?;
-        let speed = self.store.calibration(&Site::of("cpu", DTYPE));
         let power = self.power(&ablation)?;
         let on = self.on()?.map(|known| Elsewhere::of(known, &forecast, &stages)).transpose()?;
         let mut warnings = ablation.warnings.clone();
@@ -56,18 +58,24 @@ impl PlanCommand {
                 let mut json = as_json(&ablation, &forecast, &stages, &speed)?;
                 json["power"] = json!(power);
                 json["warnings"] = json!(warnings);
+                json["chosen"] = json!(chosen);
                 json["on"] = json!(on.as_ref().map(Elsewhere::json));
                 output::print_json(&json)
             }
             false => {
                 let note = power_note(&ablation, power.as_ref());
+                let chosen = chosen.map_or_else(String::new, |chosen| format!("  --for: {chosen}\n"));
                 let elsewhere = on.as_ref().map_or_else(String::new, Elsewhere::text);
                 let warnings: String = warnings
                     .iter()
                     .map(|warning| format!("  warning: {}\n", visible::line(warning)))
                     .collect();
                 output::print(
-                    &(as_text(&ablation, &forecast, &stages, &speed)? + &elsewhere + &note + &warnings),
+                    &(as_text(&ablation, &forecast, &stages, &speed)?
+                        + &chosen
+                        + &elsewhere
+                        + &note
+                        + &warnings),
                 )
             }
         }

@@ -364,6 +364,11 @@ impl DataConfig {
         }
     }
 
+    /// Whether `data.people` says how many people there are.
+    pub fn has_people(&self) -> bool {
+        self.people().is_some()
+    }
+
     /// Whether it has facts about people, which can be measured.
     fn has_facts(&self) -> bool {
         self.people().is_some() || matches!(self, DataConfig::BioR(_))

@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 use super::ablation_file::{AblationFile, ArmPatch, Compare, EqualRmax};
 use super::arm::{Arm, equal_rmax};
 use super::difference::{self, Difference};
+use super::factors::Factorial;
 use super::keys::read_or_default;
 use super::preset::Presets;
 use super::resolve::config;
@@ -48,6 +49,8 @@ pub struct Ablation {
     pub then: Then,
     /// The one-at-a-time path that makes the arms, size by size, if one does.
     pub walks: Vec<OneAtATimePath>,
+    /// The product of levels that makes the arms, if one does.
+    pub factorial: Option<Factorial>,
     /// Warnings, a sentence each: settings that are allowed and seldom intended.
     pub warnings: Vec<String>,
 }
@@ -154,6 +157,8 @@ impl Ablation {
             }
             arms.extend(of_size);
         }
+        let product = question.product.as_ref();
+        let factorial = product.map(|product| product.settle(&mut arms, CONTROL, &mut problems));
         let mut warnings = question.overridden();
         if question.route.is_none() && problems.is_empty() {
             // What the command line or the profile made equal is for them to say.
@@ -190,6 +195,7 @@ impl Ablation {
             tune,
             then,
             walks,
+            factorial,
             warnings,
         };
         ablation.check_tune(&question.settings)?;

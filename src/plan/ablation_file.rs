@@ -9,6 +9,7 @@ use serde::{Deserialize, Deserializer};
 
 use super::ablation::{About, CONTROL, Tune};
 use super::arm::{Arm, Held, Match, MatchOn, verify};
+use super::factors::{FACTORS, Product};
 use super::keys::{PLAN_KEYS, known_keys, read_or_default};
 use super::matching::fit;
 use super::preset::{PresetKind, Presets};
@@ -27,16 +28,19 @@ use crate::visible;
 /// The profile that is used when none is named.
 const DEFAULT_PROFILE: &str = "quick";
 
+/// Seeds of each trial of the tuned key, where nothing is said: one lucky seed chooses badly.
+const TUNING_SEEDS: u64 = 2;
+
 /// The most runs that an ablation may ask for.
 const MAX_RUNS: u128 = 10_000;
 
 /// Keys of an ablation file.
-const FILE_KEYS: [&str; 10] =
-    ["about", "control", "common", "arms", WALK, "repeat", "tune", "compare", "then", "profiles"];
+const FILE_KEYS: [&str; 11] =
+    ["about", "control", "common", "arms", WALK, FACTORS, "repeat", "tune", "compare", "then", "profiles"];
 
 /// Keys of a profile, besides those of a plan.
-const PROFILE_KEYS: [&str; 9] =
-    ["expect", "size", "dataset", "arms", WALK, "repeat", "tune", "compare", "then"];
+const PROFILE_KEYS: [&str; 10] =
+    ["expect", "size", "dataset", "arms", WALK, FACTORS, "repeat", "tune", "compare", "then"];
 
 /// An arm as the ablation file has it.
 pub(super) struct ArmPatch {
@@ -191,6 +195,8 @@ pub(super) struct AblationFile {
     pub changes: Vec<ArmPatch>,
     /// The one-at-a-time path that makes the arms, if one does.
     pub route: Option<Route>,
+    /// The product of levels that makes the arms, if one does.
+    pub product: Option<Product>,
     /// What is published, with its places.
     published: Node,
     /// Whether `--set` says how often arms are repeated.
@@ -215,7 +221,7 @@ impl AblationFile {
         let (profile, overlay) = choose_profile(&file, profile, &mut problems)?;
         sets.iter().for_each(|set| check_overlay(set, &[], &mut problems));
         let mut settings = Node::table();
-        for key in ["control", WALK, "repeat", "tune", "compare", "then"] {
+        for key in ["control", WALK, FACTORS, "repeat", "tune", "compare", "then"] {
             file.get(&[key]).iter().for_each(|node| settings.set(&[key], (*node).clone()));
         }
         spread_keys(&mut settings);
@@ -231,6 +237,11 @@ impl AblationFile {
         let common = common.only(&PLAN_KEYS);
         let mut changes = read_changes(&file, &mut problems);
         let route = Route::read(&settings, &mut problems);
+        let product = Product::read(&settings, &mut problems);
+        if settings.get(&[FACTORS]).is_some() {
+            problems.extend(beside_factors(&file, &settings));
+            changes = product.as_ref().map_or_else(Vec::new, Product::changes);
+        }
         if file.get(&[WALK]).is_none() {
             let names: Vec<&str> = changes.iter().map(|change| change.name.as_str()).collect();
             if let Some(chosen) = read_chosen(&settings, &names, &mut problems) {
@@ -248,6 +259,7 @@ impl AblationFile {
                 common,
                 changes,
                 route,
+                product,
                 published,
                 planned: if by_hand { Planned::ByHand } else { Planned::Before },
                 last,
@@ -401,7 +413,8 @@ impl AblationFile {
             problems.push(no_table("tune", node));
             return None;
         };
-        let seeds = read_or_default::<Option<u64>>(&self.settings, &["tune", "seeds"], problems).unwrap_or(1);
+        let seeds = read_or_default::<Option<u64>>(&self.settings, &["tune", "seeds"], problems)
+            .unwrap_or(TUNING_SEEDS);
         let mut keys = Vec::new();
         table.iter().filter(|entry| entry.key != "seeds").for_each(|e| leaves(&e.key, &e.node, &mut keys));
         let (key, node) = match keys.as_slice() {
@@ -577,19 +590,33 @@ fn split_overlay(overlay: &Node) -> (Node, Node) {
     (about_runs, about_plan)
 }
 
-/// `tune."a.b"` and `tune.a.b` are the same key.
+/// `tune."a.b"` and `tune.a.b` are the same key, and so with factors.
 fn spread_keys(settings: &mut Node) {
-    let Some(tune) = settings.get(&["tune"]).and_then(Node::as_table).cloned() else { return };
-    let mut spread = Node::table();
-    for entry in tune.iter() {
-        let path = path_of(&entry.key).unwrap_or_else(|| vec![entry.key.clone()]);
-        spread.set(&path, entry.node.clone());
+    for key in ["tune", FACTORS] {
+        let Some(node) = settings.get(&[key]) else { continue };
+        let Some(table) = node.as_table().cloned() else { continue };
+        let mut spread = Node { origin: node.origin.clone(), ..Node::table() };
+        for entry in table.iter() {
+            let path = path_of(&entry.key).unwrap_or_else(|| vec![entry.key.clone()]);
+            spread.set(&path, entry.node.clone());
+        }
+        settings.set(&[key], spread);
     }
-    settings.set(&["tune"], spread);
+}
+
+/// What makes arms beside the product of factors.
+fn beside_factors(file: &Node, settings: &Node) -> Vec<Problem> {
+    let other = |key: &str, node: Option<&Node>| {
+        let problem = Problem::new(format!("[{key}] beside [{FACTORS}]")).key(key);
+        let problem = problem.at_origin(node?.origin.as_ref());
+        Some(problem.expected("one of the two: the product makes its arms itself"))
+    };
+    let others = [other("arms", file.get(&["arms"])), other(WALK, settings.get(&[WALK]))];
+    others.into_iter().flatten().collect()
 }
 
 /// The arrays under a table, with their keys.
-fn leaves<'a>(key: &str, node: &'a Node, found: &mut Vec<(String, &'a Node)>) {
+pub(super) fn leaves<'a>(key: &str, node: &'a Node, found: &mut Vec<(String, &'a Node)>) {
     match node.as_table() {
         Some(table) => {
             table.iter().for_each(|e| leaves(&format!("{key}.{}", dotted(&[&e.key])), &e.node, found))
@@ -673,7 +700,7 @@ fn read_about(file: &Node, problems: &mut Vec<Problem>) -> About {
             file.set(&[path[0], path[1], &entry.key], table);
         }
     }
-    if file.get(&[WALK]).is_none() {
+    if file.get(&[WALK]).is_none() && file.get(&[FACTORS]).is_none() {
         let arms = file.get(&["arms"]).and_then(Node::as_table).into_iter().flat_map(Table::iter);
         check_published(&file, &arms.map(|arm| arm.key.as_str()).collect::<Vec<_>>(), problems);
     }

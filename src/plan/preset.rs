@@ -69,7 +69,7 @@ impl PresetKind {
                 built_in!("datasets": "biod" "bior" "bios" "corpus" "junk" "mixture" "reading" "text")
             }
             PresetKind::Ablations => built_in!("ablations":
-                "architecture-1000" "biod-grid" "bios-variants" "capacity-100" "capacity-1000" "cepe"
+                "activation-position" "architecture-1000" "biod-grid" "bios-variants" "capacity-100" "capacity-1000" "cepe"
                 "cosine-stretch" "extraction" "gate" "gstack" "gstack-annealed" "gstack-factor" "gstack-knowledge"
                 "gstack-timing" "gstack-width" "heads" "iso-flop" "junk" "ladder" "llama-to-gpt2" "mixture" "mlp" "moe"
                 "norm" "position" "quantization" "race" "repeat"),

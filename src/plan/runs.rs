@@ -90,7 +90,7 @@ pub struct Tuned {
     pub arm: String,
     /// The size.
     pub size: String,
-    /// The best value of the tuned key.
+    /// The chosen value of the tuned key: the lowest that no higher one beats by more than its error.
     pub value: f64,
     /// Every value with the mean of its measure, ascending.
     pub trials: Vec<(f64, f64)>,
@@ -274,7 +274,7 @@ impl Ablation {
         }
     }
 
-    /// The best value of every arm, once all trials are finished; of equal ones the lowest.
+    /// The value of every arm, once all trials are finished.
     fn choose(
         &self,
         size: &str,
@@ -283,22 +283,23 @@ impl Ablation {
         finished: Finished,
     ) -> Option<Vec<Tuned>> {
         let arm_of = |arm: &Arm| {
-            let mut means = Vec::new();
+            let mut tried = Vec::new();
             for value in grid {
                 let of_value = trials.iter().filter(|run| run.arm == arm.name && run.value == Some(*value));
                 let chosen_by = |run: &PlannedRun| Some(finished(&run.fingerprint)?.chosen_by);
-                let measures: Vec<f64> = of_value.map(chosen_by).collect::<Option<_>>()?;
-                let mean = measures.iter().sum::<f64>() / measures.len() as f64;
-                means.push((*value, if mean.is_nan() { f64::NEG_INFINITY } else { mean }));
+                tried.push(of_value.map(chosen_by).collect::<Option<Vec<f64>>>()?);
             }
-            let best = (0..means.len()).rev().max_by(|&i, &j| means[i].1.total_cmp(&means[j].1))?;
+            let means: Vec<f64> = tried.iter().map(|scores| mean(scores)).collect();
+            let best = (0..means.len()).rev().max_by(|&i, &j| means[i].total_cmp(&means[j]))?;
             let edge = match best {
                 0 => Edge::Low,
                 last if last + 1 == means.len() => Edge::High,
                 _ => Edge::Inside,
             };
+            let chosen = lowest_good(&tried, &means);
             let (arm, size) = (arm.name.clone(), size.to_string());
-            Some(Tuned { arm, size, value: means[best].0, trials: means, edge })
+            let trials = grid.iter().copied().zip(means).collect();
+            Some(Tuned { arm, size, value: grid[chosen], trials, edge })
         };
         self.arms_of(size).filter(|arm| arm.is_tuned()).map(arm_of).collect()
     }
@@ -353,6 +354,30 @@ impl Ablation {
         let trial = arm.with_value(&path, value);
         trial.expect("the tuned key was checked when the ablation was loaded").plan
     }
+}
+
+/// Minus infinity where one of them failed.
+fn mean(scores: &[f64]) -> f64 {
+    let mean = scores.iter().sum::<f64>() / scores.len() as f64;
+    if mean.is_nan() { f64::NEG_INFINITY } else { mean }
+}
+
+/// The lowest value that no higher one beats by more than the error of their difference, `sqrt(2 / n) s` with the
+/// spread of all values' seeds pooled: a higher rate spreads more, and one lucky seed would choose the edge of stability.
+fn lowest_good(tried: &[Vec<f64>], means: &[f64]) -> usize {
+    let finite = || tried.iter().zip(means).filter(|(_, mean)| mean.is_finite());
+    let squares: f64 =
+        finite().flat_map(|(scores, mean)| scores.iter().map(move |s| (s - mean).powi(2))).sum();
+    let dof: usize = finite().map(|(scores, _)| scores.len() - 1).sum();
+    let seeds = tried.first().map_or(1, Vec::len) as f64;
+    let error = if dof > 0 { (2.0 / seeds * squares / dof as f64).sqrt() } else { 0.0 };
+    let mut chosen = 0;
+    for index in 1..means.len() {
+        if means[index] > means[chosen] + error {
+            chosen = index;
+        }
+    }
+    chosen
 }
 
 /// One step of the grid's own ratio beyond its ends, to six digits.
@@ -544,5 +569,23 @@ mod tests {
     fn a_forecast_has_the_seeds_of_the_first_look_for_certain_and_the_others_perhaps() {
         let forecast = sequential().forecast();
         assert_eq!((forecast.certain.len(), forecast.likely.len()), (4 * 4, 4 * 12));
+    }
+
+    #[test]
+    fn the_lower_of_two_rates_stands_unless_the_higher_is_better_by_more_than_its_error() {
+        let chosen = |tried: &[&[f64]]| {
+            let tried: Vec<Vec<f64>> = tried.iter().map(|scores| scores.to_vec()).collect();
+            lowest_good(&tried, &tried.iter().map(|scores| mean(scores)).collect::<Vec<f64>>())
+        };
+        // Spread 0.1 within a value: the error of a difference of two means of two seeds is 0.1.
+        assert_eq!(chosen(&[&[1.0, 1.1414], &[1.05, 1.1914], &[0.9, 1.0414]]), 0);
+        assert_eq!(chosen(&[&[1.0, 1.1414], &[1.2, 1.3414], &[1.25, 1.3914]]), 1);
+        assert_eq!(
+            chosen(&[&[1.0, 1.1414], &[1.06, 1.2014], &[1.12, 1.2614]]),
+            2,
+            "against the lower, not the next"
+        );
+        assert_eq!(chosen(&[&[1.0], &[1.01]]), 1, "one seed has no error");
+        assert_eq!(chosen(&[&[f64::NEG_INFINITY, 1.0], &[0.5, 0.6]]), 1, "a failed seed fails the value");
     }
 }

@@ -17,7 +17,9 @@ const HALVES: u64 = 4;
 /// The headline, the certainty of it, a sentence or two per arm, and the scale at which all of it holds.
 pub fn answer(comparison: &Comparison) -> Vec<String> {
     let of_walk = comparison.walk.as_ref().map(|walk| of_walk(comparison.measure, walk));
-    let mut sentences: Vec<String> = of_walk.into_iter().chain([headline(comparison)]).collect();
+    let of_factors = comparison.factorial.as_ref().map(|found| found.in_words(unit(comparison.measure)));
+    let mut sentences: Vec<String> =
+        of_walk.into_iter().chain(of_factors).chain([headline(comparison)]).collect();
     sentences.extend(certainty(comparison));
     let compared = comparison.arms.iter().filter(|arm| arm.arm != comparison.control);
     sentences.extend(compared.map(about));
@@ -261,6 +263,15 @@ fn about(arm: &ArmResult) -> String {
         }
     };
     found + &changes + &published_note(arm)
+}
+
+/// What an effect is counted in.
+fn unit(measure: Measure) -> &'static str {
+    match measure {
+        Measure::BitsPerParam => "multiple of the bits per parameter",
+        Measure::HeldOutLoss => "difference of the held-out loss",
+        Measure::Answers => "difference of the share of right answers",
+    }
 }
 
 fn equals(p: f64) -> String {

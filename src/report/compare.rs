@@ -9,12 +9,12 @@ use super::comparison::{
 use super::evidence::{ArmEvidence, Basis, Claim, Evidence, MissingRun, Published, RunEvidence, TuningTrial};
 use super::number;
 use super::speedup::speedups;
-use super::{answer, caution, gate, parts};
+use super::{answer, caution, factors, gate, parts};
 use crate::error::Result;
 use crate::measure::{AnswerPoint, AttributeAnswers, Capacity, Extraction, MeasureContext};
 use crate::run::Environment;
 use crate::statistics::{
-    Compared, Contrast, Design, Effect, Estimate, compare as against, holm, root_mean_square,
+    Compared, Contrast, Design, Effect, Estimate, compare as against, compare_cells, holm, root_mean_square,
 };
 
 /// Published ratios are given with two digits or read from plots: so far from one still agrees with it.
@@ -44,6 +44,9 @@ pub fn compare(evidence: &Evidence) -> Result<Comparison> {
         result.verdict = verdict_of(result.published.as_ref(), result);
     }
     let walk = evidence.walk.as_ref().map(|walk| walk.result(&measured, measure, &family));
+    let factorial = evidence.factorial.as_ref();
+    let factorial =
+        factorial.map(|made| factors::result(made, &measured, &evidence.control, measure, &family));
     let mut comparison = Comparison {
         format: FORMAT,
         name: evidence.name.clone(),
@@ -60,6 +63,7 @@ pub fn compare(evidence: &Evidence) -> Result<Comparison> {
         cautions: Vec::new(),
         arms,
         walk,
+        factorial,
         speedups: speedups(evidence),
         tuning,
         missing,
@@ -109,6 +113,11 @@ impl Family {
     /// The same with so many comparisons.
     pub(super) fn with(&self, arms: usize) -> Family {
         Family { design: self.design.clone(), look: self.look, arms: arms.max(1) }
+    }
+
+    /// A sum of means of cells, each times its weight.
+    pub(super) fn compare_cells(&self, measure: Measure, cells: &[(f64, &[f64])]) -> Option<Compared> {
+        compare_cells(measure.contrast(), cells, &self.design, self.look, self.arms).ok()
     }
 
     /// An arm against another in the way of the measure; by their difference where nothing is left to make a ratio of.
@@ -472,7 +481,7 @@ mod tests {
         assert_eq!(
             comparison.next.as_deref(),
             Some(
-                "To halve the intervals, as an exploration: `zoo run mlp --set repeat.seeds=12`, 36 more runs, about 14 min."
+                "To halve the intervals, as an exploration: `zoo run mlp --set repeat.seeds=12`, 36 more runs, about 26 min."
             )
         );
     }

@@ -3,6 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::evidence::{Basis, MissingRun, Published, TuningTrial};
+use super::factors::FactorialResult;
 use super::parts::{BitsApart, DomainResult};
 use super::speedup::ArmSpeedup;
 use super::walk::WalkResult;
@@ -50,6 +51,9 @@ pub struct Comparison {
     /// What each step of a walk does, if one made the arms.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub walk: Option<WalkResult>,
+    /// What each level does, if a product of levels made the arms.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub factorial: Option<FactorialResult>,
     /// How much sooner arms reach the control's last loss, if some arm grows its model.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub speedups: Vec<ArmSpeedup>,
@@ -287,7 +291,8 @@ impl Comparison {
     /// The sentences that stand alone: what a walk found, the headline, and how sure it is.
     pub fn headline(&self) -> &[String] {
         let is_sure = self.design.is_some() && self.primary_arms().any(|arm| arm.claim().is_some());
-        let n = 1 + usize::from(self.walk.is_some()) + usize::from(is_sure);
+        let has_effects = self.walk.is_some() || self.factorial.is_some();
+        let n = 1 + usize::from(has_effects) + usize::from(is_sure);
         &self.answer[..n.min(self.answer.len())]
     }
 

@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 use super::walk::PathEffects;
 use crate::error::{Error, Problem, Result};
 use crate::measure::Measure;
+use crate::plan::Factorial;
 use crate::run::RunRecord;
 use crate::statistics::Design;
 
@@ -37,6 +38,8 @@ pub struct Evidence {
     pub damaged: Vec<String>,
     /// The walk that made the arms, if one did.
     pub walk: Option<PathEffects>,
+    /// The product of levels that made the arms, if one did.
+    pub factorial: Option<Factorial>,
     /// How many seeds are planned and when they are looked at.
     pub design: Design,
     /// The number of runs at a time on this machine, for the cost of more.

@@ -70,6 +70,7 @@ pub fn evidence() -> Evidence {
         missing: Vec::new(),
         damaged: Vec::new(),
         walk: None,
+        factorial: None,
         design: Design::fixed(3),
         parallel_runs: 2,
     }

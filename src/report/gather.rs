@@ -96,6 +96,7 @@ pub fn gather(
         missing: Vec::new(),
         damaged: Vec::new(),
         walk: ablation.walk(size).map(walk),
+        factorial: ablation.factorial.clone(),
         design: ablation.repeat.clone(),
         parallel_runs: cores(),
     };

@@ -13,6 +13,7 @@ pub mod crossing;
 pub mod evidence;
 #[cfg(test)]
 mod fake;
+pub mod factors;
 pub mod figure;
 pub mod files;
 pub mod fit;

@@ -93,36 +93,96 @@ impl Moments {
 /// The test of Welch, before any level is chosen.
 #[derive(Debug, Clone, Copy)]
 struct Welch {
-    arm: Moments,
-    control: Moments,
     mean: f64,
     error: f64,
     dof: f64,
+    /// The variance of one seed of every side.
+    variance: f64,
+    /// The seeds of the side that has fewest.
+    fewest: usize,
+    sides: usize,
 }
 
 impl Welch {
-    fn of(contrast: Contrast, arm: &[f64], control: &[f64]) -> Result<Welch, String> {
+    /// The sum of means, each times its weight; degrees of freedom after Welch and Satterthwaite.
+    fn of(contrast: Contrast, sides: &[(f64, &[f64])]) -> Result<Welch, String> {
+        if contrast == Contrast::Ratio
+            && sides.iter().any(|(_, values)| values.iter().any(|&value| value <= 0.0))
+        {
+            return Err("a value is not above zero, so it has no ratio".to_string());
+        }
+        let moments = |values: &[f64]| Moments::of(values.iter().map(|&value| contrast.scale(value)));
+        let sides: Vec<(f64, Moments)> =
+            sides.iter().map(|(weight, values)| (*weight, moments(values))).collect();
+        let sum = |of: &dyn Fn(f64, Moments) -> f64| {
+            sides.iter().map(|&(weight, side)| of(weight, side)).sum::<f64>()
+        };
+        let variance = sum(&|weight, side| weight.powi(2) * side.of_mean());
+        let shares = sum(&|weight, side| (weight.powi(2) * side.of_mean()).powi(2) / (side.n as f64 - 1.0));
+        let dof = match variance > 0.0 {
+            true => variance.powi(2) / shares,
+            false => sum(&|_, side| side.n as f64 - 1.0),
+        };
+        Ok(Welch {
+            mean: sum(&|weight, side| weight * side.mean),
+            error: variance.sqrt(),
+            dof,
+            variance: sum(&|weight, side| weight.powi(2) * side.variance),
+            fewest: sides.iter().map(|(_, side)| side.n).min().unwrap_or(0),
+            sides: sides.len(),
+        })
+    }
+
+    /// An arm against its control.
+    fn against(contrast: Contrast, arm: &[f64], control: &[f64]) -> Result<Welch, String> {
         if arm.is_empty() || control.is_empty() {
             let whose = if arm.is_empty() { "it" } else { "the control" };
             return Err(format!("{whose} has no finished run"));
         }
-        if contrast == Contrast::Ratio && arm.iter().chain(control).any(|&value| value <= 0.0) {
-            return Err("a value is not above zero, so it has no ratio".to_string());
-        }
-        let [arm, control] =
-            [arm, control].map(|values| Moments::of(values.iter().map(|&value| contrast.scale(value))));
-        let variance = arm.of_mean() + control.of_mean();
-        let share = |side: Moments| side.of_mean().powi(2) / (side.n as f64 - 1.0);
-        let dof = match variance > 0.0 {
-            true => variance.powi(2) / (share(arm) + share(control)),
-            false => (arm.n + control.n).saturating_sub(2) as f64,
-        };
-        Ok(Welch { arm, control, mean: arm.mean - control.mean, error: variance.sqrt(), dof })
+        Welch::of(contrast, &[(1.0, arm), (-1.0, control)])
     }
 
-    /// The seeds of the side that has fewer.
-    fn fewest(&self) -> usize {
-        self.arm.n.min(self.control.n)
+    /// What an interval at a level amounts to, without p.
+    fn compared(
+        &self,
+        contrast: Contrast,
+        level: f64,
+        design: &Design,
+        n: usize,
+        n_control: usize,
+    ) -> Compared {
+        let few = match self.fewest {
+            1 => Some(format!("1 seed; an interval needs {MIN_SEEDS}")),
+            n if n < MIN_SEEDS => Some(format!("{n} seeds; an interval needs {MIN_SEEDS}")),
+            _ => None,
+        };
+        let half = few.is_none().then(|| self.half(level));
+        let estimate = Estimate {
+            mean: contrast.back(self.mean),
+            low: half.map(|half| contrast.back(self.mean - half)),
+            high: half.map(|half| contrast.back(self.mean + half)),
+            n,
+            reason: few,
+        };
+        let finding = self.finding(level, design);
+        Compared { contrast, estimate, n_control, p: None, finding, settles_at: None }
+    }
+
+    /// The same with p and, where it is open, with what would settle it.
+    fn whole(&self, compared: Compared, design: &Design, look: usize, arms: usize) -> Compared {
+        let p = compared.estimate.low.map(|_| design.adjusted(self.p(), look, arms));
+        let settles_at = if compared.finding == Finding::Open { self.settles_at(arms, design) } else { None };
+        Compared { p, settles_at, ..compared }
+    }
+
+    /// The seeds of one look at which half an interval is no wider than the effect seems, or than was asked for.
+    fn settles_at(&self, arms: usize, design: &Design) -> Option<u64> {
+        let narrow = self.mean.abs().max(design.within);
+        let half = |n: u64| {
+            let level = Design { looks: vec![n], ..design.clone() }.levels(arms)[0];
+            quantile(level, self.sides as f64 * (n as f64 - 1.0)) * (self.variance / n as f64).sqrt()
+        };
+        (design.most() + 1..=MOST_SEEDS).find(|&n| half(n) <= narrow)
     }
 
     fn half(&self, level: f64) -> f64 {
@@ -138,7 +198,7 @@ impl Welch {
     }
 
     fn finding(&self, level: f64, design: &Design) -> Finding {
-        if self.fewest() < MIN_SEEDS {
+        if self.fewest < MIN_SEEDS {
             return Finding::TooFew;
         }
         let (half, margin) = (self.half(level), design.margin.ln());
@@ -164,11 +224,9 @@ pub fn compare(
     look: usize,
     arms: usize,
 ) -> Result<Compared, String> {
-    let welch = Welch::of(contrast, arm, control)?;
+    let welch = Welch::against(contrast, arm, control)?;
     let found = compare_at(design.levels(arms)[look], contrast, arm, control, design)?;
-    let p = found.estimate.low.map(|_| design.adjusted(welch.p(), look, arms));
-    let settles_at = if found.finding == Finding::Open { settles_at(&welch, arms, design) } else { None };
-    Ok(Compared { p, settles_at, ..found })
+    Ok(welch.whole(found, design, look, arms))
 }
 
 /// The same at a level that is known already, without p and without what would settle it.
@@ -182,23 +240,28 @@ pub fn compare_at(
     control: &[f64],
     design: &Design,
 ) -> Result<Compared, String> {
-    let welch = Welch::of(contrast, arm, control)?;
-    let finding = welch.finding(level, design);
-    let few = match welch.fewest() {
-        1 => Some(format!("1 seed; an interval needs {MIN_SEEDS}")),
-        n if n < MIN_SEEDS => Some(format!("{n} seeds; an interval needs {MIN_SEEDS}")),
-        _ => None,
-    };
-    let half = few.is_none().then(|| welch.half(level));
-    let estimate = Estimate {
-        mean: contrast.back(welch.mean),
-        low: half.map(|half| contrast.back(welch.mean - half)),
-        high: half.map(|half| contrast.back(welch.mean + half)),
-        n: welch.arm.n,
-        reason: few,
-    };
-    let n_control = welch.control.n;
-    Ok(Compared { contrast, estimate, n_control, p: None, finding, settles_at: None })
+    let welch = Welch::against(contrast, arm, control)?;
+    Ok(welch.compared(contrast, level, design, arm.len(), control.len()))
+}
+
+/// A sum of means, each times its weight (on logarithms for ratios), at a look of a design with so many `contrasts`.
+///
+/// # Errors
+/// A sentence, if a side has fewer than three values, or a ratio is asked of values that are not above zero.
+pub fn compare_cells(
+    contrast: Contrast,
+    cells: &[(f64, &[f64])],
+    design: &Design,
+    look: usize,
+    contrasts: usize,
+) -> Result<Compared, String> {
+    let fewest = cells.iter().map(|(_, values)| values.len()).min().unwrap_or(0);
+    if fewest < MIN_SEEDS {
+        return Err(format!("a cell has {fewest} seeds; an interval needs {MIN_SEEDS}"));
+    }
+    let welch = Welch::of(contrast, cells)?;
+    let found = welch.compared(contrast, design.levels(contrasts)[look], design, fewest, fewest);
+    Ok(welch.whole(found, design, look, contrasts))
 }
 
 /// Whether no arm needs more seeds: each is decided or bounded, or has so few values that more would not help.
@@ -218,23 +281,12 @@ pub fn decide_at(
     // What has no ratio is compared by its difference, whose width has no meaning beforehand.
     let plain = Design { within: 0.0, margin: 1.0, ..design.clone() };
     let settled = |arm: &Vec<f64>| {
-        let ratio = Welch::of(contrast, arm, control).map(|welch| welch.finding(level, design));
+        let ratio = Welch::against(contrast, arm, control).map(|welch| welch.finding(level, design));
         let plain =
-            |_| Welch::of(Contrast::Difference, arm, control).map(|welch| welch.finding(level, &plain));
+            |_| Welch::against(Contrast::Difference, arm, control).map(|welch| welch.finding(level, &plain));
         ratio.or_else(plain).map_or(true, |found| found.is_settled() || found == Finding::TooFew)
     };
     arms.iter().all(settled)
-}
-
-/// The seeds of one look at which half an interval is no wider than the effect seems, or than was asked for.
-fn settles_at(welch: &Welch, arms: usize, design: &Design) -> Option<u64> {
-    let narrow = welch.mean.abs().max(design.within);
-    let half = |n: u64| {
-        let level = Design { looks: vec![n], ..design.clone() }.levels(arms)[0];
-        let variance = (welch.arm.variance + welch.control.variance) / n as f64;
-        quantile(level, 2.0 * (n as f64 - 1.0)) * variance.sqrt()
-    };
-    (design.most() + 1..=MOST_SEEDS).find(|&n| half(n) <= narrow)
 }
 
 fn student(dof: f64) -> StudentsT {
@@ -340,5 +392,27 @@ mod tests {
         assert!(decide(Contrast::Ratio, &CONTROL, &[clear.clone(), Vec::new()], &design, 0));
         let nothing = vec![-0.01, 0.01, 0.0, 0.005];
         assert!(decide(Contrast::Ratio, &CONTROL, &[clear, nothing], &design, 0));
+    }
+
+    /// Two factors of two levels, an effect of 2 of the first, none of the second, and no interaction.
+    #[test]
+    fn a_main_effect_is_the_mean_over_the_other_factor_and_an_interaction_the_difference_of_differences() {
+        let cell = |mean: f64| [0.97, 1.0, 1.03, 1.01].map(|scatter| mean * scatter);
+        let (a, b, c, d) = (cell(1.0), cell(1.0), cell(2.0), cell(2.0));
+        let design = Design::fixed(4);
+        let of = |weights: [f64; 4]| {
+            let cells: Vec<(f64, &[f64])> = weights.into_iter().zip([&a[..], &b, &c, &d]).collect();
+            compare_cells(Contrast::Ratio, &cells, &design, 0, 3).unwrap()
+        };
+        let main = of([-0.5, -0.5, 0.5, 0.5]);
+        assert!((main.estimate.mean - 2.0).abs() < 1e-12 && main.finding == Finding::Above, "{main:?}");
+        let interaction = of([1.0, -1.0, -1.0, 1.0]);
+        assert!((interaction.estimate.mean - 1.0).abs() < 1e-12 && !interaction.finding.is_effect());
+        // Four cells of one variance: sqrt(4 (0.5^2) s^2 / n) and sqrt(4 s^2 / n).
+        let wide =
+            |compared: &Compared| (compared.estimate.high.unwrap() / compared.estimate.low.unwrap()).ln();
+        assert!((wide(&interaction) / wide(&main) - 2.0).abs() < 1e-9);
+        let few: Vec<(f64, &[f64])> = vec![(1.0, &a[..2]), (-1.0, &b[..])];
+        assert!(compare_cells(Contrast::Ratio, &few, &design, 0, 1).is_err());
     }
 }

@@ -12,7 +12,7 @@ pub mod decide;
 pub mod design;
 pub mod estimate;
 
-pub use decide::{Compared, Finding, compare, compare_at, decide, decide_at};
+pub use decide::{Compared, Finding, compare, compare_at, compare_cells, decide, decide_at};
 pub use design::Design;
 pub use estimate::{
     CONFIDENCE, Contrast, Effect, Estimate, MIN_SEEDS, Power, Shape, holm, median, root_mean_square,

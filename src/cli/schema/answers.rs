@@ -152,6 +152,7 @@ fn planned() -> Json {
         ("runs", list(run)),
         ("power", or_null(power)),
         ("warnings", about(list(text()), "what a reader must know before it runs")),
+        ("chosen", about(or_null(text()), "what `--for` chose")),
         ("on", or_null(on)),
     ])
 }
@@ -319,6 +320,12 @@ fn report() -> Json {
     ]);
     let walk =
         object(&[("from", text()), ("to", text()), ("steps", list(step)), ("whole", or_null(compared()))]);
+    let part = object(&[("factor", text()), ("level", text()), ("base", text())]);
+    let effect = object(&[("parts", list(part)), ("compared", compared())]);
+    let factorial = object(&[
+        ("effects", about(list(effect), "main effects, then two-way interactions")),
+        ("holes", about(list(text()), "cells with too few results")),
+    ]);
     let trial =
         object(&[("arm", text()), ("rate", number()), ("seed", count()), ("value", or_null(number()))]);
     let missing = object(&[("arm", text()), ("seed", count()), ("cause", text())]);
@@ -344,6 +351,7 @@ fn report() -> Json {
         ("cautions", list(text())),
         ("arms", list(arm())),
         ("walk?", walk),
+        ("factorial?", factorial),
         ("speedups?", list(table_of(anything()))),
         ("tuning", list(trial)),
         ("missing", list(missing)),

@@ -9,6 +9,7 @@ mod axis;
 pub mod challenge;
 mod chunks;
 mod curves;
+mod factors;
 pub mod font;
 mod frame;
 pub mod race;
@@ -56,6 +57,7 @@ pub fn all(evidence: &Evidence, comparison: &Comparison) -> Vec<Figure> {
     arms::figure(comparison)
         .into_iter()
         .chain(walk::figure(comparison))
+        .chain(factors::figure(comparison))
         .chain(attributes::figure(comparison))
         .chain(chunks::all(evidence, comparison))
         .chain(knows.then(bits).flatten())

@@ -1,0 +1,83 @@
+//! Main effects and interactions of a factorial, each with its interval.
+
+use super::super::comparison::Comparison;
+use super::super::factors::FactorEffect;
+use super::super::number;
+use super::axis::{self, Scale, Spacing};
+use super::font;
+use super::frame::{self, Mark};
+use super::svg::{Anchor, Canvas, Ink, LABEL, SMALL, Stroke};
+use super::{Figure, NARROW};
+use crate::statistics::Contrast;
+
+/// Height of one effect, and of its name above it where the figure is narrow.
+const LINE: f64 = 24.0;
+const NAME: f64 = 18.0;
+
+/// The effects of a factorial; nothing where there are none.
+pub fn figure(comparison: &Comparison) -> Option<Figure> {
+    let effects = &comparison.factorial.as_ref()?.effects;
+    let caption = "Each level against the control's, on average over the other factors, and pairs of levels beyond what each \
+                   does alone. Dots are means over seeds, bars intervals that hold together with 95 % confidence.";
+    (!effects.is_empty()).then(|| Figure::new("factors", caption.to_string(), |width| draw(effects, width)))
+}
+
+fn draw(effects: &[FactorEffect], width: f64) -> String {
+    let contrast = effects[0].compared.contrast;
+    let estimates = || effects.iter().map(|effect| &effect.compared.estimate);
+    let ends = || estimates().flat_map(|e| [Some(e.mean), e.low, e.high]).flatten().chain([contrast.none()]);
+    let (low, high) = (ends().fold(f64::MAX, f64::min), ends().fold(f64::MIN, f64::max));
+    let is_narrow = width <= NARROW;
+    let numbers: Vec<String> = estimates().map(number::estimate).collect();
+    let names: Vec<String> = effects.iter().map(FactorEffect::label).collect();
+    let room = if is_narrow {
+        8.0
+    } else {
+        numbers.iter().map(|text| font::width(text, SMALL.size, SMALL.weight)).fold(0.0, f64::max) + 22.0
+    };
+    let left = if is_narrow { 12.0 } else { frame::widest(names.iter().map(String::as_str)) + 18.0 };
+    let (spacing, (low, high), name) = match contrast {
+        Contrast::Ratio => (Spacing::Logarithmic, (low / 1.05, high * 1.05), "factor"),
+        Contrast::Difference => {
+            let room = (high - low).max(0.02) * 0.05;
+            (Spacing::Linear, (low - room, high + room), "difference")
+        }
+    };
+    let scale = Scale::new(spacing, (low, high), (left, width - room));
+    let ticks = match contrast {
+        Contrast::Ratio => axis::log_ticks(low, high, 6),
+        Contrast::Difference => frame::ticks_for(low, high, width - room - left),
+    };
+    let entries = [
+        (Mark::Dot(Ink::Series(0)), "one level".to_string()),
+        (Mark::Dot(Ink::Series(1)), "two together, beyond each alone".to_string()),
+    ];
+    let top = frame::legend(&mut Canvas::new(0.0, 0.0), width, &entries) + 8.0;
+    let pitch = if is_narrow { LINE + NAME } else { LINE };
+    let bottom = top + pitch * effects.len() as f64 + 6.0;
+    let mut canvas = Canvas::new(width, bottom + 46.0);
+    frame::legend(&mut canvas, width, &entries);
+    frame::x_axis(&mut canvas, &scale, (top, bottom), &ticks, name);
+    let none = scale.at(contrast.none());
+    canvas.line(Ink::Muted, Stroke::Solid(1.5), (none, top), (none, bottom));
+    for (index, effect) in effects.iter().enumerate() {
+        let start = top + pitch * index as f64;
+        let y = start + pitch - LINE / 2.0;
+        let ink = if effect.parts.len() == 1 { Ink::Series(0) } else { Ink::Series(1) };
+        let name = frame::fit(&names[index], LABEL);
+        match is_narrow {
+            true => canvas.text(Ink::Text, LABEL, Anchor::Start, (0.0, start + 14.0), &name),
+            false => {
+                canvas.text(Ink::Text, LABEL, Anchor::End, (left - 12.0, y + 4.5), &name);
+                canvas.text(Ink::Text, SMALL, Anchor::End, (width, y + 4.0), &numbers[index]);
+            }
+        }
+        let estimate = &effect.compared.estimate;
+        if let Some((low, high)) = estimate.low.zip(estimate.high) {
+            let (left, right) = (scale.at(low), scale.at(high));
+            canvas.rect(ink, (left, y - 1.75), ((right - left).max(1.0), 3.5), 1.75);
+        }
+        canvas.dot(ink, 1.0, (scale.at(estimate.mean), y), 5.0);
+    }
+    canvas.finish("effects of the levels of each factor")
+}
