@@ -48,7 +48,10 @@ fn describe(ablation: &Ablation) -> String {
         text.push('\n');
     }
     for run in ablation.forecast().certain {
-        let value = run.value.map_or("-".to_string(), |value| format!("{value:e}"));
+        let value = match run.values.as_slice() {
+            [] => "-".to_string(),
+            values => values.iter().map(|value| format!("{value:e}")).collect::<Vec<_>>().join(" "),
+        };
         let (arm, size, seed, role) = (&run.arm, &run.size, run.seed, run.role);
         writeln!(text, "# run {arm} {size} seed {seed} {role:?} at {value}: {}", run.fingerprint).unwrap();
     }

@@ -3,8 +3,8 @@
 use ablation_zoo::error::Error;
 use ablation_zoo::kernels::Precision;
 use ablation_zoo::plan::{
-    Ablation, Arm, Calibration, Cost, Forecast, Hardware, MatchOn, Plan, PlannedRun, PlannedStage, forecast,
-    hardware, reader, stages,
+    Ablation, Arm, Calibration, Cost, Forecast, Hardware, MatchOn, Plan, PlannedRun, PlannedStage, Tune,
+    TunedKey, forecast, hardware, reader, stages,
 };
 use ablation_zoo::report::{self, Power, number};
 use ablation_zoo::run::Site;
@@ -256,18 +256,30 @@ fn tuning(ablation: &Ablation) -> String {
         }
     };
     match &ablation.tune {
-        Some(tune) if tune.grid.len() > 1 => {
-            let values: Vec<String> = tune.grid.iter().map(|value| format!("{value:e}")).collect();
-            let (key, values, seeds) = (&tune.key, values.join(", "), tune.seeds);
-            let seeds = if seeds == 1 { "one seed".to_string() } else { format!("{seeds} seeds") };
+        Some(tune) if tune.is_choice() => {
+            let keys: Vec<String> = tune.keys.iter().map(grid).collect();
+            let (keys, seeds) = (keys.join(", and "), tune.seeds);
+            let seeds = match seeds {
+                1 => "one seed that is".to_string(),
+                seeds => {
+                    format!("{seeds} seeds (the better half of an arm's values on all of them) that are")
+                }
+            };
             let grows = "a grid grows where its best value is at an edge, which nothing here counts";
-            format!(
-                "  tuned per arm: {key} over {values}, on {seeds} that is not reported;\n    {grows}\n{reports}"
-            )
+            format!("  tuned per arm: {keys}, on {seeds} not reported;\n    {grows}\n{reports}")
         }
-        Some(tune) => format!("  {} = {:e}, not tuned\n{reports}", tune.key, tune.grid[0]),
+        Some(tune) => {
+            let fixed = tune.keys.iter().map(|tuned| format!("{} = {:e}", tuned.key, tuned.grid[0]));
+            format!("  {}, not tuned\n{reports}", fixed.collect::<Vec<_>>().join(", "))
+        }
         None => reports,
     }
+}
+
+/// `training.peak_lr over 1e-3, 2e-3`.
+fn grid(tuned: &TunedKey) -> String {
+    let values: Vec<String> = tuned.grid.iter().map(|value| format!("{value:e}")).collect();
+    format!("{} over {}", tuned.key, values.join(", "))
 }
 
 /// Runs, FLOPs and time of everything, and of everything that may be.
@@ -461,11 +473,22 @@ fn as_json(
         "expect": ablation.expect,
         "seeds": ablation.repeat.most(),
         "looks": ablation.repeat.looks,
-        "tune": ablation.tune.as_ref().map(|t| json!({"key": t.key, "grid": t.grid, "seeds": t.seeds})),
+        "tune": ablation.tune.as_ref().map(tune_json),
         "arms": arms.collect::<Vec<_>>(),
         "seconds": seconds(forecast, stages, speed)?,
         "runs": runs,
     }))
+}
+
+/// The first key, and the second if there is one.
+fn tune_json(tune: &Tune) -> Json {
+    let grid = |tuned: &TunedKey| json!({"key": tuned.key, "grid": tuned.grid});
+    let mut json = grid(&tune.keys[0]);
+    json["seeds"] = json!(tune.seeds);
+    if let Some(second) = tune.keys.get(1) {
+        json["second"] = grid(second);
+    }
+    json
 }
 
 fn run_json(run: &PlannedRun, cost: &Cost, certain: bool) -> Json {
@@ -475,10 +498,13 @@ fn run_json(run: &PlannedRun, cost: &Cost, certain: bool) -> Json {
         "seed": run.seed,
         "role": run.role,
         "rate": run.rate,
-        "value": run.value,
+        "value": run.values.first(),
         "certain": certain,
         "fingerprint": run.fingerprint.full(),
     });
+    if let Some(second) = run.values.get(1) {
+        value["second_value"] = json!(second);
+    }
     if let (Json::Object(value), Json::Object(cost)) = (&mut value, json!(cost)) {
         value.extend(cost);
     }

@@ -111,15 +111,51 @@ pub struct Bound {
     pub value: f64,
 }
 
-/// What is tuned per arm: one setting, over one grid.
+/// What is tuned per arm: one setting over a grid, or two over the product of theirs.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Tune {
-    /// The key of the plan that is tuned.
-    pub key: String,
-    /// The grid of values, ascending; one value means that nothing is tuned.
-    pub grid: Vec<f64>,
+    /// The settings that are tuned, one or two.
+    pub keys: Vec<TunedKey>,
     /// Seeds of each trial; they are never reported.
     pub seeds: u64,
+}
+
+/// A setting that is tuned.
+#[derive(Debug, Clone, PartialEq)]
+pub struct TunedKey {
+    /// The key of the plan.
+    pub key: String,
+    /// Its values, ascending.
+    pub grid: Vec<f64>,
+}
+
+impl TunedKey {
+    /// Where it is in a plan.
+    pub(super) fn path(&self) -> Vec<String> {
+        path_of(&self.key).unwrap_or_default()
+    }
+}
+
+impl Tune {
+    /// Every combination of a value of each key, the last key fastest.
+    pub fn cells(&self) -> Vec<Vec<f64>> {
+        self.keys.iter().fold(vec![Vec::new()], |cells, tuned| {
+            let with = |cell: &Vec<f64>| {
+                tuned.grid.iter().map(|&value| [cell.as_slice(), &[value]].concat()).collect::<Vec<_>>()
+            };
+            cells.iter().flat_map(with).collect()
+        })
+    }
+
+    /// The middle of each grid.
+    pub fn middle(&self) -> Vec<f64> {
+        self.keys.iter().map(|tuned| tuned.grid[(tuned.grid.len() - 1) / 2]).collect()
+    }
+
+    /// Whether there is more than one combination to choose from.
+    pub fn is_choice(&self) -> bool {
+        self.keys.iter().any(|tuned| tuned.grid.len() > 1)
+    }
 }
 
 impl Ablation {
@@ -243,39 +279,43 @@ impl Ablation {
         control.expect("every size has a control")
     }
 
-    /// The tuned key must be one of the plan, and all its values possible.
+    /// The tuned keys must be of the plan, and all their values possible.
     fn check_tune(&self, settings: &Node) -> Result<()> {
         let Some(tune) = &self.tune else { return Ok(()) };
-        let path = path_of(&tune.key).unwrap_or_default();
-        let node = settings.get(&[&["tune".to_string()], path.as_slice()].concat());
-        let origin = node.and_then(|node| node.origin.as_ref());
-        let place = |problem: Problem| match problem.place {
-            Some(_) => problem,
-            None => problem.at_origin(origin),
+        let place = |problem: Problem| {
+            let is_about = |tuned: &&TunedKey| problem.key.as_ref() == Some(&tuned.key);
+            let tuned = tune.keys.iter().find(is_about).unwrap_or(&tune.keys[0]);
+            let node = settings.get(&[&["tune".to_string()], tuned.path().as_slice()].concat());
+            match problem.place {
+                Some(_) => problem,
+                None => problem.at_origin(node.and_then(|node| node.origin.as_ref())),
+            }
         };
-        let mut problems = self.set_beside_tune(tune, &path);
-        for (arm, value) in self.arms.iter().flat_map(|arm| tune.grid.iter().map(move |value| (arm, *value)))
-        {
-            let wrong = arm.with_value(&path, value).and_then(Resolved::checked).err().into_iter().flatten();
+        let mut problems: Vec<Problem> =
+            tune.keys.iter().flat_map(|tuned| self.set_beside_tune(tuned)).collect();
+        let cells = tune.cells();
+        for (arm, cell) in self.arms.iter().flat_map(|arm| cells.iter().map(move |cell| (arm, cell))) {
+            let wrong = arm.with_values(tune, cell).and_then(Resolved::checked).err().into_iter().flatten();
             problems.extend(wrong.map(place));
         }
         if problems.is_empty() { Ok(()) } else { Err(config(problems)) }
     }
 
     /// A tuned key that an arm or `--set` sets as well: tuning would silently have the last word.
-    fn set_beside_tune(&self, tune: &Tune, path: &[String]) -> Vec<Problem> {
+    fn set_beside_tune(&self, tuned: &TunedKey) -> Vec<Problem> {
         let mut problems = Vec::new();
+        let path = tuned.path();
         let size = self.arms.first().map_or("", |arm| &arm.size);
-        let value = |arm: &Arm| arm.resolved.node(path).map(writer::inline);
+        let value = |arm: &Arm| arm.resolved.node(&path).map(writer::inline);
         for arm in self.arms_of(size).filter(|arm| arm.is_tuned()) {
-            let Some(node) = arm.resolved.node(path) else { continue };
+            let Some(node) = arm.resolved.node(&path) else { continue };
             let origin = node.origin.as_ref();
             let by_set = arm.name == CONTROL && origin.is_some_and(|origin| origin.file() == SETS);
             if by_set || value(arm) != value(self.control(size)) {
                 let found = writer::inline(node);
                 let problem = Problem::new(format!("{found} for a key that is tuned for every arm"));
-                let problem = problem.key(tune.key.clone()).at_origin(origin);
-                problems.push(problem.help(format!("set tune.{}=[{found}] instead", tune.key)));
+                let problem = problem.key(tuned.key.clone()).at_origin(origin);
+                problems.push(problem.help(format!("set tune.{}=[{found}] instead", tuned.key)));
             }
         }
         problems

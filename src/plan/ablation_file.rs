@@ -7,7 +7,7 @@ use serde::de::value::MapAccessDeserializer;
 use serde::de::{self, MapAccess, SeqAccess, Visitor};
 use serde::{Deserialize, Deserializer};
 
-use super::ablation::{About, CONTROL, Tune};
+use super::ablation::{About, CONTROL, Tune, TunedKey};
 use super::arm::{Arm, Held, Match, MatchOn, verify};
 use super::factors::{FACTORS, Product};
 use super::keys::{PLAN_KEYS, known_keys, read_or_default};
@@ -406,7 +406,7 @@ impl AblationFile {
         Design { margin, planned: self.planned, ..design }
     }
 
-    /// The tuned key with its grid, ascending.
+    /// The tuned keys with their grids, ascending.
     pub fn tune(&self, problems: &mut Vec<Problem>) -> Option<Tune> {
         let node = self.settings.get(&["tune"])?;
         let Some(table) = node.as_table() else {
@@ -417,32 +417,32 @@ impl AblationFile {
             .unwrap_or(TUNING_SEEDS);
         let mut keys = Vec::new();
         table.iter().filter(|entry| entry.key != "seeds").for_each(|e| leaves(&e.key, &e.node, &mut keys));
-        let (key, node) = match keys.as_slice() {
-            [] => return None,
-            [only] => only.clone(),
-            [first, second, ..] => {
-                let problem = Problem::new(format!("a second key beside {}", first.0));
-                let problem = problem.key(format!("tune.{}", second.0)).at_origin(second.1.origin.as_ref());
-                problems.push(problem.expected("one tuned key"));
-                return None;
-            }
-        };
-        let at = format!("tune.{key}");
-        let mut grid: Vec<f64> = match reader::read(node, &[&at]) {
-            Ok(grid) => grid,
-            Err(wrong) => {
-                problems.extend(wrong.into_iter().map(|problem| problem.key(at.clone())));
-                return None;
-            }
-        };
-        grid.sort_by(f64::total_cmp);
-        grid.dedup();
-        let possible = !grid.is_empty() && grid[0] > 0.0 && seeds > 0;
-        if !possible {
-            let problem = Problem::new(writer::inline(node)).key(at).at_origin(node.origin.as_ref());
-            problems.push(problem.expected("values above 0, and at least one seed"));
+        if let [first, second, (key, node), ..] = keys.as_slice() {
+            let problem = Problem::new(format!("a third key beside {} and {}", first.0, second.0));
+            let problem = problem.key(format!("tune.{key}")).at_origin(node.origin.as_ref());
+            problems.push(problem.expected("one tuned key, or two"));
+            return None;
         }
-        possible.then_some(Tune { key, grid, seeds })
+        let read = |(key, node): &(String, &Node)| {
+            let at = format!("tune.{key}");
+            let mut grid: Vec<f64> = match reader::read(node, &[&at]) {
+                Ok(grid) => grid,
+                Err(wrong) => {
+                    problems.extend(wrong.into_iter().map(|problem| problem.key(at.clone())));
+                    return None;
+                }
+            };
+            grid.sort_by(f64::total_cmp);
+            grid.dedup();
+            let possible = !grid.is_empty() && grid[0] > 0.0 && seeds > 0;
+            if !possible {
+                let problem = Problem::new(writer::inline(node)).key(at).at_origin(node.origin.as_ref());
+                problems.push(problem.expected("values above 0, and at least one seed"));
+            }
+            possible.then(|| TunedKey { key: key.clone(), grid })
+        };
+        let keys: Vec<TunedKey> = keys.iter().map(read).collect::<Option<_>>()?;
+        (!keys.is_empty()).then_some(Tune { keys, seeds })
     }
 
     /// Refuses more than [`MAX_RUNS`] runs, before any of them is made; `of_walk` is how many arms a one-at-a-time path makes.
@@ -460,7 +460,10 @@ impl AblationFile {
             EqualRmax::Run => 1 + 2 * changes,
             EqualRmax::Skip => 1 + changes,
         };
-        let trials = tune.map_or(0, |tune| tune.grid.len() as u128 * u128::from(tune.seeds));
+        let trials = tune.map_or(0, |tune| {
+            let cells = tune.keys.iter().map(|tuned| tuned.grid.len() as u128).product::<u128>();
+            cells * u128::from(tune.seeds)
+        });
         let reports = u128::from(seeds) * if tune.is_some() { 2 } else { 1 };
         let runs = sizes * arms as u128 * (trials + reports);
         let at = |path: &[&str]| self.settings.get(path).and_then(|node| node.origin.as_ref());

@@ -2,6 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::ablation::{Tune, TunedKey};
 use super::reader;
 use super::resolved::Resolved;
 use super::tree::{Node, Origin, Value, dotted};
@@ -139,11 +140,14 @@ impl Arm {
         })
     }
 
-    /// The plan with a value of the tuned key, read but not checked.
-    pub(super) fn with_value(&self, path: &[String], value: f64) -> Result<Resolved, Vec<Problem>> {
-        let whole = value.fract() == 0.0 && value.abs() < 1e15;
-        let value = if whole { Value::Integer(value as i128) } else { Value::Float(value) };
-        self.resolved.with(path, value.into())
+    /// The plan with a value of each tuned key, read but not checked.
+    pub(super) fn with_values(&self, tune: &Tune, values: &[f64]) -> Result<Resolved, Vec<Problem>> {
+        let edit = |(tuned, &value): (&TunedKey, &f64)| {
+            let whole = value.fract() == 0.0 && value.abs() < 1e15;
+            let value = if whole { Value::Integer(value as i128) } else { Value::Float(value) };
+            (tuned.path(), Some(value.into()))
+        };
+        self.resolved.edited(tune.keys.iter().zip(values).map(edit))
     }
 
     /// The parameters over those of `control`.

@@ -31,7 +31,7 @@ pub mod tree;
 pub mod walk;
 pub mod writer;
 
-pub use ablation::{Ablation, About, Bound, Claim, Published, Tune};
+pub use ablation::{Ablation, About, Bound, Claim, Published, Tune, TunedKey};
 pub use arm::{Arm, Match, MatchOn};
 pub use check::check;
 pub use cost::{Calibration, Cost, Known, Pace};

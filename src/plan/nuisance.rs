@@ -1,7 +1,7 @@
 //! Settings that should not matter to an answer, halved and doubled: what `zoo challenge` changes.
 
 use super::Plan;
-use super::ablation::Ablation;
+use super::ablation::{Ablation, Tune};
 use super::difference;
 use super::tree::dotted;
 use crate::data::DataConfig;
@@ -26,26 +26,29 @@ impl Nuisance {
     /// The overrides that make it: the setting for every arm, which is then not tuned.
     pub fn sets(&self, ablation: &Ablation) -> Vec<String> {
         let Nuisance { key, value, .. } = self;
-        let key_of_tune = ablation.tune.as_ref().map(|tune| tune.key.as_str());
-        let rate = ablation.tune.as_ref().filter(|_| key_of_tune != Some(key)).map(middle);
-        let rest = rate.map(|(key, rate)| format!("tune.{}=[{rate:e}]", dotted(&[key])));
-        let own = match key_of_tune == Some(key.as_str()) {
-            true => format!("tune.{}=[{value:e}]", dotted(&[key])),
-            false => format!("{key}={value}"),
-        };
-        std::iter::once(own).chain(rest).collect()
+        let middle = middle(ablation);
+        let is_tuned = middle.iter().any(|(tuned, _)| tuned == key);
+        let own = if is_tuned { fixed(key, *value) } else { format!("{key}={value}") };
+        let others = middle.iter().filter(|(tuned, _)| tuned != key);
+        std::iter::once(own).chain(others.map(|(key, value)| fixed(key, *value))).collect()
     }
 }
 
-/// The tuned key at the middle of its grid.
-fn middle(tune: &super::ablation::Tune) -> (&str, f64) {
-    (&tune.key, tune.grid[(tune.grid.len() - 1) / 2])
+/// The tuned keys at the middle of their grids.
+fn middle(ablation: &Ablation) -> Vec<(String, f64)> {
+    let of =
+        |tune: &Tune| tune.keys.iter().map(|tuned| tuned.key.clone()).zip(tune.middle()).collect::<Vec<_>>();
+    ablation.tune.as_ref().map_or_else(Vec::new, of)
+}
+
+/// The override under which a tuned key has one value.
+fn fixed(key: &str, value: f64) -> String {
+    format!("tune.{}=[{value:e}]", dotted(&[key]))
 }
 
 /// The overrides under which nothing is tuned: every arm at the middle of the grid.
 pub fn untuned(ablation: &Ablation) -> Vec<String> {
-    let rate = ablation.tune.as_ref().map(middle);
-    rate.map(|(key, rate)| format!("tune.{}=[{rate:e}]", dotted(&[key]))).into_iter().collect()
+    middle(ablation).iter().map(|(key, value)| fixed(key, *value)).collect()
 }
 
 /// The nuisances of an ablation at one of its sizes: those that the control's plan has and no arm is about.
@@ -59,7 +62,7 @@ pub fn nuisances(ablation: &Ablation, size: &str) -> Vec<Nuisance> {
     let is_asked =
         |key: &str| about.iter().any(|asked| key.starts_with(asked.as_str()) || asked.starts_with(key));
     let rate = match &ablation.tune {
-        Some(tune) => Some((tune.key.clone(), middle(tune).1)).filter(|(key, _)| key == RATE),
+        Some(_) => middle(ablation).into_iter().find(|(key, _)| key == RATE),
         None => Some((RATE.to_string(), control.resolved.plan.training.peak_lr)),
     };
     let rate = rate.map(|(key, value)| ("learning rate", key, value, Kind::Real));
@@ -122,7 +125,7 @@ mod tests {
         for nuisance in &nuisances {
             let sets = nuisance.sets(&ablation);
             let changed = load(&sets.iter().map(String::as_str).collect::<Vec<_>>());
-            let rate = |ablation: &Ablation| ablation.tune.as_ref().unwrap().grid.clone();
+            let rate = |ablation: &Ablation| ablation.tune.as_ref().unwrap().keys[0].grid.clone();
             assert_eq!(rate(&changed).len(), 1, "{sets:?}");
             let base = load(&untuned(&ablation).iter().map(String::as_str).collect::<Vec<_>>());
             for (arm, other) in base.arms.iter().zip(&changed.arms) {

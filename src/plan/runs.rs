@@ -1,22 +1,24 @@
 //! The runs that an ablation consists of, as a pure function of those that are finished.
 //!
-//! First every arm is tried with every value of the grid, on seeds that are never reported; if the best value of any
-//! arm is at an edge of the grid, the grid grows by the same ratio for all arms, so that none has more trials than
-//! another. Then each arm runs with its own best value on every seed of the first look, and with the control's best value
+//! First every arm is tried with every value of the grid on one seed, then with the better half of its values on the other
+//! seeds of tuning; these are never reported. If the best value of any arm is at an edge of the grid, the grid grows by
+//! the same ratio for all arms, so that none has more trials than another. Then each arm runs with its own best value on every seed of the first look, and with the control's best value
 //! if that is another one; all arms of a size go on to the next look together until each is decided or bounded.
 //! Asking again after each batch is all there is to resuming.
 
 use serde::{Deserialize, Serialize};
 
 use super::Plan;
-use super::ablation::{Ablation, CONTROL, Tune};
+use super::ablation::{Ablation, CONTROL, Tune, TunedKey};
 use super::arm::Arm;
 use super::fingerprint::{Fingerprint, Unseeded};
-use super::tree::path_of;
 use crate::statistics::{self, Contrast};
 
 /// The first seed that values are tried with; reported seeds count from 1.
 const FIRST_TUNING_SEED: u64 = 1001;
+
+/// Values that are tried on more than one seed, however many are worse.
+const MIN_KEPT: usize = 2;
 
 /// How often the grid may grow at each end.
 const MAX_EXTENSIONS: usize = 2;
@@ -34,8 +36,8 @@ pub struct PlannedRun {
     pub role: Role,
     /// Whether it uses the arm's own best value of the tuned key or the control's.
     pub rate: Rate,
-    /// The value of the tuned key, if any key is tuned.
-    pub value: Option<f64>,
+    /// The value of each tuned key; empty if none is tuned.
+    pub values: Vec<f64>,
     /// The plan of the run.
     pub plan: Plan,
     /// The fingerprint of the plan, which names the run.
@@ -90,12 +92,12 @@ pub struct Tuned {
     pub arm: String,
     /// The size.
     pub size: String,
-    /// The chosen value of the tuned key: the lowest that no higher one beats by more than its error.
-    pub value: f64,
-    /// Every value with the mean of its measure, ascending.
-    pub trials: Vec<(f64, f64)>,
-    /// Where the best value lies in the grid.
-    pub edge: Edge,
+    /// The chosen value of each tuned key: the lowest that no higher one beats by more than its error.
+    pub values: Vec<f64>,
+    /// Every combination with the mean of its measure, ascending.
+    pub trials: Vec<(Vec<f64>, f64)>,
+    /// Where the best value of each key lies in its grid.
+    pub edges: Vec<Edge>,
 }
 
 /// Where the best value lies in the grid.
@@ -169,20 +171,20 @@ impl Ablation {
     pub fn forecast(&self) -> Forecast {
         let mut forecast = Forecast { certain: Vec::new(), likely: Vec::new() };
         let tuning = self.tuning();
-        let middle = self.tune.as_ref().map(|tune| tune.grid[(tune.grid.len() - 1) / 2]);
+        let middle = self.tune.as_ref().map_or_else(Vec::new, Tune::middle);
         for size in self.sizes() {
             if let Some(tune) = tuning {
-                forecast.certain.extend(self.trials(size, tune, &tune.grid));
+                forecast.certain.extend(self.trials(size, tune, &|_| Some(Score::FAILED)));
             }
             for arm in self.arms_of(size) {
-                let reports = self.reports(arm, middle, Rate::Own);
+                let reports = self.reports(arm, &middle, Rate::Own);
                 let (first, more): (Vec<_>, Vec<_>) =
                     reports.into_iter().partition(|run| run.seed <= self.repeat.least());
                 forecast.certain.extend(first);
                 forecast.likely.extend(more);
             }
             for arm in self.arms_of(size).skip(1).filter(|arm| tuning.is_some() && arm.is_tuned()) {
-                forecast.likely.extend(self.reports(arm, middle, Rate::Control));
+                forecast.likely.extend(self.reports(arm, &middle, Rate::Control));
             }
         }
         forecast
@@ -190,7 +192,7 @@ impl Ablation {
 
     /// What is tuned, if there is more than one value to choose from.
     fn tuning(&self) -> Option<&Tune> {
-        self.tune.as_ref().filter(|tune| tune.grid.len() > 1)
+        self.tune.as_ref().filter(|tune| tune.is_choice())
     }
 
     fn next_of_size(&self, size: &str, finished: Finished) -> Vec<PlannedRun> {
@@ -205,10 +207,10 @@ impl Ablation {
 
     /// The reports of a size over as many seeds as there may be.
     fn reports_of_size(&self, size: &str, tuned: Option<&[Tuned]>) -> Vec<PlannedRun> {
-        let only = self.tune.as_ref().map(|tune| tune.grid[0]);
-        let best = |arm: &Arm| match tuned {
-            Some(tuned) => tuned.iter().find(|tuned| tuned.arm == arm.question()).map(|tuned| tuned.value),
-            None => only,
+        let only = self.tune.as_ref().map_or_else(Vec::new, Tune::middle);
+        let best = |arm: &Arm| -> &[f64] {
+            let of_arm = tuned.and_then(|tuned| tuned.iter().find(|tuned| tuned.arm == arm.question()));
+            of_arm.map_or(&only, |tuned| &tuned.values)
         };
         let of_control = best(self.control(size));
         let mut runs = Vec::new();
@@ -254,85 +256,117 @@ impl Ablation {
 
     /// All trials of a size on the grid as far as it has grown, and what they chose once they are finished.
     fn tune_size(&self, size: &str, finished: Finished) -> (Vec<PlannedRun>, Option<Vec<Tuned>>) {
-        let Some(tune) = self.tuning() else { return (Vec::new(), None) };
-        let mut grid = tune.grid.clone();
-        let (mut lower, mut higher) = (0, 0);
+        let Some(mut tune) = self.tuning().cloned() else { return (Vec::new(), None) };
+        let mut grown = vec![[0, 0]; tune.keys.len()];
         loop {
-            let trials = self.trials(size, tune, &grid);
-            let Some(tuned) = self.choose(size, &trials, &grid, finished) else { return (trials, None) };
-            let at = |edge: Edge| tuned.iter().any(|tuned| tuned.edge == edge);
-            let (low, high) = beyond(&grid);
-            if at(Edge::High) && higher < MAX_EXTENSIONS && self.is_possible(size, tune, high) {
-                grid.push(high);
-                higher += 1;
-            } else if at(Edge::Low) && lower < MAX_EXTENSIONS && self.is_possible(size, tune, low) {
-                grid.insert(0, low);
-                lower += 1;
-            } else {
+            let trials = self.trials(size, &tune, finished);
+            let Some(tuned) = self.choose(size, &trials, &tune, finished) else { return (trials, None) };
+            if !self.grow(size, &mut tune, &mut grown, &tuned) {
                 return (trials, Some(tuned));
             }
         }
     }
 
-    /// The value of every arm, once all trials are finished.
+    /// The values of every arm, once all trials are finished: of those that were tried on the most seeds.
     fn choose(
         &self,
         size: &str,
         trials: &[PlannedRun],
-        grid: &[f64],
+        tune: &Tune,
         finished: Finished,
     ) -> Option<Vec<Tuned>> {
+        let cells = tune.cells();
         let arm_of = |arm: &Arm| {
             let mut tried = Vec::new();
-            for value in grid {
-                let of_value = trials.iter().filter(|run| run.arm == arm.name && run.value == Some(*value));
+            for values in &cells {
+                let of_cell = trials.iter().filter(|run| run.arm == arm.name && run.values == *values);
                 let chosen_by = |run: &PlannedRun| Some(finished(&run.fingerprint)?.chosen_by);
-                tried.push(of_value.map(chosen_by).collect::<Option<Vec<f64>>>()?);
+                tried.push(of_cell.map(chosen_by).collect::<Option<Vec<f64>>>()?);
             }
             let means: Vec<f64> = tried.iter().map(|scores| mean(scores)).collect();
-            let best = (0..means.len()).rev().max_by(|&i, &j| means[i].total_cmp(&means[j]))?;
-            let edge = match best {
-                0 => Edge::Low,
-                last if last + 1 == means.len() => Edge::High,
+            let best = best_of(&tried, &means);
+            let edge = |(tuned, value): (&TunedKey, &f64)| match tuned.grid.as_slice() {
+                [_] => Edge::Inside,
+                [first, ..] if first == value => Edge::Low,
+                [.., last] if last == value => Edge::High,
                 _ => Edge::Inside,
             };
-            let chosen = lowest_good(&tried, &means);
-            let (arm, size) = (arm.name.clone(), size.to_string());
-            let trials = grid.iter().copied().zip(means).collect();
-            Some(Tuned { arm, size, value: grid[chosen], trials, edge })
+            Some(Tuned {
+                arm: arm.name.clone(),
+                size: size.to_string(),
+                values: cells[lowest_good(&tried, &means)].clone(),
+                edges: tune.keys.iter().zip(&cells[best]).map(edge).collect(),
+                trials: cells.iter().cloned().zip(means).collect(),
+            })
         };
         self.arms_of(size).filter(|arm| arm.is_tuned()).map(arm_of).collect()
     }
 
-    fn is_possible(&self, size: &str, tune: &Tune, value: f64) -> bool {
-        let path = path_of(&tune.key).unwrap_or_default();
-        self.arms_of(size).all(|arm| arm.with_value(&path, value).is_ok_and(|plan| plan.checked().is_ok()))
+    /// Adds a step to a grid at whose edge an arm has its best value; `grown` counts the steps of each key, down and up.
+    fn grow(&self, size: &str, tune: &mut Tune, grown: &mut [[usize; 2]], tuned: &[Tuned]) -> bool {
+        for key in 0..tune.keys.len() {
+            for (edge, side) in [(Edge::High, 1), (Edge::Low, 0)] {
+                let is_at = tuned.iter().any(|tuned| tuned.edges[key] == edge);
+                if !is_at || grown[key][side] == MAX_EXTENSIONS {
+                    continue;
+                }
+                let mut larger = tune.clone();
+                let grid = &mut larger.keys[key].grid;
+                let value = beyond(grid)[side];
+                grid.insert(side * grid.len(), value);
+                if self.is_possible(size, &larger, |cell| cell[key] == value) {
+                    *tune = larger;
+                    grown[key][side] += 1;
+                    return true;
+                }
+            }
+        }
+        false
     }
 
-    fn trials(&self, size: &str, tune: &Tune, grid: &[f64]) -> Vec<PlannedRun> {
+    fn is_possible(&self, size: &str, tune: &Tune, is_new: impl Fn(&[f64]) -> bool) -> bool {
+        let cells: Vec<_> = tune.cells().into_iter().filter(|cell| is_new(cell)).collect();
+        let is_plan =
+            |arm: &Arm, cell: &[f64]| arm.with_values(tune, cell).is_ok_and(|plan| plan.checked().is_ok());
+        self.arms_of(size).all(|arm| cells.iter().all(|cell| is_plan(arm, cell)))
+    }
+
+    /// Every arm with every combination on the first seed, and on the others with its better half, once that is known.
+    fn trials(&self, size: &str, tune: &Tune, finished: Finished) -> Vec<PlannedRun> {
+        let cells = tune.cells();
+        let arms = || self.arms_of(size).filter(|arm| arm.is_tuned());
+        let trial = |arm: &Arm, values: &[f64], seeds: std::ops::Range<u64>| {
+            let seeds = FIRST_TUNING_SEED + seeds.start..FIRST_TUNING_SEED + seeds.end;
+            self.runs(arm, values, seeds, Role::Tune, Rate::Own)
+        };
         let mut runs = Vec::new();
-        for arm in self.arms_of(size).filter(|arm| arm.is_tuned()) {
-            for value in grid {
-                let seeds = FIRST_TUNING_SEED..FIRST_TUNING_SEED + tune.seeds;
-                runs.extend(self.runs(arm, Some(*value), seeds, Role::Tune, Rate::Own));
+        for arm in arms() {
+            cells.iter().for_each(|values| runs.extend(trial(arm, values, 0..1)));
+        }
+        let scores: Option<Vec<f64>> =
+            runs.iter().map(|run| Some(finished(&run.fingerprint)?.chosen_by)).collect();
+        let Some(scores) = scores else { return runs };
+        for (arm, scores) in arms().zip(scores.chunks(cells.len())) {
+            for cell in better_half(scores) {
+                runs.extend(trial(arm, &cells[cell], 1..tune.seeds));
             }
         }
         runs
     }
 
-    fn reports(&self, arm: &Arm, value: Option<f64>, rate: Rate) -> Vec<PlannedRun> {
-        self.runs(arm, value, 1..self.repeat.most() + 1, Role::Report, rate)
+    fn reports(&self, arm: &Arm, values: &[f64], rate: Rate) -> Vec<PlannedRun> {
+        self.runs(arm, values, 1..self.repeat.most() + 1, Role::Report, rate)
     }
 
     fn runs(
         &self,
         arm: &Arm,
-        value: Option<f64>,
+        values: &[f64],
         seeds: std::ops::Range<u64>,
         role: Role,
         rate: Rate,
     ) -> Vec<PlannedRun> {
-        let plan = self.plan(arm, value);
+        let plan = self.plan(arm, values);
         let unseeded = Unseeded::of(&plan, &arm.files);
         let run = |seed| PlannedRun {
             arm: arm.name.clone(),
@@ -340,19 +374,18 @@ impl Ablation {
             seed,
             role,
             rate,
-            value,
+            values: values.to_vec(),
             plan: Plan { seed, ..plan.clone() },
             fingerprint: unseeded.seed(seed),
         };
         seeds.map(run).collect()
     }
 
-    /// The plan of an arm with a value of the tuned key.
-    fn plan(&self, arm: &Arm, value: Option<f64>) -> Plan {
-        let (Some(tune), Some(value)) = (&self.tune, value) else { return arm.resolved.plan.clone() };
-        let path = path_of(&tune.key).unwrap_or_default();
-        let trial = arm.with_value(&path, value);
-        trial.expect("the tuned key was checked when the ablation was loaded").plan
+    /// The plan of an arm with a value of each tuned key.
+    fn plan(&self, arm: &Arm, values: &[f64]) -> Plan {
+        let Some(tune) = &self.tune else { return arm.resolved.plan.clone() };
+        let trial = arm.with_values(tune, values);
+        trial.expect("the tuned keys were checked when the ablation was loaded").plan
     }
 }
 
@@ -362,29 +395,46 @@ fn mean(scores: &[f64]) -> f64 {
     if mean.is_nan() { f64::NEG_INFINITY } else { mean }
 }
 
+/// The places of the better half of some scores, two at least; of equal ones the earlier.
+fn better_half(scores: &[f64]) -> Vec<usize> {
+    let score = |place: &usize| mean(&scores[*place..=*place]);
+    let mut places: Vec<usize> = (0..scores.len()).collect();
+    places.sort_by(|a, b| score(b).total_cmp(&score(a)));
+    places.truncate(scores.len().div_ceil(2).max(MIN_KEPT));
+    places
+}
+
+/// The places that were tried on the most seeds; the others lost on the first.
+fn kept(tried: &[Vec<f64>]) -> impl DoubleEndedIterator<Item = usize> + Clone {
+    let most = tried.iter().map(Vec::len).max().unwrap_or_default();
+    (0..tried.len()).filter(move |&place| tried[place].len() == most)
+}
+
+/// The best mean of those that were kept; of equal ones the earlier.
+fn best_of(tried: &[Vec<f64>], means: &[f64]) -> usize {
+    let best = kept(tried).rev().max_by(|&a, &b| means[a].total_cmp(&means[b]));
+    best.expect("a grid has a value")
+}
+
 /// The lowest value that no higher one beats by more than the error of their difference, `sqrt(2 / n) s` with the
 /// spread of all values' seeds pooled: a higher rate spreads more, and one lucky seed would choose the edge of stability.
 fn lowest_good(tried: &[Vec<f64>], means: &[f64]) -> usize {
-    let finite = || tried.iter().zip(means).filter(|(_, mean)| mean.is_finite());
-    let squares: f64 =
-        finite().flat_map(|(scores, mean)| scores.iter().map(move |s| (s - mean).powi(2))).sum();
-    let dof: usize = finite().map(|(scores, _)| scores.len() - 1).sum();
-    let seeds = tried.first().map_or(1, Vec::len) as f64;
+    let finite = || kept(tried).filter(|&place| means[place].is_finite());
+    let of_place = |place: usize| tried[place].iter().map(move |score| (score - means[place]).powi(2));
+    let squares: f64 = finite().flat_map(of_place).sum();
+    let dof: usize = finite().map(|place| tried[place].len() - 1).sum();
+    let seeds = tried[best_of(tried, means)].len() as f64;
     let error = if dof > 0 { (2.0 / seeds * squares / dof as f64).sqrt() } else { 0.0 };
-    let mut chosen = 0;
-    for index in 1..means.len() {
-        if means[index] > means[chosen] + error {
-            chosen = index;
-        }
-    }
-    chosen
+    let better =
+        |chosen: usize, place: usize| if means[place] > means[chosen] + error { place } else { chosen };
+    kept(tried).reduce(better).expect("a grid has a value")
 }
 
-/// One step of the grid's own ratio beyond its ends, to six digits.
-fn beyond(grid: &[f64]) -> (f64, f64) {
+/// One step of the grid's own ratio below and above its ends, to six digits.
+fn beyond(grid: &[f64]) -> [f64; 2] {
     let last = grid.len() - 1;
     let round = |value: f64| format!("{value:.5e}").parse().unwrap_or(value);
-    (round(grid[0] * grid[0] / grid[1]), round(grid[last] * grid[last] / grid[last - 1]))
+    [round(grid[0] * grid[0] / grid[1]), round(grid[last] * grid[last] / grid[last - 1])]
 }
 
 #[cfg(test)]
@@ -422,7 +472,7 @@ mod tests {
 
     /// Best at `optimum`, worse by the distance in octaves.
     fn peak(run: &PlannedRun, optimum: f64) -> f64 {
-        -(run.value.unwrap() / optimum).log2().abs()
+        -(run.values[0] / optimum).log2().abs()
     }
 
     #[test]
@@ -443,7 +493,7 @@ mod tests {
         let best = |run: &PlannedRun| peak(run, if run.arm == "none" { 4e-3 } else { 1e-3 });
         let batches = play(&ablation, best);
         let values = |batch: &[PlannedRun]| {
-            let mut values: Vec<f64> = batch.iter().map(|run| run.value.unwrap()).collect();
+            let mut values: Vec<f64> = batch.iter().map(|run| run.values[0]).collect();
             values.sort_by(f64::total_cmp);
             values.dedup();
             values
@@ -454,8 +504,8 @@ mod tests {
         assert_eq!((values(&batches[3]), batches[3].len()), (vec![5e-4], 4));
         let reports = &batches[4];
         let none: Vec<_> = reports.iter().filter(|run| run.arm == "none").collect();
-        assert_eq!(none.iter().filter(|run| run.rate == Rate::Own && run.value == Some(4e-3)).count(), 3);
-        assert_eq!(none.iter().filter(|run| run.rate == Rate::Control && run.value == Some(1e-3)).count(), 3);
+        assert_eq!(none.iter().filter(|run| run.rate == Rate::Own && run.values == [4e-3]).count(), 3);
+        assert_eq!(none.iter().filter(|run| run.rate == Rate::Control && run.values == [1e-3]).count(), 3);
         assert_eq!(reports.iter().filter(|run| run.rate == Rate::Control).count(), 3);
     }
 
@@ -464,20 +514,69 @@ mod tests {
         let ablation = mlp(&[]);
         let mut finished: HashMap<Fingerprint, Score> = HashMap::new();
         while let Next::Runs(runs) = ablation.next(&|f| finished.get(f).copied()) {
-            finished.extend(runs.iter().map(|run| (run.fingerprint, score(run.value.unwrap()))));
+            finished.extend(runs.iter().map(|run| (run.fingerprint, score(run.values[0]))));
         }
         let tuned = ablation.tuned(&|f| finished.get(f).copied());
         assert_eq!(tuned.len(), 4);
-        assert!(tuned.iter().all(|tuned| tuned.value == 8e-3 && tuned.edge == Edge::High));
+        assert!(tuned.iter().all(|tuned| tuned.values == [8e-3] && tuned.edges == [Edge::High]));
     }
 
     #[test]
     fn a_run_that_failed_loses_and_does_not_stop_the_rest() {
         let ablation = mlp(&[]);
-        let fails = |run: &PlannedRun| if run.value > Some(1e-3) { f64::NEG_INFINITY } else { 1.0 };
+        let fails = |run: &PlannedRun| if run.values[0] > 1e-3 { f64::NEG_INFINITY } else { 1.0 };
         let batches = play(&ablation, fails);
         let last = batches.last().unwrap();
-        assert!(last.iter().all(|run| run.role == Role::Report && run.value <= Some(1e-3)));
+        assert!(last.iter().all(|run| run.role == Role::Report && run.values[0] <= 1e-3));
+    }
+
+    #[test]
+    fn a_value_that_loses_on_the_first_seed_of_tuning_is_not_tried_on_the_others() {
+        let ablation = mlp(&["tune.training.peak_lr=[5e-4, 1e-3, 2e-3, 4e-3]", "tune.seeds=3"]);
+        let best = |run: &PlannedRun| if run.arm == "none" { 2e-3 } else { 1e-3 };
+        let batches = play(&ablation, |run| peak(run, best(run)) + run.seed as f64 * 1e-3);
+        assert_eq!(batches[0].len(), 4 * 4, "every arm on every value, on one seed");
+        assert!(batches[0].iter().all(|run| run.seed == 1001));
+        assert_eq!(batches[1].len(), 4 * 2 * 2, "equal trials: two values of each arm on two seeds");
+        for arm in ["control", "none"] {
+            let of_arm = batches[1].iter().filter(|run| run.arm == arm);
+            let mut values: Vec<f64> = of_arm.map(|run| run.values[0]).collect();
+            values.sort_by(f64::total_cmp);
+            // Two values lie one octave from the best: the lower one goes on.
+            let expected = if arm == "none" { [1e-3, 1e-3, 2e-3, 2e-3] } else { [5e-4, 5e-4, 1e-3, 1e-3] };
+            assert_eq!(values, expected, "{arm}");
+        }
+        assert!(batches[2].iter().all(|run| run.role == Role::Report));
+        assert_eq!(ablation.forecast().certain.len(), 4 * 4 + 4 * 2 * 2 + 4 * 3);
+    }
+
+    #[test]
+    fn a_value_that_was_stopped_is_not_chosen_however_lucky_its_one_seed() {
+        let tried = [vec![1.3], vec![1.0, 1.0], vec![1.2, 1.2]];
+        let means: Vec<f64> = tried.iter().map(|scores| mean(scores)).collect();
+        assert_eq!((best_of(&tried, &means), lowest_good(&tried, &means)), (2, 2));
+        assert_eq!(better_half(&[0.1, f64::NAN, 0.3, 0.2, f64::NEG_INFINITY]), [2, 3, 0]);
+        assert_eq!(better_half(&[0.1, 0.3]), [1, 0], "two are never halved");
+    }
+
+    #[test]
+    fn two_tuned_keys_make_a_product_and_each_grows_at_its_own_edge() {
+        let second = "tune.training.optimizer.weight_decay=[0.05, 0.1, 0.2]";
+        let ablation = mlp(&["tune.training.peak_lr=[1e-3, 2e-3, 4e-3]", second]);
+        let values = |run: &PlannedRun| [run.values[0], run.values[1]];
+        let far = |run: &PlannedRun, decay: f64| peak(run, 2e-3) - (run.values[1] / decay).log2().abs();
+        let batches = play(&ablation, |run| far(run, 0.4));
+        assert_eq!(batches[0].len(), 4 * 9);
+        assert_eq!(batches[1].len(), 4 * 3, "one more decay with every rate");
+        assert!(batches[1].iter().all(|run| run.values[1] == 0.4));
+        let grown = batches[2].iter().filter(|run| run.role == Role::Tune);
+        assert!(grown.clone().count() == 4 * 3 && grown.into_iter().all(|run| run.values[1] == 0.8));
+        let reports = batches.last().unwrap();
+        assert!(reports.iter().all(|run| values(run) == [2e-3, 0.4] && run.role == Role::Report));
+        assert!(reports.iter().all(|run| run.plan.training.peak_lr == 2e-3));
+        let plain = mlp(&["tune.training.peak_lr=[2e-3]"]);
+        let Next::Runs(runs) = plain.next(&|_| None) else { panic!("nothing to do") };
+        assert_ne!(runs[0].fingerprint, reports[0].fingerprint, "the decay is another");
     }
 
     #[test]

@@ -167,6 +167,9 @@ pub struct TuningTrial {
     pub arm: String,
     /// The peak learning rate that was tried.
     pub rate: f64,
+    /// The value of every tuned key, where more than one is tuned.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub values: Vec<f64>,
     /// The seed.
     pub seed: u64,
     /// What was reached: right answers, bits per parameter, or held-out loss where there are neither; no finite number if

@@ -125,6 +125,7 @@ fn tuning() -> Vec<TuningTrial> {
         [(101, 0.98), (102, 1.02)].map(|(seed, luck)| TuningTrial {
             arm: arm.to_string(),
             rate,
+            values: Vec::new(),
             seed,
             value: best * share * luck,
         })

@@ -7,12 +7,14 @@ use std::rc::Rc;
 use super::evidence::{
     ArmEvidence, Basis, Claim, CurvePoint, Evidence, MissingRun, NOT_RUN, Published, RunEvidence, TuningTrial,
 };
-use super::number;
+use super::number::{self, list};
 use super::walk::{PathEffects, StepEffect};
 use crate::error::{Error, Kind, Result};
 use crate::plan::ablation::{self, CONTROL};
 use crate::plan::difference::Difference;
-use crate::plan::{self, Ablation, Arm, Fingerprint, MatchOn, PlannedRun, Rate, Role, Score, difference};
+use crate::plan::{
+    self, Ablation, Arm, Fingerprint, MatchOn, PlannedRun, Rate, Role, Score, TunedKey, difference,
+};
 use crate::run::ablation::score_of;
 use crate::run::environment::cores;
 use crate::run::{Run, RunRecord, Site, State, Store};
@@ -100,15 +102,28 @@ pub fn gather(
         design: ablation.repeat.clone(),
         parallel_runs: cores(),
     };
+    if let Some(tune) = ablation.tune.as_ref().filter(|tune| tune.keys.len() > 1) {
+        let chosen = ablation.tuned(&|fingerprint| ledger.score(fingerprint));
+        evidence.notes.extend(chosen.iter().filter(|tuned| tuned.size == size).map(|tuned| {
+            let of_key =
+                |(tuned, value): (&TunedKey, &f64)| format!("{} = {}", tuned.key, number::rate(*value));
+            let values: Vec<String> = tune.keys.iter().zip(&tuned.values).map(of_key).collect();
+            format!("Tuning chose {} for arm {}.", list(&values), tuned.arm)
+        }));
+    }
     for planned in decided.iter().filter(|planned| planned.size == size) {
         let (arm, seed) = (planned.arm.clone(), planned.seed);
         let rate = planned.plan.training.peak_lr;
+        let trial = |value| {
+            let values = if planned.values.len() > 1 { planned.values.clone() } else { Vec::new() };
+            TuningTrial { arm: planned.arm.clone(), rate, values, seed, value }
+        };
         match (&*ledger.find(&planned.fingerprint), planned.role) {
             (Found::Finished(_, record), Role::Tune) => {
-                evidence.tuning.push(TuningTrial { arm, rate, seed, value: tried(record) });
+                evidence.tuning.push(trial(tried(record)));
             }
             (Found::Diverged(_), Role::Tune) => {
-                evidence.tuning.push(TuningTrial { arm, rate, seed, value: f64::NEG_INFINITY });
+                evidence.tuning.push(trial(f64::NEG_INFINITY));
             }
             (Found::Failed(cause), Role::Tune) => {
                 let cause = format!("tuning at rate {}: {cause}", number::rate(rate));
@@ -257,11 +272,13 @@ fn notes(ablation: &Ablation, size: &str) -> Vec<String> {
         };
         notes.push(format!("Arm {} {kept}: {} parameters, {percent:+.1} %.", arm.name, arm.params.total));
     }
-    if let Some(tune) = ablation.tune.as_ref().filter(|tune| tune.grid.len() > 1) {
-        let seeds = tune.seeds;
+    if let Some(tune) = ablation.tune.as_ref().filter(|tune| tune.is_choice()) {
+        let keys: Vec<&str> = tune.keys.iter().map(|tuned| tuned.key.as_str()).collect();
+        let is = if keys.len() == 1 { "is" } else { "are" };
         notes.push(format!(
-            "{} is tuned per arm, with equal trials on {seeds} seed(s) that are never reported.",
-            tune.key
+            "{} {is} tuned per arm, with equal trials on {} seed(s) that are never reported.",
+            list(&keys),
+            tune.seeds
         ));
     }
     notes

@@ -121,16 +121,17 @@ impl<'a> Answers<'a> {
 
     fn want(&self, run: &PlannedRun) -> Result<WantedRun> {
         let question = Path::new(&self.ablation.name).file_stem().unwrap_or_default().to_string_lossy();
-        let value = run.value.map(|value| format!("{value:e}")).unwrap_or_default();
-        let seed = format!("s{}", run.seed);
-        let words = |words: &[&str], between: &str| {
-            words.iter().filter(|word| !word.is_empty()).copied().collect::<Vec<_>>().join(between)
+        let values: Vec<String> = run.values.iter().map(|value| format!("{value:e}")).collect();
+        let words = |before: &[&str], after: String, between: &str| {
+            let named = before.iter().copied().filter(|word| !word.is_empty());
+            let words = named.chain(values.iter().map(String::as_str)).chain([after.as_str()]);
+            words.collect::<Vec<_>>().join(between)
         };
         let cost = run.plan.cost(&Calibration::default())?;
         Ok(WantedRun {
-            name: fit_name(&words(&[&question, &run.arm, &run.size, &value, &seed], "-")),
+            name: fit_name(&words(&[&question, &run.arm, &run.size], format!("s{}", run.seed), "-")),
             arm: run.arm.clone(),
-            label: words(&[&run.arm, &run.size, &value, &format!("seed {}", run.seed)], " "),
+            label: words(&[&run.arm, &run.size], format!("seed {}", run.seed), " "),
             role: run.role,
             plan: run.plan.clone(),
             fingerprint: run.fingerprint.full(),

@@ -114,6 +114,7 @@ fn planned() -> Json {
         ("role", word(&["tune", "stage", "report"])),
         ("rate", word(&["own", "control"])),
         ("value", or_null(number())),
+        ("second_value?", number()),
         ("certain", flag()),
         ("fingerprint", text()),
         ("params", params()),
@@ -123,7 +124,8 @@ fn planned() -> Json {
         ("peak_bytes", count()),
         ("seconds", number()),
     ]);
-    let tune = object(&[("key", text()), ("grid", list(number())), ("seeds", count())]);
+    let second = object(&[("key", text()), ("grid", list(number()))]);
+    let tune = object(&[("key", text()), ("grid", list(number())), ("seeds", count()), ("second?", second)]);
     let power =
         object(&[("seeds", count()), ("spread", number()), ("pairs", count()), ("detectable", number())]);
     let on = object(&[
@@ -326,8 +328,13 @@ fn report() -> Json {
         ("effects", about(list(effect), "main effects, then two-way interactions")),
         ("holes", about(list(text()), "cells with too few results")),
     ]);
-    let trial =
-        object(&[("arm", text()), ("rate", number()), ("seed", count()), ("value", or_null(number()))]);
+    let trial = object(&[
+        ("arm", text()),
+        ("rate", number()),
+        ("values?", about(list(number()), "of the tuned keys, where there are two")),
+        ("seed", count()),
+        ("value", or_null(number())),
+    ]);
     let missing = object(&[("arm", text()), ("seed", count()), ("cause", text())]);
     let design = object(&[
         ("looks", about(list(count()), "numbers of seeds after which the arms are compared")),

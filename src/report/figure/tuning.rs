@@ -8,8 +8,11 @@ use super::frame::{self, Named, Naming};
 use super::svg::{Canvas, Ink, Stroke};
 use super::{Figure, NARROW, ink};
 
-/// The measure against the learning rate, by arm; nothing when nothing was tuned.
+/// The measure against the learning rate, by arm; nothing when nothing was tuned, or more than one setting.
 pub fn figure(comparison: &Comparison) -> Option<Figure> {
+    if comparison.tuning.iter().any(|trial| !trial.values.is_empty()) {
+        return None;
+    }
     let lines: Vec<Line> = comparison.primary_arms().filter_map(|arm| Line::of(comparison, arm)).collect();
     let caption = format!(
         "How the learning rate of each arm was chosen: {} against the highest rate of the schedule, median over the \
