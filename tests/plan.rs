@@ -638,3 +638,58 @@ fn a_kind_that_drops_a_setting_of_the_control_is_named_before_it_runs() {
     assert!(text.contains(says), "{text}");
     assert!(!arm(", bias = \"with\"").ask(&["plan", "mine"]).contains("feed_forward.bias"));
 }
+
+#[test]
+fn a_second_tuned_key_makes_a_product_of_trials_and_a_third_is_refused_with_its_place() {
+    let tune = "[arms.none]\nmatch_on = \"nothing\"\nmodel.block.feed_forward = \"none\"\n[tune]\n\"training.peak_lr\" = \
+                [1e-3, 2e-3]\ntraining.optimizer.weight_decay = [0.01, 0.1, 1.0]\n";
+    let folder = small(tune);
+    let planned = folder.json(&["plan", "mine", "--json"]);
+    assert_eq!(planned["tune"]["second"]["grid"], serde_json::json!([0.01, 0.1, 1.0]));
+    let trials: Vec<_> =
+        planned["runs"].as_array().unwrap().iter().filter(|run| run["role"] == "tune").collect();
+    assert_eq!(trials.len(), 2 * (6 + 3), "six values on one seed, three of them on a second");
+    assert!(trials.iter().all(|run| run["second_value"].is_number()));
+    let text = folder.ask(&["plan", "mine"]);
+    assert!(text.contains("training.optimizer.weight_decay over 1e-2, 1e-1, 1e0"), "{text}");
+    for (lines, says) in [
+        ("training.batch = [8, 16]", "tune.training.batch"),
+        (
+            "training.batch = [8, 16]",
+            "a third key beside training.peak_lr and training.optimizer.weight_decay",
+        ),
+    ] {
+        let error = small(&format!("{tune}{lines}")).refuses(&["plan", "mine"], 2);
+        assert!(error.contains(says) && error.contains("mine.toml"), "{error}");
+    }
+    let wrong = tune.replace("[0.01, 0.1, 1.0]", "[0.01, 7.0]");
+    let error = small(&wrong).refuses(&["plan", "mine"], 2);
+    assert!(error.contains("weight_decay") && error.contains("mine.toml:12"), "{error}");
+}
+
+#[test]
+fn a_time_chooses_the_largest_size_and_seeds_that_fit_as_overrides_which_find_the_same_runs() {
+    let folder = small("[arms.none]\nmatch_on = \"nothing\"\nmodel.block.feed_forward = \"none\"");
+    let prints = |args: &[&str]| -> Vec<String> {
+        let planned = folder.json(&[&["plan", "mine", "--json"][..], args].concat());
+        let runs = planned["runs"].as_array().unwrap().iter();
+        runs.map(|run| run["fingerprint"].as_str().unwrap().to_string()).collect()
+    };
+    let chosen = |time: &str| -> (String, f64, u64) {
+        let planned = folder.json(&["plan", "mine", "--json", "--for", time]);
+        let params = planned["arms"][0]["params"]["total"].as_u64().unwrap();
+        (planned["chosen"].as_str().unwrap().to_string(), planned["seconds"][1].as_f64().unwrap(), params)
+    };
+    let ((said, short, few), (_, long, many)) = (chosen("2m"), chosen("1h"));
+    assert!(short <= 120.0 && long <= 3600.0 && long > short && many > few, "{short} {long} {few} {many}");
+    assert!(said.contains("fits 2 min") && said.contains("data.people="), "{said}");
+    // What is said between quotes are the overrides.
+    let sets: Vec<&str> = said.split('\'').skip(1).step_by(2).flat_map(|set| ["--set", set]).collect();
+    assert_eq!(prints(&sets), prints(&["--for", "2m"]));
+    let kept = folder.json(&["plan", "mine", "--json", "--for", "1h", "--set", "size=mini"]);
+    assert_eq!(kept["arms"][0]["size"], "mini", "a size that is asked for stays");
+    let error = folder.refuses(&["plan", "mine", "--for", "1ms"], 2);
+    assert!(error.contains("--for"), "{error}");
+    let error = folder.refuses(&["plan", "mine", "--for", "0.0001s"], 2);
+    assert!(error.contains("or more: the smallest choice on the fewest seeds"), "{error}");
+}

@@ -7,6 +7,7 @@ use ablation_zoo::error::{Error, Problem};
 use ablation_zoo::plan::{Ablation, Calibration, Presets, forecast, resolve, stages};
 use clap::Args;
 
+use super::laws::profiles;
 use super::{Overrides, execute, output};
 
 /// Seeds at which a comparison may end, the most first; the first two are tried at every size before a smaller size is.
@@ -49,31 +50,51 @@ impl BudgetArgs {
         let base = load(&[])?;
         let Some(time) = self.time else { return Ok((base, asked, None)) };
         let speed = speed();
-        let chosen = choose(&base, time.as_secs_f64(), &speed, &load)?;
+        let chosen = choose(&base, &asked, time.as_secs_f64(), &speed, &load)?;
         let sets = chosen.sets.iter().map(|set| format!(" --set '{set}'")).collect::<String>();
-        let said = format!(
-            "{} fits {}:{sets}",
-            output::duration(chosen.seconds),
-            output::duration(time.as_secs_f64())
-        );
+        let [takes, time] = [chosen.seconds, time.as_secs_f64()].map(output::duration);
+        let nearest = nearest(name, chosen.seconds, &speed)?;
+        let said = format!("{takes} at most fits {time}{nearest}:{sets}");
         Ok((load(&chosen.sets)?, [asked, chosen.sets].concat(), Some(said)))
     }
 }
 
+/// The profile that takes about as long, by ratio: `, about as profile quick (6 min)`.
+fn nearest(name: &str, seconds: f64, speed: &Calibration) -> Result<String> {
+    let presets = Presets::here();
+    let of_profile = |profile: String| {
+        // One whose data is not here takes no time that could be told.
+        let ablation = Ablation::load(&presets, name, Some(&profile), &[]).ok()?;
+        Some((self::seconds(&ablation, speed).ok()?, profile))
+    };
+    let far = |(other, _): &(f64, String)| (other / seconds).ln().abs();
+    let all = profiles(&presets, name)?.into_iter().filter_map(of_profile);
+    let nearest = all.min_by(|a, b| far(a).total_cmp(&far(b)));
+    let said = |(seconds, profile)| format!(", about as profile {profile} ({})", output::duration(seconds));
+    Ok(nearest.map_or_else(String::new, said))
+}
+
+/// Whether the command line sets a key itself, which is then left alone.
+fn is_set(asked: &[String], key: &str) -> bool {
+    asked.iter().any(|set| set.split('=').next().is_some_and(|set| set.trim() == key))
+}
+
 fn choose(
     base: &Ablation,
+    asked: &[String],
     time: f64,
     speed: &Calibration,
     load: &dyn Fn(&[String]) -> Result<Ablation>,
 ) -> Result<Choice> {
     let (mut best, mut least): (Option<(u64, Choice)>, f64) = (None, f64::INFINITY);
-    for size in sizes(base, load)? {
+    for size in sizes(base, asked, load)? {
         let of = |seeds: u64| -> Result<Choice> {
             let seeds = format!(
                 "repeat.seeds={{ at_least = 4, at_most = {seeds}, within = {} }}",
                 base.repeat.within
             );
-            let sets = [&size[..], &[seeds]].concat();
+            let seeds = (!is_set(asked, "repeat.seeds")).then_some(seeds);
+            let sets: Vec<String> = size.iter().cloned().chain(seeds).collect();
             let seconds = seconds(&load(&sets)?, speed)?;
             Ok(Choice { sets, seconds })
         };
@@ -95,22 +116,35 @@ fn choose(
     }
     best.map(|(_, choice)| choice).ok_or_else(|| {
         let problem = Problem::new(output::duration(time)).key("--for");
-        let problem =
-            problem.expected(format!("{} or more: the smallest size on 4 seeds", output::duration(least)));
+        let problem = problem.expected(format!(
+            "{} or more: the smallest choice on the fewest seeds",
+            output::duration(least)
+        ));
         Error::config(problem.help("or `--profile smoke`, which shows that every step works"))
     })
 }
 
 /// The overrides of every size that the ablation can take, fewest parameters first; people grow with the parameters, so that
-/// the load stays. One that names no size has its own only.
-fn sizes(base: &Ablation, load: &dyn Fn(&[String]) -> Result<Ablation>) -> Result<Vec<Vec<String>>> {
+/// the load stays. One that names no size has its own only; so has one that compares sizes, or whose size is asked for.
+fn sizes(
+    base: &Ablation,
+    asked: &[String],
+    load: &dyn Fn(&[String]) -> Result<Ablation>,
+) -> Result<Vec<Vec<String>>> {
     let own = base.control(base.sizes()[0]);
-    if own.size.is_empty() {
+    let is_asked = ["size", "control.size"].iter().any(|key| is_set(asked, key));
+    if own.size.is_empty() || base.sizes().len() > 1 || is_asked {
         return Ok(vec![Vec::new()]);
     }
     let params = |ablation: &Ablation| ablation.control(ablation.sizes()[0]).params;
-    let people =
-        own.resolved.plan.data.documents_per_exposure().ok().filter(|_| own.resolved.plan.data.has_people());
+    let is_given = is_set(asked, "data.people");
+    let people = own
+        .resolved
+        .plan
+        .data
+        .documents_per_exposure()
+        .ok()
+        .filter(|_| own.resolved.plan.data.has_people() && !is_given);
     let mut found = Vec::new();
     for name in resolve::sizes(&Presets::here(), &base.model)? {
         let size = format!("size={name:?}");
