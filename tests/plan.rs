@@ -205,7 +205,12 @@ const MOVED_BY_WIDTH: &[&str] = &[
 /// Arms that change a setting which some models do not have: an MLP's of an absent one or of experts, the offset of an
 /// RMSNorm, the angles of learned positions, the input of an absent MLP; arms that ask for what some cannot do, an encoder
 /// of experts with room for few, or growth in width; and one expert of eight where the gate weighs two against each other.
-const NOT_FOR: [(&str, &[&str]); 20] = [
+const NOT_FOR: [(&str, &[&str]); 25] = [
+    ("activation-position:gelu+none", NO_PLAIN_MLP),
+    ("activation-position:relu+rope", NO_PLAIN_MLP),
+    ("activation-position:relu+none", NO_PLAIN_MLP),
+    ("activation-position:silu+rope", NO_PLAIN_MLP),
+    ("activation-position:silu+none", NO_PLAIN_MLP),
     ("architecture-1000:quarter", NO_PLAIN_MLP),
     ("capacity-1000:deep", NO_PLAIN_MLP),
     ("capacity-1000:shallow", NO_PLAIN_MLP),
@@ -561,11 +566,11 @@ fn a_product_of_factors_makes_an_arm_of_every_cell_but_the_controls_and_equal_ce
     let folder = small(factors);
     let fewer = ["plan", "mine", "--set", "factors.activation=[\"gelu\", \"relu\"]", "--json"];
     assert_eq!(folder.json(&fewer)["arms"].as_array().unwrap().len(), 4);
-    // The same plan twice: the warm-up is told as the number that it is by default.
-    let same = "[factors]\n\"training.batch\" = [16, 32]\n\"model.block.feed_forward\" = [\"none\", { kind = \"mlp\", activation = \
-                \"gelu\", expansion = 4.0, bias = \"with\" }]";
-    let planned = small(&format!("{same}\n[common.training]\nbatch = 16")).json(&["plan", "mine", "--json"]);
-    assert_eq!(planned["arms"].as_array().unwrap().len(), 4);
+    // The first two levels are one plan: theta is said, or left to its default.
+    let twice = "[factors]\nactivation = [\"gelu\", \"relu\"]\nposition = [{ kind = \"rope\", theta = 10000.0, \
+                 rotary_fraction = 0.25 }, { kind = \"rope\", rotary_fraction = 0.25 }, \"none\"]";
+    let planned = small(twice).json(&["plan", "mine", "--json"]);
+    assert_eq!(planned["arms"].as_array().unwrap().len(), 4, "six cells, two of them twice");
 }
 
 #[test]

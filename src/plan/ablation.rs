@@ -195,6 +195,10 @@ impl Ablation {
         }
         let product = question.product.as_ref();
         let factorial = product.map(|product| product.settle(&mut arms, CONTROL, &mut problems));
+        if factorial.is_some() && question.settings.get(&["arms"]).is_some() {
+            let chosen: Vec<String> = read_or_default(&question.settings, &["arms"], &mut problems);
+            arms.retain(|arm| arm.name == CONTROL || chosen.contains(&arm.name));
+        }
         let mut warnings = question.overridden();
         if question.route.is_none() && problems.is_empty() {
             // What the command line or the profile made equal is for them to say.

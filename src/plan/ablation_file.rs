@@ -244,7 +244,9 @@ impl AblationFile {
         }
         if file.get(&[WALK]).is_none() {
             let names: Vec<&str> = changes.iter().map(|change| change.name.as_str()).collect();
-            if let Some(chosen) = read_chosen(&settings, &names, &mut problems) {
+            // The cell that is the control is known when all are resolved.
+            let chosen = read_chosen(&settings, &names, &mut problems).filter(|_| product.is_none());
+            if let Some(chosen) = chosen {
                 changes.retain(|change| chosen.contains(&change.name));
             }
         }

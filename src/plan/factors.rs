@@ -127,8 +127,7 @@ impl Product {
         levels.collect::<Vec<_>>().join("+")
     }
 
-    /// Takes cells that are the control or an earlier cell out of `arms`, and says which arm each cell is. Arms that are not
-    /// there, because a profile chose others, are holes.
+    /// Takes cells that are the control or an earlier cell out of `arms`, and says which arm each cell is.
     pub fn settle(&self, arms: &mut Vec<Arm>, control: &str, problems: &mut Vec<Problem>) -> Factorial {
         let sizes: Vec<String> = arms.iter().map(|arm| arm.size.clone()).collect();
         let first = sizes.first().cloned().unwrap_or_default();

@@ -27,6 +27,7 @@ pub mod runs;
 mod sets;
 pub mod then;
 pub mod stages;
+mod synonyms;
 pub mod tree;
 pub mod walk;
 pub mod writer;

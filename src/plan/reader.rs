@@ -12,6 +12,7 @@ use serde::de::{
     VariantAccess, Visitor,
 };
 
+use super::synonyms;
 use super::tree::{Entry, KIND, Node, Value, dotted};
 use crate::error::Problem;
 use crate::kernels::is_said_in_f32;
@@ -64,23 +65,34 @@ pub fn closest<'a>(word: &str, candidates: impl IntoIterator<Item = &'a str>) ->
     (near.0 <= (word.chars().count() / 3).max(1)).then_some(near.1)
 }
 
+/// So many names are listed whole; of more the nearest are.
+const SHOWN_WHOLE: usize = 16;
+const SHOWN: usize = 8;
+
 /// The problem of a word that is none of `known`.
 pub fn unknown(what: &str, word: &str, known: &[&str]) -> Problem {
     let problem = Problem::new(format!("unknown {what} {word:?}"));
     let problem = match known {
         [] => problem,
-        known => problem.expected(one_of(known)),
+        known => problem.expected(one_of(word, known)),
     };
-    match closest(word, known.iter().copied()) {
-        Some(near) => problem.help(format!("did you mean {near:?}?")),
-        None => problem,
+    match (closest(word, known.iter().copied()), synonyms::meant(word)) {
+        (Some(near), None) => problem.help(format!("did you mean {near:?}?")),
+        (_, Some(meant)) => problem.help(format!("{word} here: {meant}")),
+        (None, None) => problem,
     }
 }
 
-fn one_of(known: &[&str]) -> String {
+/// The names that there are, or the nearest of many.
+fn one_of(word: &str, known: &[&str]) -> String {
     match known {
         [only] => only.to_string(),
-        known => format!("one of {}", known.join(", ")),
+        known if known.len() <= SHOWN_WHOLE => format!("one of {}", known.join(", ")),
+        known => {
+            let mut near = known.to_vec();
+            near.sort_by_key(|name| strsim::damerau_levenshtein(word, name));
+            format!("one of {} and {} more", near[..SHOWN].join(", "), known.len() - SHOWN)
+        }
     }
 }
 
@@ -388,8 +400,10 @@ impl<'de> de::Deserializer<'de> for Reader<'_> {
 }
 
 fn quoted(variants: &[&str]) -> String {
-    let quoted: Vec<String> = variants.iter().map(|v| format!("{v:?}")).collect();
-    one_of(&quoted.iter().map(String::as_str).collect::<Vec<_>>())
+    match variants {
+        [only] => format!("{only:?}"),
+        all => format!("one of {}", all.iter().map(|v| format!("{v:?}")).collect::<Vec<_>>().join(", ")),
+    }
 }
 
 struct Items<'a> {
