@@ -161,7 +161,9 @@ fn cell(text: &str, side: Side, bold: bool) -> Cell {
 /// The whole answer for a terminal: the question, the table, what weakens the answer, and last the headline with what to do
 /// next. The sentences about each arm are on the page.
 pub fn summary(comparison: &Comparison, look: Look) -> String {
-    let mut text = format!("{}\n\n{}\n", printable(&comparison.question), terminal(comparison, look));
+    let question = printable(&comparison.question);
+    let question = if question.is_empty() { question } else { format!("{question}\n\n") };
+    let mut text = format!("{question}{}\n", terminal(comparison, look));
     let mut add =
         |head: &str, sentence: &str| text += &wrap(&printable(&format!("{head}{sentence}")), look.width);
     read_in(comparison).iter().for_each(|sentence| add("", sentence));
