@@ -3,7 +3,8 @@
 //! What `zoo train` does, without checkpoints and progress bars: batch, loss, gradients, update. It trains a model of
 //! 68 thousand parameters for 300 steps on invented people and prints the loss, which starts near ln(261) = 5.56 nats
 //! (every token equally likely) and falls to about 3.25: by then the model knows the form of a sequence (which kind of
-//! token comes next), not yet the people. It takes a second.
+//! token comes next), not yet the people. `lesson-02.svg` shows the loss and the norm of the gradients. It takes a
+//! second.
 //!
 //! ```text
 //! cargo run --release --example 02_training_loop
@@ -11,6 +12,8 @@
 //!
 //! Exercise: print `grad_norm`, then take the warm-up away (`warmup_steps: 1`) and raise the peak to 1e-2. Which of
 //! the two numbers shows the trouble first?
+
+mod figure;
 
 use ablation_zoo::data::{BioDConfig, DataConfig};
 use ablation_zoo::model::ModelConfig;
@@ -20,6 +23,8 @@ use ablation_zoo::{Result, device};
 
 const STEPS: u64 = 300;
 const ROWS: usize = 16;
+const PEAK: f64 = 2e-3;
+const WARMUP: u64 = 30;
 
 fn main() -> Result<()> {
     // What is learned: 1,024 people with four attributes, one person a sequence of 16 tokens.
@@ -36,23 +41,26 @@ fn main() -> Result<()> {
     let TrainingConfig { optimizer, clip, .. } = TrainingConfig::default();
     let (optimizer, clip): (OptimizerConfig, Clip) = (optimizer, clip);
     let mut optimizer = Optimizer::new(&optimizer, &clip);
-    let schedule = ScheduleConfig::Cosine(CosineConfig { warmup_steps: 30, ..CosineConfig::default() });
+    let schedule = ScheduleConfig::Cosine(CosineConfig { warmup_steps: WARMUP, ..CosineConfig::default() });
 
+    let mut losses = Vec::new();
+    let mut norms = Vec::new();
     for step in 0..STEPS {
         let batch = data.batch(step, ROWS); // a pure function of (seed, step): nothing to rewind
         let loss = loss(&model, &batch, &device); // mean over tokens, in nats
         let gradients = loss.backward();
-        let lr = 2e-3 * schedule.share(step, STEPS);
-        let (updated, _grad_norm) =
+        let lr = PEAK * schedule.share(step, STEPS);
+        let (updated, grad_norm) =
             optimizer.step(model, gradients, lr).expect("gradients stay finite at this rate");
         model = updated;
+        let loss = loss.into_scalar::<f32>();
         if step % 50 == 0 || step + 1 == STEPS {
-            println!(
-                "step {:>3}  lr {lr:.1e}  loss {:.3} nats per token",
-                step + 1,
-                loss.into_scalar::<f32>()
-            );
+            println!("step {:>3}  lr {lr:.1e}  loss {loss:.3} nats per token, norm {grad_norm:.2}", step + 1);
         }
+        losses.push((step as f64 + 1.0, f64::from(loss)));
+        norms.push((step as f64 + 1.0, grad_norm));
     }
-    Ok(())
+    let series =
+        [("loss (nats per token)".to_string(), losses), ("norm of the gradients".to_string(), norms)];
+    figure::draw(2, ["step", ""], figure::Spacing::Logarithmic, &series)
 }

@@ -13,12 +13,14 @@
 //! Exercise: set `exposures` to 10. The loss falls by half, and yet no bit of knowledge is stored: what did the model
 //! learn first?
 
+mod figure;
+
 use ablation_zoo::data::{BioDConfig, DataConfig};
 use ablation_zoo::measure::{MeasureConfig, capacity};
 use ablation_zoo::model::{InitConfig, ModelConfig};
 use ablation_zoo::training::config::CosineConfig;
 use ablation_zoo::training::{
-    Count, Job, Length, NoopObserver, Outcome, ScheduleConfig, TrainingConfig, fit,
+    Count, Job, Length, Metrics, Observer, Outcome, ScheduleConfig, TrainingConfig, fit,
 };
 use ablation_zoo::{Result, device};
 
@@ -51,7 +53,8 @@ fn main() -> Result<()> {
     println!("untrained:       {:>7.0} bits, {:>5.2} bits per parameter", before.bits, before.bits_per_param);
 
     let folder = std::env::temp_dir().join(format!("ablation-zoo-lesson-3-{}", std::process::id()));
-    if let Outcome::Finished(trained) = fit(&job, &device, &folder, &mut NoopObserver)? {
+    let mut losses = Losses::default();
+    if let Outcome::Finished(trained) = fit(&job, &device, &folder, &mut losses)? {
         let after = capacity::measure(&trained.model, &trained.data, &measure, params, &device)?;
         let after = after.expect("invented people have facts");
         println!(
@@ -70,5 +73,17 @@ fn main() -> Result<()> {
         }
     }
     std::fs::remove_dir_all(&folder).ok();
-    Ok(())
+    let series = [("loss in training".to_string(), losses.0)];
+    figure::draw(3, ["exposures", "loss (nats per token)"], figure::Spacing::Linear, &series)
+}
+
+/// Keeps the loss by exposures: 256 people, eight of them a step.
+#[derive(Default)]
+struct Losses(Vec<(f64, f64)>);
+
+impl<M, D> Observer<M, D> for Losses {
+    fn metrics(&mut self, line: &Metrics) -> Result<()> {
+        self.0.push((line.step as f64 / 32.0, line.loss));
+        Ok(())
+    }
 }

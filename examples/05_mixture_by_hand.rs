@@ -12,6 +12,8 @@
 //! Exercise: set `capacity` to `Capacity::Factor(CapacityConfig { factor: 1.0 })` and read with `ForwardContext::training()`: tokens
 //! whose expert is full are dropped. Find them in the output, then print `routing.expert_load().dropped`.
 
+mod figure;
+
 use ablation_zoo::layers::ForwardContext;
 use ablation_zoo::layers::feed_forward::{MlpConfig, MoeConfig};
 use ablation_zoo::model::weights;
@@ -43,13 +45,20 @@ fn main() -> Result<()> {
     let y = moe.forward_with(x.clone(), &mut ctx);
     let difference = (y - by_hand).abs().max().into_scalar::<f32>();
     println!("the layer and the hand differ by {difference:.0e} at most");
+    let mut bars = Vec::new();
     for routing in ctx.take_routings() {
+        let load = routing.expert_load().shares;
+        bars.extend(
+            load.iter().enumerate().map(|(expert, share)| (expert as f64, 100.0 * f64::from(*share))),
+        );
         let shares: Vec<String> =
             routing.expert_load().shares.iter().map(|share| format!("{:.0} %", 100.0 * share)).collect();
         println!("share of the tokens of each expert: {}", shares.join(", "));
     }
     println!("{} parameters, {} at work on any one token", config.num_params(D), config.active_params(D));
-    one_expert_is_the_mlp(x, &device)
+    one_expert_is_the_mlp(x, &device)?;
+    let series = [("this router".to_string(), bars)];
+    figure::draw(5, ["expert", "share of the tokens (%)"], figure::Spacing::Linear, &series)
 }
 
 /// A router with one expert to choose from gives it a score of one.

@@ -12,6 +12,8 @@
 //! Exercise: import `hf-mistral` instead, and set its `mask` to `AttentionMask::Causal`. Why do only the later positions
 //! change? Then find a choice of this Llama that can be changed without changing any logit.
 
+mod figure;
+
 use std::path::Path;
 
 use ablation_zoo::kernels::Activation;
@@ -35,11 +37,16 @@ fn main() -> Result<()> {
     let tokens = Tensor::<2, Int>::from_data(expected["tokens"].clone().convert::<i32>(), &device); // [b, t]
     let theirs = Tensor::<3>::from_data(expected["logits"].clone(), &device); // [b, t, v]
 
-    let compare = |what: &str, change: fn(&mut ModelConfig)| -> Result<()> {
+    let mut curves = Vec::new();
+    let mut compare = |what: &str, change: fn(&mut ModelConfig)| -> Result<()> {
         let mut blueprint = imported.blueprint.clone();
         change(&mut blueprint.model);
         let model = blueprint.build(imported.weights.clone(), what, &device)?;
-        let difference = (model.logits(tokens.clone()) - theirs.clone()).abs().max().into_scalar::<f32>();
+        let apart = (model.logits(tokens.clone()) - theirs.clone()).abs(); // [b, t, v]
+        let difference = apart.clone().max().into_scalar::<f32>();
+        let by_position: Vec<f32> = apart.max_dim(2).max_dim(0).into_data().iter::<f32>().collect(); // [t]
+        let points = by_position.iter().enumerate().map(|(t, apart)| (t as f64, f64::from(*apart)));
+        curves.push((what.to_string(), points.collect()));
         println!("  {what:<44} largest difference of a logit {difference:.1e}");
         Ok(())
     };
@@ -56,5 +63,6 @@ fn main() -> Result<()> {
     })?;
     compare("eps of the norms 1e-6 instead of 1e-5", |model| {
         model.norm = NormConfig::Rms(RmsNormConfig { eps: 1e-6 });
-    })
+    })?;
+    figure::draw(6, ["position", "largest difference of a logit"], figure::Spacing::Linear, &curves)
 }

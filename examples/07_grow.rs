@@ -12,6 +12,8 @@
 //! Exercise: give `Recipe` the order `"interleave"`, which makes no difference with one layer; then start from two
 //! layers (`n_layers: 2`, `factor: Some(2)`) and compare it with `"stack"`.
 
+mod figure;
+
 use ablation_zoo::data::{BioDConfig, DataConfig, Dataset};
 use ablation_zoo::model::growth::{Operator, Recipe, grow};
 use ablation_zoo::model::{Decoder, ModelConfig};
@@ -29,36 +31,47 @@ fn main() -> Result<()> {
     let device = device::open("cpu")?.autodiff();
 
     let small_config = ModelConfig { d_model: 48, n_layers: 1, n_heads: 2, ..ModelConfig::default() };
+    let mut curves = Vec::new();
     let small = train(small_config.init(vocab_size, seq_len, 0, &device), &data, 0, &device);
+    curves.push(("one layer".to_string(), small.1));
+    let small = small.0;
     println!("one layer, after {STEPS} steps: {:.3} nats per token", loss_of(&small, &data, &device));
 
     for operator in [Operator::default(), Operator::Zero] {
         let recipe = Recipe { operator, factor: Some(4), ..Recipe::default() };
         let (grown, _) = grow(&small, &small_config, &recipe, 0)?;
         let gap = gap(&small, &grown, &data, &device);
-        show(operator.name(), gap, grown, &data, &device);
+        let curve = show(operator.name(), gap, grown, &data, &device);
+        curves.push((operator.name().to_string(), curve));
     }
     let random = ModelConfig { n_layers: 4, ..small_config }.init(vocab_size, seq_len, 0, &device);
     let gap = gap(&small, &random, &data, &device);
-    show("scratch", gap, random, &data, &device);
-    Ok(())
+    curves.push(("scratch".to_string(), show("scratch", gap, random, &data, &device)));
+    figure::draw(7, ["step", "loss (nats per token)"], figure::Spacing::Linear, &curves)
 }
 
-fn show(name: &str, gap: f32, model: Decoder, data: &Dataset, device: &Device) {
+/// The loss by step.
+type Losses = Vec<(f64, f64)>;
+
+fn show(name: &str, gap: f32, model: Decoder, data: &Dataset, device: &Device) -> Losses {
     let before = loss_of(&model, data, device);
-    let after = loss_of(&train(model, data, STEPS, device), data, device);
+    let (trained, curve) = train(model, data, STEPS, device);
+    let after = loss_of(&trained, data, device);
     println!("four layers, {name:<8} largest change of a logit {gap:<8.3} loss {before:.3}, then {after:.3}");
+    curve
 }
 
 /// `STEPS` steps of AdamW on the batches from `first` on.
-fn train(mut model: Decoder, data: &Dataset, first: u64, device: &Device) -> Decoder {
+fn train(mut model: Decoder, data: &Dataset, first: u64, device: &Device) -> (Decoder, Losses) {
     let config = TrainingConfig::default();
     let mut optimizer = Optimizer::new(&config.optimizer, &config.clip);
+    let mut losses = Losses::new();
     for step in first..first + STEPS {
         let loss = loss(&model, &data.batch(step, ROWS), device);
+        losses.push((step as f64, f64::from(loss.clone().into_scalar::<f32>())));
         model = optimizer.step(model, loss.backward(), 2e-3).expect("gradients stay finite at this rate").0;
     }
-    model
+    (model, losses)
 }
 
 /// On batches that are read later than all training here.

@@ -13,6 +13,8 @@
 //! the ratio of FLOPs per token). Does it come back at the end? Only ends of finished schedules compare sizes: see
 //! docs/race.md.
 
+mod figure;
+
 use ablation_zoo::data::{BioDConfig, DataConfig};
 use ablation_zoo::laws::curves::{Axis, CrossingConfig, Curve, Smoothing, Stage, crossings};
 use ablation_zoo::model::{InitConfig, ModelConfig};
@@ -73,5 +75,7 @@ fn main() -> Result<()> {
         let config = CrossingConfig { smoothing: Smoothing::Kernel(0.1), ..CrossingConfig::default() };
         println!("{}", crossings(&curve(&runs[0])?, &curve(&runs[1])?, &config)?);
     }
-    Ok(())
+    let by_flops = |lines: Vec<Metrics>| lines.iter().map(|line| (line.flops, line.loss)).collect();
+    let series = runs.map(|(name, lines)| (name.to_string(), by_flops(lines)));
+    figure::draw(8, ["FLOPs", "loss (nats per token)"], figure::Spacing::Logarithmic, &series)
 }

@@ -10,6 +10,8 @@
 //!
 //! Exercise: set the share of brackets in one of the mixtures to 0. What becomes of a law without `r0` (`AtZero::Drop`)?
 
+mod figure;
+
 use ablation_zoo::data::generated::{BracketsConfig, LanguageConfig, MarkovConfig};
 use ablation_zoo::data::{CorpusConfig, DataConfig, Marker, MixtureConfig, SourceConfig};
 use ablation_zoo::laws::mixture::{AtZero, Form, Mixtures, Observation, closed_optimum, fit as fit_law};
@@ -65,9 +67,11 @@ fn losses(brackets: f64) -> Result<Vec<f64>> {
 
 fn main() -> Result<()> {
     let mut observations = Vec::new();
+    let mut measured = Vec::new();
     for brackets in [0.1, 0.25, 0.5, 0.75, 0.9] {
         let losses = losses(brackets)?;
         println!("{:>3.0} % brackets: brackets {:.4}, markov {:.4}", 100.0 * brackets, losses[0], losses[1]);
+        measured.push((100.0 * brackets, (losses[0] + losses[1]) / 2.0));
         observations.push(Observation {
             shares: vec![brackets, 1.0 - brackets],
             steps: STEPS as f64,
@@ -79,5 +83,7 @@ fn main() -> Result<()> {
     println!("best by the law: {:.1} % brackets, mean loss {:.4}", 100.0 * best.shares[0], best.loss);
     let trained = losses(best.shares[0])?;
     println!("trained:         mean loss {:.4}", (trained[0] + trained[1]) / 2.0);
-    Ok(())
+    let chosen = (100.0 * best.shares[0], (trained[0] + trained[1]) / 2.0);
+    let series = [("tried".to_string(), measured), ("best by the law, trained".to_string(), vec![chosen])];
+    figure::draw(9, ["share of brackets (%)", "mean loss (nats per token)"], figure::Spacing::Linear, &series)
 }

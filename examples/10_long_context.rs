@@ -11,6 +11,8 @@
 //! Exercise: start the output projections from `CrossAttentionInit::Copy`. What does the first line of numbers say now, and
 //! after as many steps, which of the two has the lower loss?
 
+mod figure;
+
 use ablation_zoo::data::{Batch, ChunkBatch, DataConfig, ReadingConfig};
 use ablation_zoo::layers::ForwardContext;
 use ablation_zoo::model::context::is_new;
@@ -24,7 +26,7 @@ use ablation_zoo::training::{EncoderContext, Job, Objective, Optimizer, Reading,
 use ablation_zoo::{Result, device};
 use burn::tensor::{Device, Int, Tensor};
 
-const STEPS: u64 = 60;
+const STEPS: u64 = 400;
 
 fn main() -> Result<()> {
     let reading = ReadingConfig { biographies: 2, questions: 4, ..ReadingConfig::default() };
@@ -54,12 +56,15 @@ fn main() -> Result<()> {
     compare("at the start", &model, &expected, &batch, &chunks, &device);
 
     let mut optimizer = Optimizer::new(&training.optimizer, &training.clip);
+    let mut losses = Vec::new();
     for step in 0..STEPS {
         let batch = objective.batch(&data, step);
         let loss = objective.loss(&model, &batch, step, 0..training.batch, &device).loss;
-        if step % 20 == 0 {
-            println!("  step {step:>3}: {:.3} nats per token", loss.clone().into_scalar::<f32>());
+        let nats = loss.clone().into_scalar::<f32>();
+        if step % 50 == 0 {
+            println!("  step {step:>3}: {nats:.3} nats per token");
         }
+        losses.push((step as f64, f64::from(nats)));
         let gradients = loss.backward();
         model = match optimizer.step(model, gradients, 3e-3) {
             Ok((model, _)) => model,
@@ -75,7 +80,12 @@ fn main() -> Result<()> {
         chosen.map(|(_, shape)| shape.iter().product::<usize>()).sum()
     };
     println!("parameters of the decoder {}, new {}", count(false), count(true));
-    Ok(())
+    figure::draw(
+        10,
+        ["step", "loss (nats per token)"],
+        figure::Spacing::Linear,
+        &[("copying".to_string(), losses)],
+    )
 }
 
 /// The largest change of a hidden state: without chunks, with them, and by turning their order round.

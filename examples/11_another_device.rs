@@ -1,9 +1,11 @@
-//! Lesson 11: the same plan on another device.
+//! Lesson 11: the same plan on another device, or in another form of its kernels.
 //!
 //! A model is a config; the device is an argument of `init`, and nothing in between knows which it is. This trains one
-//! plan for 20 steps on the CPU and on every other device that this build can open, and prints the losses side by
-//! side. They agree to six digits or so, not to the last bit: each device adds in an order of its own. With the
-//! default features there is the CPU alone, and its losses are compared with a second run of itself: equal bits.
+//! plan for 20 steps on every device that this build can open, and on the CPU at two levels of its kernels: the widest
+//! that the processor has, and the reference form in plain tensors, which is what every other device runs. It prints the
+//! losses side by side. They agree to six digits or so, not to the last bit: each adds in an order of its own. How far
+//! apart they are at each step is in `lesson-11.svg`. The level is chosen once per process, so that the program calls
+//! itself for the second one.
 //!
 //! ```text
 //! cargo run --release --example 11_another_device
@@ -11,37 +13,67 @@
 //! ```
 //!
 //! Exercise: raise the learning rate to 0.3. Which differs first, the loss of the first step or that of the last, and
-//! what does that say about comparing devices by their final loss?
+//! what does that say about comparing devices by their final loss? The solution is at the end of the file.
+
+mod figure;
+
+use std::process::Command;
 
 use ablation_zoo::data::{BioDConfig, DataConfig};
+use ablation_zoo::kernels::level;
 use ablation_zoo::model::ModelConfig;
 use ablation_zoo::training::{Optimizer, TrainingConfig, loss};
-use ablation_zoo::{Result, device};
+use ablation_zoo::{Error, Result, device};
 
 const STEPS: u64 = 20;
 const ROWS: usize = 16;
 const RATE: f64 = 2e-3;
+const CHILD: &str = "losses-only";
 
 fn main() -> Result<()> {
-    let mut names: Vec<String> = device::available().into_iter().map(|device| device.name).collect();
-    if names.len() == 1 {
-        names.push(names[0].clone());
+    if std::env::args().nth(1).as_deref() == Some(CHILD) {
+        train("cpu")?.iter().for_each(|loss| println!("{loss:e}"));
+        return Ok(());
     }
     let mut columns = Vec::new();
-    for name in &names {
+    for name in device::available().into_iter().map(|device| device.name) {
         println!("training on {name}");
-        columns.push(train(name)?);
+        columns.push((
+            format!("{name} {}", if name == "cpu" { level::level().name() } else { "" }),
+            train(&name)?,
+        ));
     }
-    println!("{:<6}{}", "step", names.iter().map(|name| format!("{name:>14}")).collect::<String>());
+    println!("training on cpu, kernels in their reference form");
+    columns.push(("cpu reference".to_string(), at_level("reference")?));
+
+    println!("{:<6}{}", "step", columns.iter().map(|(name, _)| format!("{name:>16}")).collect::<String>());
     for step in (0..STEPS as usize).filter(|step| step % 4 == 3 || *step == 0) {
-        let losses: String = columns.iter().map(|losses| format!("{:>14.6}", losses[step])).collect();
+        let losses: String = columns.iter().map(|(_, losses)| format!("{:>16.6}", losses[step])).collect();
         println!("{:<6}{losses}", step + 1);
     }
-    for (name, losses) in names.iter().zip(&columns).skip(1) {
-        let apart = losses.iter().zip(&columns[0]).map(|(a, b)| ((a - b) / b).abs()).fold(0.0, f32::max);
-        println!("{name} is at most {apart:.1e} from {}, relative", names[0]);
+    let first = &columns[0];
+    let apart: Vec<_> =
+        columns[1..].iter().map(|(name, losses)| (name.clone(), apart(losses, &first.1))).collect();
+    for (name, points) in &apart {
+        let most = points.iter().map(|point| point.1).fold(0.0, f64::max);
+        println!("{name} is at most {most:.1e} from {}, relative", first.0);
     }
-    Ok(())
+    figure::draw(11, ["step", "relative difference of the losses"], figure::Spacing::Linear, &apart)
+}
+
+/// The relative differences of two columns, by step.
+fn apart(losses: &[f32], first: &[f32]) -> Vec<(f64, f64)> {
+    let pairs = losses.iter().zip(first).enumerate();
+    pairs.map(|(step, (a, b))| (step as f64 + 1.0, f64::from(((a - b) / b).abs()))).collect()
+}
+
+/// The losses of this program at a level of the kernels.
+fn at_level(name: &str) -> Result<Vec<f32>> {
+    let program = std::env::current_exe().map_err(|error| Error::io("find", "this program", error))?;
+    let child = Command::new(&program).arg(CHILD).env(level::VARIABLE, name).output();
+    let output = child.map_err(|error| Error::io("run", &program, error))?.stdout;
+    let lines = String::from_utf8_lossy(&output);
+    Ok(lines.lines().map(|line| line.parse().expect("a child prints numbers alone")).collect())
 }
 
 /// The losses of the first steps on a device.
@@ -63,3 +95,5 @@ fn train(name: &str) -> Result<Vec<f32>> {
     }
     Ok(losses)
 }
+
+// @@SOLUTION@@

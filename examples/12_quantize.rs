@@ -10,6 +10,8 @@
 //!
 //! Exercise: set `people` to 64. The same model knows everybody with bits to spare; from how many bits on does it forget?
 
+mod figure;
+
 use ablation_zoo::data::{BioDConfig, DataConfig};
 use ablation_zoo::measure::quantize::{GptqConfig, QuantizeConfig, RtnConfig, Scope};
 use ablation_zoo::measure::{MeasureConfig, capacity};
@@ -53,17 +55,19 @@ fn main() -> Result<()> {
         known(&trained.model)?
     );
     let weights = Scope::All;
+    let mut curves = [("nearest".to_string(), Vec::new()), ("gptq".to_string(), Vec::new())];
     for bits in [8, 4, 3, 2] {
         let nearest = QuantizeConfig::Rtn(RtnConfig { bits, weights, ..Default::default() });
         let gptq = QuantizeConfig::Gptq(GptqConfig { bits, weights, ..Default::default() });
-        for (name, quantize) in [("nearest", nearest), ("gptq", gptq)] {
+        for ((name, points), quantize) in curves.iter_mut().zip([nearest, gptq]) {
             let rounded = quantize.apply(&trained.model, &trained.data, data.seq_len(), &device)?;
             let rounded = rounded.expect("something is rounded");
             let (stored, bits_known) = (rounded.storage.bits_per_param, known(&rounded.model)?);
+            points.push((stored, bits_known));
             println!(
                 "int{bits} {name:<8}     {stored:>5.2} bits stored per parameter, {bits_known:>6.0} bits known"
             );
         }
     }
-    Ok(())
+    figure::draw(12, ["bits stored per parameter", "bits known"], figure::Spacing::Linear, &curves)
 }

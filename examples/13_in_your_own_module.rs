@@ -12,6 +12,8 @@
 //! Exercise: give attention `position: PositionConfig::None`. What is the best that it can do now? Then put a second
 //! attention before it and see whether two layers find the token without positions.
 
+mod figure;
+
 use ablation_zoo::prelude::*;
 use burn::nn;
 use burn::prelude::*;
@@ -75,13 +77,21 @@ fn main() -> ablation_zoo::Result<()> {
         Tensor::<2>::random([32, HALF], uniform, &device).floor().int()
     };
     println!("{} parameters", model.num_params());
+    let mut curve = Vec::new();
     for step in 0..=300 {
         let (loss, balance) = model.losses(batch());
+        let nats = loss.clone().into_scalar::<f32>();
         if step % 50 == 0 {
-            println!("step {step:>3}: {:.3} nats per repeated token", loss.clone().into_scalar::<f32>());
+            println!("step {step:>3}: {nats:.3} nats per repeated token");
         }
+        curve.push((f64::from(step), f64::from(nats)));
         let gradients = GradientsParams::from_grads((loss + balance).backward(), &model);
         model = optimizer.step(3e-3, model, gradients);
     }
-    Ok(())
+    figure::draw(
+        13,
+        ["step", "loss (nats per token)"],
+        figure::Spacing::Linear,
+        &[("repeating".to_string(), curve)],
+    )
 }
