@@ -167,24 +167,10 @@ impl FactorialResult {
 mod tests {
     use super::super::{compare, fake};
     use super::*;
-    use crate::plan::Factor;
-
-    fn factorial() -> Factorial {
-        let factor = |name: &str, levels: [&str; 2]| Factor {
-            name: name.to_string(),
-            levels: levels.map(str::to_string).to_vec(),
-        };
-        let cells = [([0, 0], "gpt2"), ([0, 1], "gated"), ([1, 0], "quarter"), ([1, 1], "none")];
-        Factorial {
-            factors: vec![factor("feed_forward", ["mlp", "none"]), factor("position", ["rope", "none"])],
-            cells: cells.map(|(cell, arm)| (cell.to_vec(), arm.to_string())).to_vec(),
-        }
-    }
 
     #[test]
     fn main_effects_are_averaged_over_the_other_factor_and_interactions_are_what_is_left() {
-        let mut evidence = fake::evidence();
-        evidence.factorial = Some(factorial());
+        let evidence = fake::evidence_of_factorial();
         let comparison = compare(&evidence).unwrap();
         let found = comparison.factorial.as_ref().unwrap();
         let log = |name: &str| {
@@ -208,7 +194,7 @@ mod tests {
     #[test]
     fn a_hole_leaves_no_main_effect() {
         let mut evidence = fake::evidence_with_gaps();
-        evidence.factorial = Some(factorial());
+        evidence.factorial = fake::evidence_of_factorial().factorial;
         let comparison = compare(&evidence).unwrap();
         let found = comparison.factorial.as_ref().unwrap();
         assert!(found.effects.is_empty() && found.holes.contains(&"quarter".to_string()), "{found:?}");

@@ -6,7 +6,7 @@ use super::evidence::{
 use super::walk::{PathEffects, StepEffect};
 use crate::measure::{AttributeBits, Capacity, Loss, MeasureContext, Measurements};
 use crate::model::ParamCount;
-use crate::plan::Plan;
+use crate::plan::{Factor, Factorial, Plan};
 use crate::run::{Environment, RunRecord, TrainingSummary};
 use crate::statistics::Design;
 
@@ -115,6 +115,18 @@ pub fn evidence_of_text() -> Evidence {
     }
     evidence.tuning.iter_mut().for_each(|trial| trial.value = 4.0 - trial.value);
     evidence
+}
+
+/// The four arms as the cells of two factors.
+pub fn evidence_of_factorial() -> Evidence {
+    let factor = |name: &str, levels: [&str; 2]| Factor {
+        name: name.to_string(),
+        levels: levels.map(str::to_string).to_vec(),
+    };
+    let factors = vec![factor("feed_forward", ["mlp", "none"]), factor("position", ["rope", "none"])];
+    let cells = [([0, 0], "gpt2"), ([0, 1], "gated"), ([1, 0], "quarter"), ([1, 1], "none")];
+    let cells = cells.map(|(cell, arm)| (cell.to_vec(), arm.to_string())).to_vec();
+    Evidence { factorial: Some(Factorial { factors, cells }), ..evidence() }
 }
 
 fn tuning() -> Vec<TuningTrial> {

@@ -97,14 +97,32 @@ mod tests {
 
     /// A change of the picture is reviewed as a change of this file: replace it with what the test left beside it.
     #[test]
-    fn the_figure_of_the_arms_is_the_golden_one_byte_for_byte() {
-        let drawn = &figures(&fake::evidence())[0].wide;
-        let golden = include_str!("golden/arms.svg");
-        let aside = std::env::temp_dir().join("ablation-zoo-arms.svg");
-        if drawn != golden {
-            std::fs::write(&aside, drawn).unwrap();
+    fn the_figures_of_arms_and_of_factors_are_the_golden_ones_byte_for_byte() {
+        for (name, evidence) in [("arms", fake::evidence()), ("factors", fake::evidence_of_factorial())] {
+            let figures = figures(&evidence);
+            let drawn = &figures.iter().find(|figure| figure.name == name).unwrap().wide;
+            let file = format!("src/report/figure/golden/{name}.svg");
+            let golden = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join(&file);
+            let golden = std::fs::read_to_string(golden).unwrap_or_default();
+            let aside = std::env::temp_dir().join(format!("ablation-zoo-{name}.svg"));
+            if *drawn != golden {
+                std::fs::write(&aside, drawn).unwrap();
+            }
+            assert!(*drawn == golden, "{file} differs from {}", aside.display());
         }
-        assert!(drawn == golden, "src/report/figure/golden/arms.svg differs from {}", aside.display());
+    }
+
+    #[test]
+    fn a_factorial_shows_main_effects_and_interactions_and_two_tuned_keys_no_curve() {
+        let mut evidence = fake::evidence_of_factorial();
+        evidence.tuning.iter_mut().for_each(|trial| trial.values = vec![trial.rate, 0.1]);
+        let figures = figures(&evidence);
+        let drawn = figures.iter().find(|figure| figure.name == "factors").unwrap();
+        for text in ["none instead of mlp", "none instead of rope", "none with none"] {
+            assert!(drawn.wide.contains(text) && drawn.narrow.contains(text), "{text}");
+        }
+        assert_eq!(drawn.wide.matches("<circle").count(), 3 + 2, "three effects and the legend");
+        assert!(figures.iter().all(|figure| figure.name != "tuning"));
     }
 
     #[test]
