@@ -15,7 +15,7 @@ use crate::model::{ContextModel, Decoder};
 use crate::training::reading::chunk_tensors;
 
 /// Tokens of a forward pass, about.
-const TOKENS_PER_PASS: usize = 8192;
+const READING_TOKENS_PER_PASS: usize = 8192;
 /// Places of the chunk that matters are told apart by quarters.
 const QUARTERS: usize = 4;
 
@@ -362,7 +362,7 @@ impl<'a> Reader<'a> {
     /// As [`Reader::log_shares`], in batches.
     pub(super) fn answers(&self, exams: &[QaTest], device: &Device) -> Vec<Vec<f32>> {
         let tokens = |exam: &QaTest| exam.chunks.iter().map(Vec::len).sum::<usize>();
-        let per_pass = (TOKENS_PER_PASS / exams.first().map_or(1, tokens)).max(1);
+        let per_pass = (READING_TOKENS_PER_PASS / exams.first().map_or(1, tokens)).max(1);
         exams.chunks(per_pass).flat_map(|some| self.log_shares(some, device)).collect()
     }
 
@@ -383,7 +383,7 @@ impl<'a> Reader<'a> {
                 let each = |exam: &QaTest| {
                     let rows: Vec<_> =
                         exam.chunks.iter().map(|chunk| [chunk.clone(), end(exam)].concat()).collect();
-                    let at_once = (TOKENS_PER_PASS / rows[0].len()).max(1);
+                    let at_once = (READING_TOKENS_PER_PASS / rows[0].len()).max(1);
                     let shares =
                         |rows: &[Vec<u32>]| last_logs(decoder, hidden(decoder, rows, device), places).exp();
                     let shares = Tensor::cat(rows.chunks(at_once).map(shares).collect(), 0); // [k, n v]

@@ -8,7 +8,7 @@ use super::evidence::{Evidence, TuningTrial};
 use super::number::{self, list, plural};
 use crate::measure::MeasureContext;
 use crate::statistics::design::Planned;
-use crate::statistics::{Shape, median};
+use crate::statistics::{ScatterShape, median};
 
 /// A mean this close to `R_max` measures the data more than the model.
 const NEARLY_FULL: f64 = 0.9;
@@ -95,7 +95,7 @@ fn skewed(comparison: &Comparison) -> Option<String> {
     let contrast = comparison.measure.contrast();
     let shape = |arm: &ArmResult| {
         let values = arm.runs.iter().map(|run| contrast.scale(run.value)).filter(|value| value.is_finite());
-        Shape::of(&values.collect::<Vec<f64>>())
+        ScatterShape::of(&values.collect::<Vec<f64>>())
     };
     let control = shape(comparison.control_arm())?;
     let is_apart = |arm: &&ArmResult| {

@@ -48,13 +48,13 @@ pub struct Case {
     /// Why not, if not.
     pub why_not: Option<String>,
     /// How it stands to the reference.
-    pub outcome: Outcome,
+    pub outcome: ChallengeOutcome,
 }
 
 /// How an answer under a nuisance stands to the answer that was asked for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
-pub enum Outcome {
+pub enum ChallengeOutcome {
     /// The same verdict.
     Holds,
     /// The same direction; an effect that is no longer shown, or one that now is.
@@ -67,29 +67,29 @@ pub enum Outcome {
     NoAnswer,
 }
 
-impl Outcome {
+impl ChallengeOutcome {
     /// As it stands in a table.
     pub fn label(self) -> &'static str {
         match self {
-            Outcome::Holds => "holds",
-            Outcome::Weaker => "same direction, other verdict",
-            Outcome::Leans => "other direction, not shown",
-            Outcome::Turns => "turns",
-            Outcome::NoAnswer => "no answer",
+            ChallengeOutcome::Holds => "holds",
+            ChallengeOutcome::Weaker => "same direction, other verdict",
+            ChallengeOutcome::Leans => "other direction, not shown",
+            ChallengeOutcome::Turns => "turns",
+            ChallengeOutcome::NoAnswer => "no answer",
         }
     }
 
-    fn of(reference: Option<&Compared>, case: Option<&Compared>) -> Outcome {
-        let (Some(reference), Some(case)) = (reference, case) else { return Outcome::NoAnswer };
+    fn of(reference: Option<&Compared>, case: Option<&Compared>) -> ChallengeOutcome {
+        let (Some(reference), Some(case)) = (reference, case) else { return ChallengeOutcome::NoAnswer };
         let side = |compared: &Compared| compared.contrast.scale(compared.estimate.mean) > 0.0;
         let effects = (reference.finding.is_effect(), case.finding.is_effect());
         match (side(reference) == side(case), effects) {
-            (true, (a, b)) if a == b => Outcome::Holds,
-            (false, (false, false)) => Outcome::Holds,
-            (true, _) => Outcome::Weaker,
-            (false, (true, true)) => Outcome::Turns,
-            (false, (true, false)) => Outcome::Leans,
-            (false, (false, true)) => Outcome::Turns,
+            (true, (a, b)) if a == b => ChallengeOutcome::Holds,
+            (false, (false, false)) => ChallengeOutcome::Holds,
+            (true, _) => ChallengeOutcome::Weaker,
+            (false, (true, true)) => ChallengeOutcome::Turns,
+            (false, (true, false)) => ChallengeOutcome::Leans,
+            (false, (false, true)) => ChallengeOutcome::Turns,
         }
     }
 }
@@ -120,7 +120,7 @@ pub fn challenge(reference: &Comparison, command: String, variants: &[Variant]) 
                 (None, Some(found)) => found.not_claimed.clone().or_else(|| found.no_ratio.clone()),
                 (None, None) => Some("no run of it, or of its control, finished".to_string()),
             };
-            let outcome = Outcome::of(arm.claim(), compared.as_ref());
+            let outcome = ChallengeOutcome::of(arm.claim(), compared.as_ref());
             let (nuisance, factor, sets) = (variant.nuisance.clone(), variant.factor, variant.sets.clone());
             Case { nuisance, factor, sets, compared, why_not, outcome }
         };
@@ -147,27 +147,28 @@ impl ChallengedArm {
             return format!("{}: there is no answer that could be challenged.", self.label);
         };
         let answered: Vec<&Case> =
-            self.cases.iter().filter(|case| case.outcome != Outcome::NoAnswer).collect();
-        let count = |outcome: Outcome| answered.iter().filter(|case| case.outcome == outcome).count();
-        let (holds, turns) = (count(Outcome::Holds), count(Outcome::Turns));
+            self.cases.iter().filter(|case| case.outcome != ChallengeOutcome::NoAnswer).collect();
+        let count =
+            |outcome: ChallengeOutcome| answered.iter().filter(|case| case.outcome == outcome).count();
+        let (holds, turns) = (count(ChallengeOutcome::Holds), count(ChallengeOutcome::Turns));
         let found = match reference.finding {
             Finding::Above | Finding::Below => number::estimate(&reference.estimate),
             Finding::Equivalent | Finding::Bounded | Finding::Open | Finding::TooFew => {
                 format!("no effect shown, {}", number::estimate(&reference.estimate))
             }
         };
-        let direction = holds + count(Outcome::Weaker);
-        let turned = |outcomes: &[Outcome]| {
+        let direction = holds + count(ChallengeOutcome::Weaker);
+        let turned = |outcomes: &[ChallengeOutcome]| {
             let mut cases: Vec<&&Case> =
                 answered.iter().filter(|case| outcomes.contains(&case.outcome)).collect();
             cases.sort_by(|a, b| a.factor.ln().abs().total_cmp(&b.factor.ln().abs()));
             cases.iter().map(|case| format!("{} x {}", case.nuisance, case.factor)).collect::<Vec<_>>()
         };
-        let fragile = turned(&[Outcome::Turns, Outcome::Leans, Outcome::Weaker]);
+        let fragile = turned(&[ChallengeOutcome::Turns, ChallengeOutcome::Leans, ChallengeOutcome::Weaker]);
         let end = match (turns, fragile.is_empty()) {
             (0, true) => "nothing that was tried changes it".to_string(),
             (0, false) => format!("no longer the same verdict under {}", number::list(&fragile)),
-            (_, _) => format!("it turns under {}", number::list(&turned(&[Outcome::Turns]))),
+            (_, _) => format!("it turns under {}", number::list(&turned(&[ChallengeOutcome::Turns]))),
         };
         format!(
             "{}: {found}. The direction holds under {direction} of {} changes, the verdict under {holds}; {end}.",
@@ -239,8 +240,8 @@ mod tests {
         let gone = Variant { comparison: None, ..same.clone() };
         let challenge = challenge(&reference, "zoo challenge mlp".to_string(), &[same, turned, gone]);
         let none = challenge.arms.iter().find(|arm| arm.arm == "none").unwrap();
-        let outcomes: Vec<Outcome> = none.cases.iter().map(|case| case.outcome).collect();
-        assert_eq!(outcomes, [Outcome::Holds, Outcome::Turns, Outcome::NoAnswer]);
+        let outcomes: Vec<ChallengeOutcome> = none.cases.iter().map(|case| case.outcome).collect();
+        assert_eq!(outcomes, [ChallengeOutcome::Holds, ChallengeOutcome::Turns, ChallengeOutcome::NoAnswer]);
         let said = none.in_words();
         assert!(said.contains("The direction holds under 1 of 2 changes, the verdict under 1"), "{said}");
         assert!(said.ends_with("it turns under learning rate x 2."), "{said}");

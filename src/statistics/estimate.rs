@@ -187,21 +187,21 @@ pub fn root_mean_square(errors: &[f64]) -> Option<f64> {
 
 /// How values scatter.
 #[derive(Debug, Clone, Copy, PartialEq)]
-pub struct Shape {
+pub struct ScatterShape {
     /// The standard deviation.
     pub sd: f64,
     /// The third central moment over the cube of the standard deviation, `m3 / m2^1.5`.
     pub skewness: f64,
 }
 
-impl Shape {
+impl ScatterShape {
     /// Of at least three values that are not all equal.
-    pub fn of(values: &[f64]) -> Option<Shape> {
+    pub fn of(values: &[f64]) -> Option<ScatterShape> {
         let n = values.len() as f64;
         let mean = values.iter().sum::<f64>() / n;
         let moment = |power| values.iter().map(|value| (value - mean).powi(power)).sum::<f64>() / n;
         let variance = moment(2);
-        (values.len() >= MIN_SEEDS && variance > 0.0).then(|| Shape {
+        (values.len() >= MIN_SEEDS && variance > 0.0).then(|| ScatterShape {
             sd: (variance * n / (n - 1.0)).sqrt(),
             skewness: moment(3) / variance.powf(1.5),
         })
@@ -319,10 +319,10 @@ mod tests {
 
     #[test]
     fn the_shape_of_known_values_is_the_one_worked_out_by_hand() {
-        let shape = Shape::of(&[0.0, 0.0, 0.0, 4.0]).unwrap();
+        let shape = ScatterShape::of(&[0.0, 0.0, 0.0, 4.0]).unwrap();
         // mean 1, m2 = (3 + 9) / 4, m3 = (-3 + 27) / 4
         assert!((shape.sd - 2.0).abs() < 1e-12 && (shape.skewness - 6.0 / 3f64.powf(1.5)).abs() < 1e-12);
-        assert_eq!((Shape::of(&[1.0, 2.0]), Shape::of(&[1.0; 5])), (None, None));
+        assert_eq!((ScatterShape::of(&[1.0, 2.0]), ScatterShape::of(&[1.0; 5])), (None, None));
     }
 
     #[test]

@@ -15,5 +15,5 @@ pub mod estimate;
 pub use decide::{Compared, Finding, compare, compare_at, compare_cells, decide, decide_at};
 pub use design::Design;
 pub use estimate::{
-    CONFIDENCE, Contrast, Effect, Estimate, MIN_SEEDS, Power, Shape, holm, median, root_mean_square,
+    CONFIDENCE, Contrast, Effect, Estimate, MIN_SEEDS, Power, ScatterShape, holm, median, root_mean_square,
 };

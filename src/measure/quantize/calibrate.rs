@@ -12,7 +12,7 @@ use crate::model::Decoder;
 use crate::training::fit::tensors;
 
 /// Rows of a forward pass hold about this many tokens together.
-const TOKENS_PER_PASS: usize = 8192;
+const CALIBRATION_TOKENS_PER_PASS: usize = 8192;
 
 /// Reads training rows with a model.
 pub(super) struct Reader<'a> {
@@ -42,7 +42,7 @@ impl<'a> Reader<'a> {
         tokens: u64,
     ) -> HashMap<ParamId, Vec<Square>> {
         let mut grams: HashMap<ParamId, Vec<Square>> = HashMap::new();
-        let rows = (TOKENS_PER_PASS / self.seq_len).max(1);
+        let rows = (CALIBRATION_TOKENS_PER_PASS / self.seq_len).max(1);
         let passes = tokens.div_ceil((rows * self.seq_len) as u64);
         for step in 0..passes {
             for captured in self.listen(model, &self.data.batch(step, rows), weights.clone()) {

@@ -1,6 +1,6 @@
 //! An answer under every nuisance: one panel of marks per arm, the answer that was asked for as a band.
 
-use super::super::challenge::{Challenge, ChallengedArm, Outcome};
+use super::super::challenge::{Challenge, ChallengeOutcome, ChallengedArm};
 use super::axis::{self, Scale, Spacing};
 use super::frame::{self, Mark};
 use super::svg::{Anchor, Canvas, Ink, LABEL, SMALL, STRONG, Stroke};
@@ -85,13 +85,19 @@ fn draw(challenge: &Challenge, contrast: Contrast, what: &str, width: f64) -> St
             canvas.area(Ink::Control, 0.08, &band.map(corner));
         }
         let cases = arm.cases.iter().map(|case| (case.compared.as_ref(), case.outcome));
-        let marks = std::iter::once((arm.reference.as_ref(), Outcome::Holds)).chain(cases);
+        let marks = std::iter::once((arm.reference.as_ref(), ChallengeOutcome::Holds)).chain(cases);
         for (index, (compared, outcome)) in marks.enumerate() {
             let at = y + HEAD + LINE * (index as f64 + 0.5);
             let ink = match (index, outcome) {
                 (0, _) => Ink::Control,
-                (_, Outcome::Turns) => Ink::Series(1),
-                (_, Outcome::Holds | Outcome::Weaker | Outcome::Leans | Outcome::NoAnswer) => Ink::Series(0),
+                (_, ChallengeOutcome::Turns) => Ink::Series(1),
+                (
+                    _,
+                    ChallengeOutcome::Holds
+                    | ChallengeOutcome::Weaker
+                    | ChallengeOutcome::Leans
+                    | ChallengeOutcome::NoAnswer,
+                ) => Ink::Series(0),
             };
             let kind = if is_narrow { SMALL } else { LABEL };
             canvas.text(Ink::Text, kind, Anchor::End, (left - 12.0, at + 4.5), &label(arm, index));
