@@ -601,9 +601,10 @@ fn spread_keys(settings: &mut Node) {
         let Some(node) = settings.get(&[key]) else { continue };
         let Some(table) = node.as_table().cloned() else { continue };
         let mut spread = Node { origin: node.origin.clone(), ..Node::table() };
-        for entry in table.iter() {
-            let path = path_of(&entry.key).unwrap_or_else(|| vec![entry.key.clone()]);
-            spread.set(&path, entry.node.clone());
+        let mut found = Vec::new();
+        table.iter().for_each(|entry| leaves(&entry.key, &entry.node, &mut found));
+        for (name, node) in found {
+            spread.set(&path_of(&name).unwrap_or_else(|| vec![name.clone()]), node.clone());
         }
         settings.set(&[key], spread);
     }
@@ -620,7 +621,7 @@ fn beside_factors(file: &Node, settings: &Node) -> Vec<Problem> {
     others.into_iter().flatten().collect()
 }
 
-/// The arrays under a table, with their keys.
+/// What is under a table and no table itself, with its key.
 pub(super) fn leaves<'a>(key: &str, node: &'a Node, found: &mut Vec<(String, &'a Node)>) {
     match node.as_table() {
         Some(table) => {

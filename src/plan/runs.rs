@@ -2,8 +2,9 @@
 //!
 //! First every arm is tried with every value of the grid on one seed, then with the better half of its values on the other
 //! seeds of tuning; these are never reported. If the best value of any arm is at an edge of the grid, the grid grows by
-//! the same ratio for all arms, so that none has more trials than another. Then each arm runs with its own best value on every seed of the first look, and with the control's best value
-//! if that is another one; all arms of a size go on to the next look together until each is decided or bounded.
+//! the same ratio for all arms, so that none has more trials than another. Then each arm runs with its own best value on
+//! every seed of the first look, and with the control's best value if that is another one; all arms of a size go on to the
+//! next look together until each is decided or bounded.
 //! Asking again after each batch is all there is to resuming.
 
 use serde::{Deserialize, Serialize};
