@@ -68,5 +68,5 @@ fn likeliest(model: &Decoder, tokens: Tensor<2, Int>, n: usize) -> Vec<(i64, f64
     ids.narrow(0, 0, n).into_data().iter::<i64>().zip(shares.into_data().iter::<f64>()).collect()
 }
 
-// Solution: both blocks lose their three matrices of 64 x 171 and nothing else, so two thirds of the parameters are
+// Solution: both blocks lose their three matrices of 64 x 171 and nothing else, so more than half of the parameters are
 // gone. `gated-mpl` is answered by the key, its line, the kinds that there are, and "did you mean gated-mlp".

@@ -10,8 +10,8 @@
 //! cargo run --release --example 02_training_loop
 //! ```
 //!
-//! Exercise: print `grad_norm`, then take the warm-up away (`warmup_steps: 1`) and raise the peak to 1e-2. Which of
-//! the two numbers shows the trouble first?
+//! Exercise: raise `PEAK` to 1e-2, then to 1e-1, each with the warm-up and with `WARMUP` of 1. Where does it help, where
+//! does it hurt, and which of the two numbers shows it? The solution is at the end of the file.
 
 mod figure;
 
@@ -64,3 +64,7 @@ fn main() -> Result<()> {
         [("loss (nats per token)".to_string(), losses), ("norm of the gradients".to_string(), norms)];
     figure::draw(2, ["step", ""], figure::Spacing::Logarithmic, &series)
 }
+
+// Solution: 1e-2 is better than 2e-3, even without a warm-up: the loss ends at 3.23. At 1e-1 training does not diverge, it
+// stalls: 3.60 without the warm-up, 3.84 with it, where 2e-3 has 3.25. The norm shows nothing of it, between 0.2 and 0.7 as
+// before: AdamW divides by the size of the gradient, so that a step is as long as the rate says. The loss is what to watch.

@@ -11,7 +11,7 @@
 //! ```
 //!
 //! Exercise: set `exposures` to 10. The loss falls by half, and yet no bit of knowledge is stored: what did the model
-//! learn first?
+//! learn first? The solution is at the end of the file.
 
 mod figure;
 
@@ -87,3 +87,7 @@ impl<M, D> Observer<M, D> for Losses {
         Ok(())
     }
 }
+
+// Solution: after 10 exposures no attribute is worth a tenth of a bit, and the total is still below zero, near -2,000 bits
+// from -8,900: the names cost more than guessing evenly would. The loss fell because the model learned the form first,
+// which kind of token stands at which place, and that is the same for everybody, so it is no knowledge of anybody.

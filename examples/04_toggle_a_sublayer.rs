@@ -11,9 +11,8 @@
 //! cargo run --release --example 04_toggle_a_sublayer
 //! ```
 //!
-//! Exercise: write `[model.block]` and `norm_placement = "post"` as the arm, then `mixer = { kind = "attention", position
-//! = "none" }` below `[model.block]`. Which of the three does the model miss most, and which cost no parameters? Then set
-//! `people = 64` with the arm as it is. What does the ratio say now, and why? The solution is at the end of the file.
+//! Exercise: set `people = 64`, and `count` to 1000. Which arm wins now, and what is the most that it can win by? The
+//! solution is at the end of the file.
 
 mod figure;
 
@@ -92,4 +91,5 @@ fn train(plan: &Plan) -> Result<(Capacity, Vec<(f64, f64)>)> {
     Ok((known.expect("invented people have facts"), losses.0))
 }
 
-// @@SOLUTION@@
+// Solution: the arm wins, by at most 33,248 / 24,992 = 1.33. Of 64 people both can know everything, the same bits, and the
+// arm divides them by fewer parameters: the ratio is then that of the two `R_max` and says nothing of the MLP.

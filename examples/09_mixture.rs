@@ -9,6 +9,7 @@
 //! ```
 //!
 //! Exercise: set the share of brackets in one of the mixtures to 0. What becomes of a law without `r0` (`AtZero::Drop`)?
+//! The solution is at the end of the file.
 
 mod figure;
 
@@ -87,3 +88,7 @@ fn main() -> Result<()> {
     let series = [("tried".to_string(), measured), ("best by the law, trained".to_string(), vec![chosen])];
     figure::draw(9, ["share of brackets (%)", "mean loss (nats per token)"], figure::Spacing::Linear, &series)
 }
+
+// Solution: a power of a share of zero is infinite, and no model has an infinite loss. With `AtZero::Drop` the mixture
+// without brackets is left out of the law of brackets, which then says nothing about small shares; `AtZero::Offset` fits
+// `r0`, what the other language teaches about this one, and keeps the point.

@@ -2,7 +2,7 @@
 //!
 //! Gives a decoder an encoder of chunks and a cross-attention in every block (CEPE, arXiv 2402.16617), checks what must
 //! not change, trains what is new for a while on copying, and checks again. Without chunks the decoder is what it was, to
-//! the bit; the order of chunks is rounding; only what is new has learned. It takes some seconds.
+//! the bit; the order of chunks is rounding; only what is new has learned. It takes half a minute.
 //!
 //! ```text
 //! cargo run --release --example 10_long_context

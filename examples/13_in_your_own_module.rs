@@ -11,6 +11,7 @@
 //!
 //! Exercise: give attention `position: PositionConfig::None`. What is the best that it can do now? Then put a second
 //! attention before it and see whether two layers find the token without positions.
+//! The solution is at the end of the file.
 
 mod figure;
 
@@ -95,3 +96,7 @@ fn main() -> ablation_zoo::Result<()> {
         &[("repeating".to_string(), curve)],
     )
 }
+
+// Solution: it stays near 2.48 nats, little below ln 16 = 2.77. Without positions all that one attention can tell is which
+// tokens have occurred, and not which followed the last one like this. A second one before it has the causal mask to learn
+// from: each position sees a different number of tokens.

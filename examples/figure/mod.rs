@@ -44,7 +44,7 @@ pub fn draw(
         "<svg xmlns=\"http://www.w3.org/2000/svg\" viewBox=\"0 0 {WIDTH} {HEIGHT}\" font-family=\"sans-serif\" \
          font-size=\"12\">\n<rect width=\"{WIDTH}\" height=\"{HEIGHT}\" fill=\"white\"/>\n"
     );
-    let mut text = |svg: &mut String, (x, y): (f64, f64), anchor: &str, colour: &str, text: &str| {
+    let text = |svg: &mut String, (x, y): (f64, f64), anchor: &str, colour: &str, text: &str| {
         let text = text.replace('&', "&amp;").replace('<', "&lt;");
         writeln!(
             svg,
