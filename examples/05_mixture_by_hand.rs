@@ -49,9 +49,7 @@ fn main() -> Result<()> {
     let mut bars = Vec::new();
     for routing in ctx.take_routings() {
         let load = routing.expert_load().shares;
-        bars.extend(
-            load.iter().enumerate().map(|(expert, share)| (expert as f64, 100.0 * f64::from(*share))),
-        );
+        bars.extend(load.iter().enumerate().map(|(expert, share)| (expert as f64, 100.0 * *share)));
         let shares: Vec<String> =
             routing.expert_load().shares.iter().map(|share| format!("{:.0} %", 100.0 * share)).collect();
         println!("share of the tokens of each expert: {}", shares.join(", "));

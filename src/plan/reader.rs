@@ -66,7 +66,7 @@ pub fn closest<'a>(word: &str, candidates: impl IntoIterator<Item = &'a str>) ->
 }
 
 /// So many names are listed whole; of more the nearest are.
-const SHOWN_WHOLE: usize = 16;
+const SHOWN_WHOLE: usize = 20;
 const SHOWN: usize = 8;
 
 /// The problem of a word that is none of `known`.

@@ -28,7 +28,8 @@ pub fn answer(comparison: &Comparison) -> String {
             format!("\n<aside>\n<h3>Before you rely on this</h3>\n{}\n</aside>", items(&comparison.cautions))
         }
     };
-    section("Answer", &format!("<p class=\"lead\">{}</p>\n{}{cautions}", escape(headline), items(rest)))
+    let rest: Vec<String> = rest.iter().chain(&comparison.next).cloned().collect();
+    section("Answer", &format!("<p class=\"lead\">{}</p>\n{}{cautions}", escape(headline), items(&rest)))
 }
 
 /// The table and every figure but the one of tuning.
