@@ -28,8 +28,8 @@ fn a_report_that_was_kept_stands_beside_its_claim() {
     let entries = board.as_array().unwrap();
     let none = entries.iter().find(|entry| entry["ablation"] == "mlp" && entry["arm"] == "none").unwrap();
     let measured = &none["measured"][0];
-    assert_eq!((measured["profile"].as_str(), measured["estimate"]["n"].as_u64()), (Some("quick"), Some(3)));
-    assert_eq!(measured["runs"].as_array().unwrap().len(), 3);
+    assert_eq!((measured["profile"].as_str(), measured["estimate"]["n"].as_u64()), (Some("quick"), Some(8)));
+    assert_eq!(measured["runs"].as_array().unwrap().len(), 8);
     assert!(measured["verdict"]["not-comparable"].is_string(), "{measured}");
     let text = folder.ask(&["laws"]);
     assert!(text.contains("scale too small") && text.contains("not run"), "{text}");

@@ -4,7 +4,7 @@
 //! |---|---|
 //! | [`estimate`] | a mean with its Student t interval; arms set against a control seed by seed |
 //! | [`design`] | how many seeds, when they are looked at, and how the error is spent over looks and arms |
-//! | [`decide`] | several arms against one control: interval, p and finding from one statistic |
+//! | [`mod@decide`] | several arms against one control: interval, p and finding from one statistic |
 //!
 //! `cargo bench --bench decisions` shows how often the intervals hold the truth.
 
