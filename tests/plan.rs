@@ -595,6 +595,13 @@ fn factors_that_make_no_factorial_are_refused_with_their_place() {
     let error = small(&format!("[factors]\n\"training.batch\" = [{}]", many.join(", ")))
         .refuses(&["plan", "mine"], 2);
     assert!(error.contains("65 cells") && error.contains("at most 64"), "{error}");
+    // 2^64 cells are no cells to whoever counts in 64 bits.
+    let many: String = (1..=64).map(|n| format!("\"training.k{n}\" = [1, 2]\n")).collect();
+    let error = small(&format!("[factors]\n{many}")).refuses(&["plan", "mine"], 2);
+    assert!(error.contains("very many cells"), "{error}");
+    let twice = "[factors]\nactivation = [\"gelu\", \"relu\"]\n\"model.block.feed_forward.activation\" = [\"gelu\", \"silu\"]";
+    let error = small(twice).refuses(&["plan", "mine"], 2);
+    assert!(error.contains("a second time, after activation"), "{error}");
 }
 
 #[test]

@@ -67,17 +67,21 @@ impl Product {
         let mut found = Vec::new();
         let own = |entry: &&Entry| entry.key != "match_on" && entry.key != "match";
         table.iter().filter(own).for_each(|entry| leaves(&dotted(&[&entry.key]), &entry.node, &mut found));
-        let (mut factors, mut of_plan) = (Vec::new(), Vec::new());
+        let mut factors: Vec<Factor> = Vec::new();
+        let mut of_plan: Vec<(Vec<String>, Vec<Node>)> = Vec::new();
         for (name, node) in found {
             let levels = levels(&name, node, problems);
             let full = SHORT.iter().find(|(short, _)| *short == name).map_or(name.as_str(), |(_, full)| full);
-            of_plan.push((
-                path_of(full).unwrap_or_default(),
-                levels.iter().map(|(_, node)| node.clone()).collect(),
-            ));
+            let path = path_of(full).unwrap_or_default();
+            if let Some(other) = of_plan.iter().position(|(known, _)| *known == path) {
+                let problem = Problem::new(format!("{full} a second time, after {}", factors[other].name));
+                let problem = problem.key(format!("{FACTORS}.{name}")).at_origin(node.origin.as_ref());
+                problems.push(problem.expected("each setting once"));
+            }
+            of_plan.push((path, levels.iter().map(|(_, node)| node.clone()).collect()));
             factors.push(Factor { name, levels: levels.into_iter().map(|(label, _)| label).collect() });
         }
-        let cells: usize = factors.iter().map(|factor| factor.levels.len()).product();
+        let cells = factors.iter().fold(1usize, |cells, factor| cells.saturating_mul(factor.levels.len()));
         let at = |found: String, expected: &str| {
             Problem::new(found).key(FACTORS).at_origin(node.origin.as_ref()).expected(expected)
         };
@@ -86,7 +90,9 @@ impl Product {
         }
         if cells > MAX_CELLS {
             let expected = format!("at most {MAX_CELLS}");
-            problems.push(at(format!("{cells} cells"), &expected).help("leave out levels or factors"));
+            let found =
+                if cells == usize::MAX { "very many cells".to_string() } else { format!("{cells} cells") };
+            problems.push(at(found, &expected).help("leave out levels or factors"));
         }
         let held = match table.get("match_on") {
             Some(_) => Held::read(node, &[FACTORS], node.origin.as_ref(), problems),

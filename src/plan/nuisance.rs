@@ -68,17 +68,17 @@ pub fn nuisances(ablation: &Ablation, size: &str) -> Vec<Nuisance> {
     let rate = rate.map(|(key, value)| ("learning rate", key, value, Kind::Real));
     let others = settings(&control.resolved.plan).into_iter();
     let others = others.map(|(name, key, value)| (name, key.to_string(), value as f64, Kind::Whole));
-    let changed = |(name, key, value, kind): (&'static str, String, f64, Kind)| {
+    let changed = |(name, key, changed_from, kind): (&'static str, String, f64, Kind)| {
         FACTORS.map(|factor| {
             let value = match kind {
-                Kind::Real => value * factor,
-                Kind::Whole => (value * factor).round(),
+                Kind::Real => changed_from * factor,
+                Kind::Whole => (changed_from * factor).round(),
             };
-            Nuisance { name, factor, key: key.clone(), value }
+            (value != changed_from).then(|| Nuisance { name, factor, key: key.clone(), value })
         })
     };
     let asked = rate.into_iter().chain(others).filter(|(_, key, ..)| !is_asked(key));
-    asked.flat_map(changed).filter(|nuisance| nuisance.value > 0.0).collect()
+    asked.flat_map(changed).flatten().filter(|nuisance| nuisance.value > 0.0).collect()
 }
 
 const RATE: &str = "training.peak_lr";
@@ -133,6 +133,16 @@ mod tests {
                 assert!(differs, "{nuisance:?} changes nothing of {}", arm.name);
             }
         }
+    }
+
+    #[test]
+    fn half_of_a_batch_of_one_is_no_change() {
+        let batches = |batch: &str| {
+            let nuisances = nuisances(&load(&[batch]), "micro");
+            nuisances.into_iter().filter(|n| n.name == "batch").map(|n| n.value).collect::<Vec<_>>()
+        };
+        assert_eq!(batches("training.batch=1"), [2.0]);
+        assert_eq!(batches("training.batch=8"), [4.0, 16.0]);
     }
 
     #[test]

@@ -6,7 +6,9 @@ use super::comparison::{
     ArmResult, AttributeResult, Comparison, DocumentResult, ExtractionResult, FORMAT, Measure, QaTestResult,
     RunResult, TeacherResult, Verdict,
 };
-use super::evidence::{ArmEvidence, Basis, Claim, Evidence, MissingRun, Published, RunEvidence, TuningTrial};
+use super::evidence::{
+    ArmEvidence, Basis, Claim, Evidence, MissingRun, NOT_RUN, Published, RunEvidence, TuningTrial,
+};
 use super::number;
 use super::speedup::speedups;
 use super::{answer, caution, factors, gate, parts};
@@ -102,10 +104,10 @@ impl Family {
             evidence.arms.iter().map(|arm| &arm.name).chain(evidence.missing.iter().map(|run| &run.arm));
         let bare = planned.map(|name| name.split('@').next().unwrap_or(name));
         let names: BTreeSet<&str> = bare.filter(|name| *name != evidence.control).collect();
-        let seeds = evidence.arms.iter().flat_map(|arm| arm.runs.iter().map(|run| run.seed));
-        let seeds = seeds
-            .chain(evidence.missing.iter().map(|run| run.seed))
-            .filter(|&seed| seed <= evidence.design.most());
+        // Runs that nobody has begun belong to a look that was not taken yet.
+        let tried = evidence.missing.iter().filter(|run| run.cause != NOT_RUN).map(|run| run.seed);
+        let seeds = evidence.arms.iter().flat_map(|arm| arm.runs.iter().map(|run| run.seed)).chain(tried);
+        let seeds = seeds.filter(|&seed| seed <= evidence.design.most());
         let look = evidence.design.look_of(seeds.max().unwrap_or(0));
         Family { design: evidence.design.clone(), look, arms: names.len().max(1) }
     }
@@ -515,6 +517,11 @@ mod tests {
         let comparison = compare(&evidence).unwrap();
         assert!(comparison.answer[1].ends_with("The next look is at 4 seeds."), "{}", comparison.answer[1]);
         assert_eq!(comparison.next.unwrap(), "Next: `zoo run mlp` goes on with the planned seeds.");
+        let waiting = |seed| MissingRun { arm: "gated".to_string(), seed, cause: NOT_RUN.to_string() };
+        let before: Vec<_> = comparison.arms.iter().map(|arm| arm.compared.clone()).collect();
+        evidence.missing = vec![waiting(4)];
+        let after = compare(&evidence).unwrap().arms;
+        assert!(after.iter().map(|arm| &arm.compared).eq(&before), "a look that nobody took changes nothing");
         evidence.design.planned = Planned::ByHand;
         assert!(compare(&evidence).unwrap().cautions[0].contains("set on the command line: an exploration"));
     }

@@ -231,14 +231,17 @@ fn too_few(n: usize) -> Option<String> {
     (n < MIN_SEEDS).then(|| format!("{seeds}; an interval needs {MIN_SEEDS}"))
 }
 
-struct Spread {
-    n: usize,
-    mean: f64,
-    standard_error: f64,
+/// Mean of values and its standard error, `s / √n`.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Spread {
+    pub n: usize,
+    pub mean: f64,
+    pub standard_error: f64,
 }
 
 impl Spread {
-    fn of(values: &[f64]) -> Option<Spread> {
+    /// None of an empty slice.
+    pub fn of(values: &[f64]) -> Option<Spread> {
         let n = values.len();
         let mean = values.iter().sum::<f64>() / n as f64;
         let squares: f64 = values.iter().map(|value| (value - mean).powi(2)).sum();

@@ -102,19 +102,11 @@ fn draw(challenge: &Challenge, contrast: Contrast, what: &str, width: f64) -> St
             let kind = if is_narrow { SMALL } else { LABEL };
             canvas.text(Ink::Text, kind, Anchor::End, (left - 12.0, at + 4.5), &label(arm, index));
             match compared.filter(|compared| compared.contrast == contrast) {
-                Some(compared) => mark(&mut canvas, &scale, ink, compared, at),
+                Some(compared) => frame::interval(&mut canvas, &scale, ink, &compared.estimate, at),
                 None => canvas.text(Ink::Muted, SMALL, Anchor::Start, (left + 4.0, at + 4.0), "no answer"),
             }
         }
         y += height(arm);
     }
     canvas.finish(&format!("{what} of each arm under changed settings"))
-}
-
-fn mark(canvas: &mut Canvas, scale: &Scale, ink: Ink, compared: &Compared, y: f64) {
-    if let Some((low, high)) = compared.estimate.low.zip(compared.estimate.high) {
-        let (left, right) = (scale.at(low), scale.at(high));
-        canvas.rect(ink, (left, y - 1.75), ((right - left).max(1.0), 3.5), 1.75);
-    }
-    canvas.dot(ink, 1.0, (scale.at(compared.estimate.mean), y), 4.5);
 }

@@ -73,11 +73,7 @@ fn draw(effects: &[FactorEffect], width: f64) -> String {
             }
         }
         let estimate = &effect.compared.estimate;
-        if let Some((low, high)) = estimate.low.zip(estimate.high) {
-            let (left, right) = (scale.at(low), scale.at(high));
-            canvas.rect(ink, (left, y - 1.75), ((right - left).max(1.0), 3.5), 1.75);
-        }
-        canvas.dot(ink, 1.0, (scale.at(estimate.mean), y), 5.0);
+        frame::interval(&mut canvas, &scale, ink, estimate, y);
     }
     canvas.finish("effects of the levels of each factor")
 }

@@ -3,6 +3,7 @@
 use super::axis::{Scale, spread, tick_labels, ticks};
 use super::font;
 use super::svg::{Anchor, Canvas, Ink, LABEL, SMALL, Stroke, Type};
+use crate::statistics::Estimate;
 
 /// Height of a line of small text.
 pub const LINE: f64 = 17.0;
@@ -163,6 +164,15 @@ fn draw(canvas: &mut Canvas, mark: &Mark, (x, y): (f64, f64)) {
         Mark::Tick(ink) => canvas.line(*ink, Stroke::Solid(1.5), (x, y - 6.0), (x, y + 6.0)),
         Mark::Diamond(ink) => diamond(canvas, *ink, (x, y)),
     }
+}
+
+/// A mean with its interval, if it has one, at a height.
+pub fn interval(canvas: &mut Canvas, scale: &Scale, ink: Ink, estimate: &Estimate, y: f64) {
+    if let Some((low, high)) = estimate.low.zip(estimate.high) {
+        let (left, right) = (scale.at(low), scale.at(high));
+        canvas.rect(ink, (left, y - 1.75), ((right - left).max(1.0), 3.5), 1.75);
+    }
+    canvas.dot(ink, 1.0, (scale.at(estimate.mean), y), 5.0);
 }
 
 /// An open diamond.

@@ -118,11 +118,7 @@ impl Row<'_> {
         }
         for (index, (ink, estimate)) in self.marks.iter().enumerate() {
             let y = top + 6.0 + LINE * (index as f64 + 0.5);
-            if let Some((low, high)) = estimate.low.zip(estimate.high) {
-                let (left, right) = (scale.at(low), scale.at(high));
-                canvas.rect(*ink, (left, y - 1.75), ((right - left).max(1.0), 3.5), 1.75);
-            }
-            canvas.dot(*ink, 1.0, (scale.at(estimate.mean), y), 5.0);
+            frame::interval(canvas, scale, *ink, estimate, y);
             if !is_narrow {
                 canvas.text(Ink::Text, SMALL, Anchor::End, (width, y + 4.0), &numbers(estimate));
             }
