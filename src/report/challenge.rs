@@ -157,7 +157,10 @@ impl ChallengedArm {
                 format!("no effect shown, {}", number::estimate(&reference.estimate))
             }
         };
-        let direction = holds + count(ChallengeOutcome::Weaker);
+        let direction = match reference.finding.is_effect() {
+            true => format!("direction holds under {}", holds + count(ChallengeOutcome::Weaker)),
+            false => format!("verdict holds under {holds}"),
+        };
         let turned = |outcomes: &[ChallengeOutcome]| {
             let mut cases: Vec<&&Case> =
                 answered.iter().filter(|case| outcomes.contains(&case.outcome)).collect();
@@ -170,11 +173,12 @@ impl ChallengedArm {
             (0, false) => format!("no longer the same verdict under {}", number::list(&fragile)),
             (_, _) => format!("it turns under {}", number::list(&turned(&[ChallengeOutcome::Turns]))),
         };
-        format!(
-            "{}: {found}. The direction holds under {direction} of {} changes, the verdict under {holds}; {end}.",
-            self.label,
-            answered.len()
-        )
+        let verdict = if reference.finding.is_effect() {
+            format!(", the verdict under {holds}")
+        } else {
+            String::new()
+        };
+        format!("{}: {found}. The {direction} of {} changes{verdict}; {end}.", self.label, answered.len())
     }
 }
 

@@ -1,5 +1,7 @@
 //! What each level of a factorial does on average over the other factors, and which levels do more together.
 
+use std::collections::BTreeMap;
+
 use serde::{Deserialize, Serialize};
 
 use super::compare::Family;
@@ -61,14 +63,13 @@ pub(super) fn result(
     let weights = weights(factorial, control);
     let family = family.with(weights.len());
     let effect = |weights: Weights| {
-        let cells: Vec<(f64, &[f64])> = weights
-            .of_cells
-            .iter()
-            .zip(&of_cells)
-            .filter(|(weight, _)| **weight != 0.0)
-            .map(|(weight, values)| (*weight, values.as_slice()))
-            .collect();
-        Some(FactorEffect { parts: weights.parts, compared: family.compare_cells(measure, &cells)? })
+        // Cells of equal plans are one arm, whose runs count once; levels that are equal have no effect to tell.
+        let mut of_arms: BTreeMap<&str, (f64, &[f64])> = BTreeMap::new();
+        for ((weight, values), (_, arm)) in weights.of_cells.iter().zip(&of_cells).zip(&factorial.cells) {
+            of_arms.entry(arm).or_insert((0.0, values)).0 += weight;
+        }
+        let arms: Vec<(f64, &[f64])> = of_arms.into_values().filter(|(weight, _)| *weight != 0.0).collect();
+        Some(FactorEffect { parts: weights.parts, compared: family.compare_cells(measure, &arms)? })
     };
     let few = |values: &Vec<f64>| values.len() < crate::statistics::MIN_SEEDS;
     let mut holes: Vec<String> = factorial
@@ -189,6 +190,25 @@ mod tests {
             said.contains("none instead of mlp 0.6") && said.contains("Together beyond each alone"),
             "{said}"
         );
+    }
+
+    #[test]
+    fn cells_of_equal_plans_count_once() {
+        let mut evidence = fake::evidence();
+        // A third position that is the first under another name.
+        let two = fake::evidence_of_factorial().factorial;
+        let mut made = two.clone().unwrap();
+        made.factors[1].levels.push("rope again".to_string());
+        made.cells.insert(2, (vec![0, 2], "gpt2".to_string()));
+        made.cells.push((vec![1, 2], "quarter".to_string()));
+        evidence.factorial = Some(made);
+        let found = compare(&evidence).unwrap().factorial.unwrap();
+        let labels: Vec<String> = found.effects.iter().map(FactorEffect::label).collect();
+        assert_eq!(labels, ["none instead of mlp", "none instead of rope", "none with none"]);
+        evidence.factorial = two;
+        let once = compare(&evidence).unwrap().factorial.unwrap();
+        let mean = |found: &FactorialResult, place: usize| found.effects[place].compared.estimate.mean;
+        assert!((mean(&found, 1) - mean(&once, 1)).abs() < 1e-12, "the position's effect is what it was");
     }
 
     #[test]
