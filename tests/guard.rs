@@ -62,7 +62,7 @@ fn names_data_and_texts_reach_a_terminal_with_controls_shown() {
         &["plan", "names.toml"][..],
         &["run", "names.toml"],
         &["status", "names.toml"],
-        &["runs"],
+        &["runs", "--json"],
         &["report", "names.toml"],
         &["show", "names.toml"],
         &["list"],

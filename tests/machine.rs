@@ -90,7 +90,7 @@ fn a_damaged_run_hides_no_other_and_an_unreadable_status_stops_nothing() {
     folder.write(&format!("{}/status.json", path(0)), "{");
     let said = folder.zoo(&["runs"]);
     assert_eq!(said.code, 65, "{}", said.err);
-    assert!(said.out.contains(runs[1]["run"].as_str().unwrap()), "{}", said.out);
+    assert!(said.out.contains(runs[1]["id"].as_str().unwrap()), "{}", said.out);
     assert!(said.err.contains("status.json"), "{}", said.err);
     folder.ask(&["gc"]);
     assert!(folder.ask(&["status", "small.toml"]).contains("1 finished, 1 stopped"));
@@ -262,6 +262,7 @@ fn manual_pages_are_written_for_every_command() {
     folder.ask(&["man", "pages"]);
     let page = std::fs::read_to_string(folder.path().join("pages/zoo-run.1")).unwrap();
     assert!(page.contains(".TH zoo-run") && page.contains("profile"), "{page}");
+    assert!(folder.path().join("pages/zoo-fit-race.1").exists());
     assert!(folder.path().join("pages/zoo.1").exists() && !folder.path().join("pages/zoo-help.1").exists());
 }
 

@@ -24,4 +24,5 @@ mod run;
 mod schema;
 mod stages;
 mod submit;
+mod terminal;
 mod torture;

@@ -30,7 +30,7 @@ fn an_empty_folder_has_every_preset() {
 fn a_file_of_the_folder_wins_and_is_marked() {
     let folder = Folder::new();
     folder.write("models/gpt2.toml", "# mine\n[model]\nd_model = 8\n");
-    assert!(folder.ask(&["list"]).contains("mine  [this folder]"));
+    assert!(folder.ask(&["list"]).contains("mine [this folder]"));
     assert!(folder.ask(&["show", "gpt2"]).contains("models/gpt2.toml:3"));
 }
 

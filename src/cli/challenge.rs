@@ -7,11 +7,10 @@ use ablation_zoo::error::{Error, Problem};
 use ablation_zoo::plan::{Ablation, Presets, nuisance};
 use ablation_zoo::report::challenge::{self, Challenge, Variant};
 use ablation_zoo::report::{self, Comparison};
-use ablation_zoo::run::executor::Diverged;
-use ablation_zoo::run::{Answers, Site, Store};
+use ablation_zoo::run::{Answers, Outlook, Site, Store};
 use clap::Args;
 
-use super::execute::{DTYPE, ExecuteArgs};
+use super::execute::{DTYPE, ExecuteArgs, How};
 use super::report::ReportsArgs;
 use super::{Format, Overrides, complete, output, problems};
 
@@ -79,9 +78,14 @@ impl ChallengeCommand {
         let all: Vec<&Changed> = std::iter::once(&reference).chain(&variants).collect();
         let answers: Vec<Answers> =
             all.iter().map(|changed| Answers::new(&changed.ablation, site.clone())).collect();
-        let summary = self.execute.run_all(Diverged::Keep, |store| {
+        let outlook = |store: &Store| {
+            let all = |sum: Outlook, answers: &Answers| Ok(sum.and(answers.outlook(store)?));
+            answers.iter().try_fold(Outlook::default(), all)
+        };
+        let summary = self.execute.run_all(How::default(), outlook, |store| {
+            let index = store.index(&site)?;
             answers.iter().try_fold(Vec::new(), |mut wanted, answers| {
-                wanted.extend(answers.next(store)?);
+                wanted.extend(answers.next_among(&index)?);
                 Ok(wanted)
             })
         })?;

@@ -61,7 +61,7 @@ pub fn hardware() -> ArgValueCompleter {
 fn presets(kinds: &[PresetKind], typed: &OsStr) -> Vec<CompletionCandidate> {
     let presets = Presets::here();
     let candidate = |kind: PresetKind, name: String| {
-        let note = presets.load(kind, &name).map(|source| preset::note(&source.text).to_string());
+        let note = presets.load(kind, &name).map(|source| preset::note(&source.text));
         CompletionCandidate::new(name).help(note.ok().map(|note| visible::line(&note).into_owned().into()))
     };
     let names =

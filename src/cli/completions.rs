@@ -47,6 +47,6 @@ impl Completions {
         let mut script = Vec::new();
         let written = shell.write_registration(complete::VARIABLE, "zoo", "zoo", "zoo", &mut script);
         written.map_err(|e| Error::io("write", "the script", e))?;
-        output::print(&String::from_utf8_lossy(&script))
+        output::print_exact(&String::from_utf8_lossy(&script))
     }
 }

@@ -51,7 +51,7 @@ impl Doctor {
         let device = device::open(&self.device)?;
         if self.losses {
             let losses = speed::losses(&Shape::named("Q")?, &device, STEPS);
-            return output::print(&json!(losses).to_string());
+            return output::print_line(&json!(losses));
         }
         let findings = [self.version(), self.machine(), self.room(), self.runs(), self.self_test()?];
         match self.format.json {

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use ablation_zoo::run::executor::{Diverged, Executor, OnFailure, Share, Summary};
 use ablation_zoo::run::progress::Show;
-use ablation_zoo::run::{Stop, Store, WantedRun};
+use ablation_zoo::run::{Outlook, Stop, Store, WantedRun};
 use ablation_zoo::{Result, device};
 use clap::Args;
 
@@ -48,23 +48,41 @@ impl ExecuteArgs {
     /// INT and TERM stop with checkpoints; the second one at once.
     pub fn run_all(
         &self,
-        diverged: Diverged,
+        how: How,
+        outlook: impl FnOnce(&Store) -> Result<Outlook>,
         next: impl FnMut(&Store) -> Result<Vec<WantedRun>>,
     ) -> Result<Summary> {
         device::find(&self.device)?;
         let store = self.store.create()?;
+        let Outlook { finished, left } = outlook(&store)?;
         let new = Executor::new(&self.device, DTYPE)?;
         let executor = Executor {
             share: Share { jobs: self.jobs, threads: self.threads_per_run },
             on_failure: if self.fail_fast { OnFailure::Stop } else { OnFailure::GoOn },
-            diverged,
+            diverged: how.diverged,
             timeout: self.timeout,
             memory: new.memory.filter(|_| !self.force),
-            show: if self.quiet { Show::Nothing } else { new.show },
+            show: match how.events {
+                true => Show::Json,
+                false if self.quiet => Show::Nothing,
+                false => new.show,
+            },
+            left,
             ..new
         };
-        executor.run_all(&store, &Stop::on_signals()?, next)
+        let mut summary = executor.run_all(&store, &Stop::on_signals()?, next)?;
+        summary.skipped = summary.skipped.max(finished);
+        Ok(summary)
     }
+}
+
+/// What a command asks beside the options.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct How {
+    /// What happens to runs that diverged before.
+    pub diverged: Diverged,
+    /// Whether events go to standard output as JSON lines.
+    pub events: bool,
 }
 
 /// `90`, `90s`, `10m`, `2h`.
@@ -82,6 +100,13 @@ pub(super) fn time(text: &str) -> Result<Duration, String> {
 
 /// What came of the runs, in one line.
 pub fn report(summary: &Summary) -> String {
+    let is_new = summary.finished + summary.failures.len() + summary.stopped > 0;
+    match summary.skipped {
+        0 => {}
+        1 if !is_new => return "the run was finished before".to_string(),
+        all if !is_new => return format!("all {} were finished before", output::count(all, "run")),
+        _ => {}
+    }
     let mut parts = vec![format!("{} finished", output::count(summary.finished, "run"))];
     for (n, how) in
         [(summary.skipped, "finished before"), (summary.failures.len(), "failed"), (summary.stopped, "left")]

@@ -1,6 +1,9 @@
 //! `zoo gc`: lists or deletes reclaimable files of the store.
 
+use std::collections::BTreeMap;
+
 use ablation_zoo::Result;
+use ablation_zoo::run::Store;
 use ablation_zoo::run::gc::{self, Garbage, Stages};
 use clap::Args;
 use serde_json::json;
@@ -39,17 +42,25 @@ impl Gc {
                 &json!({"garbage": pieces.collect::<Vec<_>>(), "deleted_bytes": deleted}),
             );
         }
-        output::print(&text(&garbage, deleted))
+        output::print(&text(&store, &garbage, deleted))
     }
 }
 
-fn text(garbage: &[Garbage], deleted: Option<u64>) -> String {
+fn text(store: &Store, garbage: &[Garbage], deleted: Option<u64>) -> String {
     if garbage.is_empty() {
         return "nothing to delete".to_string();
     }
-    let row =
-        |piece: &Garbage| [piece.path.display().to_string(), piece.why.text().to_string(), size(piece.bytes)];
-    let table = output::table(["path", "why", "size"], 2, garbage.iter().map(row));
+    let mut of_folders: BTreeMap<(String, &str), (usize, u64)> = BTreeMap::new();
+    for piece in garbage {
+        let folder = piece.path.strip_prefix(store.path()).unwrap_or(&piece.path).iter().next();
+        let folder = folder.unwrap_or_default().to_string_lossy().into_owned();
+        let (n, bytes) = of_folders.entry((folder, piece.why.text())).or_default();
+        (*n, *bytes) = (*n + 1, *bytes + piece.bytes);
+    }
+    let rows = of_folders
+        .into_iter()
+        .map(|((folder, why), (n, bytes))| [folder, why.to_string(), n.to_string(), size(bytes)]);
+    let table = output::table(["run", "why", "files", "size"], 2, rows);
     match deleted {
         Some(bytes) => format!("{table}\n  deleted {}", size(bytes)),
         None => {

@@ -42,7 +42,8 @@ impl Laws {
         // A folder of that name may be something else; the published results need no store.
         let store = self.store.open().ok();
         let site = Site::of(&self.device, DTYPE);
-        let (mut entries, mut comparisons) = (Vec::new(), reports(&self.results)?);
+        let mut damaged = Vec::new();
+        let (mut entries, mut comparisons) = (Vec::new(), reports(&self.results, &mut damaged)?);
         for name in presets.names(PresetKind::Ablations) {
             let ablation = match Ablation::load(&presets, &name, None, &[]) {
                 Ok(ablation) => ablation,
@@ -62,9 +63,10 @@ impl Laws {
         }
         board::fill(&mut entries, &comparisons);
         match self.format.json {
-            true => output::print_json(&json!(entries)),
-            false => output::print(&text(&entries)),
+            true => output::print_json(&json!(entries))?,
+            false => output::print(&text(&entries))?,
         }
+        if damaged.is_empty() { Ok(()) } else { Err(Error { kind: Kind::Data, problems: damaged }) }
     }
 }
 
@@ -103,25 +105,30 @@ pub fn profiles(presets: &Presets, name: &str) -> Result<Vec<String>> {
     Ok(profiles.map(|profile| profile.key.clone()).collect())
 }
 
-/// The comparisons in every `report.json` below a folder; none if there is no such folder.
-fn reports(folder: &Path) -> Result<Vec<Comparison>> {
+/// The comparisons in every `report.json` below a folder, and what is wrong with those that are none; nothing if there is no
+/// such folder.
+fn reports(folder: &Path, damaged: &mut Vec<Problem>) -> Result<Vec<Comparison>> {
     let mut found = Vec::new();
     let Ok(entries) = std::fs::read_dir(folder) else { return Ok(found) };
     for path in entries.flatten().map(|entry| entry.path()) {
         let file = path.join("report.json");
         if file.exists() {
             let text = read_text(&file)?;
-            found.push(serde_json::from_str(&text).map_err(|error| not_a_report(&file, &error))?);
+            match serde_json::from_str(&text) {
+                Ok(report) => found.push(report),
+                // It hides no other.
+                Err(error) => damaged.push(not_a_report(&file, &error)),
+            }
         } else if path.is_dir() {
-            found.extend(reports(&path)?);
+            found.extend(reports(&path, damaged)?);
         }
     }
     Ok(found)
 }
 
-fn not_a_report(file: &Path, error: &serde_json::Error) -> Error {
+fn not_a_report(file: &Path, error: &serde_json::Error) -> Problem {
     let problem = Problem::new(format!("{} is not a report: {error}", file.display())).key("--results");
-    Error::data(problem.help("make it again with `zoo report NAME --out DIR`, or name another folder"))
+    problem.help("make it again with `zoo report NAME --out DIR`, or name another folder")
 }
 
 /// One line per claim and comparison.

@@ -22,18 +22,20 @@ impl Man {
         std::fs::create_dir_all(&self.folder).map_err(|e| Error::io("create", &self.folder, e))?;
         let mut command = C::command();
         command.build();
-        let mut n = write(&self.folder, command.clone(), "zoo")?;
-        for sub in command.get_subcommands().filter(|sub| !sub.is_hide_set() && sub.get_name() != "help") {
-            n += write(&self.folder, sub.clone(), &format!("zoo-{}", sub.get_name()))?;
-        }
+        let n = write(&self.folder, &command, "zoo")?;
         output::print(&format!("{} in {}", output::count(n, "page"), self.folder.display()))
     }
 }
 
-fn write(folder: &Path, command: Command, name: &str) -> Result<usize> {
+/// Writes the page of a command and of each command below it; how many.
+fn write(folder: &Path, command: &Command, name: &str) -> Result<usize> {
     let path = folder.join(format!("{name}.1"));
     let mut page = Vec::new();
-    let rendered = clap_mangen::Man::new(command.display_name(name.to_string())).render(&mut page);
+    let rendered = clap_mangen::Man::new(command.clone().display_name(name.to_string())).render(&mut page);
     rendered.and_then(|()| std::fs::write(&path, page)).map_err(|e| Error::io("write", &path, e))?;
-    Ok(1)
+    let below = command.get_subcommands().filter(|sub| !sub.is_hide_set() && sub.get_name() != "help");
+    below
+        .map(|sub| write(folder, sub, &format!("{name}-{}", sub.get_name())))
+        .sum::<Result<usize>>()
+        .map(|n| n + 1)
 }

@@ -26,7 +26,6 @@ mod plan;
 mod problems;
 mod reading;
 mod report;
-mod retry;
 mod rounding;
 mod run;
 mod runs;
@@ -40,6 +39,7 @@ mod timing;
 mod train;
 mod worker;
 
+use std::ffi::OsString;
 use std::process::ExitCode;
 
 use ablation_zoo::error::{Error, Problem, variable};
@@ -48,13 +48,13 @@ use ablation_zoo::model::weights::NonFinite;
 use ablation_zoo::run::store as stores;
 use ablation_zoo::run::worker::checkpoint_interval;
 use ablation_zoo::{Result, visible};
-use clap::{Args, CommandFactory, Parser, Subcommand};
+use clap::{Args, CommandFactory, FromArgMatches, Parser, Subcommand};
 use clap_complete::CompleteEnv;
 
 const EXAMPLES: &str = "\
 Examples:
-  zoo list                             models, datasets and ablations
-  zoo show llama                       a picture, its parameters at each size, every setting and its origin
+  zoo show                             models, datasets and ablations
+  zoo show llama                       a picture, parameters, every setting and its origin
   zoo diff gpt2 llama                  what differs between two models, or two runs
   zoo plan mlp                         what an ablation will run, and what that costs
   zoo plan mlp --profile gpu --set training.batch=24
@@ -62,6 +62,21 @@ Examples:
   zoo report mlp                       the answer again, with figures and a page
 
 Files: models/, datasets/ and ablations/ in the working folder win over those compiled in; a path always works.";
+
+/// What most want, by what they want.
+const GROUPS: [(&str, &[&str]); 3] = [
+    ("Ask a question", &["show", "plan", "run", "report", "challenge"]),
+    ("Use a trained model", &["generate", "measure", "export", "import"]),
+    ("Keep order", &["runs", "gc", "doctor"]),
+];
+
+/// The other commands, by what they are about.
+const MORE: [(&str, &[&str]); 4] = [
+    ("ablations", &["status", "submit", "diff", "fit", "laws"]),
+    ("models and data", &["train", "grow", "data"]),
+    ("this machine", &["bench", "devices"]),
+    ("zoo itself", &["schema", "completions", "man", "help"]),
+];
 
 /// Composable Burn transformers, ablations from TOML, answers with error bars
 #[derive(Debug, Parser)]
@@ -73,10 +88,11 @@ struct Cli {
 
 #[derive(Debug, Subcommand)]
 enum Command {
-    /// List models, datasets and ablations
-    List(list::List),
-    /// Show a model, dataset or ablation with every setting and where it comes from
+    /// List models, datasets and ablations, or show one: every setting and where it comes from
     Show(show::Show),
+    /// List models, datasets and ablations: zoo show
+    #[command(hide = true)]
+    List(list::List),
     /// Show what differs between two models, datasets, arms or finished runs
     Diff(diff::Diff),
     /// Show what an ablation will run and what it costs, without running it
@@ -89,8 +105,9 @@ enum Command {
     Submit(submit::Submit),
     /// Show the state of all runs of an ablation, whichever process does them
     Status(status::Status),
-    /// Re-run only failed or diverged runs
-    Retry(retry::Retry),
+    /// Re-run only failed or diverged runs: zoo run --failed
+    #[command(hide = true)]
+    Retry(run::Retry),
     /// Train and measure one model on one dataset
     Train(train::Train),
     /// Compare the arms, with intervals, figures and a page
@@ -205,7 +222,7 @@ impl Sets {
 
 /// Runs the command; its exit code is that of the error, or 0.
 pub fn main() -> ExitCode {
-    let parse = || Cli::try_parse().unwrap_or_else(|error| refuse(error));
+    let parse = || parse(std::env::args_os()).unwrap_or_else(|error| refuse(error));
     match environment().and_then(|()| run(parse().command)) {
         Ok(code) => code,
         Err(error) => {
@@ -218,7 +235,31 @@ pub fn main() -> ExitCode {
 /// Ends with what is wrong with the arguments, none of which commands the terminal.
 fn refuse(error: clap::Error) -> ! {
     let shown = std::env::args_os().map(|argument| visible::line(&argument.to_string_lossy()).into_owned());
-    Cli::try_parse_from(shown).err().unwrap_or(error).exit()
+    parse(shown.map(OsString::from)).err().unwrap_or(error).exit()
+}
+
+/// The command line, where the overview of all commands is in [`GROUPS`].
+fn parse(arguments: impl Iterator<Item = OsString>) -> Result<Cli, clap::Error> {
+    let command = Cli::command();
+    let template = format!(
+        "{{about-with-newline}}\n{{usage-heading}} {{usage}}\n\n{}\nOptions:\n{{options}}{{after-help}}",
+        overview(&command)
+    );
+    Cli::from_arg_matches(&command.help_template(template).try_get_matches_from(arguments)?)
+}
+
+/// The commands by what one wants, then the names of all others.
+fn overview(command: &clap::Command) -> String {
+    let about = |name: &&str| {
+        let about = command.find_subcommand(name).and_then(clap::Command::get_about);
+        [name.to_string(), about.map_or_else(String::new, |about| about.to_string())]
+    };
+    let groups = GROUPS.iter().map(|(title, names)| {
+        let table = output::table(["", ""], 2, names.iter().map(about));
+        format!("{title}:\n{table}\n")
+    });
+    let more = output::table(["", ""], 2, MORE.map(|(title, names)| [title.to_string(), names.join(", ")]));
+    format!("{}More:\n{more}", groups.collect::<String>())
 }
 
 /// Completes what a shell asks for, and looks at the variables that are asked for before the command line is.
@@ -276,4 +317,53 @@ fn run(command: Command) -> Result<ExitCode> {
         Command::Gc(command) => command.run(),
     }
     .map(|()| ExitCode::SUCCESS)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_example_of_a_help_is_a_command_that_is_understood() {
+        fn check(command: &clap::Command, seen: &mut usize) {
+            let help = command.get_after_help().map(ToString::to_string).unwrap_or_default();
+            for example in help.lines().map(str::trim).filter(|line| line.starts_with("zoo ")) {
+                // What follows two spaces explains; what is quoted is one argument.
+                let line = example.split("   ").next().unwrap_or_default();
+                let line = line.split([';', '|', '>']).next().unwrap_or_default();
+                let mut quoted = false;
+                let is_between = |c: char| {
+                    quoted ^= c == '\'' || c == '"';
+                    c == ' ' && !quoted
+                };
+                let words: Vec<OsString> = line
+                    .split(is_between)
+                    .filter(|word| !word.is_empty())
+                    .map(|word| word.trim_matches(['\'', '"']).into())
+                    .collect();
+                if let Err(error) = parse(words.into_iter()) {
+                    panic!("{example}: {error}");
+                }
+                *seen += 1;
+            }
+            command.get_subcommands().for_each(|command| check(command, seen));
+        }
+        let mut seen = 0;
+        check(&Cli::command(), &mut seen);
+        assert!(seen > 60, "{seen} examples");
+    }
+
+    #[test]
+    fn the_overview_names_every_command_once() {
+        let command = Cli::command();
+        let mut named: Vec<&str> =
+            GROUPS.iter().chain(&MORE).flat_map(|(_, names)| *names).copied().collect();
+        named.retain(|name| *name != "help");
+        named.sort_unstable();
+        let visible = command.get_subcommands().filter(|command| !command.is_hide_set());
+        let mut known: Vec<&str> = visible.map(clap::Command::get_name).collect();
+        known.sort_unstable();
+        assert_eq!(named, known);
+        assert!(overview(&command).contains("  plan       Show what an ablation will run"));
+    }
 }

@@ -6,12 +6,19 @@ use std::path::Path;
 
 use ablation_zoo::error::Error;
 use ablation_zoo::plan::tree::{Node, Table, Value};
+use ablation_zoo::report::terminal::{self, Look, Style};
 use ablation_zoo::{Result, visible};
 use serde_json::Value as Json;
 
-/// Prints a text and a line end, nothing in it a command to the terminal; a reader that has gone away
-/// (`zoo list | head`) is no error.
+/// Prints sentences and tables and a line end, nothing in it a command to the terminal, lines broken between words where
+/// the terminal is narrower; a reader that has gone away (`zoo show | head`) is no error.
 pub fn print(text: &str) -> Result<()> {
+    let width = Look::of_stdout().width;
+    print_exact(&text.trim_end().lines().map(|line| terminal::wrap(line, width)).collect::<String>())
+}
+
+/// Prints what is no prose as it is: TOML, JSON, code, text of a dataset.
+pub fn print_exact(text: &str) -> Result<()> {
     print_styled(&visible::text(text))
 }
 
@@ -37,26 +44,36 @@ pub fn print_part(text: &str) -> Result<ControlFlow<()>> {
 
 /// Prints indented JSON.
 pub fn print_json(value: &Json) -> Result<()> {
-    print(&format!("{value:#}"))
+    print_exact(&format!("{value:#}"))
 }
 
-/// Columns below a header; those after the first `n_left` are numbers, flush right.
+/// Prints JSON on one line.
+pub fn print_line(value: &Json) -> Result<()> {
+    print_exact(&value.to_string())
+}
+
+/// Columns below a header, within the width of the terminal; those after the first `n_left` are numbers, flush right.
 pub fn table<const N: usize>(
     header: [&str; N],
     n_left: usize,
     rows: impl IntoIterator<Item = [String; N]>,
 ) -> String {
-    let rows = std::iter::once(header.map(str::to_string)).chain(rows);
-    let rows: Vec<[String; N]> = rows.map(|row| row.map(|cell| visible::line(&cell).into_owned())).collect();
-    let width = |column: usize| rows.iter().map(|row| row[column].chars().count()).max().unwrap_or(0);
-    let widths: [usize; N] = std::array::from_fn(width);
-    let cell = |(column, text): (usize, &String)| match column < n_left {
-        true => format!("  {text:<width$}", width = widths[column]),
-        false => format!("  {text:>width$}", width = widths[column]),
-    };
-    let line =
-        |row: &[String; N]| row.iter().enumerate().map(cell).collect::<String>().trim_end().to_string();
-    rows.iter().map(|row| line(row) + "\n").collect()
+    table_beside(0, header, n_left, rows)
+}
+
+/// The same where every line has so many columns before it.
+pub fn table_beside<const N: usize>(
+    columns: usize,
+    header: [&str; N],
+    n_left: usize,
+    rows: impl IntoIterator<Item = [String; N]>,
+) -> String {
+    let printable = |row: [String; N]| row.map(|cell| visible::line(&cell).into_owned()).to_vec();
+    let heads = header.map(str::to_string).to_vec();
+    let table =
+        terminal::Table { heads, n_left, rows: rows.into_iter().map(printable).collect(), bold: None };
+    let width = Look::of_stdout().width.map(|width| width.saturating_sub(columns));
+    table.fit(Look { width, style: Style::Plain })
 }
 
 /// A path on one line.

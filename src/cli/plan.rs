@@ -3,8 +3,8 @@
 use ablation_zoo::error::Error;
 use ablation_zoo::kernels::Precision;
 use ablation_zoo::plan::{
-    Ablation, Arm, Calibration, Cost, Forecast, Hardware, MatchOn, Plan, PlannedRun, PlannedStage, Tune,
-    TunedKey, forecast, hardware, reader, stages,
+    Ablation, Arm, Calibration, Cost, Extent, Forecast, Hardware, MatchOn, Plan, PlannedRun, PlannedStage,
+    Tune, TunedKey, forecast, hardware, reader, stages,
 };
 use ablation_zoo::report::{self, Power, number};
 use ablation_zoo::run::Site;
@@ -164,15 +164,17 @@ fn as_text(
     let mut text = heading(ablation);
     text.push_str(&arms(ablation, forecast, speed)?);
     text.push_str(&tuning(ablation));
-    let shared = Total::of_stages(stages)?;
-    if shared.runs > 0 {
-        let (runs, flops) = (output::count(shared.runs, "run"), output::short(shared.flops, "FLOPs"));
+    if !stages.is_empty() {
+        let cost =
+            |stage: &PlannedStage| stage.run.plan.cost_after(stage.first_step, &Calibration::default());
+        let flops = stages.iter().map(|stage| Ok(cost(stage)?.flops)).sum::<Result<f64>>()?;
+        let (runs, flops) = (output::count(stages.len(), "run"), output::short(flops, "FLOPs"));
         let parts = parts(stages);
         text.push_str(&format!(
             "  first: {runs} that others begin from ({parts}), {flops}, each done once\n"
         ));
     }
-    text.push_str(&totals(&ablation.name, forecast, stages, shared, speed)?);
+    text.push_str(&totals(&ablation.name, forecast, stages, speed)?);
     Ok(text)
 }
 
@@ -194,9 +196,9 @@ fn arms(ablation: &Ablation, forecast: &Forecast, speed: &Calibration) -> Result
         "arm",
         "size",
         "matched on",
-        "parameters",
+        "params",
         "",
-        "FLOPs/token",
+        "FLOPs per token",
         "",
         "tokens",
         "memory",
@@ -217,7 +219,7 @@ fn arm_row(arm: &Arm, control: &Arm, cost: &Cost, runs: String) -> [String; 11] 
         false => format!("{:+.1} %", (ratio - 1.0) * 100.0),
     };
     let holds = match arm.holds {
-        MatchOn::Parameters => "parameters",
+        MatchOn::Parameters => "params",
         MatchOn::ActiveFlops => "FLOPs",
         MatchOn::Nothing => "-",
     };
@@ -283,22 +285,15 @@ fn grid(tuned: &TunedKey) -> String {
 }
 
 /// Runs, FLOPs and time of everything, and of everything that may be.
-fn totals(
-    name: &str,
-    forecast: &Forecast,
-    stages: &[PlannedStage],
-    shared: Total,
-    speed: &Calibration,
-) -> Result<String> {
-    let certain = Total::of(&forecast.certain)?.and(shared);
-    let all = certain.and(Total::of(&forecast.likely)?);
+fn totals(name: &str, forecast: &Forecast, stages: &[PlannedStage], speed: &Calibration) -> Result<String> {
+    let Extent { runs: [certain, all], flops: [certain_flops, all_flops] } = Extent::of(forecast, stages)?;
     let [least, most] = seconds(forecast, stages, speed)?;
     let range = |low: String, high: String| if low == high { low } else { format!("{low} to {high}") };
-    let runs = match certain.runs == all.runs {
-        true => output::count(all.runs, "run"),
-        false => format!("{} to {}", certain.runs, output::count(all.runs, "run")),
+    let runs = match certain == all {
+        true => output::count(all, "run"),
+        false => format!("{certain} to {}", output::count(all, "run")),
     };
-    let pace = match speed.parallel_runs.min(all.runs) {
+    let pace = match speed.parallel_runs.min(all) {
         0 | 1 => "one run at a time".to_string(),
         beside => format!("{beside} runs at a time"),
     };
@@ -310,7 +305,7 @@ fn totals(
     };
     Ok(format!(
         "  in all: {runs}, {}, {}, {}\n",
-        range(output::short(certain.flops, "FLOPs"), output::short(all.flops, "FLOPs")),
+        range(output::short(certain_flops, "FLOPs"), output::short(all_flops, "FLOPs")),
         range(output::duration(least), output::duration(most)),
         pace,
     ))
@@ -402,32 +397,6 @@ impl Elsewhere {
             "fits": self.fits(),
             "rows_at_once": self.largest.rows,
         })
-    }
-}
-
-/// What several runs cost together.
-#[derive(Clone, Copy)]
-struct Total {
-    runs: usize,
-    flops: f64,
-}
-
-impl Total {
-    fn of(runs: &[PlannedRun]) -> Result<Self> {
-        let costs = runs.iter().map(|run| run.plan.cost(&Calibration::default()));
-        let flops = costs.map(|cost| Ok(cost?.flops)).sum::<Result<f64>>()?;
-        Ok(Total { runs: runs.len(), flops })
-    }
-
-    fn of_stages(stages: &[PlannedStage]) -> Result<Self> {
-        let cost =
-            |stage: &PlannedStage| stage.run.plan.cost_after(stage.first_step, &Calibration::default());
-        let flops = stages.iter().map(|stage| Ok(cost(stage)?.flops)).sum::<Result<f64>>()?;
-        Ok(Total { runs: stages.len(), flops })
-    }
-
-    fn and(self, other: Total) -> Self {
-        Total { runs: self.runs + other.runs, flops: self.flops + other.flops }
     }
 }
 

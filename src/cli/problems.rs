@@ -2,7 +2,7 @@
 
 use std::io::{IsTerminal, Write};
 
-use ablation_zoo::error::{Place, Problem};
+use ablation_zoo::error::{Kind, Place, Problem};
 use ablation_zoo::{Error, visible};
 use annotate_snippets::{AnnotationKind, Group, Level, Origin, Renderer, Snippet};
 
@@ -13,8 +13,11 @@ pub fn print(error: &Error) {
         true => Renderer::styled(),
         false => Renderer::plain(),
     };
-    let texts: Vec<String> =
-        error.problems.iter().map(|problem| render(&shown(problem), &renderer)).collect();
+    // What somebody asked for is no error.
+    let is_asked = |place: usize| place == 0 && error.kind == Kind::Stopped;
+    let level = |place: usize| if is_asked(place) { Level::NOTE.with_name("stopped") } else { Level::ERROR };
+    let render = |(place, problem)| render(&shown(problem), level(place), &renderer);
+    let texts: Vec<String> = error.problems.iter().enumerate().map(render).collect();
     let _ = writeln!(std::io::stderr(), "{}", texts.join("\n\n"));
 }
 
@@ -58,13 +61,13 @@ pub fn caution(warning: &str) {
     let _ = writeln!(std::io::stderr(), "warning: {warning}");
 }
 
-fn render(problem: &Problem, renderer: &Renderer) -> String {
+fn render(problem: &Problem, level: Level, renderer: &Renderer) -> String {
     let title = match &problem.key {
         Some(key) => format!("{key}: {}", problem.found),
         None => problem.found.clone(),
     };
     let expected = problem.expected.as_ref().map(|expected| format!("expected {expected}"));
-    let mut group = Group::with_title(Level::ERROR.primary_title(title));
+    let mut group = Group::with_title(level.primary_title(title));
     group = match (&problem.place, expected) {
         (Some(place), expected) if !place.text.trim().is_empty() => {
             let mark = AnnotationKind::Primary.span(span(place));

@@ -1,14 +1,16 @@
 //! `zoo report`: the answer of an ablation from the runs that are finished, as text, JSON, or a folder with a page.
 
 use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
 
 use ablation_zoo::Result;
-use ablation_zoo::error::{Error, Problem};
+use ablation_zoo::error::{Error, Kind, Problem};
 use ablation_zoo::plan::{Ablation, PresetKind, Presets};
 use ablation_zoo::report::{self, Evidence, Look};
 use ablation_zoo::run::Site;
 use ablation_zoo::run::submit::quote;
 use clap::Args;
+use serde_json::json;
 
 use super::execute::DTYPE;
 use super::laws::profiles;
@@ -18,7 +20,7 @@ use super::{Format, Overrides, Sets, complete, output, problems};
 /// Arguments of `zoo report`.
 #[derive(Debug, Args)]
 #[command(
-    after_help = "Examples:\n  zoo report mlp\n  zoo report mlp --profile smoke --json\n  zoo report mlp --out docs/results/mlp\n  zoo report --all --out site                           every ablation that has finished runs, and an index"
+    after_help = "Examples:\n  zoo report mlp\n  zoo report mlp --profile smoke --json\n  zoo report mlp --open\n  zoo report mlp --out docs/results/mlp\n  zoo report --all --out site                           every ablation that has finished runs, and an index"
 )]
 pub struct ReportCommand {
     /// An ablation, by name or path
@@ -39,6 +41,9 @@ pub struct ReportCommand {
     /// Folder for page, figures and tables [default: NAME-PROFILE in that of reports]
     #[arg(long, value_name = "DIR", conflicts_with_all = ["json", "reports"])]
     out: Option<PathBuf>,
+    /// Show the page in the browser
+    #[arg(long, conflicts_with_all = ["json", "all"])]
+    open: bool,
     #[command(flatten)]
     format: Format,
 }
@@ -50,6 +55,9 @@ pub struct ReportsArgs {
     #[arg(long, value_name = "DIR", default_value = "reports")]
     reports: PathBuf,
 }
+
+/// The page in the folder of a report.
+const PAGE: &str = "report.html";
 
 impl ReportsArgs {
     /// The folder of a report.
@@ -94,6 +102,21 @@ fn segment(wish: &str, more: &[String]) -> String {
     }
     let hash = blake3::hash(format!("{wish:?}{more:?}").as_bytes()).to_hex();
     format!("{name}-{}", &hash[..8])
+}
+
+/// Shows a page in the browser; the program that does so stays in the background.
+fn show(page: &Path) -> Result<()> {
+    let program = match std::env::consts::OS {
+        "macos" => "open",
+        "windows" => "explorer",
+        _ => "xdg-open",
+    };
+    let page = std::path::absolute(page).map_err(|error| Error::io("find", page, error))?;
+    let started = Command::new(program).arg(&page).stdout(Stdio::null()).stderr(Stdio::null()).spawn();
+    started.map(|_| ()).map_err(|error| {
+        let problem = Problem::new(format!("{program}: {error}")).key("--open");
+        Error::new(Kind::Io, problem.help(format!("open {} by hand", page.display())))
+    })
 }
 
 impl ReportCommand {
@@ -142,7 +165,7 @@ impl ReportCommand {
                     let comparison = report::compare(&evidence)?;
                     report::write(&evidence, &comparison, &folder.join(&place))?;
                     let size = if several { size.to_string() } else { String::new() };
-                    let page = format!("{place}/report.html");
+                    let page = format!("{place}/{PAGE}");
                     linked.push(report::Linked { page, size, comparison });
                 }
             }
@@ -170,10 +193,12 @@ impl ReportCommand {
                 false => {
                     let folder = self.reports.folder(&ablation, &self.overrides, &self.device);
                     let folder = self.out.as_ref().unwrap_or(&folder);
-                    let written = answer(&ablation, size, &evidence, folder)?;
+                    let written = answer(&ablation, size, &evidence, folder, false)?;
                     // A folder that is named for the page itself is why this command was given.
-                    if let (Some(error), Some(_)) = (written, &self.out) {
-                        return Err(error);
+                    match (written, self.open) {
+                        (Some(error), _) if self.out.is_some() || self.open => return Err(error),
+                        (None, true) => show(&place(&ablation, size, folder).join(PAGE))?,
+                        (Some(_) | None, _) => {}
                     }
                 }
             }
@@ -185,8 +210,8 @@ impl ReportCommand {
         }
         match json.as_slice() {
             [] => Ok(()),
-            [one] => output::print(one),
-            several => output::print(&format!("[{}]", several.join(",\n"))),
+            [one] => output::print_exact(one),
+            several => output::print_exact(&format!("[{}]", several.join(",\n"))),
         }
     }
 }
@@ -203,16 +228,35 @@ pub fn command(ablation: &str, overrides: &Overrides) -> String {
     command
 }
 
+/// Where the report of a size is: each of several has a folder of its own.
+fn place(ablation: &Ablation, size: &str, folder: &Path) -> PathBuf {
+    match ablation.sizes().len() {
+        1 => folder.to_path_buf(),
+        _ => folder.join(segment(size, &[])),
+    }
+}
+
 /// Writes the report of `evidence` and prints its answer; also what `zoo run` ends with.
 ///
-/// Each of several sizes gets a folder of its own. The answer is printed where no page can be written, too; why that is
+/// The answer is printed where no page can be written, too; why that is
 /// so is said, and returned.
-pub fn answer(ablation: &Ablation, size: &str, evidence: &Evidence, folder: &Path) -> Result<Option<Error>> {
-    let several = ablation.sizes().len() > 1;
-    let folder = if several { folder.join(segment(size, &[])) } else { folder.to_path_buf() };
+pub fn answer(
+    ablation: &Ablation,
+    size: &str,
+    evidence: &Evidence,
+    folder: &Path,
+    as_event: bool,
+) -> Result<Option<Error>> {
+    let folder = place(ablation, size, folder);
     let comparison = report::compare(evidence)?;
+    let written = report::write(evidence, &comparison, &folder);
+    if as_event {
+        let page = written.as_ref().ok().map(|written| output::path(&written.page));
+        output::print_line(&json!({"event": "answer", "size": size, "page": page, "report": comparison}))?;
+        return Ok(written.err());
+    }
     let text = report::summary(&comparison, Look::of_stdout());
-    match report::write(evidence, &comparison, &folder) {
+    match written {
         Ok(written) => {
             output::print_styled(&format!("{text}\npage: {}", output::path(&written.page)))?;
             Ok(None)

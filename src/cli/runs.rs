@@ -47,6 +47,7 @@ enum Only {
 /// One line.
 struct Row {
     run: Run,
+    id: String,
     arm: String,
     role: &'static str,
     state: State,
@@ -63,8 +64,10 @@ impl Runs {
             return verify(&store);
         }
         let (mut rows, mut problems) = (Vec::new(), Vec::new());
-        for run in store.runs()?.into_iter().filter(|run| self.wants_name(run.folder())) {
-            match self.row(run) {
+        let runs = store.runs()?;
+        let named = Store::ids(&runs).into_iter().zip(runs).filter(|(_, run)| self.wants_name(run.folder()));
+        for (id, run) in named {
+            match self.row(run, id) {
                 Ok(row) => rows.extend(row),
                 // A damaged run hides no other.
                 Err(error) => problems.extend(error.problems),
@@ -82,7 +85,7 @@ impl Runs {
     }
 
     /// `None` when it is not wanted.
-    fn row(&self, run: Run) -> Result<Option<Row>> {
+    fn row(&self, run: Run, id: String) -> Result<Option<Row>> {
         let state = run.state()?;
         if self.state.is_some_and(|only| only != Only::of(&state)) {
             return Ok(None);
@@ -94,6 +97,7 @@ impl Runs {
         let record = (state == State::Finished).then(|| run.record()).transpose()?;
         let capacity = record.as_ref().and_then(|record| record.measurements.capacity.as_ref());
         Ok(Some(Row {
+            id,
             arm: header.arm,
             role: match header.role {
                 ablation_zoo::run::Role::Tune => "tune",
@@ -126,6 +130,7 @@ impl Row {
     fn json(&self) -> Json {
         json!({
             "run": self.run.folder(),
+            "id": self.id,
             "arm": self.arm,
             "role": self.role,
             "state": self.state.name(),
@@ -144,16 +149,16 @@ fn text(rows: &[Row]) -> String {
         return "no runs".to_string();
     }
     let number = |value: Option<f64>| value.map_or_else(|| "-".to_string(), |value| format!("{value:.3}"));
-    let header = ["run", "arm", "role", "state", "bits/parameter", "loss", "size"];
+    let header = ["id", "run", "role", "state", "bits/param", "loss", "size"];
     let lines = rows.iter().map(|row| {
-        let (run, arm, role) = (row.run.folder().to_string(), row.arm.clone(), row.role.to_string());
+        let (run, role) = (row.run.name().to_string(), row.role.to_string());
         let (bits, loss) = (number(row.bits_per_param), number(row.final_loss));
-        [run, arm, role, row.state.name().to_string(), bits, loss, size(row.bytes)]
+        [row.id.clone(), run, role, row.state.name().to_string(), bits, loss, size(row.bytes)]
     });
     let mut text = output::table(header, 4, lines);
     for row in rows {
         if let Some(cause) = row.state.cause() {
-            text.push_str(&format!("\n  {}: {cause}", row.run.folder()));
+            text.push_str(&format!("\n  {}: {cause}", row.id));
         }
     }
     let bytes = rows.iter().map(|row| row.bytes).sum();

@@ -9,18 +9,19 @@ use ablation_zoo::{Result, visible};
 use clap::Args;
 use serde_json::json;
 
+use super::list::list;
 use super::subject::Subject;
 use super::{Format, Overrides, complete, diff, output, picture};
 
 /// Arguments of `zoo show`.
 #[derive(Debug, Args)]
 #[command(
-    after_help = "Examples:\n  zoo show llama\n  zoo show llama:4-4 --json\n  zoo show mlp:gated --profile gpu"
+    after_help = "Examples:\n  zoo show\n  zoo show llama\n  zoo show llama:4-4 --json\n  zoo show mlp:gated --profile gpu"
 )]
 pub struct Show {
-    /// A model, dataset or ablation, by name or path; a size or an arm may follow after a colon
+    /// A model, dataset or ablation, by name or path; a size or an arm may follow after a colon [default: list them]
     #[arg(add = complete::subjects())]
-    name: String,
+    name: Option<String>,
     /// The dataset whose vocabulary and context length a model's counts are for
     #[arg(long, value_name = "NAME", default_value = "bios")]
     dataset: String,
@@ -41,12 +42,13 @@ struct Count {
 impl Show {
     /// Prints it.
     pub fn run(&self) -> Result<()> {
+        let Some(name) = &self.name else { return list(&self.format) };
         let presets = Presets::here();
-        let subject = Subject::find(&presets, &self.name, &self.overrides)?;
+        let subject = Subject::find(&presets, name, &self.overrides)?;
         if self.format.json {
             return self.print_json(&presets, &subject);
         }
-        let mut text = format!("{}\n", visible::line(&format!("# {} · {}", self.name, subject.file)));
+        let mut text = format!("{}\n", visible::line(&format!("# {name} · {}", subject.file)));
         let note = presets.load(subject.kind, &subject.name)?;
         text.push_str(&format!("# {}\n", preset::note(&note.text)));
         for other in presets.elsewhere(subject.kind, &subject.name) {
@@ -69,7 +71,7 @@ impl Show {
         if subject.kind == PresetKind::Ablations && subject.part.is_none() {
             text.push_str(&commented(&self.arms(&presets, &subject)?));
         }
-        output::print(&text)
+        output::print_exact(&text)
     }
 
     fn print_json(&self, presets: &Presets, subject: &Subject) -> Result<()> {
@@ -112,7 +114,7 @@ impl Show {
             first.plan.data.seq_len()
         );
         let header = ["size", "layers", "width", "heads", "parameters", "non-embedding", "FLOPs/token"];
-        Ok(title + &output::table(header, 1, counts.iter().map(Count::row)))
+        Ok(title + &output::table_beside(COMMENT.len(), header, 1, counts.iter().map(Count::row)))
     }
 
     /// Each arm of an ablation against the control.
@@ -149,7 +151,10 @@ impl Count {
     }
 }
 
+/// What a comment begins with.
+const COMMENT: &str = "# ";
+
 /// The text as comments, so that all of the output is TOML.
 fn commented(text: &str) -> String {
-    text.lines().map(|line| format!("# {line}").trim_end().to_string() + "\n").collect()
+    text.lines().map(|line| format!("{COMMENT}{line}").trim_end().to_string() + "\n").collect()
 }

@@ -1,17 +1,19 @@
 //! The options that say where runs are, shared by every command that reads or writes them.
 
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
 use ablation_zoo::Result;
 use ablation_zoo::error::{Error, Problem};
 use ablation_zoo::model::weights::NonFinite;
-use ablation_zoo::plan::Calibration;
+use ablation_zoo::plan::{Ablation, Calibration, PlannedRun, Presets, Rate, Role, reader};
 use ablation_zoo::run::folder::{CONFIG, PLAN};
-use ablation_zoo::run::{Run, Site, Store, Trained, calibration, store};
+use ablation_zoo::run::{Answers, Run, Site, Standing, State, Store, Trained, calibration, store};
 use burn::tensor::Device;
 use clap::Args;
 
-use super::problems;
+use super::laws::profiles;
+use super::{problems, subject};
 
 /// Where runs are kept.
 #[derive(Debug, Clone, Args)]
@@ -38,7 +40,7 @@ impl StoreArgs {
         Store::create(&self.store)
     }
 
-    /// A run by its name, the beginning of it, or the path of its folder.
+    /// A run by its name or id, the beginning of one, the path of its folder, or as `ABLATION:ARM`.
     pub fn run(&self, name: &str) -> Result<Run> {
         match folder(name) {
             Some(folder) if is_model(folder) => {
@@ -50,8 +52,46 @@ impl StoreArgs {
                 ))
             }
             Some(folder) => Store::holding(folder),
-            None => self.open()?.named(name),
+            None => match subject::split(name) {
+                (ablation, Some(arm)) => self.reported(ablation, arm),
+                (name, None) => self.open()?.named(name),
+            },
         }
+    }
+
+    /// The run on the first seed that a report of the ablation stands on for this arm: in the profile that is used when none
+    /// is named, else in the first that has one.
+    fn reported(&self, ablation: &str, arm: &str) -> Result<Run> {
+        let (presets, store) = (Presets::here(), self.open()?);
+        let named = profiles(&presets, ablation)?.into_iter().map(Some);
+        let sites: BTreeSet<(String, String)> =
+            store.runs()?.iter().map(|run| (run.site().device.clone(), run.site().dtype.clone())).collect();
+        for profile in std::iter::once(None).chain(named) {
+            let loaded = Ablation::load(&presets, ablation, profile.as_deref(), &[])?;
+            if loaded.arms.iter().all(|known| known.name != arm) {
+                let names: Vec<&str> = loaded.arms.iter().map(|arm| arm.name.as_str()).collect();
+                if profile.is_none() {
+                    return Err(Error::config(reader::unknown("arm", arm, &names).key(ablation)));
+                }
+                continue;
+            }
+            for (device, dtype) in &sites {
+                let site = Site { device: device.clone(), dtype: dtype.clone() };
+                let standing = Answers::new(&loaded, site).standing(&store)?;
+                let is_it = |of: &Standing| {
+                    let PlannedRun { arm: of_arm, role, rate, .. } = &of.planned;
+                    of_arm == arm && *role == Role::Report && *rate == Rate::Own
+                };
+                let found = standing.into_iter().filter(|of| is_it(of) && of.state == State::Finished);
+                if let Some(run) = found.min_by_key(|of| of.planned.seed).and_then(|of| of.run) {
+                    return Ok(run);
+                }
+            }
+        }
+        let problem = Problem::new(format!("no finished run of arm {arm} of {ablation}")).key("run");
+        Err(Error::config(
+            problem.help(format!("`zoo run {ablation}` makes some; `zoo runs` lists what there is")),
+        ))
     }
 
     /// The model of a finished run, by whatever names it, or of a folder that is no run.

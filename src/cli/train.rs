@@ -1,13 +1,14 @@
 //! `zoo train`: one model on one dataset, trained and measured.
 
-use ablation_zoo::plan::{Calibration, Fingerprint, Presets, Request, resolve_single};
+use ablation_zoo::error::{Error, Problem};
+use ablation_zoo::plan::{Calibration, Fingerprint, Presets, Request, resolve, resolve_single};
 use ablation_zoo::run::executor::Diverged;
 use ablation_zoo::run::store::fit_name;
-use ablation_zoo::run::{Role, RunRecord, Site, WantedRun};
+use ablation_zoo::run::{Outlook, Role, RunRecord, Site, Store, WantedRun};
 use ablation_zoo::{Result, visible};
 use clap::Args;
 
-use super::execute::{DTYPE, ExecuteArgs};
+use super::execute::{DTYPE, ExecuteArgs, How};
 use super::{Format, Sets, complete, measure, output, subject};
 
 /// Arguments of `zoo train`.
@@ -41,7 +42,9 @@ impl Train {
     pub fn run(&self) -> Result<()> {
         let wanted = self.wanted()?;
         let diverged = if self.retry_diverged { Diverged::Retry } else { Diverged::Keep };
-        self.execute.run_all(diverged, |_| Ok(vec![wanted.clone()]))?.check()?;
+        let how = How { diverged, ..How::default() };
+        let outlook = |_: &Store| Ok(Outlook::default());
+        self.execute.run_all(how, outlook, |_| Ok(vec![wanted.clone()]))?.check()?;
         let site = Site::of(&self.execute.device, DTYPE);
         let Some(run) = self.execute.store.open()?.find(&wanted.fingerprint, &site)? else { return Ok(()) };
         let record = run.record()?;
@@ -51,12 +54,28 @@ impl Train {
         }
     }
 
+    /// A model without a size lacks all that its sizes say: one problem, not one for each key.
+    fn name_sizes(&self, presets: &Presets, error: Error) -> Error {
+        let of_size = |problem: &Problem| {
+            problem.key.as_ref().is_some_and(|key| key.starts_with("model."))
+                && problem.found.contains("is the default")
+        };
+        let sizes = resolve::sizes(presets, &self.model).unwrap_or_default();
+        if sizes.is_empty() || !error.problems.iter().all(of_size) {
+            return error;
+        }
+        let names: Vec<String> = sizes.iter().map(|size| format!("{}:{size}", self.model)).collect();
+        let problem = Problem::new(format!("{} without a size", self.model)).key("MODEL");
+        Error::config(problem.expected(format!("one of {}", names.join(", "))))
+    }
+
     fn wanted(&self) -> Result<WantedRun> {
         let (model, size) = subject::split(&self.model);
         let dataset = Some(self.dataset.as_str());
         let (sets, seed) = (&self.sets.all(), self.seed);
         let request = Request { model: Some(model), size, dataset, sets, seed, ..Request::default() };
-        let plan = resolve_single(&Presets::here(), &request)?.plan;
+        let presets = Presets::here();
+        let plan = resolve_single(&presets, &request).map_err(|error| self.name_sizes(&presets, error))?.plan;
         let label = format!("{} on {} seed {}", self.model, self.dataset, self.seed);
         let cost = plan.cost(&Calibration::default())?;
         Ok(WantedRun {

@@ -3,11 +3,65 @@
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet, BinaryHeap, HashMap};
 
+use serde::Serialize;
+
 use super::cost::Calibration;
 use super::fingerprint::Fingerprint;
-use super::runs::{PlannedRun, Role};
+use super::runs::{Forecast, PlannedRun, Role};
 use super::stages::PlannedStage;
 use crate::Result;
+
+/// How much there is to do, at least and at most: runs, those that others begin from among them, and their FLOPs.
+#[derive(Debug, Clone, Copy, PartialEq, Default, Serialize)]
+pub struct Extent {
+    /// The number of runs.
+    pub runs: [usize; 2],
+    /// The FLOPs of these.
+    pub flops: [f64; 2],
+}
+
+impl Extent {
+    /// That of a forecast and the `stages` that its runs begin from.
+    ///
+    /// # Errors
+    /// If a data file that a plan names cannot be read.
+    pub fn of(forecast: &Forecast, stages: &[PlannedStage]) -> Result<Self> {
+        let mut extent = Extent::default();
+        let any = Calibration::default();
+        for stage in stages {
+            extent.add(stage.run.plan.cost_after(stage.first_step, &any)?.flops, true);
+        }
+        for (runs, is_certain) in [(&forecast.certain, true), (&forecast.likely, false)] {
+            for run in runs {
+                extent.add(run.plan.cost(&any)?.flops, is_certain);
+            }
+        }
+        Ok(extent)
+    }
+
+    fn add(&mut self, flops: f64, is_certain: bool) {
+        for end in usize::from(!is_certain)..2 {
+            self.runs[end] += 1;
+            self.flops[end] += flops;
+        }
+    }
+
+    /// The two of them together.
+    pub fn and(self, other: Extent) -> Self {
+        Extent {
+            runs: std::array::from_fn(|end| self.runs[end] + other.runs[end]),
+            flops: std::array::from_fn(|end| self.flops[end] + other.flops[end]),
+        }
+    }
+
+    /// What is left after so many runs of so many FLOPs.
+    pub fn without(self, runs: usize, flops: f64) -> Self {
+        Extent {
+            runs: self.runs.map(|all| all.saturating_sub(runs)),
+            flops: self.flops.map(|all| (all - flops).max(0.0)),
+        }
+    }
+}
 
 /// Seconds until all of `runs`, and the `stages` that they begin from, are done: as many beside each other as the
 /// calibration says, each when those that it begins from are done, reported runs of a size after its tuning.

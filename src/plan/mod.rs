@@ -38,6 +38,7 @@ pub use check::check;
 pub use cost::{Calibration, Cost, Known, Pace};
 pub use factors::{Factor, Factorial};
 pub use fingerprint::{Fingerprint, NUMERICS};
+pub use forecast::Extent;
 pub use growth::{GrowthConfig, GrowthTime};
 pub use hardware::Hardware;
 pub use preset::{PresetKind, Presets};
@@ -45,7 +46,7 @@ pub use resolve::{Request, resolve_dataset, resolve_model, resolve_single};
 pub use resolved::Resolved;
 pub use runs::{Edge, Forecast, Next, PlannedRun, Rate, Role, Score, Tuned};
 pub use stages::{Parent, Part, PlannedStage, stages};
-pub use then::{OPTIMUM, Then, Train};
+pub use then::{Law, OPTIMUM, Then, Train};
 pub use walk::{OneAtATimePath, PathStep};
 
 use serde::{Deserialize, Serialize};

@@ -173,9 +173,14 @@ impl Presets {
     }
 }
 
-/// The first line of the comment that a file opens with.
-pub fn note(text: &str) -> &str {
-    text.lines().next().and_then(|line| line.strip_prefix('#')).map_or("", str::trim)
+/// The first sentence of the comment that a file opens with.
+pub fn note(text: &str) -> String {
+    let comment = text.lines().map_while(|line| line.strip_prefix('#')).map(str::trim);
+    let paragraph: Vec<&str> =
+        comment.take_while(|line| !line.is_empty() && !line.starts_with("zoo ")).collect();
+    let paragraph = paragraph.join(" ");
+    let sentence = paragraph.split_once(". ").map_or(paragraph.as_str(), |(sentence, _)| sentence);
+    sentence.strip_suffix('.').unwrap_or(sentence).to_string()
 }
 
 /// `dataset/mixture`: the kind and the name on it.
@@ -237,7 +242,7 @@ mod tests {
         std::fs::write(folder.path().join("models/gpt2.toml"), "# mine\n[model]").unwrap();
         std::fs::write(folder.path().join("models/new.toml"), "# new").unwrap();
         let source = presets.load(PresetKind::Models, "gpt2").unwrap();
-        assert_eq!((source.name.as_str(), note(&source.text)), ("models/gpt2.toml", "mine"));
+        assert_eq!((source.name.as_str(), note(&source.text).as_str()), ("models/gpt2.toml", "mine"));
         let names = presets.names(PresetKind::Models);
         assert_eq!(names.len(), PresetKind::Models.built_in().len() + 1);
         assert!(names.is_sorted() && names.contains(&"new".to_string()), "{names:?}");

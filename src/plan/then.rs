@@ -1,4 +1,4 @@
-//! What an ablation does once every arm is finished: train what they predict.
+//! What an ablation does once every arm is finished: fit its law, and train what that predicts.
 //!
 //! A law that was fitted to the arms says which mixture of data is best. That is a prediction; the arm `optimum` tests
 //! it. Its shares are not in the file, they follow from the finished runs, so that asking again gives the same arm.
@@ -22,6 +22,44 @@ pub const OPTIMUM: &str = "optimum";
 pub struct Then {
     /// What is trained when every arm is finished.
     pub train: Train,
+    /// The law that the report ends with.
+    pub fit: Option<Law>,
+}
+
+impl Then {
+    /// The law that is fitted: that of mixtures where its optimum is trained.
+    pub fn law(&self) -> Option<Law> {
+        match self.train {
+            Train::Optimum => Some(Law::Mixture),
+            Train::Nothing => self.fit,
+        }
+    }
+}
+
+/// A law that is fitted to the finished runs of an ablation.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Law {
+    /// Bits of knowledge by size and load: how many bits a parameter can hold.
+    Capacity,
+    /// Crossings of the loss curves on every axis.
+    Race,
+    /// Loss by parameters and tokens: the best size for a budget.
+    Scaling,
+    /// Loss by shares of the data: the best mixture.
+    Mixture,
+}
+
+impl Law {
+    /// Its name, as in `zoo fit NAME`.
+    pub fn name(self) -> &'static str {
+        match self {
+            Law::Capacity => "capacity",
+            Law::Race => "race",
+            Law::Scaling => "scaling",
+            Law::Mixture => "mixture",
+        }
+    }
 }
 
 /// What is trained when every arm is finished.

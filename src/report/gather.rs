@@ -259,10 +259,11 @@ fn notes(ablation: &Ablation, size: &str) -> Vec<String> {
         ),
         None => format!("All arms start from the model {model} and learn {dataset}."),
     }];
-    notes.push(
-        "Arms of one seed share people, order and every starting weight that they have in common.".into(),
-    );
     let control = ablation.control(size);
+    let what = if control.resolved.plan.data.has_people() { "people" } else { "data" };
+    notes.push(format!(
+        "Arms of one seed share {what}, order and every starting weight that they have in common."
+    ));
     for arm in ablation.arms_of(size).skip(1) {
         let percent = 100.0 * (arm.relative_params(control) - 1.0);
         let kept = match arm.holds {

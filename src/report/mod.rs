@@ -25,6 +25,7 @@ pub mod parts;
 mod power;
 pub mod speedup;
 pub mod table;
+pub mod terminal;
 pub mod walk;
 
 pub use crate::statistics::Power;
@@ -37,5 +38,6 @@ pub use files::{Written, index_of, json, write, write_index};
 pub use gather::gather;
 pub use page::index::Linked;
 pub use power::power;
-pub use table::{Look, Style, markdown, summary};
+pub use table::{markdown, summary};
+pub use terminal::{Look, Style};
 pub use walk::{StepResult, WalkResult};

@@ -89,6 +89,12 @@ pub fn short(value: f64) -> String {
     text.strip_suffix(".0").map_or(text.clone(), str::to_string)
 }
 
+/// Without zeros that say nothing: `0.2`, `1`, `50`.
+pub fn plain(value: f64) -> String {
+    let text = fixed(value, 6);
+    text.trim_end_matches('0').trim_end_matches('.').to_string()
+}
+
 /// A p value: `0.032`, or `< 0.001`.
 pub fn p(value: f64) -> String {
     if value < 0.001 { "< 0.001".to_string() } else { format!("{value:.3}") }

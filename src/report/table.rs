@@ -1,11 +1,8 @@
 //! The table of a comparison: for a terminal, in Markdown, and as the cells that the page uses.
 
-use std::io::IsTerminal;
-
-use comfy_table::{Attribute, Cell, CellAlignment, ContentArrangement, LineStyle, Table, TableStyle};
-
 use super::comparison::{ArmResult, Comparison, DocumentResult, Measure};
 use super::number;
+use super::terminal::{Look, Table, wrap};
 use crate::measure::MeasureContext;
 use crate::statistics::Effect;
 use crate::visible;
@@ -39,43 +36,6 @@ pub enum Need {
     WithRoom,
 }
 
-/// How a table is written to a terminal.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Look {
-    /// Columns of the terminal; unlimited when the output is piped.
-    pub width: Option<u16>,
-    /// Whether escape codes may be used.
-    pub style: Style,
-}
-
-/// Whether escape codes may be used.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Style {
-    /// Letters and lines only.
-    Plain,
-    /// The head and the control in bold.
-    Bold,
-}
-
-/// A line above, below and under the head.
-const LINES: TableStyle = TableStyle::new()
-    .top_border(LineStyle::none().fill('─').junction('─'))
-    .header_separator(LineStyle::none().fill('─').junction('─'))
-    .bottom_border(LineStyle::none().fill('─').junction('─'));
-
-/// Below this width a terminal shows only the columns that are needed.
-const ROOMY: u16 = 118;
-
-impl Look {
-    /// What standard output can show: plain and as wide as need be when piped, plain when `NO_COLOR` is set.
-    pub fn of_stdout() -> Look {
-        let terminal = std::io::stdout().is_terminal();
-        let no_color = std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty());
-        let width = if terminal { Table::new().width() } else { None };
-        Look { width, style: if terminal && !no_color { Style::Bold } else { Style::Plain } }
-    }
-}
-
 /// The columns of a comparison.
 pub fn columns(comparison: &Comparison) -> Vec<Column> {
     let column = |head, side, need| Column { head, side, need };
@@ -87,7 +47,7 @@ pub fn columns(comparison: &Comparison) -> Vec<Column> {
     let mut columns = vec![
         column("arm", Side::Left, Need::Always),
         column("runs", Side::Right, Need::Always),
-        column("parameters", Side::Right, Need::Always),
+        column("params", Side::Right, Need::Always),
         column(mean, Side::Right, Need::Always),
         column(effect, Side::Right, Need::Always),
         column("p", Side::Right, Need::WithRoom),
@@ -124,38 +84,41 @@ pub fn cells(comparison: &Comparison, arm: &ArmResult) -> Vec<String> {
     cells
 }
 
-/// The table for a terminal, fitted to its width; ends with a line break.
+/// The table for a terminal, fitted to its width, which names the columns that it leaves to the page; ends with a line
+/// break.
 pub fn terminal(comparison: &Comparison, look: Look) -> String {
     let columns = columns(comparison);
-    let roomy = look.width.is_none_or(|width| width >= ROOMY);
-    let kept = |index: usize| roomy || columns[index].need == Need::Always;
-    let mut table = Table::new();
-    table.load_style(LINES).set_content_arrangement(ContentArrangement::Dynamic);
-    match look.style {
-        Style::Plain => table.force_no_tty(),
-        Style::Bold => table.enforce_styling(),
+    let table = |is_kept: &dyn Fn(&Column) -> bool| {
+        let kept = |texts: Vec<String>| -> Vec<String> {
+            let kept = texts.into_iter().zip(&columns).filter(|(_, column)| is_kept(column));
+            kept.map(|(text, _)| printable(&short(&text))).collect()
+        };
+        Table {
+            heads: kept(columns.iter().map(|column| column.head.to_string()).collect()),
+            n_left: 1,
+            rows: comparison.arms.iter().map(|arm| kept(cells(comparison, arm))).collect(),
+            bold: comparison.arms.iter().position(|arm| arm.arm == comparison.control),
+        }
     };
-    if let Some(width) = look.width {
-        table.set_width(width);
+    let whole = table(&|_| true);
+    if look.width.is_none_or(|width| whole.width() <= width) {
+        return whole.fit(look);
     }
-    let row = |texts: Vec<String>, bold: bool| -> Vec<Cell> {
-        let kept = texts.into_iter().enumerate().filter(|(index, _)| kept(*index));
-        kept.map(|(index, text)| cell(&text, columns[index].side, bold)).collect()
-    };
-    table.set_header(row(columns.iter().map(|column| column.head.to_string()).collect(), true));
-    for arm in &comparison.arms {
-        table.add_row(row(cells(comparison, arm), arm.arm == comparison.control));
-    }
-    format!("{}\n", table.trim_fmt())
+    let left: Vec<&str> =
+        columns.iter().filter(|column| column.need == Need::WithRoom).map(|column| column.head).collect();
+    let note = wrap(&format!("  on the page: {}", left.join(", ")), look.width);
+    table(&|column| column.need == Need::Always).fit(look) + &note
 }
 
-fn cell(text: &str, side: Side, bold: bool) -> Cell {
-    let alignment = match side {
-        Side::Left => CellAlignment::Left,
-        Side::Right => CellAlignment::Right,
-    };
-    let cell = Cell::new(printable(text)).set_alignment(alignment);
-    if bold { cell.add_attribute(Attribute::Bold) } else { cell }
+/// An interval in brackets: `1.13 [0.99, 1.30]`.
+fn short(cell: &str) -> String {
+    match cell
+        .split_once(" (")
+        .and_then(|(value, rest)| Some((value, rest.strip_suffix(')')?.split_once(" to ")?)))
+    {
+        Some((value, (low, high))) => format!("{value} [{low}, {high}]"),
+        None => cell.to_string(),
+    }
 }
 
 /// The whole answer for a terminal: the question, the table, what weakens the answer, and last the headline with what to do
@@ -184,25 +147,6 @@ pub fn read_in(comparison: &Comparison) -> Option<&'static str> {
     let mut arms = comparison.primary_arms().filter(|arm| arm.bits_per_param.is_some()).peekable();
     let is_packed = arms.peek().is_some() && arms.all(|arm| arm.context == MeasureContext::Packed);
     is_packed.then_some("Bits were read in biographies that follow those of others, as in training.")
-}
-
-/// Breaks a line between words so that it fits `width`; ends with a line break.
-fn wrap(line: &str, width: Option<u16>) -> String {
-    let width = width.map_or(usize::MAX, usize::from);
-    let (mut wrapped, mut used) = (String::new(), 0);
-    for word in line.split(' ') {
-        let wide = word.chars().count();
-        if used > 0 && used + 1 + wide > width {
-            wrapped.push('\n');
-            used = 0;
-        } else if used > 0 {
-            wrapped.push(' ');
-            used += 1;
-        }
-        wrapped.push_str(word);
-        used += wide;
-    }
-    wrapped + "\n"
 }
 
 /// The table in Markdown with the answer above and the command below, for docs/results.
@@ -388,6 +332,8 @@ mod tests {
     use super::*;
     use crate::measure::{AnswerPoint, Answers, AttributeAnswers, DocumentPoint, Extraction};
 
+    use super::super::terminal::Style;
+
     const PIPED: Look = Look { width: None, style: Style::Plain };
 
     #[test]
@@ -395,23 +341,25 @@ mod tests {
         let comparison = compare(&fake::evidence()).unwrap();
         let table = terminal(&comparison, PIPED);
         assert!(!table.contains('\u{1b}') && table.contains("time per run"), "{table}");
-        assert!(
-            table.contains("0.567 (0.529 to 0.605)") && table.contains("0.472 (0.434 to 0.514)"),
-            "{table}"
-        );
-        assert_eq!(table.lines().filter(|line| line.contains(" (")).count(), 5);
+        assert!(table.contains("0.567 [0.529, 0.605]") && table.contains("0.472 [0.434, 0.514]"), "{table}");
+        assert_eq!(table.lines().filter(|line| line.contains(" [")).count(), 4);
     }
 
     #[test]
     fn a_narrow_terminal_keeps_to_its_width_and_shows_what_matters() {
         let comparison = compare(&fake::evidence()).unwrap();
-        let table = terminal(&comparison, Look { width: Some(80), style: Style::Plain });
-        assert!(table.lines().all(|line| line.chars().count() <= 80), "{table}");
-        assert!(table.contains("ratio to control") && !table.contains("R_max"), "{table}");
-        let bold = terminal(&comparison, Look { width: Some(80), style: Style::Bold });
-        assert!(bold.contains("\u{1b}[1m"));
-        let summary = summary(&comparison, Look { width: Some(80), style: Style::Plain });
-        assert!(summary.lines().all(|line| line.chars().count() <= 80), "{summary}");
+        for width in [40, 60, 80, 100] {
+            let look = Look { width: Some(width), style: Style::Plain };
+            let text = summary(&comparison, look);
+            assert!(text.lines().all(|line| line.chars().count() <= width), "{text}");
+            assert!(text.contains("ratio to control (95 %)") || width == 40, "{text}");
+            assert!(text.contains("0.472 [0.434, 0.514]") || width == 40, "{text}");
+        }
+        let table = terminal(&comparison, Look { width: Some(80), style: Style::Bold });
+        assert!(
+            table.contains("\u{1b}[1m") && table.contains("  on the page: p, R_max, fully known"),
+            "{table}"
+        );
     }
 
     #[test]

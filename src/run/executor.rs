@@ -18,7 +18,7 @@ use super::store::{Store, WantedRun, check_name};
 use super::worker::Event;
 use crate::device;
 use crate::error::{Error, Kind, Problem, Result};
-use crate::plan::Role;
+use crate::plan::{Extent, Role};
 
 /// Time between two looks at signals and at runs that others work on.
 const TICK: Duration = Duration::from_millis(200);
@@ -54,6 +54,8 @@ pub struct Executor {
     pub worker: Vec<OsString>,
     /// The progress display.
     pub show: Show,
+    /// How much is left to do in all, where `next` plans only a part of it at a time; what it plans counts if that is more.
+    pub left: Extent,
 }
 
 /// The allocation of the cores of this machine to runs.
@@ -157,7 +159,7 @@ impl Summary {
             self.failures.iter().filter(|failure| !answer(failure)).map(Failure::problem).collect();
         if self.stopped > 0 {
             let noun = if self.stopped == 1 { "run" } else { "runs" };
-            let left = format!("stopped with {} {noun} left", self.stopped);
+            let left = format!("{} {noun} left", self.stopped);
             let stopped = Problem::new(left).help("the same command continues");
             let problems = std::iter::once(stopped).chain(problems).collect();
             return Err(Error { kind: Kind::Stopped, problems });
@@ -200,6 +202,7 @@ impl Executor {
             memory: if device == "cpu" { usable_memory() } else { None },
             worker: vec![program.into(), "worker".into()],
             show: Show::for_stderr(),
+            left: Extent::default(),
         })
     }
 
@@ -305,7 +308,7 @@ impl<'a> Schedule<'a> {
             looked: Instant::now(),
             halted: false,
             ask: true,
-            display: Display::new(executor.show, jobs),
+            display: Display::new(executor.show, executor.left),
             summary: Summary::default(),
         })
     }

@@ -27,7 +27,7 @@ pub mod submit;
 pub mod worker;
 
 pub use crate::plan::Role;
-pub use ablation::Answers;
+pub use ablation::{Answers, Outlook, Pace, Standing};
 pub use executor::{Executor, Summary};
 pub use folder::{Run, Site, State};
 pub use lease::{Lease, LeaseClaim};

@@ -6,9 +6,11 @@ use std::io::IsTerminal;
 use std::time::{Duration, Instant};
 
 use indicatif::{MultiProgress, ProgressBar, ProgressStyle};
+use serde::Serialize;
 
 use super::store::WantedRun;
 use super::worker::Event;
+use crate::plan::Extent;
 use crate::visible;
 
 /// Time between two plain lines about the whole.
@@ -25,6 +27,8 @@ pub enum Show {
     Bars,
     /// A plain line now and then.
     Lines,
+    /// Every event, a line of JSON each, on standard output.
+    Json,
     /// No progress is shown.
     Nothing,
 }
@@ -47,8 +51,8 @@ pub(super) struct Display {
 }
 
 impl Display {
-    pub(super) fn new(show: Show, jobs: usize) -> Self {
-        let (board, screen) = (Board::new(jobs, Instant::now()), MultiProgress::new());
+    pub(super) fn new(show: Show, left: Extent) -> Self {
+        let (board, screen) = (Board::new(left, Instant::now()), MultiProgress::new());
         Display { show, board, screen, total: None, bars: HashMap::new(), told: Instant::now() }
     }
 
@@ -65,7 +69,7 @@ impl Display {
                 self.bars.insert(id, self.screen.insert_before(total, bar(1)));
             }
             Show::Lines => tell(&format!("started  {}", wanted.label)),
-            Show::Nothing => {}
+            Show::Json | Show::Nothing => {}
         }
         self.draw(id);
     }
@@ -77,11 +81,16 @@ impl Display {
             let text = format!("{label}: {}", message.replace('\n', "; "));
             match self.show {
                 Show::Bars | Show::Lines => self.says(&text),
+                Show::Json => {}
                 Show::Nothing => tell(&text),
             }
         }
         if let Some(line) = self.board.lines.get_mut(&id) {
             line.hears(event);
+            let is_end = event.is_end();
+            if self.show == Show::Json && !is_end {
+                say(&OfRun { run: &line.label, event });
+            }
         }
         self.draw(id);
     }
@@ -100,6 +109,9 @@ impl Display {
     pub(super) fn ends(&mut self, wanted: &WantedRun, how: &str, cause: Option<&str>) {
         self.board.ended += 1;
         self.board.ended_work += weight(wanted.flops);
+        if self.show == Show::Json {
+            return say(&Told::Ended { run: &wanted.label, how, cause });
+        }
         let cause = cause.map_or_else(String::new, |cause| format!(": {}", cause.replace('\n', "; ")));
         self.says(&format!("{how:<8} {}{cause}", wanted.label));
     }
@@ -108,6 +120,7 @@ impl Display {
         match self.show {
             Show::Bars => self.screen.suspend(|| tell(text)),
             Show::Lines => tell(text),
+            Show::Json => say(&Told::Note { text }),
             Show::Nothing => {}
         }
     }
@@ -129,7 +142,11 @@ impl Display {
                     tell(&format!("  {:>3.0} % {}", 100.0 * line.share(), line.text()))
                 });
             }
-            Show::Lines | Show::Nothing => {}
+            Show::Json if self.told.elapsed() >= PLAIN && !self.board.lines.is_empty() => {
+                self.told = Instant::now();
+                say(&self.board.told(self.told));
+            }
+            Show::Lines | Show::Json | Show::Nothing => {}
         }
     }
 
@@ -144,6 +161,32 @@ impl Display {
             bar.set_message(line.text());
         }
     }
+}
+
+/// What a line of JSON tells beside what a run says itself.
+#[derive(Serialize)]
+#[serde(tag = "event", rename_all = "kebab-case")]
+enum Told<'a> {
+    /// A run has ended.
+    Ended { run: &'a str, how: &'a str, cause: Option<&'a str> },
+    /// Where all of it stands.
+    Total { ended: usize, runs: [usize; 2], running: usize, seconds_left: Option<[f64; 2]> },
+    /// A sentence.
+    Note { text: &'a str },
+}
+
+/// What a run says, with its name.
+#[derive(Serialize)]
+struct OfRun<'a> {
+    run: &'a str,
+    #[serde(flatten)]
+    event: &'a Event,
+}
+
+/// A line of JSON on standard output; nobody there to read it is no reason to end.
+fn say(told: &impl Serialize) {
+    let line = serde_json::to_string(told).expect("strings and finite numbers");
+    let _ = std::io::Write::write_fmt(&mut std::io::stdout(), format_args!("{}\n", visible::text(&line)));
 }
 
 /// A line on the error stream; nobody there to read it is no reason to end.
@@ -164,8 +207,9 @@ fn weight(flops: f64) -> f64 {
 /// The runs of one call, as numbers.
 #[derive(Debug)]
 struct Board {
-    jobs: usize,
     since: Instant,
+    /// What was left at the start, of which only a part is wanted yet.
+    left: Extent,
     wanted: usize,
     ended: usize,
     /// FLOPs of all wanted runs.
@@ -178,10 +222,10 @@ struct Board {
 }
 
 impl Board {
-    fn new(jobs: usize, since: Instant) -> Self {
+    fn new(left: Extent, since: Instant) -> Self {
         Board {
-            jobs,
             since,
+            left,
             wanted: 0,
             ended: 0,
             work: 0.0,
@@ -195,25 +239,44 @@ impl Board {
         self.ended_work + self.lines.values().map(|line| line.share() * line.work).sum::<f64>()
     }
 
-    fn share(&self) -> f64 {
-        if self.work > 0.0 { (self.done() / self.work).min(1.0) } else { 0.0 }
+    /// FLOPs of all that is known to come, and of all that may.
+    fn whole(&self) -> [f64; 2] {
+        self.left.flops.map(|flops| flops.max(self.work))
     }
 
-    /// Seconds left, from the FLOPs per second of this call; what earlier calls did counts as done, not as speed.
-    fn left(&self, now: Instant) -> Option<f64> {
+    /// Runs that are known to come, and that may.
+    fn runs(&self) -> [usize; 2] {
+        self.left.runs.map(|runs| runs.max(self.wanted))
+    }
+
+    fn share(&self) -> f64 {
+        let [least, _] = self.whole();
+        if least > 0.0 { (self.done() / least).min(1.0) } else { 0.0 }
+    }
+
+    /// Seconds left at least and at most, from the FLOPs per second of this call; what earlier calls did counts as done,
+    /// not as speed.
+    fn seconds_left(&self, now: Instant) -> Option<[f64; 2]> {
         let here = self.past + self.lines.values().map(Line::done_here).sum::<f64>();
         let seconds = (now - self.since).as_secs_f64();
-        (here > 0.0 && seconds > 0.0).then(|| (self.work - self.done()).max(0.0) * seconds / here)
+        let left = |whole: f64| (whole - self.done()).max(0.0) * seconds / here;
+        (here > 0.0 && seconds > 0.0).then(|| self.whole().map(left))
     }
 
     fn text(&self, now: Instant) -> String {
-        let mut text = format!("{} of {} runs", self.ended, self.wanted);
-        let running = self.lines.len();
-        let _ = write!(text, ", {running} running of {} at a time", self.jobs);
-        if let Some(left) = self.left(now) {
-            let _ = write!(text, ", about {} left", duration(left));
+        let range =
+            |[least, most]: [String; 2]| if least == most { least } else { format!("{least} to {most}") };
+        let runs = range(self.runs().map(|runs| runs.to_string()));
+        let mut text = format!("{} of {runs} runs, {} running", self.ended, self.lines.len());
+        if let Some(left) = self.seconds_left(now) {
+            let _ = write!(text, ", about {} left", range(left.map(duration)));
         }
         text
+    }
+
+    fn told(&self, now: Instant) -> Told<'static> {
+        let (runs, running) = (self.runs(), self.lines.len());
+        Told::Total { ended: self.ended, runs, running, seconds_left: self.seconds_left(now) }
     }
 }
 
@@ -394,7 +457,7 @@ mod tests {
     #[test]
     fn the_eta_of_the_whole_counts_only_what_this_call_did_as_speed() {
         let start = Instant::now();
-        let mut board = Board::new(2, start);
+        let mut board = Board::new(Extent::default(), start);
         (board.wanted, board.work) = (4, 400.0);
         let mut resumed = line(100.0);
         resumed.hears(&Event::Started { step: 50, steps: 100 });
@@ -402,8 +465,16 @@ mod tests {
         board.lines.insert(0, resumed);
         // 25 of 100 FLOPs in 10 s; 325 are left.
         let text = board.text(start + Duration::from_secs(10));
-        assert_eq!(text, "0 of 4 runs, 1 running of 2 at a time, about 2m 10s left");
+        assert_eq!(text, "0 of 4 runs, 1 running, about 2m 10s left");
         assert_eq!(board.share(), 75.0 / 400.0);
+        // More may follow than is wanted yet.
+        board.left = Extent { runs: [4, 8], flops: [500.0, 800.0] };
+        let text = board.text(start + Duration::from_secs(10));
+        assert_eq!(text, "0 of 4 to 8 runs, 1 running, about 2m 50s to 4m 50s left");
+        assert_eq!(board.share(), 75.0 / 500.0);
+        let told = serde_json::to_string(&board.told(start + Duration::from_secs(10))).unwrap();
+        let expected = r#"{"event":"total","ended":0,"runs":[4,8],"running":1,"seconds_left":[170.0,290.0]}"#;
+        assert_eq!(told, expected);
     }
 
     #[test]

@@ -35,6 +35,8 @@ const LOCK: &str = ".lock";
 const FORMAT: u32 = 1;
 /// The longest name of a run.
 const MAX_NAME: usize = 100;
+/// An id has so many digits of the fingerprint, and more where they would name two runs.
+const ID_DIGITS: usize = 4;
 /// Names of runs in a message.
 const MAX_SHOWN: usize = 4;
 /// Digits of the fingerprint in the name of a folder.
@@ -167,13 +169,16 @@ impl Store {
         }
     }
 
-    /// The one run whose name begins like this; a whole name wins over longer ones.
+    /// The one run whose name, or else whose [id](Store::ids), begins like this; a whole name wins over longer ones.
     ///
     /// # Errors
     /// If there is none, or there are several.
     pub fn named(&self, name: &str) -> Result<Run> {
         let runs = self.runs()?;
-        let alike: Vec<&Run> = runs.iter().filter(|run| run.folder().starts_with(name)).collect();
+        let mut alike: Vec<&Run> = runs.iter().filter(|run| run.folder().starts_with(name)).collect();
+        if alike.is_empty() && name.len() >= ID_DIGITS {
+            alike.extend(runs.iter().filter(|run| run.fingerprint().starts_with(name)));
+        }
         let exact = |run: &&&Run| run.folder() == name || run.name() == name;
         let exact: Vec<&Run> = alike.iter().filter(exact).copied().collect();
         match (exact.as_slice(), alike.as_slice()) {
@@ -190,6 +195,24 @@ impl Store {
                 Err(Error::config(problem.help(format!("write more of it: {}{more}", names.join(", ")))))
             }
         }
+    }
+
+    /// The shortest ids that name one of `runs` each: digits that its fingerprint begins with, at least four. Runs of one
+    /// plan on two kinds of device share theirs.
+    pub fn ids(runs: &[Run]) -> Vec<String> {
+        let mut all: Vec<&str> = runs.iter().map(Run::fingerprint).collect();
+        all.sort_unstable();
+        all.dedup();
+        let common = |a: &str, b: &str| a.bytes().zip(b.bytes()).take_while(|(a, b)| a == b).count();
+        let id = |run: &Run| {
+            let place = all.partition_point(|&other| other < run.fingerprint());
+            let beside = [place.checked_sub(1), Some(place + 1)].into_iter().flatten();
+            let shared =
+                beside.filter_map(|other| all.get(other)).map(|other| common(other, run.fingerprint()));
+            let digits = shared.max().map_or(0, |shared| shared + 1).max(ID_DIGITS);
+            run.fingerprint().chars().take(digits).collect()
+        };
+        runs.iter().map(id).collect()
     }
 
     /// The run in this folder of a store.

@@ -177,6 +177,18 @@ pub enum Event {
     },
 }
 
+impl Event {
+    /// Whether it is the last word on a run.
+    pub fn is_end(&self) -> bool {
+        match self {
+            Event::Started { .. } | Event::Progress { .. } | Event::Checkpoint { .. } => false,
+            Event::Measuring | Event::Warning { .. } => false,
+            Event::Finished | Event::Stopped | Event::Held { .. } => true,
+            Event::Diverged { .. } | Event::Failed { .. } => true,
+        }
+    }
+}
+
 /// Does the run that `order` names with `job`, and those that the supervisor names then; returns the exit code of the
 /// process.
 ///

@@ -1,9 +1,11 @@
 //! `zoo fit capacity`: how many bits a parameter can hold, from models of many sizes that had much or little to learn.
 
+use std::path::Path;
+
 use ablation_zoo::Result;
 use ablation_zoo::laws::bootstrap::Bootstrap;
 use ablation_zoo::report::figure::scatter::capacity as figure;
-use ablation_zoo::report::fit::{self, Capacities, CapacityData, CapacityGroup, Judgement, Load};
+use ablation_zoo::report::fit::{self, Capacities, CapacityData, CapacityGroup, Judgement, Load, Measured};
 use clap::Args;
 
 use super::super::output;
@@ -27,17 +29,26 @@ impl CapacityCommand {
             Some(table) => CapacityData::of_table(&table)?,
             None => CapacityData::of_runs(&subjects.runs),
         };
-        let bootstrap = Bootstrap { replicates: self.fit.replicates, ..Bootstrap::default() };
+        let bootstrap = self.fit.bootstrap();
         let found = fit::capacity(&data, &bootstrap)?;
-        if let Some(folder) = &self.fit.out {
-            let figures: Vec<_> = found.groups.iter().map(figure).collect();
-            fit::write(&found, "capacity", &figures, folder)?;
-        }
+        self.fit.out.iter().try_for_each(|folder| write(&found, folder))?;
         if self.fit.format.json {
-            return output::print(&fit::json(&found));
+            return output::print_exact(&fit::json(&found));
         }
         output::print(text(&found).trim_end())
     }
+}
+
+/// The law through finished runs, in words, with figures in `folder`.
+pub fn law(runs: &[Measured], folder: &Path) -> Result<String> {
+    let found = fit::capacity(&CapacityData::of_runs(runs), &Bootstrap::default())?;
+    write(&found, folder)?;
+    Ok(text(&found))
+}
+
+fn write(found: &Capacities, folder: &Path) -> Result<()> {
+    let figures: Vec<_> = found.groups.iter().map(figure).collect();
+    fit::write(found, "capacity", &figures, folder).map(|_| ())
 }
 
 fn text(found: &Capacities) -> String {

@@ -1,11 +1,15 @@
 //! `zoo fit mixture`: loss by shares of the data, the law of the own share beside its rivals, and the best shares.
 
+use std::path::Path;
+
 use ablation_zoo::Result;
 use ablation_zoo::error::{Error, Problem};
 use ablation_zoo::laws::mixture::{AtZero, Folds};
 use ablation_zoo::laws::table::Table;
 use ablation_zoo::report::figure::scatter::predictions;
-use ablation_zoo::report::fit::{self, Best, Judged, MixtureConfig, MixtureData, MixtureFit, Tested};
+use ablation_zoo::report::fit::{
+    self, Best, Judged, Measured, MixtureConfig, MixtureData, MixtureFit, Tested,
+};
 use clap::{Args, ValueEnum};
 
 use super::super::output;
@@ -47,27 +51,41 @@ impl MixtureCommand {
     /// Fits and prints.
     pub fn run(&self) -> Result<()> {
         let data = of(&self.fit.read()?)?;
-        let mixtures = data.distinct();
-        let repeats = (FITTED / mixtures).clamp(REPEATS.0, REPEATS.1) as u64;
-        let folds = match (self.folds, mixtures < FEW) {
-            (Some(count), _) if count == mixtures => Folds::LeaveOneMixtureOut,
-            (None, true) => Folds::LeaveOneMixtureOut,
-            (Some(count), _) => Folds::Shuffled { count, seed: 0, repeats },
-            (None, false) => Folds::Shuffled { count: 5, seed: 0, repeats },
-        };
         let at_zero = match self.at_zero {
             Zero::Offset => AtZero::Offset,
             Zero::Drop => AtZero::Drop,
         };
-        let found = fit::mixture(&data, &MixtureConfig { folds, at_zero })?;
-        if let Some(folder) = &self.fit.out {
-            fit::write(&found, "mixture", &predictions(&found), folder)?;
-        }
+        let found = fit::mixture(&data, &MixtureConfig { folds: folds(self.folds, &data), at_zero })?;
+        self.fit.out.iter().try_for_each(|folder| write(&found, folder))?;
         if self.fit.format.json {
-            return output::print(&fit::json(&found));
+            return output::print_exact(&fit::json(&found));
         }
         output::print(&text(&found))
     }
+}
+
+/// How mixtures are left out: as many groups as are asked for, or as suit their number.
+fn folds(asked: Option<usize>, data: &MixtureData) -> Folds {
+    let mixtures = data.distinct();
+    let repeats = (FITTED / mixtures.max(1)).clamp(REPEATS.0, REPEATS.1) as u64;
+    match (asked, mixtures < FEW) {
+        (Some(count), _) if count == mixtures => Folds::LeaveOneMixtureOut,
+        (None, true) => Folds::LeaveOneMixtureOut,
+        (Some(count), _) => Folds::Shuffled { count, seed: 0, repeats },
+        (None, false) => Folds::Shuffled { count: 5, seed: 0, repeats },
+    }
+}
+
+/// The law of finished runs, in words, with figures in `folder`.
+pub fn law(runs: &[Measured], folder: &Path) -> Result<String> {
+    let data = MixtureData::of_runs(runs)?;
+    let found = fit::mixture(&data, &MixtureConfig { folds: folds(None, &data), at_zero: AtZero::Offset })?;
+    write(&found, folder)?;
+    Ok(text(&found))
+}
+
+fn write(found: &MixtureFit, folder: &Path) -> Result<()> {
+    fit::write(found, "mixture", &predictions(found), folder).map(|_| ())
 }
 
 fn of(subjects: &Subjects) -> Result<MixtureData> {
@@ -85,7 +103,7 @@ fn of(subjects: &Subjects) -> Result<MixtureData> {
 }
 
 /// The answer as text.
-pub fn text(found: &MixtureFit) -> String {
+fn text(found: &MixtureFit) -> String {
     let mut text = format!("{} mixtures, {}\n\n", found.mixtures, found.folds);
     let mut rows = Vec::new();
     for law in &found.laws {

@@ -1,12 +1,16 @@
 //! `zoo fit`: laws of files and of finished runs.
 
 mod capacity;
-pub mod mixture;
+mod mixture;
 mod race;
 mod scaling;
 mod subject;
 
+use std::path::Path;
+
 use ablation_zoo::Result;
+use ablation_zoo::plan::Law;
+use ablation_zoo::report::fit::Measured;
 use clap::{Args, Subcommand};
 
 /// Arguments of `zoo fit`.
@@ -37,5 +41,18 @@ impl Fit {
             What::Scaling(command) => command.run(),
             What::Mixture(command) => command.run(),
         }
+    }
+}
+
+/// What a law of finished runs says, as `zoo fit` does without options, its figures in `folder`.
+///
+/// # Errors
+/// There is too little to fit, or a figure cannot be written.
+pub fn law(law: Law, runs: &[Measured], folder: &Path) -> Result<String> {
+    match law {
+        Law::Capacity => capacity::law(runs, folder),
+        Law::Race => race::law(runs, folder),
+        Law::Scaling => scaling::law(runs, folder),
+        Law::Mixture => mixture::law(runs, folder),
     }
 }

@@ -1,14 +1,17 @@
 //! `zoo fit race`: who is ahead, on which axis, and whether small models come back.
 
+use std::path::Path;
+
 use ablation_zoo::Result;
 use ablation_zoo::error::{Error, Problem};
-use ablation_zoo::laws::bootstrap::Bootstrap;
 use ablation_zoo::laws::curves::{
     Axis, CrossingConfig, ExtrapolationMethod, ExtrapolationVerdict, Smoothing,
 };
 use ablation_zoo::laws::table::Table;
 use ablation_zoo::report::figure::race::figure;
-use ablation_zoo::report::fit::{self, Answer, Drawn, Race, RaceConfig, RaceCurve, Round, Size, Unit};
+use ablation_zoo::report::fit::{
+    self, Answer, Drawn, Measured, Race, RaceConfig, RaceCurve, Round, Size, Unit,
+};
 use clap::Args;
 
 use super::super::output;
@@ -42,12 +45,9 @@ impl RaceCommand {
         let mut entrants = self.of_files(&subjects.files)?;
         entrants.extend(fit::families(&subjects.runs));
         let race = fit::race(entrants, &config)?;
-        if let Some(folder) = &self.fit.out {
-            let figures: Vec<_> = race.rounds.iter().map(figure).collect();
-            fit::write(&race, "race", &figures, folder)?;
-        }
+        self.fit.out.iter().try_for_each(|folder| write(&race, folder))?;
         if self.fit.format.json {
-            return output::print(&fit::json(&race));
+            return output::print_exact(&fit::json(&race));
         }
         let written =
             self.fit.out.as_ref().map_or(String::new(), |to| format!("\nfigures: {}", to.display()));
@@ -62,7 +62,7 @@ impl RaceCommand {
             )),
         };
         let smoothing = Smoothing::Kernel(demand(self.smoothing, "--smoothing")?);
-        let bootstrap = Bootstrap { replicates: self.fit.replicates, ..Bootstrap::default() };
+        let bootstrap = self.fit.bootstrap();
         let resolution = demand(self.resolution, "--resolution")?;
         Ok(RaceConfig { crossings: CrossingConfig { smoothing, resolution, bootstrap } })
     }
@@ -93,6 +93,18 @@ impl RaceCommand {
         }
         tables.iter().zip(&names).map(|(table, name)| of(table, name)).collect()
     }
+}
+
+/// The races of finished runs, in words, with figures in `folder`.
+pub fn law(runs: &[Measured], folder: &Path) -> Result<String> {
+    let race = fit::race(fit::families(runs), &RaceConfig::default())?;
+    write(&race, folder)?;
+    Ok(text(&race))
+}
+
+fn write(race: &Race, folder: &Path) -> Result<()> {
+    let figures: Vec<_> = race.rounds.iter().map(figure).collect();
+    fit::write(race, "race", &figures, folder).map(|_| ())
 }
 
 fn text(race: &Race) -> String {

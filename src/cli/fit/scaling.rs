@@ -1,10 +1,14 @@
 //! `zoo fit scaling`: loss by parameters and tokens, three ways, and how to spend a budget.
 
+use std::path::Path;
+
 use ablation_zoo::Result;
 use ablation_zoo::laws::bootstrap::{Bootstrap, Interval};
 use ablation_zoo::laws::scaling::Annealing;
 use ablation_zoo::report::figure::scatter::isoflop;
-use ablation_zoo::report::fit::{self, Approach, Recrossing, Scaling, ScalingConfig, ScalingData, Unseen};
+use ablation_zoo::report::fit::{
+    self, Approach, Measured, Recrossing, Scaling, ScalingConfig, ScalingData, Unseen,
+};
 use clap::Args;
 
 use super::super::output;
@@ -38,18 +42,33 @@ impl ScalingCommand {
             Some(table) => ScalingData::of_table(&table)?,
             None => ScalingData::of_runs(&subjects.runs, annealing),
         };
-        let bootstrap = Bootstrap { replicates: self.fit.replicates, ..Bootstrap::default() };
+        let bootstrap = self.fit.bootstrap();
         let config = ScalingConfig { annealing, bootstrap, budget: self.budget, held_out: self.held_out };
         let found = fit::scaling(&data, &config)?;
-        let figures: Vec<_> = isoflop(&found).into_iter().collect();
-        if let Some(folder) = &self.fit.out {
-            fit::write(&found, "scaling", &figures, folder)?;
-        }
+        self.fit.out.iter().try_for_each(|folder| write(&found, folder))?;
         if self.fit.format.json {
-            return output::print(&fit::json(&found));
+            return output::print_exact(&fit::json(&found));
         }
         output::print(&text(&found))
     }
+}
+
+/// The law of finished runs, in words, with figures in `folder`.
+pub fn law(runs: &[Measured], folder: &Path) -> Result<String> {
+    let config = ScalingConfig {
+        annealing: Annealing::Alike,
+        bootstrap: Bootstrap::default(),
+        budget: None,
+        held_out: None,
+    };
+    let found = fit::scaling(&ScalingData::of_runs(runs, config.annealing), &config)?;
+    write(&found, folder)?;
+    Ok(text(&found))
+}
+
+fn write(found: &Scaling, folder: &Path) -> Result<()> {
+    let figures: Vec<_> = isoflop(found).into_iter().collect();
+    fit::write(found, "scaling", &figures, folder).map(|_| ())
 }
 
 fn text(found: &Scaling) -> String {

@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 
 use ablation_zoo::Result;
 use ablation_zoo::error::{Error, Kind, Problem};
+use ablation_zoo::laws::bootstrap::Bootstrap;
 use ablation_zoo::laws::table::{self, Table};
 use ablation_zoo::plan::{Ablation, PresetKind, Presets};
 use ablation_zoo::report::fit::Measured;
@@ -31,8 +32,8 @@ pub struct FitArgs {
     #[arg(long, value_name = "DIR")]
     pub out: Option<PathBuf>,
     /// Bootstrap replicates for intervals
-    #[arg(long, value_name = "N", default_value_t = 400, value_parser = clap::value_parser!(u64).range(20..=100_000))]
-    pub replicates: u64,
+    #[arg(long, value_name = "N", default_value_t = Bootstrap::default().replicates, value_parser = clap::value_parser!(u64).range(20..=100_000))]
+    replicates: u64,
     #[command(flatten)]
     pub format: Format,
 }
@@ -58,6 +59,11 @@ pub struct Subjects {
 }
 
 impl FitArgs {
+    /// How intervals are made.
+    pub fn bootstrap(&self) -> Bootstrap {
+        Bootstrap { replicates: self.replicates, ..Bootstrap::default() }
+    }
+
     /// Reads everything that is named.
     pub fn read(&self) -> Result<Subjects> {
         let (files, names): (Vec<&String>, Vec<&String>) =

@@ -8,7 +8,7 @@ use super::{Documented, documented};
 
 /// All of them.
 pub(super) const ALL: [Documented; 24] = [
-    documented("list", "zoo list --json", listing),
+    documented("list", "zoo show --json", listing),
     documented("show", "zoo show NAME --json", shown),
     documented("diff", "zoo diff A B --json, of models, datasets or arms", differing),
     documented("diff-runs", "zoo diff RUN RUN --json", differing_runs),
@@ -164,7 +164,16 @@ fn trained() -> Json {
 }
 
 fn standing() -> Json {
-    list(object(&[("run", text()), ("state", state())]))
+    let training = object(&[
+        ("step", count()),
+        ("steps", count()),
+        ("loss", about(number(), "nats per token over the last stretch of steps")),
+        ("bits_per_param", or_null(number())),
+        ("tokens_per_second", number()),
+        ("seconds_left", number()),
+    ]);
+    let training = about(or_null(training), "of a run under way or stopped, by its metrics");
+    list(object(&[("run", text()), ("state", state()), ("training", training)]))
 }
 
 fn estimate() -> Json {
@@ -392,6 +401,7 @@ fn laws() -> Json {
 fn runs() -> Json {
     list(object(&[
         ("run", text()),
+        ("id", about(text(), "the shortest digits that name it in this store")),
         ("arm", text()),
         ("role", word(&["tune", "stage", "report"])),
         ("state", text()),

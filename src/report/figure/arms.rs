@@ -5,7 +5,7 @@ use super::super::evidence::Claim;
 use super::super::number;
 use super::axis::{Scale, Spacing};
 use super::font;
-use super::frame::{self, Mark};
+use super::frame::{self, Axis, Mark};
 use super::svg::{Anchor, Canvas, Ink, LABEL, SMALL, STRONG, Stroke};
 use super::{Figure, NARROW, ink};
 use crate::statistics::{Compared, Contrast, Estimate};
@@ -32,7 +32,10 @@ fn caption(comparison: &Comparison) -> String {
         Measure::HeldOutLoss => "Loss on held-out text in nats per token; less is better.",
         Measure::Answers => "Share of questions that are answered right.",
     };
-    format!("{what} Dots are means over seeds, bars 95 % Student t intervals, small dots single seeds.")
+    format!(
+        "{what} Dots are means over seeds, bars 95 % Student t intervals, small dots single seeds, the \
+         dashed line the mean of the control."
+    )
 }
 
 struct Row<'a> {
@@ -115,12 +118,14 @@ fn draw(comparison: &Comparison, rows: &[Row], width: f64) -> String {
     let smallest = rows.iter().flat_map(Row::values).fold(f64::MAX, f64::min);
     let near = |max: &f64| *max <= FAR * largest;
     let most = rows.iter().filter_map(|row| row.arm.max_bits_per_param).filter(near).fold(largest, f64::max);
-    let low = if comparison.measure == Measure::BitsPerParam { smallest.min(0.0) } else { smallest };
-    let room = (most - low).max(most.abs() * 0.02) * 0.05;
-    let low = if low == 0.0 { 0.0 } else { low - room };
-    let far = rows.iter().any(|row| row.arm.max_bits_per_param.is_some_and(|max| max > most + room));
+    let far = rows.iter().any(|row| row.arm.max_bits_per_param.is_some_and(|max| max > most));
     let right = if far { layout.right - ARROW } else { layout.right };
-    let scale = Scale::new(Spacing::Linear, (low, most + room), (layout.left, right));
+    // Arms are compared by ratios, where there are any.
+    let spacing = match comparison.measure == Measure::BitsPerParam && smallest > 0.0 {
+        true => Spacing::Logarithmic,
+        false => Spacing::Linear,
+    };
+    let axis = Axis::new(spacing, (smallest, most), (layout.left, right));
 
     let entries = entries(rows);
     let under = frame::legend(&mut Canvas::new(0.0, 0.0), width, &entries);
@@ -136,12 +141,14 @@ fn draw(comparison: &Comparison, rows: &[Row], width: f64) -> String {
             canvas.text(Ink::Muted, SMALL, Anchor::End, (x, top - 8.0), &head);
         }
     }
-    let ticks = frame::ticks_for(low, most + room, right - layout.left);
-    frame::x_axis(&mut canvas, &scale, (top, bottom), &ticks, comparison.measure.label());
+    axis.draw(&mut canvas, (top, bottom), comparison.measure.label());
+    if let Some(control) = comparison.control_arm().primary(comparison.measure) {
+        axis.mark(&mut canvas, (top, bottom), Ink::Control, Stroke::Dashed(1.0), control.mean);
+    }
     for (index, row) in rows.iter().enumerate() {
         let y = top + layout.pitch * (index as f64 + middle);
         row.words(&mut canvas, comparison, &layout, y);
-        row.marks(&mut canvas, &scale, ink(comparison, &row.arm.arm), y);
+        row.marks(&mut canvas, &axis.scale, ink(comparison, &row.arm.arm), y);
     }
     canvas.finish(&format!("{} of each arm", comparison.measure.label()))
 }

@@ -40,6 +40,11 @@ impl Scale {
         self.pixels.0 + share * (self.pixels.1 - self.pixels.0)
     }
 
+    /// The lowest value that is shown.
+    pub fn start(&self) -> f64 {
+        self.values.0
+    }
+
     /// The highest value that is shown.
     pub fn end(&self) -> f64 {
         self.values.1

@@ -1,8 +1,7 @@
 //! An answer under every nuisance: one panel of marks per arm, the answer that was asked for as a band.
 
 use super::super::challenge::{Challenge, ChallengeOutcome, ChallengedArm};
-use super::axis::{self, Scale, Spacing};
-use super::frame::{self, Mark};
+use super::frame::{self, Axis, Mark};
 use super::svg::{Anchor, Canvas, Ink, LABEL, SMALL, STRONG, Stroke};
 use super::{Figure, NARROW};
 use crate::statistics::{Compared, Contrast};
@@ -33,13 +32,8 @@ fn of_contrast(arm: &ChallengedArm, contrast: Contrast) -> impl Iterator<Item = 
 }
 
 fn draw(challenge: &Challenge, contrast: Contrast, what: &str, width: f64) -> String {
-    let ends = || {
-        let all = challenge.arms.iter().flat_map(|arm| of_contrast(arm, contrast));
-        all.flat_map(|compared| [Some(compared.estimate.mean), compared.estimate.low, compared.estimate.high])
-            .flatten()
-            .chain([contrast.none()])
-    };
-    let (low, high) = (ends().fold(f64::MAX, f64::min), ends().fold(f64::MIN, f64::max));
+    let all = challenge.arms.iter().flat_map(|arm| of_contrast(arm, contrast));
+    let ends = all.flat_map(|compared| frame::ends(&compared.estimate));
     let is_narrow = width <= NARROW;
     let label = |arm: &ChallengedArm, index: usize| match index {
         0 => "as asked".to_string(),
@@ -51,18 +45,8 @@ fn draw(challenge: &Challenge, contrast: Contrast, what: &str, width: f64) -> St
         .flat_map(|arm| (0..=arm.cases.len()).map(|index| label(arm, index)).collect::<Vec<_>>())
         .collect();
     let left = if is_narrow { 132.0 } else { frame::widest(names.iter().map(String::as_str)) + 18.0 };
-    let (spacing, room) = match contrast {
-        Contrast::Ratio => (Spacing::Logarithmic, (low / 1.05, high * 1.05)),
-        Contrast::Difference => {
-            let room = (high - low).max(0.02) * 0.05;
-            (Spacing::Linear, (low - room, high + room))
-        }
-    };
-    let scale = Scale::new(spacing, room, (left, width - 10.0));
-    let ticks = match contrast {
-        Contrast::Ratio => axis::log_ticks(room.0, room.1, 6),
-        Contrast::Difference => frame::ticks_for(room.0, room.1, width - 10.0 - left),
-    };
+    let axis = Axis::of_effects(contrast, ends, (left, width - 10.0));
+    let scale = &axis.scale;
     let entries = [
         (Mark::Dot(Ink::Control), "as asked".to_string()),
         (Mark::Dot(Ink::Series(0)), "one setting changed".to_string()),
@@ -73,9 +57,8 @@ fn draw(challenge: &Challenge, contrast: Contrast, what: &str, width: f64) -> St
     let bottom = top + challenge.arms.iter().map(height).sum::<f64>() + 6.0;
     let mut canvas = Canvas::new(width, bottom + 46.0);
     frame::legend(&mut canvas, width, &entries);
-    frame::x_axis(&mut canvas, &scale, (top, bottom), &ticks, what);
-    let none = scale.at(contrast.none());
-    canvas.line(Ink::Muted, Stroke::Solid(1.5), (none, top), (none, bottom));
+    axis.draw(&mut canvas, (top, bottom), what);
+    axis.mark(&mut canvas, (top, bottom), Ink::Muted, Stroke::Solid(1.5), contrast.none());
     let mut y = top;
     for arm in &challenge.arms {
         canvas.text(Ink::Text, STRONG, Anchor::Start, (0.0, y + 18.0), &frame::fit(&arm.label, STRONG));
@@ -102,7 +85,7 @@ fn draw(challenge: &Challenge, contrast: Contrast, what: &str, width: f64) -> St
             let kind = if is_narrow { SMALL } else { LABEL };
             canvas.text(Ink::Text, kind, Anchor::End, (left - 12.0, at + 4.5), &label(arm, index));
             match compared.filter(|compared| compared.contrast == contrast) {
-                Some(compared) => frame::interval(&mut canvas, &scale, ink, &compared.estimate, at),
+                Some(compared) => frame::interval(&mut canvas, scale, ink, &compared.estimate, at),
                 None => canvas.text(Ink::Muted, SMALL, Anchor::Start, (left + 4.0, at + 4.0), "no answer"),
             }
         }

@@ -5,7 +5,7 @@ use super::super::comparison::Comparison;
 use super::super::evidence::{ArmEvidence, Basis, CurvePoint, Evidence};
 use super::axis::{Scale, Spacing};
 use super::frame::{self, Named, Naming};
-use super::svg::{Canvas, Ink, Stroke};
+use super::svg::{Canvas, Ink};
 use super::{Figure, NARROW, ink};
 use crate::statistics::median;
 
@@ -87,6 +87,9 @@ fn name(progress: Progress, quantity: Quantity) -> &'static str {
         (Quantity::Bits, Progress::Flops) => "bits-by-flops",
     }
 }
+
+/// The share of an axis whose highest values are cut off.
+const BEGINNING: f64 = 0.05;
 
 /// The axes worth a figure: arms that grow pay for one token less at first than later.
 pub fn axes(evidence: &Evidence, comparison: &Comparison) -> Vec<Progress> {
@@ -207,7 +210,14 @@ pub(super) fn draw(lines: &[Line], axis: &Axis, label: &str, width: f64) -> Stri
     let height = above + if width <= NARROW { 270.0 } else { 400.0 };
     let (left, right, top, bottom) = (40.0, width - beside, above + 32.0, height - 46.0);
     let lowest = lines.iter().flat_map(|line| &line.low).map(|point| point.1).fold(f64::INFINITY, f64::min);
-    let highest = lines.iter().flat_map(|line| &line.high).map(|point| point.1).fold(0.0, f64::max);
+    // Where every line falls from is no news, and takes the room of what they differ in.
+    let from = match axis.spacing {
+        Spacing::Linear => axis.range.0 + BEGINNING * (axis.range.1 - axis.range.0),
+        Spacing::Logarithmic => axis.range.0,
+    };
+    let later = |point: &&(f64, f64)| point.0 >= from;
+    let highest =
+        lines.iter().flat_map(|line| &line.high).filter(later).map(|point| point.1).fold(0.0, f64::max);
     let room = (highest - lowest) * 0.03;
     let x = Scale::new(axis.spacing, axis.range, (left, right));
     let y = Scale::new(Spacing::Linear, (lowest - room, highest + room), (bottom, top));
@@ -221,17 +231,18 @@ pub(super) fn draw(lines: &[Line], axis: &Axis, label: &str, width: f64) -> Stri
     };
     frame::x_axis(&mut canvas, &x, (top, bottom), &ticks, axis.name);
     let place = |points: &[(f64, f64)]| -> Vec<(f64, f64)> {
-        points.iter().map(|&(tokens, loss)| (x.at(tokens), y.at(loss))).collect()
+        let shown = points.iter().filter(|point| point.1 <= y.end());
+        shown.map(|&(tokens, loss)| (x.at(tokens), y.at(loss))).collect()
     };
     for line in lines {
         let band: Vec<(f64, f64)> = line.low.iter().chain(line.high.iter().rev()).copied().collect();
         canvas.area(line.ink, 0.18, &place(&band));
     }
     for line in lines {
-        canvas.path(line.ink, Stroke::Solid(2.0), &place(&line.middle));
+        canvas.path(line.ink, line.ink.stroke(2.0), &place(&line.middle));
     }
-    let ends: Vec<(f64, f64)> =
-        lines.iter().flat_map(|line| place(&line.middle[line.middle.len() - 1..])).collect();
+    let end = |line: &Line| line.middle.last().map(|&(tokens, loss)| (x.at(tokens), y.at(loss.min(y.end()))));
+    let ends: Vec<(f64, f64)> = lines.iter().filter_map(end).collect();
     naming.draw(&mut canvas, &named, &ends, width, (top, bottom));
     canvas.finish(&format!("{label} against {}", axis.name))
 }

@@ -3,9 +3,8 @@
 use super::super::comparison::Comparison;
 use super::super::factors::FactorEffect;
 use super::super::number;
-use super::axis::{self, Scale, Spacing};
 use super::font;
-use super::frame::{self, Mark};
+use super::frame::{self, Axis, Mark};
 use super::svg::{Anchor, Canvas, Ink, LABEL, SMALL, Stroke};
 use super::{Figure, NARROW};
 use crate::statistics::Contrast;
@@ -25,8 +24,6 @@ pub fn figure(comparison: &Comparison) -> Option<Figure> {
 fn draw(effects: &[FactorEffect], width: f64) -> String {
     let contrast = effects[0].compared.contrast;
     let estimates = || effects.iter().map(|effect| &effect.compared.estimate);
-    let ends = || estimates().flat_map(|e| [Some(e.mean), e.low, e.high]).flatten().chain([contrast.none()]);
-    let (low, high) = (ends().fold(f64::MAX, f64::min), ends().fold(f64::MIN, f64::max));
     let is_narrow = width <= NARROW;
     let numbers: Vec<String> = estimates().map(number::estimate).collect();
     let names: Vec<String> = effects.iter().map(FactorEffect::label).collect();
@@ -36,18 +33,11 @@ fn draw(effects: &[FactorEffect], width: f64) -> String {
         numbers.iter().map(|text| font::width(text, SMALL.size, SMALL.weight)).fold(0.0, f64::max) + 22.0
     };
     let left = if is_narrow { 12.0 } else { frame::widest(names.iter().map(String::as_str)) + 18.0 };
-    let (spacing, (low, high), name) = match contrast {
-        Contrast::Ratio => (Spacing::Logarithmic, (low / 1.05, high * 1.05), "factor"),
-        Contrast::Difference => {
-            let room = (high - low).max(0.02) * 0.05;
-            (Spacing::Linear, (low - room, high + room), "difference")
-        }
+    let name = match contrast {
+        Contrast::Ratio => "factor",
+        Contrast::Difference => "difference",
     };
-    let scale = Scale::new(spacing, (low, high), (left, width - room));
-    let ticks = match contrast {
-        Contrast::Ratio => axis::log_ticks(low, high, 6),
-        Contrast::Difference => frame::ticks_for(low, high, width - room - left),
-    };
+    let axis = Axis::of_effects(contrast, estimates().flat_map(frame::ends), (left, width - room));
     let entries = [
         (Mark::Dot(Ink::Series(0)), "one level".to_string()),
         (Mark::Dot(Ink::Series(1)), "two together, beyond each alone".to_string()),
@@ -57,9 +47,8 @@ fn draw(effects: &[FactorEffect], width: f64) -> String {
     let bottom = top + pitch * effects.len() as f64 + 6.0;
     let mut canvas = Canvas::new(width, bottom + 46.0);
     frame::legend(&mut canvas, width, &entries);
-    frame::x_axis(&mut canvas, &scale, (top, bottom), &ticks, name);
-    let none = scale.at(contrast.none());
-    canvas.line(Ink::Muted, Stroke::Solid(1.5), (none, top), (none, bottom));
+    axis.draw(&mut canvas, (top, bottom), name);
+    axis.mark(&mut canvas, (top, bottom), Ink::Muted, Stroke::Solid(1.5), contrast.none());
     for (index, effect) in effects.iter().enumerate() {
         let start = top + pitch * index as f64;
         let y = start + pitch - LINE / 2.0;
@@ -73,7 +62,7 @@ fn draw(effects: &[FactorEffect], width: f64) -> String {
             }
         }
         let estimate = &effect.compared.estimate;
-        frame::interval(&mut canvas, &scale, ink, estimate, y);
+        frame::interval(&mut canvas, &axis.scale, ink, estimate, y);
     }
     canvas.finish("effects of the levels of each factor")
 }

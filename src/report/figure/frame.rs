@@ -1,9 +1,10 @@
 //! What figures share: axes with a light grid, legends, labels at the ends of lines.
 
-use super::axis::{Scale, spread, tick_labels, ticks};
+use super::super::number;
+use super::axis::{Scale, Spacing, log_ticks, spread, tick_labels, ticks};
 use super::font;
 use super::svg::{Anchor, Canvas, Ink, LABEL, SMALL, Stroke, Type};
-use crate::statistics::Estimate;
+use crate::statistics::{Contrast, Estimate};
 
 /// Height of a line of small text.
 pub const LINE: f64 = 17.0;
@@ -58,6 +59,65 @@ pub fn y_axis(canvas: &mut Canvas, scale: &Scale, (x, right): (f64, f64), values
 /// Ticks of a value axis: more of them where there is room.
 pub fn ticks_for(low: f64, high: f64, pixels: f64) -> Vec<f64> {
     ticks(low, high, ((pixels / 55.0).round() as usize).clamp(3, 8))
+}
+
+/// A horizontal axis with room at both ends, its ticks and their labels.
+pub struct Axis {
+    /// From values to pixels.
+    pub scale: Scale,
+    ticks: Vec<f64>,
+    labels: Vec<String>,
+}
+
+impl Axis {
+    /// For values from `low` to `high`, which are above zero where equal ratios are to be at equal distances.
+    pub fn new(spacing: Spacing, (low, high): (f64, f64), pixels: (f64, f64)) -> Axis {
+        let (low, high) = match spacing {
+            Spacing::Linear => {
+                let room = (high - low).max(high.abs() * 0.02).max(0.001) * 0.05;
+                (low - room, high + room)
+            }
+            Spacing::Logarithmic => {
+                let room = (high / low).powf(0.05).max(1.02);
+                (low / room, high * room)
+            }
+        };
+        let few = ticks_for(low, high, pixels.1 - pixels.0);
+        let ticks = match spacing {
+            Spacing::Linear => few,
+            // Less than a factor of two or three has no powers of ten.
+            Spacing::Logarithmic => {
+                Some(log_ticks(low, high, 3)).filter(|ticks| ticks.len() > 2).unwrap_or(few)
+            }
+        };
+        let labels = match spacing {
+            Spacing::Linear => tick_labels(&ticks),
+            Spacing::Logarithmic => ticks.iter().map(|tick| number::plain(*tick)).collect(),
+        };
+        Axis { scale: Scale::new(spacing, (low, high), pixels), ticks, labels }
+    }
+
+    /// For effects, and the place where there is none: by ratios or by differences.
+    pub fn of_effects(contrast: Contrast, ends: impl Iterator<Item = f64>, pixels: (f64, f64)) -> Axis {
+        let ends = ends.chain([contrast.none()]);
+        let ends = ends.fold((f64::MAX, f64::MIN), |(low, high), value| (low.min(value), high.max(value)));
+        let spacing = match contrast {
+            Contrast::Ratio => Spacing::Logarithmic,
+            Contrast::Difference => Spacing::Linear,
+        };
+        Axis::new(spacing, ends, pixels)
+    }
+
+    /// Draws it at `y`, with grid lines up to `top` and its name below.
+    pub fn draw(&self, canvas: &mut Canvas, rows: (f64, f64), name: &str) {
+        labelled_x_axis(canvas, &self.scale, rows, &self.ticks, &self.labels, name);
+    }
+
+    /// An upright line at a value.
+    pub fn mark(&self, canvas: &mut Canvas, (top, bottom): (f64, f64), ink: Ink, stroke: Stroke, value: f64) {
+        let x = self.scale.at(value);
+        canvas.line(ink, stroke, (x, top), (x, bottom));
+    }
 }
 
 /// Names beside lines may take this share of the width.
@@ -160,10 +220,18 @@ fn draw(canvas: &mut Canvas, mark: &Mark, (x, y): (f64, f64)) {
     match mark {
         Mark::Dot(ink) => canvas.dot(*ink, 1.0, (x, y), 4.5),
         Mark::Seed(ink) => canvas.dot(*ink, 0.5, (x, y), 2.5),
-        Mark::Bar(ink) => canvas.rect(*ink, (x - 7.0, y - 1.5), (14.0, 3.0), 1.5),
+        Mark::Bar(ink) => match ink.stroke(3.0) {
+            Stroke::Solid(high) => canvas.rect(*ink, (x - 7.0, y - high / 2.0), (14.0, high), high / 2.0),
+            dashed @ Stroke::Dashed(_) => canvas.line(*ink, dashed, (x - 7.0, y), (x + 7.0, y)),
+        },
         Mark::Tick(ink) => canvas.line(*ink, Stroke::Solid(1.5), (x, y - 6.0), (x, y + 6.0)),
         Mark::Diamond(ink) => diamond(canvas, *ink, (x, y)),
     }
+}
+
+/// What must be inside an axis that shows an estimate.
+pub fn ends(estimate: &Estimate) -> impl Iterator<Item = f64> {
+    [Some(estimate.mean), estimate.low, estimate.high].into_iter().flatten()
 }
 
 /// A mean with its interval, if it has one, at a height.

@@ -37,6 +37,16 @@ const SERIES: [(&str, &str); 6] = [
 ];
 
 impl Ink {
+    /// A line in it: dashed where its colour is that of an earlier arm.
+    pub fn stroke(self, width: f64) -> Stroke {
+        match self {
+            Ink::Series(index) if index >= SERIES.len() => Stroke::Dashed(width),
+            Ink::Series(_) | Ink::Text | Ink::Muted | Ink::Grid | Ink::Paper | Ink::Control => {
+                Stroke::Solid(width)
+            }
+        }
+    }
+
     fn style(self) -> (&'static str, &'static str) {
         match self {
             Ink::Text => ("text", "#1a1a1a"),

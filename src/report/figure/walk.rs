@@ -3,9 +3,9 @@
 use super::super::comparison::{Comparison, Measure};
 use super::super::number;
 use super::super::walk::WalkResult;
-use super::axis::{Scale, Spacing};
+use super::axis::Scale;
 use super::font;
-use super::frame::{self, Mark};
+use super::frame::{self, Axis, Mark};
 use super::svg::{Anchor, Canvas, Ink, LABEL, SMALL, STRONG, Stroke};
 use super::{Figure, NARROW};
 use crate::statistics::{Compared, Estimate};
@@ -64,23 +64,21 @@ fn mark(ink: Ink, effect: &Option<Compared>) -> Option<(Ink, &Estimate)> {
 }
 
 fn draw(comparison: &Comparison, walk: &WalkResult, rows: &[Row], width: f64) -> String {
-    let none = comparison.measure.contrast().none();
+    let contrast = comparison.measure.contrast();
     let name = match comparison.measure {
         Measure::BitsPerParam => "factor of bits per parameter",
         Measure::HeldOutLoss => "change of loss (nats per token)",
         Measure::Answers => "change of right answers (share)",
     };
     let marks = || rows.iter().flat_map(|row| &row.marks).map(|(_, estimate)| *estimate);
-    let ends = || marks().flat_map(|e| [Some(e.mean), e.low, e.high]).flatten().chain([none]);
-    let (low, high) = (ends().fold(f64::MAX, f64::min), ends().fold(f64::MIN, f64::max));
-    let room = (high - low).max(0.02) * 0.05;
+    let ends = marks().flat_map(frame::ends);
 
     let is_narrow = width <= NARROW;
     let wide = |text: &str| font::width(text, SMALL.size, SMALL.weight);
     let numbers_wide = marks().map(|estimate| wide(&numbers(estimate))).fold(0.0, f64::max);
     let left = if is_narrow { 12.0 } else { frame::widest(rows.iter().map(|row| row.name.as_str())) + 18.0 };
     let right = if is_narrow { width - 8.0 } else { width - numbers_wide - GAP };
-    let scale = Scale::new(Spacing::Linear, (low - room, high + room), (left, right));
+    let axis = Axis::of_effects(contrast, ends, (left, right));
 
     let entries = [
         (Mark::Dot(ADDED), format!("added to {}", frame::fit(&walk.from, SMALL))),
@@ -93,12 +91,11 @@ fn draw(comparison: &Comparison, walk: &WalkResult, rows: &[Row], width: f64) ->
     let bottom = top + heights.iter().sum::<f64>();
     let mut canvas = Canvas::new(width, bottom + 46.0);
     frame::legend(&mut canvas, width, &entries);
-    let ticks = frame::ticks_for(low - room, high + room, right - left);
-    frame::x_axis(&mut canvas, &scale, (top, bottom), &ticks, name);
-    canvas.line(Ink::Muted, Stroke::Solid(1.5), (scale.at(none), top), (scale.at(none), bottom));
+    axis.draw(&mut canvas, (top, bottom), name);
+    axis.mark(&mut canvas, (top, bottom), Ink::Muted, Stroke::Solid(1.5), contrast.none());
     let mut y = top;
     for (row, height) in rows.iter().zip(heights) {
-        row.draw(&mut canvas, &scale, (y + above, width), is_narrow);
+        row.draw(&mut canvas, &axis.scale, (y + above, width), is_narrow);
         y += height;
     }
     canvas.finish(&format!("effect of each step from {} to {}", walk.from, walk.to))

@@ -20,8 +20,8 @@ const POLICY: &str =
 pub fn html(comparison: &Comparison, figures: &[Figure]) -> String {
     let body: Vec<String> = [
         sections::header(comparison),
-        sections::answer(comparison),
-        sections::results(comparison, figures),
+        sections::answer(comparison, figures),
+        sections::details(comparison, figures),
         sections::speedups(comparison),
         sections::setup(comparison),
         sections::tuning(figures),
@@ -74,7 +74,7 @@ mod tests {
             [
                 "What does the MLP do for knowledge?",
                 "Answer",
-                "Results",
+                "In detail",
                 "What is compared",
                 "How learning rates were chosen",
                 "How each number is counted",

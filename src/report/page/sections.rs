@@ -18,8 +18,8 @@ pub fn header(comparison: &Comparison) -> String {
     )
 }
 
-/// The headline, the sentences behind it, and what weakens them.
-pub fn answer(comparison: &Comparison) -> String {
+/// The headline, its picture, the table, then the sentences behind it and what weakens them.
+pub fn answer(comparison: &Comparison, figures: &[Figure]) -> String {
     let (headline, rest) =
         comparison.answer.split_first().map_or(("", &[][..]), |(first, rest)| (first, rest));
     let cautions = match comparison.cautions.is_empty() {
@@ -29,25 +29,34 @@ pub fn answer(comparison: &Comparison) -> String {
         }
     };
     let rest: Vec<String> = rest.iter().chain(&comparison.next).cloned().collect();
-    section("Answer", &format!("<p class=\"lead\">{}</p>\n{}{cautions}", escape(headline), items(&rest)))
-}
-
-/// The table and every figure but the one of tuning.
-pub fn results(comparison: &Comparison, figures: &[Figure]) -> String {
+    let picture = figures.iter().find(|figure| figure.name == PICTURE).map_or(String::new(), draw);
     let columns = table::columns(comparison);
     let sides: Vec<Side> = columns.iter().map(|column| column.side).collect();
     let heads: Vec<String> = columns.iter().map(|column| column.head.to_string()).collect();
     let row = |arm: &ArmResult| (arm.arm == comparison.control, table::cells(comparison, arm));
     let table = rows(&heads, &sides, comparison.arms.iter().map(row));
-    let figures: Vec<String> = figures.iter().filter(|figure| figure.name != "tuning").map(draw).collect();
     section(
-        "Results",
+        "Answer",
         &format!(
-            "{table}\n{}{}",
-            exam(comparison) + &documents(comparison) + &extraction(comparison) + &apart(comparison),
-            figures.join("\n")
+            "<p class=\"lead\">{}</p>\n{picture}\n{table}\n{}{cautions}",
+            escape(headline),
+            items(&rest)
         ),
     )
+}
+
+/// The figure of the answer.
+const PICTURE: &str = "arms";
+
+/// Tables of parts and every figure but those of the answer and of tuning.
+pub fn details(comparison: &Comparison, figures: &[Figure]) -> String {
+    let is_elsewhere = |figure: &&Figure| [PICTURE, "tuning"].contains(&figure.name.as_str());
+    let figures: Vec<String> = figures.iter().filter(|figure| !is_elsewhere(figure)).map(draw).collect();
+    let tables = exam(comparison) + &documents(comparison) + &extraction(comparison) + &apart(comparison);
+    match tables.is_empty() && figures.is_empty() {
+        true => String::new(),
+        false => section("In detail", &format!("{tables}{}", figures.join("\n"))),
+    }
 }
 
 /// Names and values of mixtures apart.

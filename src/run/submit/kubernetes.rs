@@ -11,6 +11,8 @@ const RETRIES: u32 = 100;
 
 /// The manifest, in JSON, which is YAML.
 pub fn manifest(submission: &Submission) -> String {
+    let memory = format!("{}Mi", submission.memory.div_ceil(1 << 20));
+    let requests = json!({"cpu": submission.cores, "memory": memory});
     let mut limits = json!({"cpu": submission.cores});
     if submission.gpus > 0 {
         limits["nvidia.com/gpu"] = submission.gpus.into();
@@ -21,7 +23,7 @@ pub fn manifest(submission: &Submission) -> String {
         "name": "zoo",
         "image": submission.image,
         "command": ["sh", "-c", script],
-        "resources": {"limits": limits},
+        "resources": {"requests": requests, "limits": limits},
         "volumeMounts": [{"name": "store", "mountPath": submission.store}],
     });
     let pod = json!({
@@ -37,7 +39,7 @@ pub fn manifest(submission: &Submission) -> String {
         "spec": {
             "completionMode": "Indexed",
             "completions": submission.tasks,
-            "parallelism": submission.tasks,
+            "parallelism": submission.at_once.unwrap_or(submission.tasks),
             "backoffLimit": RETRIES,
             "template": {"spec": pod},
         },

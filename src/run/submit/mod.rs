@@ -44,6 +44,12 @@ pub struct Submission {
     pub gpus: usize,
     /// The longest a process may take, as the engine writes it.
     pub time: Option<String>,
+    /// Bytes of memory of each.
+    pub memory: u64,
+    /// The number of processes at a time; all of them unless it is given.
+    pub at_once: Option<usize>,
+    /// Further options of the engine, as its command line has them (Slurm).
+    pub options: Vec<String>,
     /// Container image (Kubernetes).
     pub image: String,
     /// Claim of the volume that holds the store (Kubernetes).
@@ -124,6 +130,16 @@ impl Submission {
         self.arguments
             .iter()
             .for_each(|argument| line("ablation, profile, --set or --device", Some(argument)));
+        self.options.iter().for_each(|option| line("options after --", Some(option)));
+        let is_option = |option: &&String| option.starts_with('-') && !option.contains(' ');
+        for option in self.options.iter().filter(|option| !is_option(option)) {
+            let problem = Problem::new(format!("{option:?}")).key("options after --");
+            problems.push(problem.expected("options such as --account=NAME, each in one word"));
+        }
+        if engine != Engine::Slurm && !self.options.is_empty() {
+            let problem = Problem::new(self.options.join(" ")).key("options after --");
+            problems.push(problem.expected("--to slurm, whose script takes them as #SBATCH lines"));
+        }
         if let Some(time) = self.time.as_ref().filter(|time| !slurm::is_time(time)) {
             let forms = "minutes, minutes:seconds, hours:minutes:seconds, days-hours, days-hours:minutes or \
                          days-hours:minutes:seconds";
@@ -195,6 +211,9 @@ mod tests {
             cores: 2,
             gpus: 1,
             time: Some("01:00:00".into()),
+            memory: 300 << 20,
+            at_once: Some(3),
+            options: vec!["--account=lab".into()],
             image: "zoo:0.1".into(),
             volume: "runs".into(),
         }
@@ -237,7 +256,7 @@ mod tests {
 
     #[test]
     fn what_an_engine_would_take_for_something_else_is_refused() {
-        let plain = submission();
+        let plain = Submission { options: Vec::new(), ..submission() };
         let with = |change: &dyn Fn(&mut Submission)| {
             let mut changed = plain.clone();
             change(&mut changed);
@@ -279,8 +298,8 @@ mod tests {
 
     #[test]
     fn nothing_of_the_command_is_expanded_by_the_engine() {
-        let odd =
-            Submission { arguments: vec!["/d{= system(\"x\") =}/$(HOME)$$.toml".into()], ..submission() };
+        let arguments = vec!["/d{= system(\"x\") =}/$(HOME)$$.toml".into()];
+        let odd = Submission { arguments, options: Vec::new(), ..submission() };
         let script = Engine::Parallel.script(&odd).unwrap();
         let template = script.lines().find(|line| line.contains("| parallel")).unwrap();
         assert!(!template.contains("system") && template.matches('{').count() == 1, "{template}");
@@ -295,8 +314,9 @@ mod tests {
 
     #[test]
     fn every_script_runs_the_same_command_on_the_same_store() {
+        let plain = Submission { options: Vec::new(), ..submission() };
         for engine in [Engine::Slurm, Engine::Parallel, Engine::Kubernetes] {
-            let script = engine.script(&submission()).unwrap();
+            let script = engine.script(&plain).unwrap();
             assert!(script.contains("/opt/zoo") && script.contains("/data/runs of all"), "{script}");
             assert!(script.contains("about.question=it"), "{script}");
             // A fresh claim is empty, and what makes the store is the first pod.
@@ -307,10 +327,26 @@ mod tests {
     #[test]
     fn a_slurm_task_is_warned_before_its_time_is_up_and_queued_again() {
         let script = Engine::Slurm.script(&submission()).unwrap();
-        for line in ["--array=0-3", "--signal=B:TERM@", "--requeue", "--cpus-per-task=2", "--gpus-per-task=1"]
-        {
-            assert!(script.contains(line), "{line}: {script}");
+        for line in [
+            "--array=0-3%3",
+            "--nodes=1",
+            "--ntasks=1",
+            "--signal=B:TERM@",
+            "--requeue",
+            "--cpus-per-task=2",
+            "--gpus-per-task=1",
+            "--mem=300M",
+            "--account=lab",
+        ] {
+            assert!(script.contains(&format!("\n#SBATCH {line}")), "{line}: {script}");
         }
-        assert!(script.contains("scontrol requeue"));
+        assert!(script.contains("scontrol requeue") && script.contains("|| sbatch --array="));
+        let odd = Submission { options: vec!["--comment=a b".into()], ..submission() };
+        assert_eq!(Engine::Slurm.script(&odd).unwrap_err().exit_code(), 2);
+        assert_eq!(
+            Engine::Parallel.script(&submission()).unwrap_err().exit_code(),
+            2,
+            "it has no such options"
+        );
     }
 }

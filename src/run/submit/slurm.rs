@@ -10,8 +10,12 @@ const WARNING: u32 = 120;
 pub fn script(submission: &Submission) -> String {
     let Submission { tasks, cores, gpus, time, store, .. } = submission;
     let name = submission.name();
+    let at_once = submission.at_once.map_or_else(String::new, |at_once| format!("%{at_once}"));
     let last = tasks.saturating_sub(1);
-    let mut head = format!("#!/bin/bash\n#SBATCH --job-name={name}\n#SBATCH --array=0-{last}\n");
+    let mut head = format!("#!/bin/bash\n#SBATCH --job-name={name}\n#SBATCH --array=0-{last}{at_once}\n");
+    // GPUs per task are refused where the number of tasks is not said.
+    head += "#SBATCH --nodes=1\n#SBATCH --ntasks=1\n";
+    head += &format!("#SBATCH --mem={}M\n", submission.memory.div_ceil(1 << 20));
     head +=
         &format!("#SBATCH --cpus-per-task={cores}\n#SBATCH --signal=B:TERM@{WARNING}\n#SBATCH --requeue\n");
     // Slurm expands % in names of files, and ends what is quoted at a quote.
@@ -23,7 +27,9 @@ pub fn script(submission: &Submission) -> String {
     if let Some(time) = time {
         head += &format!("#SBATCH --time={time}\n");
     }
+    head.extend(submission.options.iter().map(|option| format!("#SBATCH {option}\n")));
     let (guard, command) = (submission.guard(), submission.command());
+    let again = super::quote(&store.join(format!("{name}.sh")).display().to_string());
     format!(
         r#"{head}
 {guard}
@@ -38,7 +44,8 @@ while kill -0 $worker 2>/dev/null; do
     code=$?
 done
 if [ $code -eq 75 ]; then
-    scontrol requeue "${{SLURM_ARRAY_JOB_ID}}_${{SLURM_ARRAY_TASK_ID}}"
+    # Where queuing again is forbidden, the task is submitted anew.
+    scontrol requeue "${{SLURM_ARRAY_JOB_ID}}_${{SLURM_ARRAY_TASK_ID}}" || sbatch --array="${{SLURM_ARRAY_TASK_ID}}" {again}
 fi
 exit $code
 "#
